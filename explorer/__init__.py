@@ -1,0 +1,1 @@
+"""Explore and search Transformer-encoder architectures: FlexiBERT, BOSHNAS and SuperShaper made real."""

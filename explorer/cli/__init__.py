@@ -1,0 +1,1 @@
+"""The archex command line: one command per file."""

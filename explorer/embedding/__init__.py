@@ -1,0 +1,1 @@
+"""Dissimilarities to vectors, and nearest neighbours."""

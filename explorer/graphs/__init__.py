@@ -1,0 +1,1 @@
+"""Architectures as labelled directed graphs, and their canonical hash."""

@@ -1,0 +1,1 @@
+"""Graph kernels: how alike two architectures are, one file each."""

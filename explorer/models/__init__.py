@@ -1,0 +1,1 @@
+"""The encoders as transformers models: one file per operation."""

@@ -1,0 +1,103 @@
+"""Frozen records that cross package borders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TrialState(StrEnum):
+    """What became of a trial (one architecture a study wants evaluated)."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    STALE = "stale"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation as a search policy sees it.
+
+    Attributes:
+        number: position in the study, from 0.
+        architecture: id of the architecture.
+        state: waiting, running, complete, failed or stale.
+        value: the objective, larger is better; ``None`` unless complete.
+    """
+
+    number: int
+    architecture: str
+    state: TrialState
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """How well one trained model does one task.
+
+    Attributes:
+        task: name of the task, for example ``SST-2`` or ``package``; ``mean`` is the mean over a run's tasks.
+        metric: name of the metric, for example ``accuracy``.
+        value: the metric's value; larger is better.
+        seconds: wall time spent on it.
+        dataset: fingerprint of the data it was measured on.
+        fidelity: how much training stands behind it (steps, batch, length), readable and canonical.
+        recipe: digest of every other training setting.
+        seed: the seed of the run.
+    """
+
+    task: str
+    metric: str
+    value: float
+    seconds: float
+    dataset: str
+    fidelity: str
+    recipe: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured quantity of an architecture on a device, for example latency in seconds."""
+
+    architecture: str
+    device: str
+    quantity: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A surrogate's belief about N points.
+
+    Attributes:
+        mean: expected performance, ``[N]``.
+        aleatoric: standard deviation of the observation noise, ``[N]``.
+        epistemic: standard deviation from not knowing the function, ``[N]``.
+    """
+
+    mean: NDArray[np.float64]
+    aleatoric: NDArray[np.float64]
+    epistemic: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a policy wants evaluated next, and why.
+
+    Attributes:
+        architecture: id of the architecture.
+        origin: how it was chosen: ``initial``, ``optimise``, ``uncertainty``, ``diversity``, ``random`` or ``mutation``.
+        acquisition: figures behind the choice, for example ``{"mean": 0.7, "ucb": 0.8}``.
+    """
+
+    architecture: str
+    origin: str
+    acquisition: Mapping[str, float] = field(default_factory=dict)

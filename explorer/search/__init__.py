@@ -1,0 +1,1 @@
+"""Search policies under one ask/tell contract."""

@@ -1,0 +1,143 @@
+"""Interchange formats of architectures: both ``model_dict`` forms, and NAS-Bench-BERT's table.
+
+* per layer: ``{"l": 2, "o": ["sa", "l"], "h": [128, 128], "n": [2, 4], "f": [[512], [1024]], "p": ["sdp", "dct"]}``
+* per head: no ``n`` and no ``p``; ``o[i]`` lists ``family_parameter_size``, for example ``["sa_wma_64", "c_5_64"]``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from explorer.errors import DataError, SpecError
+from explorer.space.spec import MAX_LAYERS, ArchitectureSpec, Family, HeadOp, LayerSpec, require_size
+
+
+def _rows(document: Mapping[str, Any], key: str, depth: int) -> Sequence[Any]:
+    if key not in document:
+        raise SpecError(f"model_dict.{key}", "be given", None, f"Add the list {key!r} with one entry per layer.")
+    rows = document[key]
+    if not isinstance(rows, list | tuple) or len(rows) != depth:
+        got = len(rows) if isinstance(rows, list | tuple) else rows
+        raise SpecError(f"model_dict.{key}", f"be a list of l = {depth} entries", got, "Give one entry per layer.")
+    return rows
+
+
+def _located(place: str, error: SpecError) -> SpecError:
+    return SpecError(f"{place}: {error.field}", error.rule, error.value, error.remedy)
+
+
+def _head(text: object) -> HeadOp:
+    parts = text.split("_") if isinstance(text, str) else []
+    if len(parts) != 3 or not (parts[2].isascii() and parts[2].isdigit()) or len(parts[2]) > 6:
+        raise SpecError("head", "read family_parameter_size", text, "Write for example sa_sdp_64 or c_5_64.")
+    return HeadOp(parts[0], parts[1], int(parts[2]))  # type: ignore[arg-type]
+
+
+def from_model_dict(document: object) -> ArchitectureSpec:
+    """Read either ``model_dict`` form.
+
+    Raises:
+        SpecError: a key is missing or unknown, a list has the wrong length, or a value breaks a rule.
+    """
+    if not isinstance(document, Mapping):
+        raise SpecError("model_dict", "be a JSON object", document, "Give keys l, o, h, f and, per layer, n and p.")
+    unknown = sorted(str(key) for key in set(document) - {"l", "o", "h", "n", "f", "p"})
+    if unknown:
+        raise SpecError("model_dict", "have no keys besides l, o, h, n, f, p", unknown, "Remove them.")
+    depth = require_size("model_dict.l", document.get("l"), MAX_LAYERS)
+    operations, hiddens, stacks = (_rows(document, key, depth) for key in ("o", "h", "f"))
+    per_head = [isinstance(operation, list | tuple) for operation in operations]
+    if any(per_head) and not all(per_head):
+        raise SpecError("model_dict.o", "be per layer or per head throughout", list(operations), "Use one form.")
+    if any(per_head) and ("n" in document or "p" in document):
+        raise SpecError("model_dict", "have no n and p when o lists heads", sorted(document), "Remove n and p.")
+    counts, parameters = ((), ()) if any(per_head) else (_rows(document, "n", depth), _rows(document, "p", depth))
+    layers = []
+    for index in range(depth):
+        stack = stacks[index]
+        if not isinstance(stack, list | tuple):
+            raise SpecError(f"model_dict.f[{index}]", "be a list of widths", stack, "Write for example [512, 512].")
+        try:
+            if per_head[index]:
+                heads = tuple(_head(text) for text in operations[index])
+                layers.append(LayerSpec(hiddens[index], heads, tuple(stack)))
+            else:
+                parameter = parameters[index]
+                if isinstance(parameter, bool) or not isinstance(parameter, str | int):
+                    raise SpecError("p", "be text or an odd number", parameter, "Write sdp, wma, dft, dct, 5, 9, …")
+                if not isinstance(operations[index], str) or operations[index] not in set(Family):
+                    raise SpecError("o", "be one of sa, l, c", operations[index], "Use one of the three.")
+                layers.append(
+                    LayerSpec.per_layer(hiddens[index], operations[index], parameter, counts[index], tuple(stack))
+                )
+        except SpecError as error:
+            raise _located(f"model_dict layer {index}", error) from None
+    return ArchitectureSpec(tuple(layers))
+
+
+def to_model_dict(spec: ArchitectureSpec, per_head: bool | None = None) -> dict[str, Any]:
+    """Write a ``model_dict``.
+
+    Args:
+        spec: the architecture.
+        per_head: which form; by default per layer wherever the architecture has that form.
+
+    Raises:
+        SpecError: the per-layer form was asked for and the architecture has none.
+    """
+    if per_head is None:
+        per_head = not spec.is_per_layer
+    document: dict[str, Any] = {"l": spec.depth}
+    if per_head:
+        document["o"] = [[str(head) for head in layer.heads] for layer in spec.layers]
+    else:
+        if not spec.is_per_layer:
+            mixed = [index for index, layer in enumerate(spec.layers) if layer.main is None]
+            raise SpecError("layers", "have one operation each in the per-layer form", mixed, "Write it per head.")
+        document["o"] = [layer.family for layer in spec.layers]
+    document["h"] = [layer.hidden for layer in spec.layers]
+    if not per_head:
+        document["n"] = [len(layer.heads) for layer in spec.layers]
+    document["f"] = [list(layer.feed_forward) for layer in spec.layers]
+    if not per_head:
+        document["p"] = [int(p) if p.isdigit() else p for p in (layer.parameter for layer in spec.layers)]
+    return document
+
+
+def to_json(spec: ArchitectureSpec) -> str:
+    """The canonical text of an architecture, as the store keeps it."""
+    return json.dumps(to_model_dict(spec), separators=(",", ":"))
+
+
+def from_json(text: str) -> ArchitectureSpec:
+    """Read what ``to_json`` wrote, or any ``model_dict`` as JSON text.
+
+    Raises:
+        SpecError: the text is no JSON or breaks a rule.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SpecError("model_dict", f"be valid JSON ({error})", text[:80], "Correct the JSON.") from None
+    return from_model_dict(document)
+
+
+def read_json_file(path: Path) -> Any:
+    """Read a JSON file a user named.
+
+    Raises:
+        DataError: the file is missing, not readable as UTF-8, or no JSON.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError("file", "exist", str(path), "Check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError("file", f"be readable UTF-8 text ({error})", str(path), "Check the file.") from None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError("file", f"hold valid JSON ({error})", str(path), "Correct the file.") from None

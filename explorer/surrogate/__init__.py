@@ -1,0 +1,1 @@
+"""Models that predict performance with its uncertainty. Arrays in, Prediction out."""

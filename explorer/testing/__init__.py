@@ -1,0 +1,1 @@
+"""Contract suites that implementations inherit."""

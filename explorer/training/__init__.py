@@ -1,0 +1,1 @@
+"""Text and tasks, pre-training, fine-tuning, metrics."""

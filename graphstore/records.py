@@ -1,0 +1,295 @@
+"""Frozen records the store takes and gives. Plain Python values and numpy arrays only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphstore.errors import StoreInputError
+
+
+@dataclass(frozen=True)
+class SpaceRecord:
+    """A named set of architectures.
+
+    Attributes:
+        name: unique name, for example ``nano``.
+        info: JSON-able facts: preset, counts, kernel and embedding settings, ``ready`` once the library is complete.
+    """
+
+    name: str
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer of an architecture, as queries filter it.
+
+    Attributes:
+        index: from 0, input to output.
+        family: ``sa``, ``l``, ``c``, or a mix such as ``c+sa``.
+        parameter: ``sdp``, ``dct``, ``5``, or a mix.
+        hidden: hidden size.
+        heads: number of heads.
+        feed_forward: widths of the feed-forward stack.
+    """
+
+    index: int
+    family: str
+    parameter: str
+    hidden: int
+    heads: int
+    feed_forward: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OpRecord:
+    """One node of the computational graph.
+
+    Attributes:
+        index: from 0, in topological order; unique within the architecture.
+        kind: ``input``, ``head``, ``add_norm``, ``feed_forward`` or ``output``.
+        label: the label the kernels compare, for example ``sa_h128_sdp``.
+        layer: index of its layer; -1 for input and output.
+    """
+
+    index: int
+    kind: str
+    label: str
+    layer: int
+
+
+@dataclass(frozen=True)
+class ArchitectureRecord:
+    """An architecture with its layers and its computational graph.
+
+    Attributes:
+        id: canonical hash.
+        spec: ``model_dict`` as JSON text.
+        name: a known name such as ``BERT-Mini``, or empty.
+        parameters: number of trainable parameters of the encoder.
+        flops: FLOPs of one forward pass.
+        heterogeneity: 0 (all layers alike) to 1.
+        layers: its layers, in order.
+        ops: nodes of the graph, in topological order.
+        feeds: edges ``(source op index, target op index)``.
+    """
+
+    id: str
+    spec: str
+    name: str
+    parameters: int
+    flops: int
+    heterogeneity: float
+    layers: tuple[LayerRecord, ...]
+    ops: tuple[OpRecord, ...]
+    feeds: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class ArchitectureSummary:
+    """What a table or a map shows of an architecture. ``families`` and ``hiddens`` hold one entry per layer."""
+
+    id: str
+    spec: str
+    name: str
+    depth: int
+    parameters: int
+    flops: int
+    heterogeneity: float
+    families: tuple[str, ...]
+    operations: tuple[str, ...]
+    hiddens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors of a space's architectures: ``ids`` has N entries, ``vectors`` is ``[N, d]`` float32."""
+
+    ids: tuple[str, ...]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class NeighborRecord:
+    """``target`` is the ``rank``-th nearest (from 1) to ``source`` by the named kernel's exact dissimilarity."""
+
+    source: str
+    target: str
+    kernel: str
+    rank: int
+    dissimilarity: float
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """How well one trained instance of an architecture does one task.
+
+    Scores with another dataset, fidelity or recipe are not comparable. ``source`` says where the score comes from,
+    for example ``trained:study/3`` or ``nas-bench-bert:47``. Two records with the same ``id`` are the same score.
+    """
+
+    architecture: str
+    task: str
+    metric: str
+    value: float
+    dataset: str
+    fidelity: str
+    recipe: str
+    seed: int
+    source: str
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise StoreInputError(
+                f"value of score {self.task!r} must be a finite number, but got {self.value!r}. "
+                "Record the trial as failed instead."
+            )
+
+    @property
+    def id(self) -> str:
+        """Digest of everything but value and seconds: writing the same score twice leaves one."""
+        key = [self.architecture, self.task, self.metric, self.dataset, self.fidelity, self.recipe, self.seed]
+        return hashlib.blake2b(json.dumps([*key, self.source]).encode(), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True)
+class MeasurementRecord:
+    """One measured quantity of an architecture on a device. Same architecture, device, quantity: replaced."""
+
+    architecture: str
+    device: str
+    quantity: str
+    value: float
+    unit: str
+
+
+class StudyState(StrEnum):
+    """State of a study."""
+
+    OPEN = "open"
+    STOPPED = "stopped"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """One search.
+
+    Attributes:
+        name: unique name.
+        space: name of the space it searches.
+        policy: ``boshnas``, ``random`` or ``evolution``.
+        objective: task whose score it maximises, for example ``mean`` or ``glue``.
+        seed: of the policy.
+        budget: number of trials.
+        settings: JSON-able further settings (recipe, tasks, batch, from_scores, …).
+        state: open, stopped or done.
+        created: seconds since the epoch.
+    """
+
+    name: str
+    space: str
+    policy: str
+    objective: str
+    seed: int
+    budget: int
+    settings: Mapping[str, Any]
+    state: StudyState
+    created: float
+
+
+class TrialStatus(StrEnum):
+    """State of a stored trial. ``stale``: its lease ran out; it is given out again up to the limit."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    STALE = "stale"
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One evaluation of a study.
+
+    Attributes:
+        study: name of the study.
+        number: from 0, unique in the study.
+        architecture: id of the architecture.
+        state: see TrialStatus.
+        attempt: how often it was claimed.
+        token: fencing token of the newest claim; a writer with an older one is refused.
+        owner: who holds the lease; empty when nobody does.
+        lease_expires: seconds since the epoch; 0 without a lease.
+        value: objective once complete.
+        reason: why it failed or went stale.
+        info: JSON-able: origin of the proposal, acquisition, progress, seed.
+        created, started, finished: seconds since the epoch; 0 if not yet.
+    """
+
+    study: str
+    number: int
+    architecture: str
+    state: TrialStatus
+    attempt: int
+    token: int
+    owner: str
+    lease_expires: float
+    value: float | None
+    reason: str
+    info: Mapping[str, Any]
+    created: float
+    started: float
+    finished: float
+
+
+class JobState(StrEnum):
+    """State of a job. ``lost``: its process is gone without having said how it ended."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A process that the app or the command line started.
+
+    Attributes:
+        id: unique.
+        kind: ``search``, ``demo``, …
+        state: see JobState.
+        pid, host: the process; 0 and empty before it runs.
+        heartbeat: seconds since the epoch of its newest sign of life.
+        progress: 0 to 1.
+        message: what it is doing, one line.
+        log: path of its log file on ``host``, or empty.
+        info: JSON-able: the command's options, the study's name.
+        created: seconds since the epoch.
+    """
+
+    id: str
+    kind: str
+    state: JobState
+    pid: int
+    host: str
+    heartbeat: float
+    progress: float
+    message: str
+    log: str
+    info: Mapping[str, Any]
+    created: float
