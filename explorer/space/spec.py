@@ -154,7 +154,7 @@ class LayerSpec:
         if len(kinds) == 1 and kinds[0].family is not Family.CONVOLUTION:
             return kinds[0]
         convolution = [head for head in kinds if head.family is Family.CONVOLUTION]
-        if len(kinds) == 2 and len(convolution) == 1:
+        if len(kinds) == 2 and len(convolution) == 1 and len(self.heads) % 2 == 0:
             own = convolution[0]
             if self.heads == tuple(sorted(per_layer_heads("c", own.parameter, len(self.heads), self.hidden))):
                 return own

@@ -1,0 +1,185 @@
+"""Pieces that several pages share: guards, pickers, cards, the live indicator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import pandas as pd
+import streamlit as st
+
+from explorer.app import frames, navigation, services
+from explorer.errors import ExplorerError
+from graphstore.errors import StoreError
+from graphstore.records import SpaceRecord
+from graphstore.url import without_password
+
+LIVE_EVERY = "3s"
+PARAMETERS_HELP = "Weights of the encoder; token and position embeddings are not counted."
+FLOPS_HELP = "Floating-point operations of one forward pass over 128 tokens."
+HETEROGENEITY_HELP = (
+    "0 when all layers are alike, 1 when all differ: the mean diversity of operation, hidden size, heads and "
+    "feed-forward over the layers."
+)
+COLUMNS = {
+    "label": st.column_config.TextColumn("architecture"),
+    "operations": st.column_config.TextColumn("operations", help="Operation of each layer, input to output."),
+    "hiddens": st.column_config.TextColumn("hidden sizes", help="Hidden size of each layer, input to output."),
+    "parameters": st.column_config.NumberColumn("parameters", format="localized", help=PARAMETERS_HELP),
+    "flops": st.column_config.NumberColumn("FLOPs", format="compact", help=FLOPS_HELP),
+    "heterogeneity": st.column_config.NumberColumn("heterogeneity", format="%.2f", help=HETEROGENEITY_HELP),
+    "score": st.column_config.NumberColumn("score", format="%.4f"),
+    "link": st.column_config.LinkColumn("", display_text="open", help="Open the Architecture page."),
+}
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Show what the store or the user's input is wrong about as a message, never as a traceback, and stop there."""
+    try:
+        yield
+    except (StoreError, ExplorerError) as error:
+        st.error(f"{error}", icon=":material/error:")
+        shown = without_password(services.store_url())
+        st.caption(f"Store: `{shown}`. This page works again as soon as the store does.")
+        st.button("Try again", icon=":material/refresh:", key="try_again")
+        st.stop()
+
+
+def page(body: Callable[[], None]) -> Callable[[], None]:
+    """Make a page of a function: whatever the store refuses becomes a message."""
+
+    def render() -> None:
+        with guarded():
+            body()
+
+    render.__name__, render.__doc__ = body.__name__, body.__doc__
+    return render
+
+
+def empty_store() -> None:
+    """Say how to fill a store without spaces, and stop."""
+    st.info("There is nothing in the store yet.", icon=":material/inventory_2:")
+    st.markdown(
+        "Build the `nano` space of 9,312 architectures and train the first models of it:\n\n"
+        "```\narchex demo\n```\n\n"
+        "Or only build the space, or bring in results from elsewhere:\n\n"
+        "```\narchex space build nano\narchex import nas-bench-bert BERT_benchmark.json\n```"
+    )
+    st.caption(f"Store: `{without_password(services.store_url())}`. Other commands need `--store` with this URL.")
+    st.button("Look again", icon=":material/refresh:", key="look_again")
+    st.stop()
+
+
+def pick_space() -> SpaceRecord:
+    """Let the visitor choose a space, kept in the address as ``space``; stops where there is none."""
+    if services.is_missing():
+        empty_store()
+    known = {space.name: space for space in services.spaces()}
+    if not known:
+        empty_store()
+    names = list(known)
+    wanted = st.query_params.get("space")
+    if wanted is not None and wanted not in known:
+        st.warning(f"There is no space {wanted!r} in this store; showing {names[0]!r}.")
+    if st.session_state.get("space_choice") not in known:
+        st.session_state.pop("space_choice", None)
+    index = names.index(wanted) if wanted in known else default_space(names)
+    chosen = st.sidebar.selectbox("Design space", names, index=index, key="space_choice")
+    st.query_params["space"] = chosen
+    space = known[chosen]
+    if not space.info.get("ready"):
+        st.sidebar.caption("Its library is being built.")
+    return space
+
+
+def default_space(names: list[str]) -> int:
+    """Position of the space to begin with: one with scores if there is one."""
+    for position, name in enumerate(names):
+        if not services.scores(name).empty:
+            return position
+    return 0
+
+
+def pick_series(scores: pd.DataFrame, label: str, key: str) -> str | None:
+    """Let the visitor choose scores that are comparable with each other; ``None`` where there are none."""
+    names = frames.series_names(scores)
+    if not names:
+        return None
+    return str(st.selectbox(label, names, key=key))
+
+
+def no_scores_yet() -> None:
+    """Say how scores come about."""
+    st.info(
+        "No architecture of this space has a score yet. Start a search on the Search page, or run `archex demo`; "
+        "scores appear here as they arrive.",
+        icon=":material/hourglass_empty:",
+    )
+
+
+def watch_scores(shown: int) -> None:
+    """Poll the store and draw the page anew once there are more scores than those shown.
+
+    Args:
+        shown: the revision of the scores that the page was drawn with.
+    """
+
+    @st.fragment(run_every=LIVE_EVERY)
+    def indicator() -> None:
+        try:
+            changed = services.store().revision("scores") != shown
+        except StoreError as error:
+            st.caption(f":red[●] The store does not answer: {error}")
+            return
+        if changed:
+            st.rerun()
+        st.caption(":green[●] Live: new scores appear by themselves.")
+
+    with st.sidebar:
+        indicator()
+
+
+def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, title: str = "") -> None:
+    """What a visitor wants to know first about an architecture, with a link to its page."""
+    with st.container(border=True):
+        st.markdown(f"**{title or row['label']}**")
+        st.markdown(f"{row['operations']}  \nhidden {row['hiddens']}")
+        own = scores[scores["id"] == id]
+        facts = {
+            "Parameters": f"{row['parameters']:,}",
+            "FLOPs": compact(float(row["flops"])),
+            "Heterogeneity": f"{row['heterogeneity']:.2f}",
+        }
+        facts |= {f"Score {name}": f"{frames.mean_scores(own, name).iloc[0]:.4f}" for name in frames.series_names(own)}
+        st.table(pd.Series(facts, name=""), border="horizontal")
+        if own.empty:
+            st.caption("Not scored yet.")
+        navigation.link("architecture", id, space, "Open its page")
+
+
+def compact(value: float) -> str:
+    """A large number in at most four digits, for example ``61.2 M``."""
+    for unit, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= factor:
+            return f"{value / factor:.1f} {unit}"
+    return f"{value:.0f}"
+
+
+def addresses(ids: Iterable[object], space: str) -> list[str]:
+    """Address of each architecture's page."""
+    return [navigation.architecture_address(str(id), space) for id in ids]
+
+
+def architecture_table(table: pd.DataFrame, columns: list[str], space: str, key: str, height: int = 320) -> None:
+    """A table of architectures, indexed by id, whose first column opens an architecture's page."""
+    shown = table.copy()
+    shown.insert(0, "link", addresses(table.index, space))
+    st.dataframe(
+        shown,
+        column_order=["link", *columns],
+        column_config=COLUMNS,
+        hide_index=True,
+        key=key,
+        height=min(height, 38 + 35 * max(1, len(shown))),
+    )

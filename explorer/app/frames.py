@@ -1,0 +1,229 @@
+"""Tables of the store's records, as the pages show them: pure functions from records to pandas frames.
+
+Units: ``parameters`` counts the encoder's weights without embeddings, ``flops`` one forward pass of 128 tokens,
+``heterogeneity`` runs from 0 (all layers alike) to 1, scores are as their metric has them, larger is better.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from graphstore.records import (
+    ArchitectureSummary,
+    Embeddings,
+    LayerRecord,
+    NeighborRecord,
+    ScoreRecord,
+    StudyRecord,
+    TrialRecord,
+)
+
+OVERALL_TASKS = ("mean", "glue")
+"""Names of tasks that stand for a mean over others; they are offered first."""
+
+OPERATION_TITLES = {
+    "sa_sdp": "attention (dot product)",
+    "sa_wma": "attention (weighted multiplicative)",
+    "l_dft": "linear (Fourier)",
+    "l_dct": "linear (cosine)",
+}
+KIND_FIELDS = ("metric", "dataset", "fidelity", "recipe")
+"""What two scores of a task must share to be comparable."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Share of the vectors' total variance along each drawn axis, 0 to 1."""
+
+    x: float
+    y: float
+
+
+def operation_title(operation: str) -> str:
+    """Name of an operation for people; ``operation`` is ``family_parameter``."""
+    if operation in OPERATION_TITLES:
+        return OPERATION_TITLES[operation]
+    family, _, parameter = operation.partition("_")
+    return f"convolution (kernel {parameter})" if family == "c" else operation.replace("_", " ")
+
+
+def architecture_label(id: str, name: str = "") -> str:
+    """Short text for an architecture: its name if it has one, and the first digits of its id."""
+    return f"{name} ({id[:8]})" if name else id[:8]
+
+
+def architectures_frame(summaries: Sequence[ArchitectureSummary]) -> pd.DataFrame:
+    """One row per architecture, indexed by id, in the order given."""
+    rows = [
+        (
+            s.id,
+            s.name,
+            architecture_label(s.id, s.name),
+            s.depth,
+            s.parameters,
+            s.flops,
+            s.heterogeneity,
+            s.operations[0],
+            s.operations[-1],
+            " → ".join(operation.replace("_", " ") for operation in s.operations),
+            " → ".join(str(hidden) for hidden in s.hiddens),
+            "+".join(sorted(set(s.families))),
+        )
+        for s in summaries
+    ]
+    names = ["id", "name", "label", "depth", "parameters", "flops", "heterogeneity", "first", "last"]
+    return pd.DataFrame(rows, columns=[*names, "operations", "hiddens", "families"]).set_index("id")
+
+
+def map_frame(embeddings: Embeddings) -> tuple[pd.DataFrame, Spread]:
+    """Coordinates ``x`` and ``y`` of each architecture: the first two of its stored principal coordinates."""
+    vectors = np.asarray(embeddings.vectors, dtype=np.float64)
+    count = len(embeddings.ids)
+    padded = np.zeros((count, 2))
+    width = min(2, vectors.shape[1])
+    padded[:, :width] = vectors[:, :width]
+    variance = vectors.var(axis=0) if count else np.zeros(0)
+    total = float(variance.sum())
+    shares = [float(v) / total if total > 0 else 0.0 for v in variance[:2]] + [0.0, 0.0]
+    index = pd.Index(embeddings.ids, name="id")
+    return pd.DataFrame(padded, columns=["x", "y"], index=index), Spread(shares[0], shares[1])
+
+
+def layers_frame(summaries: Sequence[ArchitectureSummary]) -> pd.DataFrame:
+    """One row per layer: ``id, depth, layer, operation, hidden``."""
+    rows = [
+        (s.id, s.depth, layer, operation, hidden)
+        for s in summaries
+        for layer, (operation, hidden) in enumerate(zip(s.operations, s.hiddens, strict=True))
+    ]
+    return pd.DataFrame(rows, columns=["id", "depth", "layer", "operation", "hidden"])
+
+
+def scores_frame(scores: Sequence[ScoreRecord]) -> pd.DataFrame:
+    """One row per score, with ``series``: scores of one series, and only those, are comparable.
+
+    A series is called after its task, and where a task has scores of several kinds, after what tells them apart too.
+    """
+    names = ["id", "task", *KIND_FIELDS, "value", "seed", "source", "seconds"]
+    rows = [
+        (s.architecture, s.task, s.metric, s.dataset, s.fidelity, s.recipe, s.value, s.seed, s.source, s.seconds)
+        for s in scores
+    ]
+    frame = pd.DataFrame(rows, columns=names)
+    series = frame["task"].astype(object)
+    for task, group in frame.groupby("task", sort=False):
+        differing = [field for field in KIND_FIELDS if group[field].nunique() > 1]
+        if differing:
+            series[group.index] = [f"{task} ({' · '.join(kind)})" for kind in group[differing].itertuples(index=False)]
+    frame["series"] = series
+    return frame
+
+
+def series_names(scores: pd.DataFrame) -> list[str]:
+    """The series of a frame of scores: those over all tasks first, then by name."""
+    pairs = set(zip(scores["series"].astype(str), scores["task"].astype(str), strict=True))
+    rank = {task: position for position, task in enumerate(OVERALL_TASKS)}
+    return [name for name, _ in sorted(pairs, key=lambda pair: (rank.get(pair[1], len(rank)), pair[0]))]
+
+
+def mean_scores(scores: pd.DataFrame, series: str) -> pd.Series[float]:
+    """Mean score of each architecture in a series, indexed by id, named ``score``."""
+    chosen = scores.loc[scores["series"] == series]
+    return chosen.groupby("id", sort=False)["value"].mean().rename("score").astype(float)
+
+
+def objective_tasks(scores: pd.DataFrame) -> dict[str, int]:
+    """Tasks a study can use as a known objective, with the number of scored architectures.
+
+    Tasks whose scores are of several kinds are left out: they cannot be compared with each other.
+    """
+    found = {}
+    for name in series_names(scores):
+        group = scores.loc[scores["series"] == name]
+        if name in set(group["task"]):
+            found[name] = int(group["id"].nunique())
+    return found
+
+
+def stack_text(widths: Sequence[int]) -> str:
+    """A feed-forward stack in few characters: ``3 × 128`` where all widths are alike."""
+    if len(widths) > 1 and len(set(widths)) == 1:
+        return f"{len(widths)} × {widths[0]}"
+    return " → ".join(map(str, widths))
+
+
+def layer_table(layers: Iterable[LayerRecord]) -> pd.DataFrame:
+    """The layers of one architecture for a table."""
+    rows = [
+        (
+            layer.index,
+            operation_title(f"{layer.family}_{layer.parameter}"),
+            layer.hidden,
+            layer.heads,
+            stack_text(layer.feed_forward),
+        )
+        for layer in layers
+    ]
+    return pd.DataFrame(rows, columns=["layer", "operation", "hidden", "heads", "feed-forward"])
+
+
+def neighbor_table(
+    neighbors: Sequence[NeighborRecord], architectures: pd.DataFrame, score: pd.Series[float] | None
+) -> pd.DataFrame:
+    """Neighbours by rank with what is known of them; those not in ``architectures`` are left out."""
+    found = [n for n in neighbors if n.target in architectures.index]
+    table = architectures.loc[[n.target for n in found]].copy()
+    table.insert(0, "rank", [n.rank for n in found])
+    table.insert(1, "dissimilarity", [n.dissimilarity for n in found])
+    table["score"] = np.nan if score is None else score.reindex(table.index)
+    return table
+
+
+def trials_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
+    """One row per trial; ``seconds`` from its start to its end, ``acquisition`` as text."""
+    rows = []
+    for trial in trials:
+        figures = trial.info.get("acquisition")
+        parts = figures.items() if isinstance(figures, dict) else []
+        rows.append(
+            {
+                "trial": trial.number,
+                "state": trial.state.value,
+                "value": trial.value,
+                "architecture": trial.architecture,
+                "origin": str(trial.info.get("origin", "")),
+                "acquisition": ", ".join(f"{name} {value:.3g}" for name, value in parts),
+                "attempt": trial.attempt,
+                "seconds": trial.finished - trial.started if trial.finished and trial.started else None,
+                "reason": trial.reason,
+            }
+        )
+    names = ["trial", "state", "value", "architecture", "origin", "acquisition", "attempt", "seconds", "reason"]
+    frame = pd.DataFrame(rows, columns=names)
+    return frame.astype({"value": float, "seconds": float})
+
+
+def best_so_far(trials: Sequence[TrialRecord]) -> list[float]:
+    """The best value after each finished trial that has one, in the order in which they finished."""
+    done = sorted((t for t in trials if t.value is not None), key=lambda t: (t.finished, t.number))
+    return list(itertools.accumulate((float(t.value) for t in done if t.value is not None), max))
+
+
+def curve_frame(studies: Sequence[StudyRecord], curves: Sequence[Sequence[float]]) -> pd.DataFrame:
+    """Best value so far after each finished trial: ``study, policy, evaluations, best``.
+
+    Args:
+        studies: the studies.
+        curves: the curve of each, as ``best_so_far`` gives it.
+    """
+    rows = [
+        (study.name, study.policy, number, best)
+        for study, curve in zip(studies, curves, strict=True)
+        for number, best in enumerate(curve, start=1)
+    ]
+    return pd.DataFrame(rows, columns=["study", "policy", "evaluations", "best"])

@@ -1,0 +1,162 @@
+"""Parts of the Search page that draw themselves anew while work goes on. They only display.
+
+What has buttons is drawn outside of them; when a job or a study changes its state, they ask for a whole new page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from explorer.app import components, frames, launching, services
+from explorer.app.plots import best_so_far_curves
+from explorer.runner.jobs import ACTIVE, read_log, refresh_jobs
+from graphstore import GraphStore
+from graphstore.errors import NotFoundError, StoreError
+from graphstore.records import JobRecord, JobState, StudyRecord, TrialRecord, TrialStatus
+
+BUSY_EVERY, IDLE_EVERY = "2s", "10s"
+LOG_LINES = 40
+STATE_COLORS = {
+    JobState.STARTING: "blue",
+    JobState.RUNNING: "blue",
+    JobState.STOPPING: "orange",
+    JobState.DONE: "green",
+    JobState.STOPPED: "gray",
+    JobState.FAILED: "red",
+    JobState.LOST: "red",
+}
+TRIAL_COLUMNS = {
+    "trial": st.column_config.NumberColumn("trial", width="small"),
+    "value": st.column_config.NumberColumn("value", format="%.4f"),
+    "origin": st.column_config.TextColumn("origin", help="How the policy chose it."),
+    "acquisition": st.column_config.TextColumn("acquisition", help="The figures behind the choice."),
+    "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
+    "link": st.column_config.LinkColumn("", display_text="open", help="Open the Architecture page."),
+}
+Fingerprint = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
+
+
+def fingerprint(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> Fingerprint:
+    """What a page with buttons depends on: which jobs and studies there are, and their states."""
+    return (
+        tuple((job.id, job.state.value) for job in jobs),
+        tuple((study.name, study.state.value) for study in studies),
+    )
+
+
+def watch(drawn: Fingerprint, busy: bool) -> None:
+    """Ask for a new page once jobs or studies are others than those drawn."""
+
+    @st.fragment(run_every=BUSY_EVERY if busy else IDLE_EVERY)
+    def indicator() -> None:
+        try:
+            store = services.store()
+            changed = fingerprint(refresh_jobs(store), store.studies()) != drawn
+        except StoreError as error:
+            st.caption(f":red[●] The store does not answer: {error}")
+            return
+        if changed:
+            st.rerun()
+        st.caption(":green[●] Live" + (": a job is running." if busy else ": nothing is running."))
+
+    with st.sidebar:
+        indicator()
+
+
+def badge(state: JobState) -> str:
+    """A job's state in its colour, as Markdown."""
+    return f":{STATE_COLORS[state]}-badge[{state.value}]"
+
+
+def job_progress(id: str) -> None:
+    """Progress bar and message of a running job, drawn anew while it runs."""
+
+    @st.fragment(run_every=BUSY_EVERY)
+    def progress() -> None:
+        try:
+            job = next((job for job in services.store().jobs() if job.id == id), None)
+        except StoreError as error:
+            st.caption(f"The store does not answer: {error}")
+            return
+        if job is not None:
+            st.progress(min(1.0, max(0.0, job.progress)), text=job.message or job.state.value)
+
+    progress()
+
+
+def study_view(name: str, busy: bool) -> None:
+    """Progress, curve, trials and log of one study, drawn anew while a job works on it."""
+
+    @st.fragment(run_every=BUSY_EVERY if busy else None)
+    def view() -> None:
+        try:
+            _draw_study(services.store(), name)
+        except NotFoundError:
+            st.info(f"Study {name} has not begun yet; its job is starting.", icon=":material/hourglass_empty:")
+        except StoreError as error:
+            st.error(f"{error}", icon=":material/error:")
+
+    view()
+
+
+def _draw_study(store: GraphStore, name: str) -> None:
+    study = store.study(name)
+    trials = store.trials(name)
+    _headline(study, trials)
+    rivals = [other for other in store.studies() if launching.comparable(other) == launching.comparable(study)]
+    finished = {other.name: trials if other.name == name else store.trials(other.name) for other in rivals}
+    curves = frames.curve_frame(rivals, [frames.best_so_far(finished[other.name]) for other in rivals])
+    if curves.empty:
+        st.info("The curve begins with the first finished trial.", icon=":material/hourglass_empty:")
+    else:
+        st.plotly_chart(
+            best_so_far_curves(curves, study.objective, name), key="search_curves", alt="Best value against evaluations"
+        )
+        shown = curves["study"].nunique()
+        st.caption(f"{shown} studies of {study.space} on {study.objective}." if shown > 1 else "")
+    _trials(study, frames.trials_frame(trials))
+    log = next((read_log(job, LOG_LINES) for job in store.jobs() if name in launching.studies_of(job)), "")
+    with st.expander("End of the log"):
+        st.code(log or "Nothing has been logged.", language=None, wrap_lines=True, height=260)
+
+
+def _headline(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+    done = sum(trial.state is TrialStatus.COMPLETE for trial in trials)
+    failed = sum(trial.state is TrialStatus.FAILED for trial in trials)
+    running = sum(trial.state is TrialStatus.RUNNING for trial in trials)
+    values = [trial.value for trial in trials if trial.value is not None]
+    text = f"{done} of {study.budget} done" + (f", {running} running" if running else "")
+    st.progress(min(1.0, (done + failed) / max(1, study.budget)), text=text + (f", {failed} failed" if failed else ""))
+    columns = st.columns(5)
+    columns[0].metric("Best so far", f"{max(values):.4f}" if values else "none yet")
+    columns[1].metric("Objective", study.objective)
+    columns[2].metric("Policy", study.policy)
+    columns[3].metric("Seed", study.seed)
+    columns[4].metric("State", study.state.value)
+
+
+def _trials(study: StudyRecord, table: pd.DataFrame) -> None:
+    if table.empty:
+        return
+    shown = table.iloc[::-1].copy()
+    shown.insert(0, "link", components.addresses(shown["architecture"], study.space))
+    shown["architecture"] = shown["architecture"].str[:8]
+    columns = ["link", "trial", "state", "value", "architecture", "origin", "acquisition", "seconds"]
+    if (shown["reason"] != "").any():
+        columns.append("reason")
+    st.dataframe(
+        shown,
+        column_order=columns,
+        column_config=TRIAL_COLUMNS,
+        hide_index=True,
+        key="search_trials",
+        height=min(390, 38 + 35 * len(shown)),
+    )
+
+
+def is_active(job: JobRecord) -> bool:
+    """Whether the job is starting, running or stopping."""
+    return job.state in ACTIVE

@@ -1,0 +1,1 @@
+"""The pages: each file has one ``render`` function, which draws it."""

@@ -1,0 +1,150 @@
+"""Architecture: one architecture's graph, layers, scores and neighbours."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from explorer.app import components, frames, navigation, services
+from explorer.app.plots import architecture_graph
+from graphstore.errors import NotFoundError
+from graphstore.records import ArchitectureRecord
+
+MOST_OFFERED = 500
+"""Most architectures the list of choices offers; any other is found by its id."""
+
+
+@components.page
+def render() -> None:
+    """Draw the page."""
+    st.title("Architecture")
+    space = components.pick_space().name
+    architectures = services.architectures(space)
+    scores = services.scores(space)
+    id = _choose(architectures, scores)
+    if id is None:
+        return
+    try:
+        record = services.architecture(id)
+    except NotFoundError as error:
+        st.warning(f"{error}", icon=":material/search_off:")
+        return
+    home = services.space_of(record.id, space)
+    if home is not None and home != space:
+        st.caption(f"It is not in {space}; its neighbours are those in {home}.")
+        space, architectures, scores = home, services.architectures(home), services.scores(home)
+    _facts(record)
+    if home is not None:
+        with st.container(horizontal=True):
+            navigation.link("space", record.id, home, "Show it on the map")
+            navigation.link("heterogeneity", record.id, home, "Compare its layers with the best")
+    st.subheader("Graph")
+    st.plotly_chart(
+        architecture_graph(record.ops, record.feeds, record.layers), key="architecture_graph", alt="Computational graph"
+    )
+    st.caption(
+        "From input (left) to output (right). Curves below are the residual connections; point at a node for its label."
+    )
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        st.subheader("Layers")
+        st.dataframe(frames.layer_table(record.layers), hide_index=True, key="architecture_layers")
+    with right:
+        st.subheader("Scores")
+        _scores(record, scores)
+    st.subheader("Most similar architectures")
+    _neighbors(record, architectures, scores, space)
+    with st.expander("model_dict"):
+        st.code(record.spec, language="json", wrap_lines=True)
+
+
+def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
+    """Id or beginning of an id that the visitor names, in the address as ``id``."""
+    left, right = st.columns(2)
+    typed = left.text_input(
+        "Id, or its first 6 or more characters",
+        value=st.query_params.get("id", ""),
+        max_chars=64,
+        key=f"architecture_typed_{st.query_params.get('id', '')}",
+    ).strip()
+    offered = _offered(architectures, scores)
+    labels = dict(zip(offered.index, offered["shown"], strict=True))
+    picked = right.selectbox(
+        "Or choose a scored or named one",
+        list(labels),
+        index=None,
+        format_func=lambda id: labels.get(id, id),
+        placeholder="Best first" if labels else "None is scored or named yet",
+        disabled=not labels,
+        key=f"architecture_picked_{st.query_params.get('id', '')}",
+    )
+    id = picked or typed or None
+    if id is None:
+        st.info(
+            "Name an architecture, choose one from the list, or click one on the Space page.", icon=":material/info:"
+        )
+    elif id != st.query_params.get("id"):
+        st.query_params["id"] = id
+    return id
+
+
+def _offered(architectures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Scored architectures, best first, then named ones, with a text ``shown``."""
+    series = frames.series_names(scores)
+    table = architectures[["label", "name", "operations"]].copy()
+    table["score"] = frames.mean_scores(scores, series[0]).reindex(table.index) if series else float("nan")
+    table = table[table["score"].notna() | (table["name"] != "") | table.index.isin(scores["id"])]
+    table = table.sort_values("score", ascending=False, kind="stable").head(MOST_OFFERED)
+    values = ["" if value != value else f"{value:.4f} · " for value in table["score"]]
+    table["shown"] = [
+        f"{value}{label} · {operations}"
+        for value, label, operations in zip(values, table["label"], table["operations"], strict=True)
+    ]
+    return table
+
+
+def _facts(record: ArchitectureRecord) -> None:
+    st.markdown(f"#### {record.name or record.id[:8]}")
+    st.caption(f"Id `{record.id}`")
+    columns = st.columns(4)
+    columns[0].metric("Layers", len(record.layers), border=True)
+    columns[1].metric("Parameters", f"{record.parameters:,}", help=components.PARAMETERS_HELP, border=True)
+    columns[2].metric("FLOPs", components.compact(record.flops), help=components.FLOPS_HELP, border=True)
+    columns[3].metric("Heterogeneity", f"{record.heterogeneity:.2f}", help=components.HETEROGENEITY_HELP, border=True)
+
+
+def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
+    own = scores[scores["id"] == record.id]
+    if own.empty:
+        st.info("It has no score yet.", icon=":material/hourglass_empty:")
+        return
+    st.dataframe(
+        own[["series", "metric", "value", "source", "fidelity", "seconds"]],
+        hide_index=True,
+        column_config={
+            "series": st.column_config.TextColumn("task"),
+            "value": st.column_config.NumberColumn("value", format="%.4f"),
+            "source": st.column_config.TextColumn("source", help="Which study's trial, or which published table."),
+            "fidelity": st.column_config.TextColumn("fidelity", help="How much training stands behind it."),
+            "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
+        },
+        key="architecture_scores",
+    )
+
+
+def _neighbors(record: ArchitectureRecord, architectures: pd.DataFrame, scores: pd.DataFrame, space: str) -> None:
+    found = services.neighbors(space, record.id)
+    if not found:
+        st.info(
+            f"Its neighbours in {space} are not known yet; `archex space build {space}` finds them.",
+            icon=":material/hourglass_empty:",
+        )
+        return
+    series = components.pick_series(scores, "Scores to show", "architecture_series")
+    known = None if series is None else frames.mean_scores(scores, series)
+    table = frames.neighbor_table(found, architectures, known)
+    columns = ["rank", "dissimilarity", "label", "score", "operations", "hiddens", "parameters"]
+    if series is None:
+        columns.remove("score")
+    components.architecture_table(table, columns, space, "architecture_neighbors", height=420)
+    st.caption("By exact Weisfeiler–Lehman dissimilarity: 0 for equal graphs, larger for more different ones.")

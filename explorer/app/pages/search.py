@@ -1,0 +1,169 @@
+"""Search: launch a study as a background job, watch it, stop it, resume it, compare it with its rivals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from explorer.app import components, frames, launching, live, services
+from explorer.errors import InputError
+from explorer.runner.jobs import refresh_jobs, stop_job
+from graphstore import GraphStore
+from graphstore.records import JobRecord, JobState, StudyRecord
+
+TRAIN = "Train: mean of the tasks"
+KNOWN = "Known scores: "
+EARLIER = 8
+"""Most ended jobs that are listed."""
+
+
+@components.page
+def render() -> None:
+    """Draw the page."""
+    st.title("Search")
+    space = components.pick_space()
+    store = services.store()
+    jobs, studies = refresh_jobs(store), store.studies()
+    live.watch(live.fingerprint(jobs, studies), any(live.is_active(job) for job in jobs))
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        st.subheader("Launch")
+        if space.info.get("ready"):
+            _form(store, space.name, jobs, studies)
+        else:
+            st.info(
+                "The library of this space is not finished yet; a search needs it.", icon=":material/hourglass_empty:"
+            )
+        _jobs(store, jobs)
+    with right:
+        _study(jobs, studies, space.name)
+
+
+def _form(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
+    known_tasks = frames.objective_tasks(services.scores(space))
+    published = services.has_published(space)
+    known = [f"{KNOWN}{task} ({count:,} scored)" for task, count in known_tasks.items()]
+    objective = str(
+        st.selectbox(
+            "Objective",
+            [*known, TRAIN] if published else [TRAIN, *known],
+            key=f"search_objective_{space}",
+            help="Training really pre-trains and fine-tunes each model; known scores take seconds.",
+        )
+    )
+    policy = str(
+        st.selectbox(
+            "Policy",
+            list(launching.POLICY_TITLES),
+            format_func=lambda policy: launching.POLICY_TITLES.get(policy, policy),
+            key="search_policy",
+            help="BOSHNAS chooses by a surrogate's prediction and uncertainty; the others are its rivals.",
+        )
+    )
+    is_known = objective != TRAIN
+    task = list(known_tasks)[known.index(objective)] if is_known else launching.TRAINED_OBJECTIVE
+    most = launching.MAX_KNOWN if is_known else launching.MAX_TRAINED
+    left, right = st.columns(2)
+    trials = left.number_input(
+        "Trials", 1, most, 50 if is_known else 8, key=f"search_trials_{is_known}", help=f"At most {most} from here."
+    )
+    seed = right.number_input("Seed", 0, launching.MAX_SEED, 0, key="search_seed")
+    name = launching.free_name(f"{space}-{task}-{policy}-seed{seed}", {study.name for study in studies} | _busy(jobs))
+    study = st.text_input("Study name", name, max_chars=80, key=f"search_name_{name}")
+    if st.button("Launch", type="primary", icon=":material/rocket_launch:", key="search_launch", width="stretch"):
+        choices = launching.SearchChoices(space, policy, task, is_known, int(trials), int(seed), study.strip())
+        try:
+            launching.start(store, choices, jobs)
+        except InputError as error:
+            st.error(f"{error}", icon=":material/error:")
+            return
+        st.query_params["study"] = choices.study
+        st.session_state.pop("search_study", None)
+        st.rerun()
+
+
+def _busy(jobs: Sequence[JobRecord]) -> set[str]:
+    return {name for job in jobs for name in launching.studies_of(job)}
+
+
+def _jobs(store: GraphStore, jobs: Sequence[JobRecord]) -> None:
+    active = [job for job in jobs if live.is_active(job)]
+    ended = [job for job in jobs if not live.is_active(job)]
+    if active:
+        st.subheader("Running")
+    for job in active:
+        with st.container(border=True):
+            _title(job)
+            live.job_progress(job.id)
+            left, right = st.columns(2)
+            _watch_button(left, job)
+            stopping = job.state is JobState.STOPPING
+            if right.button("Stop", icon=":material/stop_circle:", key=f"stop_{job.id}", disabled=stopping):
+                stop_job(store, job.id)
+                st.rerun()
+    if ended:
+        with st.expander(f"Ended jobs ({len(ended)})", expanded=not active):
+            for job in ended[:EARLIER]:
+                _ended(store, job, jobs)
+
+
+def _title(job: JobRecord) -> None:
+    names = ", ".join(launching.studies_of(job)) or job.id
+    begun = time.strftime("%d %b, %H:%M", time.localtime(job.created))
+    st.markdown(f"{live.badge(job.state)} **{job.kind}** {names}  \n:gray[since {begun}]")
+
+
+def _watch_button(place: object, job: JobRecord) -> None:
+    names = launching.studies_of(job)
+    if names and place.button("Watch", icon=":material/visibility:", key=f"watch_{job.id}"):  # type: ignore[attr-defined]
+        st.query_params["study"] = names[0]
+        st.session_state.pop("search_study", None)
+        st.rerun()
+
+
+def _ended(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord]) -> None:
+    with st.container(border=True):
+        _title(job)
+        if job.message and job.message != job.state.value:
+            st.caption(job.message)
+        left, right = st.columns(2)
+        _watch_button(left, job)
+        if launching.can_resume(job) and right.button("Resume", icon=":material/play_circle:", key=f"resume_{job.id}"):
+            try:
+                launching.resume(store, job, jobs)
+            except InputError as error:
+                st.error(f"{error}", icon=":material/error:")
+                return
+            st.rerun()
+
+
+def _study(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord], space: str) -> None:
+    st.subheader("Study")
+    names = [study.name for study in studies]
+    begun = {name for job in jobs if live.is_active(job) for name in launching.studies_of(job)}
+    names += sorted(begun - set(names))
+    wanted = st.query_params.get("study")
+    if wanted is not None and wanted not in names and any(wanted in launching.studies_of(job) for job in jobs):
+        names.append(wanted)
+    if not names:
+        st.info("No study has been run in this store yet. Launch one: its trials and curve appear here.")
+        return
+    if wanted is not None and wanted not in names:
+        st.warning(f"There is no study {wanted!r} in this store.")
+    titles = {study.name: f"{study.name} · {study.policy} on {study.space}" for study in studies}
+    here = [study.name for study in studies if study.space == space]
+    begin = wanted if wanted in names else (here or names)[0]
+    if st.session_state.get("search_study") not in names:
+        st.session_state.pop("search_study", None)
+    chosen = st.selectbox(
+        "Study",
+        names,
+        index=names.index(begin),
+        format_func=lambda name: titles.get(name, f"{name} · starting"),
+        key="search_study",
+        label_visibility="collapsed",
+    )
+    st.query_params["study"] = chosen
+    live.study_view(chosen, chosen in begun)

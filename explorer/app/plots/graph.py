@@ -1,0 +1,146 @@
+"""Drawing of one architecture's computational graph, input on the left, output on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from explorer.app.frames import operation_title
+from explorer.app.plots.base import styled
+from explorer.app.plots.palette import GREY, YELLOW, operation_color
+from explorer.graphs.drawing import node_positions
+from graphstore.records import LayerRecord, OpRecord
+
+TEXT_COLUMNS = 34
+"""Graphs of more columns are drawn without short labels, which would run into each other."""
+ARC_POINTS = 24
+TITLES = {"input": "Input", "output": "Output", "add_norm": "Add and normalise", "feed_forward": "Feed-forward"}
+SYMBOLS = {"input": "square", "output": "square", "add_norm": "diamond", "feed_forward": "square", "head": "circle"}
+
+
+def architecture_graph(
+    ops: Sequence[OpRecord], feeds: Sequence[tuple[int, int]], layers: Sequence[LayerRecord]
+) -> go.Figure:
+    """Draw a computational graph.
+
+    Args:
+        ops: nodes in topological order.
+        feeds: edges ``(source, target)`` by node index.
+        layers: for the bands behind the nodes.
+
+    Returns:
+        A figure with one trace of edges and one trace per kind of node; every node has a hover label.
+    """
+    positions = node_positions([op.kind for op in ops], [op.layer for op in ops])
+    columns = int(max((x for x, _ in positions), default=0.0)) + 1
+    reach = max((abs(y) for _, y in positions), default=0.0)
+    figure = go.Figure()
+    _bands(figure, ops, positions, layers, reach)
+    _edges(figure, feeds, positions)
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for node, op in enumerate(ops):
+        groups.setdefault(_look(op), []).append(node)
+    for (title, color, kind), nodes in groups.items():
+        figure.add_trace(
+            go.Scatter(
+                x=[positions[n][0] for n in nodes],
+                y=[positions[n][1] for n in nodes],
+                mode="markers+text" if columns <= TEXT_COLUMNS else "markers",
+                text=[_short(ops[n]) for n in nodes],
+                textposition=["bottom center" if positions[n][1] < 0 else "top center" for n in nodes],
+                customdata=[[ops[n].label, _place(ops[n])] for n in nodes],
+                hovertemplate="<b>" + title + "</b><br>%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
+                marker={
+                    "size": 16 if columns <= TEXT_COLUMNS else 10,
+                    "color": color,
+                    "symbol": SYMBOLS.get(kind, "circle"),
+                    "line": {"width": 1, "color": "rgba(128,128,128,0.9)"},
+                },
+                name=title,
+                showlegend=kind not in ("input", "output"),
+            )
+        )
+    height = int(min(620, 200 + 62 * (2 * reach + 1)))
+    styled(figure, height, showlegend=True, dragmode="pan", hovermode="closest")
+    figure.update_layout(legend={"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0.0})
+    figure.update_xaxes(visible=False, range=[-0.8, columns - 0.2])
+    figure.update_yaxes(visible=False, range=[-reach - 1.5, reach + 1.5])
+    return figure
+
+
+def _look(op: OpRecord) -> tuple[str, str, str]:
+    """Legend title, colour and kind of a node."""
+    if op.kind == "head":
+        operation = _operation(op)
+        return operation_title(operation), operation_color(operation), op.kind
+    color = YELLOW if op.kind == "feed_forward" else GREY
+    return TITLES.get(op.kind, op.kind), color, op.kind
+
+
+def _operation(op: OpRecord) -> str:
+    """``family_parameter`` of a head from its label ``family_hHIDDEN_parameter``."""
+    parts = op.label.split("_")
+    return f"{parts[0]}_{parts[2]}" if len(parts) >= 3 else op.label
+
+
+def _short(op: OpRecord) -> str:
+    if op.kind == "head":
+        return _operation(op).replace("_", " ")
+    if op.kind == "feed_forward":
+        return op.label.removeprefix("ff_")
+    return "" if op.kind == "add_norm" else op.kind
+
+
+def _place(op: OpRecord) -> str:
+    return f"layer {op.layer}" if op.layer >= 0 else "outside the layers"
+
+
+def _bands(
+    figure: go.Figure,
+    ops: Sequence[OpRecord],
+    positions: Sequence[tuple[float, float]],
+    layers: Sequence[LayerRecord],
+    reach: float,
+) -> None:
+    for layer in layers:
+        columns = [x for op, (x, _) in zip(ops, positions, strict=True) if op.layer == layer.index]
+        if not columns:
+            continue
+        figure.add_shape(
+            type="rect",
+            x0=min(columns) - 0.45,
+            x1=max(columns) + 0.45,
+            y0=-reach - 1.4,
+            y1=reach + 1.4,
+            line={"width": 0},
+            fillcolor="rgba(128,128,128,0.14)" if layer.index % 2 == 0 else "rgba(128,128,128,0.06)",
+            layer="below",
+        )
+        text = f"layer {layer.index} · h{layer.hidden}" if len(layers) <= 6 else str(layer.index)
+        middle = (min(columns) + max(columns)) / 2
+        figure.add_annotation(x=middle, y=reach + 1.2, text=text, showarrow=False, font={"size": 12})
+
+
+def _edges(
+    figure: go.Figure,
+    feeds: Sequence[tuple[int, int]],
+    positions: Sequence[tuple[float, float]],
+) -> None:
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    for source, target in feeds:
+        (x0, y0), (x1, y1) = positions[source], positions[target]
+        if x1 - x0 > 1:
+            # A connection that skips columns runs below the nodes it passes.
+            passed = max(abs(y) for x, y in positions if x0 < x < x1)
+            steps = [step / ARC_POINTS for step in range(ARC_POINTS + 1)]
+            xs += [x0 + (x1 - x0) * t for t in steps]
+            ys += [y0 - (passed + 0.75) * (1 - (2 * t - 1) ** 4) for t in steps]
+        else:
+            xs += [x0, x1]
+            ys += [y0, y1]
+        xs.append(None)
+        ys.append(None)
+    line = {"color": "rgba(128,128,128,0.7)", "width": 1.5}
+    figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=line, hoverinfo="skip", showlegend=False))

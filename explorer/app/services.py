@@ -1,0 +1,129 @@
+"""The open store and its tables, cached for all visitors.
+
+Tables are cached by the store's revision of their topic, so that they are read again only when something changed.
+Every function raises StoreError where the store does; pages show it by ``components.guarded``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from explorer.app import frames
+from graphstore import GraphStore, open_store
+from graphstore.records import ArchitectureRecord, NeighborRecord, SpaceRecord
+from graphstore.url import SQLITE_PREFIX
+
+STORE_VARIABLE = "EXPLORER_STORE"
+DEFAULT_STORE = "sqlite:///explorer.db"
+TRAINED = "trained:"
+"""How the source of a score begins that a study of this store trained."""
+KERNEL = "weisfeiler_lehman"
+"""Kernel whose exact neighbours the library holds."""
+
+
+def store_url() -> str:
+    """URL of the store, as the environment names it."""
+    return os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
+
+
+@st.cache_resource(show_spinner="Opening the store …", on_release=lambda store: store.close())
+def _open(url: str) -> GraphStore:
+    return open_store(url, create=False)
+
+
+def is_missing() -> bool:
+    """Whether the store is a file that nobody has made yet; the app only looks and makes none."""
+    url = store_url()
+    return url.startswith(SQLITE_PREFIX) and not Path(url.removeprefix(SQLITE_PREFIX)).exists()
+
+
+def store() -> GraphStore:
+    """The open store, shared by all visitors.
+
+    Raises:
+        StoreError: it is missing, foreign, newer, or does not answer.
+    """
+    return _open(store_url())
+
+
+def spaces() -> list[SpaceRecord]:
+    """All spaces, by name."""
+    return store().spaces()
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _architectures(url: str, space: str, revision: int) -> pd.DataFrame:
+    return frames.architectures_frame(_open(url).summaries(space))
+
+
+def architectures(space: str) -> pd.DataFrame:
+    """One row per architecture of a space; see ``frames.architectures_frame``."""
+    return _architectures(store_url(), space, store().revision("library"))
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _layers(url: str, space: str, revision: int) -> pd.DataFrame:
+    return frames.layers_frame(_open(url).summaries(space))
+
+
+def layers(space: str) -> pd.DataFrame:
+    """One row per layer of a space's architectures; see ``frames.layers_frame``."""
+    return _layers(store_url(), space, store().revision("library"))
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _map_points(url: str, space: str, revision: int) -> tuple[pd.DataFrame, frames.Spread]:
+    points, spread = frames.map_frame(_open(url).embeddings(space))
+    return points.join(_architectures(url, space, revision), how="inner"), spread
+
+
+def map_points(space: str) -> tuple[pd.DataFrame, frames.Spread]:
+    """Architectures of a space with coordinates ``x`` and ``y``, and the axes' shares of the variance."""
+    return _map_points(store_url(), space, store().revision("library"))
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _scores(url: str, space: str, revision: tuple[int, int]) -> pd.DataFrame:
+    return frames.scores_frame(_open(url).scores(space=space))
+
+
+def scores(space: str) -> pd.DataFrame:
+    """One row per score of a space's architectures; see ``frames.scores_frame``."""
+    opened = store()
+    # A score joins a space when its architecture does, which is a change of the library.
+    return _scores(store_url(), space, (opened.revision("scores"), opened.revision("library")))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _architecture(url: str, id: str, revision: int) -> ArchitectureRecord:
+    return _open(url).architecture(id)
+
+
+def architecture(id: str) -> ArchitectureRecord:
+    """One architecture whole, by id or unique prefix.
+
+    Raises:
+        NotFoundError: it is unknown, or several begin like this.
+    """
+    return _architecture(store_url(), id, store().revision("library"))
+
+
+def has_published(space: str) -> bool:
+    """Whether the space has scores that no study of this store trained."""
+    return bool((~scores(space)["source"].str.startswith(TRAINED)).any())
+
+
+def neighbors(space: str, id: str) -> list[NeighborRecord]:
+    """The stored exact neighbours of an architecture, by rank."""
+    return store().neighbors(space, id, KERNEL)
+
+
+def space_of(id: str, preferred: str | None = None) -> str | None:
+    """A space that holds the architecture: the preferred one if it does, else the first by name."""
+    names = [space.name for space in spaces()]
+    ordered = [name for name in names if name == preferred] + [name for name in names if name != preferred]
+    return next((name for name in ordered if id in architectures(name).index), None)

@@ -1,0 +1,106 @@
+"""What every command shares: options, progress on standard error, one JSON document on standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from explorer.errors import InputError
+from explorer.runner.progress import Reporter
+from graphstore import GraphStore, open_store
+from graphstore.records import JobRecord
+
+DEFAULT_STORE = "sqlite:///explorer.db"
+
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store", envvar="EXPLORER_STORE", help="Where the graph store is: sqlite:///FILE or bolt://HOST:PORT."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+JobOption = Annotated[str, typer.Option("--job", hidden=True, help="Record of the job this process carries out.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
+
+errors = Console(stderr=True, highlight=False)
+output = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def print_json(document: Any) -> None:
+    """Print the command's one JSON document."""
+    sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+class BarReporter:
+    """One progress bar per phase, on a terminal."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+
+    def update(self, phase: str, done: float, total: float, note: str = "") -> None:
+        """Move the phase's bar."""
+        if phase not in self._bars:
+            self._bars[phase] = self._progress.add_task(phase, total=total, note="")
+        self._progress.update(self._bars[phase], completed=done, total=total, note=note)
+
+
+class LineReporter:
+    """A line for every quarter of a phase, where standard error is no terminal."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, int] = {}
+
+    def update(self, phase: str, done: float, total: float, note: str = "") -> None:
+        """Print a line when the phase has entered another quarter."""
+        quarter = int(4 * done / total) if total else 4
+        if self._shown.get(phase, -1) < quarter:
+            self._shown[phase] = quarter
+            errors.print(f"{phase}: {done:g} of {total:g}{f' ({note})' if note else ''}", markup=False)
+
+
+@contextmanager
+def progress_reporter() -> Iterator[Reporter]:
+    """Progress bars on a terminal, lines elsewhere."""
+    if not errors.is_terminal:
+        yield LineReporter()
+        return
+    columns = (
+        TextColumn("{task.description:>14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=errors) as progress:
+        yield BarReporter(progress)
+
+
+@contextmanager
+def opened(url: str, create: bool = True) -> Iterator[GraphStore]:
+    """Open a store for one command, and let the processes it starts log in as it did."""
+    parts = urlsplit(url)
+    if parts.username:
+        os.environ["NEO4J_USER"] = unquote(parts.username)
+    if parts.password:
+        os.environ["NEO4J_PASSWORD"] = unquote(parts.password)
+    with open_store(url, create=create) as store:
+        yield store
+
+
+def find_job(store: GraphStore, id: str) -> JobRecord:
+    """The record of the job this process was launched for."""
+    for job in store.jobs():
+        if job.id == id:
+            return job
+    raise InputError("job", "be in the store", id, "Leave --job to the app.")

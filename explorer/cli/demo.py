@@ -1,0 +1,72 @@
+"""``archex demo``: the main job, from an empty folder to a scored, searchable, visible design space."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from explorer.cli.app import PortOption
+from explorer.cli.console import (
+    DEFAULT_STORE,
+    JsonOption,
+    SeedOption,
+    StoreOption,
+    errors,
+    opened,
+    output,
+    print_json,
+    progress_reporter,
+)
+from explorer.runner.demo import DemoResult, demo_plan, run_demo
+from explorer.runner.jobs import new_job, running_job
+from explorer.runner.server import AppServer
+
+
+def demo(
+    no_app: Annotated[bool, typer.Option("--no-app", help="Do not open the app; end when the batch is done.")] = False,
+    trials: Annotated[int, typer.Option("--trials", help="Architectures to train.", min=1, max=1000)] = 8,
+    seed: SeedOption = 0,
+    port: PortOption = 8501,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Build the nano space, train a BOSHNAS batch in it, and watch the scores arrive in the app.
+
+    Interrupt it whenever you like: the same command goes on where it was.
+    """
+    plan = demo_plan(trials, seed)
+    with ExitStack() as stack:
+        opened_store = stack.enter_context(opened(store))
+        server: list[AppServer] = []
+
+        def open_app() -> None:
+            server.append(stack.enter_context(AppServer(store, port)))
+            errors.print(f"The app is at {server[0].url}; scores appear there as they arrive.", markup=False)
+            server[0].open_browser()
+
+        job = new_job(opened_store, "demo", {"studies": [plan.name]})
+        with progress_reporter() as bars, running_job(opened_store, job, bars) as reporter:
+            result = run_demo(opened_store, plan, reporter, (lambda: None) if no_app else open_app)
+        if json:
+            print_json(asdict(result))
+        else:
+            _print(result)
+        if server:
+            errors.print(f"The app stays at {server[0].url} - Ctrl-C ends it.", markup=False)
+            server[0].wait()
+
+
+def _print(result: DemoResult) -> None:
+    output.print(
+        f"{result.architectures:,} architectures in the library after {result.library_s:.1f} s; "
+        f"{result.scored} trained{f', {result.failed} failed' if result.failed else ''}"
+        + (f"; the first score came after {result.first_score_s:.0f} s." if result.first_score_s is not None else ".")
+    )
+    if result.best:
+        scores = ", ".join(f"{task} {value:.3f}" for task, value in sorted(result.best["scores"].items()))
+        output.print(f"Best: {result.best['id']} with {scores}")
+        output.print(f"      {result.best['model_dict']}", soft_wrap=True)
+        output.print(f"      its models: {result.best['folder']}", soft_wrap=True)

@@ -1,0 +1,31 @@
+"""Which architecture a user means: a named model, an id in the store, or a JSON file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from explorer.errors import InputError
+from explorer.space.formats import from_json, from_model_dict, read_json_file
+from explorer.space.named import named_models
+from explorer.space.spec import ArchitectureSpec
+from graphstore import open_store
+from graphstore.errors import StoreInputError
+
+
+def resolve_spec(text: str, store_url: str) -> ArchitectureSpec:
+    """The architecture a user names; the store is opened only if it is needed.
+
+    Raises:
+        InputError: the text is neither a named model, nor a JSON file, nor an id in the store.
+    """
+    names = {name.lower(): spec for name, spec in named_models().items()}
+    if text.lower() in names:
+        return names[text.lower()]
+    if text.endswith(".json"):
+        return from_model_dict(read_json_file(Path(text)))
+    try:
+        with open_store(store_url, create=False) as store:
+            return from_json(store.architecture(text).spec)
+    except StoreInputError as error:
+        rule = f"be one of {', '.join(named_models())}, a .json file, or an id in the store"
+        raise InputError("architecture", rule, text, f"Check the name. ({error})") from None

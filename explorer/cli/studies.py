@@ -1,0 +1,55 @@
+"""``archex studies``: what was searched, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
+from explorer.runner.studies import best_so_far
+from graphstore import GraphStore
+from graphstore.records import StudyRecord, TrialStatus
+
+
+def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
+    """What a study did, as one JSON-able document."""
+    trials = store.trials(study.name)
+    done = [trial for trial in trials if trial.value is not None]
+    best = max(done, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+    return {
+        "study": study.name,
+        "space": study.space,
+        "policy": study.policy,
+        "objective": study.objective,
+        "state": study.state.value,
+        "budget": study.budget,
+        "complete": len(done),
+        "failed": sum(trial.state is TrialStatus.FAILED for trial in trials),
+        "best": {"id": best.architecture, "value": best.value, "trial": best.number} if best else None,
+        "curve": best_so_far(trials),
+    }
+
+
+def print_reports(reports: list[dict[str, Any]]) -> None:
+    """Show studies side by side."""
+    table = Table("study", "objective", "state", "trials", "failed", "best", "architecture", "best so far")
+    for report in reports:
+        best = report["best"] or {"id": "-", "value": float("nan")}
+        curve = report["curve"]
+        steps = sorted({0, len(curve) // 4, len(curve) // 2, len(curve) - 1}) if curve else []
+        shown = " ".join(f"{i + 1}:{curve[i]:.4f}" for i in steps)
+        trials = f"{report['complete']}/{report['budget']}"
+        cells = (report["study"], report["objective"], report["state"], trials)
+        table.add_row(*cells, str(report["failed"]), f"{best['value']:.4f}", best["id"], shown)
+    output.print(table)
+
+
+def studies(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """List all studies with their best architecture and their best-so-far curve."""
+    with opened(store, create=False) as opened_store:
+        reports = [study_report(opened_store, study) for study in opened_store.studies()]
+    if json:
+        print_json({"studies": reports})
+    else:
+        print_reports(reports)

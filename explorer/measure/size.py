@@ -1,0 +1,142 @@
+"""Parameters and floating-point operations of an architecture, by formula; nothing is built.
+
+Notation: hidden size h, H heads of size d in a layer, n of them in a group of one operation, kernel K, S tokens,
+P longest sequence, L(a, b) = a b + b the parameters of a Linear. Parameters, exactly those of
+``explorer.models.FlexiBertModel``:
+
+* embeddings: (vocabulary + token types) e + 2 e with e the first hidden size, and P e if positions are absolute
+* layer: L(h_before, h) if the two differ; (2 P - 1) d if positions are relative and not all heads are convolutions;
+  its heads; L(H d, h) + 2 h; L(h, f_1) + L(f_1, f_2) + … + L(f_last, h) + 2 h
+* ``sdp``: 3 L(h, n d). ``wma``: the same and d² per layer, n d² where the layer is not of the per-layer form
+* ``dft``, ``dct``: 2 L(h, n d) if positions are relative; L(h, n d) if H d differs from h
+* ``c``: 3 L(h, n d) + h K + n (d K + K)
+* pooler: L(h_last, h_last)
+
+FLOPs count a multiply-add as 2 and products of matrices, convolutions and transforms only (not biases, softmax, norms,
+activations and look-ups):
+
+* Linear: 2 S a b
+* ``sdp``: 4 S² d a head for scores and values; ``wma``: 2 S d² more
+* relative positions: 2 S (2 S - 1) d a head, and 2 S² d for the values of a linear-transform head
+* ``dft``: 5 S d log₂(S d) a head, the usual count of a complex fast Fourier transform; ``dct``: half of it
+* ``c``: depthwise 2 S h K; per head 2 S d K for its kernels and as much to apply them
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from itertools import groupby, pairwise
+
+from explorer.errors import InputError
+from explorer.space.spec import ArchitectureSpec, Family, LayerSpec
+
+POSITIONS = ("relative_key", "absolute")
+
+
+def _relative(positions: str) -> bool:
+    if positions not in POSITIONS:
+        raise InputError("positions", f"be {' or '.join(POSITIONS)}", positions, "Use one of the two.")
+    return positions == "relative_key"
+
+
+def _linear(inputs: int, outputs: int) -> int:
+    return inputs * outputs + outputs
+
+
+@lru_cache(maxsize=4096)
+def _layer_parameters(layer: LayerSpec, max_positions: int, relative: bool) -> int:
+    """Parameters of a layer without the Linear that projects its input."""
+    hidden, size, width = layer.hidden, layer.head_size, layer.head_size * len(layer.heads)
+    total = 0
+    if relative and any(head.family is not Family.CONVOLUTION for head in layer.heads):
+        total += (2 * max_positions - 1) * size
+    for operation, equal in groupby(layer.heads):
+        count = len(list(equal))
+        one = _linear(hidden, count * size)
+        if operation.family is Family.SELF_ATTENTION:
+            total += 3 * one
+            if operation.parameter == "wma":
+                total += size * size * (1 if layer.main else count)
+        elif operation.family is Family.LINEAR:
+            total += one * (2 * relative + (width != hidden))
+        else:
+            total += 3 * one + hidden * operation.kernel + count * _linear(size, operation.kernel)
+    widths = (hidden, *layer.feed_forward, hidden)
+    return total + _linear(width, hidden) + 4 * hidden + sum(_linear(a, b) for a, b in pairwise(widths))
+
+
+def parameters(
+    spec: ArchitectureSpec,
+    vocab_size: int = 30522,
+    max_positions: int = 512,
+    token_types: int = 2,
+    positions: str = "relative_key",
+    pooler: bool = False,
+    embeddings: bool = True,
+) -> int:
+    """Number of trainable parameters of the encoder.
+
+    Args:
+        spec: the architecture.
+        vocab_size: number of tokens.
+        max_positions: longest sequence, in tokens.
+        token_types: number of token types.
+        positions: ``relative_key`` or ``absolute``.
+        pooler: whether to count the pooler.
+        embeddings: whether to count the embeddings (relative positions lie in the layers and always count).
+
+    Raises:
+        InputError: ``positions`` is neither of the two.
+    """
+    relative = _relative(positions)
+    width, last = spec.layers[0].hidden, spec.layers[-1].hidden
+    total = sum(_layer_parameters(layer, max_positions, relative) for layer in spec.layers)
+    total += sum(_linear(a.hidden, b.hidden) for a, b in pairwise(spec.layers) if a.hidden != b.hidden)
+    if embeddings:
+        total += (vocab_size + token_types + 2 + (0 if relative else max_positions)) * width
+    return total + (_linear(last, last) if pooler else 0)
+
+
+@lru_cache(maxsize=4096)
+def _layer_flops(layer: LayerSpec, length: int, relative: bool) -> int:
+    """FLOPs of a layer for one sequence, without the Linear that projects its input."""
+    hidden, size, width = layer.hidden, layer.head_size, layer.head_size * len(layer.heads)
+    by_position = 2 * length * (2 * length - 1) * size if relative else 0
+    transform = round(5 * length * size * math.log2(length * size))
+    total = 0
+    for operation, equal in groupby(layer.heads):
+        count = len(list(equal))
+        one = 2 * length * hidden * count * size
+        if operation.family is Family.SELF_ATTENTION:
+            total += 3 * one + count * (4 * length * length * size + by_position)
+            if operation.parameter == "wma":
+                total += count * 2 * length * size * size
+        elif operation.family is Family.LINEAR:
+            total += one * (2 * relative + (width != hidden))
+            total += count * (transform if operation.parameter == "dft" else transform // 2)
+            if relative:
+                total += count * (2 * length * length * size + by_position)
+        else:
+            kernel = operation.kernel
+            total += 3 * one + 2 * length * hidden * kernel + count * 4 * length * size * kernel
+    widths = (hidden, *layer.feed_forward, hidden)
+    return total + 2 * length * (width * hidden + sum(a * b for a, b in pairwise(widths)))
+
+
+def flops(spec: ArchitectureSpec, length: int = 128, positions: str = "relative_key") -> int:
+    """Floating-point operations of the encoder's forward pass over one sequence, without embeddings and pooler.
+
+    Args:
+        spec: the architecture.
+        length: tokens of the sequence.
+        positions: ``relative_key`` or ``absolute``.
+
+    Raises:
+        InputError: ``length`` is not positive, or ``positions`` is neither of the two.
+    """
+    if length < 1:
+        raise InputError("length", "be at least 1", length, "Give the sequence's tokens.")
+    relative = _relative(positions)
+    projections = sum(a.hidden * b.hidden for a, b in pairwise(spec.layers) if a.hidden != b.hidden)
+    return 2 * length * projections + sum(_layer_flops(layer, length, relative) for layer in spec.layers)

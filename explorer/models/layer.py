@@ -1,0 +1,70 @@
+"""One encoder layer: heads, then a feed-forward stack, each with residual and LayerNorm (FlexiBERT, section 3.1)."""
+
+from __future__ import annotations
+
+from itertools import groupby, pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from explorer.models.config import FlexiBertConfig
+from explorer.models.operations import Group, build_heads
+from explorer.models.padding import Padding
+from explorer.space.spec import Family, LayerSpec
+
+
+class EncoderLayer(nn.Module):
+    """Heads → Linear → dropout → add & norm → (Linear, GELU) repeated → Linear → dropout → add & norm.
+
+    Args:
+        spec: the layer.
+        width: width of what comes in; where it differs from the layer's hidden size, a Linear projects it.
+        config: dropout, positions and norms.
+    """
+
+    def __init__(self, spec: LayerSpec, width: int, config: FlexiBertConfig) -> None:
+        super().__init__()
+        hidden, size, count = spec.hidden, spec.head_size, len(spec.heads)
+        self.projection = nn.Linear(width, hidden) if width != hidden else None
+        positional = config.relative and any(head.family is not Family.CONVOLUTION for head in spec.heads)
+        self.distances = nn.Embedding(2 * config.max_position_embeddings - 1, size) if positional else None
+        self.heads = nn.ModuleDict()
+        first = 0
+        for operation, equal in groupby(spec.heads):
+            heads = len(list(equal))
+            group = Group(
+                hidden=hidden,
+                heads=heads,
+                size=size,
+                first=first,
+                sliced=count * size == hidden,
+                alike=spec.main is not None,
+                relative=config.relative,
+                dropout=config.attention_probs_dropout_prob,
+            )
+            self.heads[f"{operation.family}_{operation.parameter}"] = build_heads(operation, group)
+            first += heads
+        self.output = nn.Linear(count * size, hidden)
+        self.output_norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+        widths = (hidden, *spec.feed_forward)
+        self.feed_forward = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.feed_forward_output = nn.Linear(widths[-1], hidden)
+        self.feed_forward_norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.longest = config.max_position_embeddings
+
+    def forward(self, x: Tensor, padding: Padding) -> Tensor:
+        """``[B, S, width]`` to ``[B, S, hidden]``."""
+        if self.projection is not None:
+            x = self.projection(x)
+        distances = None
+        if self.distances is not None:
+            distances = self.distances.weight[self.longest - x.shape[1] : self.longest + x.shape[1] - 1]
+        mixed = [heads(x, distances, padding) for heads in self.heads.values()]
+        mixed_all = mixed[0] if len(mixed) == 1 else torch.cat(mixed, -1)
+        x = self.output_norm(x + self.dropout(self.output(mixed_all)))
+        y = x
+        for linear in self.feed_forward:
+            y = F.gelu(linear(y))
+        return self.feed_forward_norm(x + self.dropout(self.feed_forward_output(y)))

@@ -1,0 +1,36 @@
+"""Where the files of a store's work are kept: prepared data, trained models, logs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+SQLITE = "sqlite:///"
+
+
+def work_folder(store_url: str) -> Path:
+    """The folder that belongs to a store: beside an embedded one, in the user's data folder for a server.
+
+    Args:
+        store_url: without a password, as ``GraphStore.url`` gives it.
+    """
+    if store_url.startswith(SQLITE):
+        return Path(f"{store_url.removeprefix(SQLITE)}.files").resolve()
+    base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "archex" / hashlib.blake2b(store_url.encode(), digest_size=8).hexdigest()
+
+
+def data_cache(store_url: str) -> Path:
+    """Prepared text, tokenizers and tasks."""
+    return work_folder(store_url) / "data"
+
+
+def run_folder(store_url: str, study: str, run: int | str) -> Path:
+    """Checkpoints and trained models of one trial."""
+    return work_folder(store_url) / "runs" / study / (run if isinstance(run, str) else f"{run:04d}")
+
+
+def log_folder(store_url: str) -> Path:
+    """Logs of jobs and workers."""
+    return work_folder(store_url) / "logs"

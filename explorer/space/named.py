@@ -1,0 +1,32 @@
+"""Architectures that the literature names, from ``data/named_models.yaml``."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import yaml
+
+from explorer.errors import SpecError
+from explorer.space.formats import from_model_dict
+from explorer.space.resources import data_folder
+from explorer.space.spec import ArchitectureSpec
+
+
+@lru_cache(maxsize=1)
+def named_models() -> dict[str, ArchitectureSpec]:
+    """All named architectures, by name."""
+    document = yaml.safe_load((data_folder() / "named_models.yaml").read_text(encoding="utf-8"))
+    return {name: from_model_dict(model) for name, model in document.items()}
+
+
+def named_model(name: str) -> ArchitectureSpec:
+    """One named architecture; upper and lower case do not matter.
+
+    Raises:
+        SpecError: no such name.
+    """
+    known = named_models()
+    by_lower = {key.lower(): spec for key, spec in known.items()}
+    if name.lower() not in by_lower:
+        raise SpecError("model name", f"be one of {', '.join(sorted(known))}", name, "Check the name.")
+    return by_lower[name.lower()]

@@ -1,0 +1,152 @@
+"""BOSHNAS's surrogate: NPN for mean and aleatoric noise, teacher and student for epistemic uncertainty, and their UCB.
+
+Source: FlexiBERT (arXiv 2205.11656), section 3. Points are vectors ``[N, d]`` of an embedding; means and deviations
+come back in the units of the targets. Training is full-batch, in float64, and the same for the same seed and data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from explorer.errors import InputError
+from explorer.records import Prediction
+from explorer.surrogate.layers import DTYPE
+from explorer.surrogate.npn import NaturalParameterNetwork
+from explorer.surrogate.student import Student
+from explorer.surrogate.teacher import Teacher
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SurrogateSettings:
+    """Settings of the surrogate's training and of its acquisition.
+
+    Attributes:
+        k_aleatoric: weight k₁ of σ in the UCB.
+        k_epistemic: weight k₂ of ξ in the UCB.
+        epochs: full-batch steps for each network.
+        learning_rate: at the start; falls to 0 by a cosine.
+        weight_decay: of teacher's and student's weights (AdamW).
+        prior: weight of the NPN's divergence from its prior; 1 is Bayes' rule.
+        dropout: of the teacher.
+        passes: Monte-Carlo passes of the teacher.
+        region_points: random points of the box that the student learns on, besides the observed ones.
+    """
+
+    k_aleatoric: float = 0.5
+    k_epistemic: float = 0.5
+    epochs: int = 150
+    learning_rate: float = 0.03
+    weight_decay: float = 0.01
+    prior: float = 1.0
+    dropout: float = 0.1
+    passes: int = 64
+    region_points: int = 256
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, least = getattr(self, field.name), {"passes": 2, "epochs": 1}.get(field.name, 0)
+            if not value >= least:
+                raise InputError(field.name, f"be at least {least}", value, f"The default is {field.default}.")
+        if self.learning_rate == 0:
+            raise InputError("learning_rate", "be above 0", self.learning_rate, "The default is 0.03.")
+        if not 0.0 < self.dropout < 1.0:
+            raise InputError("dropout", "lie between 0 and 1, both excluded", self.dropout, "The default is 0.1.")
+
+
+class BoshnasSurrogate:
+    """Belief about performance at any point of a box.
+
+    Args:
+        seed: of all random numbers used.
+        settings: training and acquisition.
+    """
+
+    def __init__(self, seed: int, settings: SurrogateSettings | None = None) -> None:
+        self._seed = seed
+        self.settings = settings or SurrogateSettings()
+        self._fitted = False
+
+    def fit(self, x: Points, y: Points, box: tuple[Points, Points] | None = None) -> BoshnasSurrogate:
+        """Train from scratch.
+
+        Args:
+            x: observed points, ``[N, d]``; one point may occur more than once.
+            y: their performance, ``[N]``; larger is better.
+            box: lowest and highest corner of the region, ``[d]`` each; by default the smallest box around ``x``.
+
+        Returns:
+            Itself.
+
+        Raises:
+            InputError: shapes do not fit, nothing was observed, or a value is not finite.
+        """
+        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        if x.ndim != 2 or y.shape != x.shape[:1] or x.size == 0:
+            raise InputError("x and y", "be [N, d] and [N], N ≥ 1", (x.shape, y.shape), "Give one value per point.")
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise InputError("x and y", "be finite", "NaN or infinity", "Leave failed trials out.")
+        low, high = (x.min(0), x.max(0)) if box is None else box
+        if low.shape != x.shape[1:] or high.shape != low.shape or not (low <= high).all():
+            raise InputError("box", "be corners [d] with low ≤ high", (low, high), "Give the region's box.")
+        self._set_scales(low, high, y)
+        s, generator = self.settings, torch.Generator().manual_seed(self._seed)
+        points, targets = self._scaled(torch.tensor(x)), torch.tensor((y - self._offset) / self._unit)
+        dims = x.shape[1]
+        self._npn = NaturalParameterNetwork((dims, 32, 32, 1), generator)
+        self._npn.fit(points, targets, s.epochs, s.learning_rate, s.prior)
+        self._teacher = Teacher(dims, s.dropout, generator)
+        self._teacher.fit(points, targets, s.epochs, s.learning_rate, s.weight_decay)
+        draws = torch.rand((s.region_points, dims), generator=generator, dtype=DTYPE)
+        region = self._scaled(torch.tensor(low) + draws * torch.tensor(high - low))
+        region = torch.cat([points, region])
+        self._student = Student(dims, generator)
+        self._student.fit(region, self._teacher.spread(region, s.passes), s.epochs, s.learning_rate, s.weight_decay)
+        self._fitted = True
+        return self
+
+    def _set_scales(self, low: Points, high: Points, y: Points) -> None:
+        half = (high - low) / 2.0
+        self._middle = torch.tensor(low + half)
+        # One unit for all dimensions: an embedding's distances mean something, so its shape must not be distorted.
+        self._half = float(half.max()) or 1.0
+        largest = float(np.abs(y).max()) or 1.0  # divided out, so that the squares of huge values do not overflow
+        spread = float((y / largest).std())
+        self._offset = largest * float((y / largest).mean())
+        self._unit = largest * spread if spread > 1e-12 else 1.0
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        return (x - self._middle) / self._half
+
+    def components(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean μ, noise deviation σ and epistemic deviation ξ at ``x`` ``[N, d]``; ``[N]`` each, differentiable.
+
+        Raises:
+            InputError: nothing was fitted yet.
+        """
+        if not self._fitted:
+            raise InputError("surrogate", "be fitted before it predicts", None, "Call fit first.")
+        scaled = self._scaled(x.to(DTYPE))
+        mean, variance = self._npn(scaled)
+        return (
+            self._offset + self._unit * mean,
+            self._unit * variance.sqrt(),
+            self._unit * self._student(scaled),
+        )
+
+    def ucb(self, x: Tensor) -> Tensor:
+        """Upper confidence bound μ + k₁σ + k₂ξ at ``x`` ``[N, d]``; ``[N]``, twice differentiable."""
+        mean, aleatoric, epistemic = self.components(x)
+        return mean + self.settings.k_aleatoric * aleatoric + self.settings.k_epistemic * epistemic
+
+    @torch.no_grad()
+    def predict(self, x: Points) -> Prediction:
+        """Belief at points ``x`` ``[N, d]``, in the units of the targets."""
+        parts = self.components(torch.tensor(np.asarray(x, dtype=np.float64)))
+        return Prediction(*(part.numpy() for part in parts))

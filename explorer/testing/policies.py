@@ -1,0 +1,252 @@
+"""The contract suite of search policies: every policy's test class inherits ``PolicyContractSuite``.
+
+A study is simulated on a small set of candidates with a known objective; the laws are those of
+``explorer.search.policy``.
+"""
+
+# ruff: noqa: D102 - the names of the tests say what they test
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from explorer.errors import InputError
+from explorer.records import Proposal, Trial, TrialState
+from explorer.search.policy import Candidates, Policy
+
+COUNT = 24
+
+
+def sample_candidates(count: int = COUNT, seed: int = 0) -> Candidates:
+    """``count`` candidates with 3-dimensional vectors and four design choices each, some of them absent."""
+    generator = np.random.default_rng(seed)
+    choices = generator.integers(-1, 3, size=(count, 4))
+    vectors = np.stack([choices[:, 0], choices[:, 1] - choices[:, 2], choices[:, 3]], axis=1).astype(np.float64)
+    return Candidates(
+        tuple(f"a{i}" for i in range(count)), vectors + 0.1 * generator.normal(size=vectors.shape), choices
+    )
+
+
+def score(candidates: Candidates, architecture: str) -> float:
+    """A smooth objective with one best candidate."""
+    return float(-np.square(candidates.vectors[candidates.index[architecture]] - 0.5).sum())
+
+
+def outcomes(candidates: Candidates, proposals: Sequence[Proposal], first: int) -> list[Trial]:
+    """Trials of the proposals from number ``first`` on; every fourth one fails, the others complete."""
+    failed, complete = TrialState.FAILED, TrialState.COMPLETE
+    return [
+        Trial(number, p.architecture, failed)
+        if number % 4 == 3
+        else Trial(number, p.architecture, complete, score(candidates, p.architecture))
+        for number, p in enumerate(proposals, first)
+    ]
+
+
+class PolicyContractSuite(ABC):
+    """Laws of a policy. Give ``make_policy``; its policy should leave its first design within ten trials."""
+
+    @abstractmethod
+    def make_policy(self, candidates: Candidates, seed: int = 0) -> Policy:
+        """A new policy under test, with settings that keep it fast."""
+
+    def advance(self, policy: Policy, rounds: int, batch: int = 3) -> list[str]:
+        """Run ``rounds`` of ask and tell; returns the ids proposed."""
+        proposed: list[str] = []
+        for _ in range(rounds):
+            proposals = policy.ask(batch)
+            policy.tell(outcomes(policy.candidates, proposals, len(policy.trials)))
+            proposed += [p.architecture for p in proposals]
+        return proposed
+
+    def test_the_same_seed_and_history_give_the_same_proposals(self) -> None:
+        candidates = sample_candidates()
+        runs = [self.advance(self.make_policy(candidates, seed=5), 6) for _ in range(2)]
+        assert runs[0] == runs[1]
+
+    def test_another_seed_gives_another_order(self) -> None:
+        # Twelve ordered draws of 24 coincide by chance less than once in 10^15.
+        candidates = sample_candidates()
+        runs = {tuple(p.architecture for p in self.make_policy(candidates, seed).ask(12)) for seed in range(3)}
+        assert len(runs) == 3
+
+    def test_a_policy_restored_from_json_text_goes_on_the_same_at_every_step(self) -> None:
+        candidates = sample_candidates()
+        policy = self.make_policy(candidates)
+        for _ in range(7):
+            restored = self.make_policy(candidates)
+            restored.load(json.loads(json.dumps(policy.dump(), allow_nan=False)))
+            assert restored.dump() == policy.dump()
+            assert restored.ask(4) == policy.ask(4)
+            self.advance(policy, 1)
+
+    def test_ask_changes_nothing(self) -> None:
+        candidates = sample_candidates()
+        policy = self.make_policy(candidates)
+        for _ in range(5):
+            before = json.dumps(policy.dump())
+            first = policy.ask(3)
+            for count in (1, 7, 3):
+                again = policy.ask(count)
+            assert again == first
+            assert json.dumps(policy.dump()) == before
+            self.advance(policy, 1)
+
+    @pytest.mark.parametrize("state", list(TrialState))
+    def test_what_has_a_trial_in_any_state_is_not_proposed(self, state: TrialState) -> None:
+        candidates = sample_candidates()
+        policy = self.make_policy(candidates)
+        self.advance(policy, 3)
+        taken = {trial.architecture for trial in policy.trials}
+        value = 1.0 if state is TrialState.COMPLETE else None
+        fresh = [id for id in candidates.ids if id not in taken][:5]
+        policy.tell([Trial(50 + i, id, state, value) for i, id in enumerate(fresh)])
+        proposals = policy.ask(COUNT)
+        assert {p.architecture for p in proposals} == set(candidates.ids) - taken - set(fresh)
+        assert len(proposals) == COUNT - len(taken) - len(fresh)
+
+    def test_every_candidate_is_proposed_once_and_then_nothing(self) -> None:
+        candidates = sample_candidates()
+        policy = self.make_policy(candidates)
+        proposed = self.advance(policy, 4, batch=5)
+        last = policy.ask(5)
+        assert len(last) == 4
+        assert sorted(proposed + [p.architecture for p in last]) == sorted(candidates.ids)
+        policy.tell(outcomes(candidates, last, 20))
+        assert policy.ask(5) == []
+
+    def test_one_candidate(self) -> None:
+        candidates = Candidates(("only",), np.zeros((1, 2)), np.zeros((1, 3), dtype=np.int64))
+        policy = self.make_policy(candidates)
+        assert [p.architecture for p in policy.ask(4)] == ["only"]
+        policy.tell([Trial(0, "only", TrialState.COMPLETE, 0.5)])
+        assert policy.ask(1) == []
+
+    def test_equal_vectors_and_choices_are_still_distinct_candidates(self) -> None:
+        ids = tuple(f"a{i}" for i in range(12))
+        policy = self.make_policy(Candidates(ids, np.ones((12, 2)), np.ones((12, 3), dtype=np.int64)))
+        assert sorted(self.advance(policy, 4)) == sorted(ids)
+
+    @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
+    def test_a_trial_without_a_finite_value_counts_as_failed(self, value: float | None) -> None:
+        candidates = sample_candidates()
+        policies = [self.make_policy(candidates) for _ in range(2)]
+        for policy in policies:
+            self.advance(policy, 4)
+        id = policies[0].ask(1)[0].architecture
+        policies[0].tell([Trial(30, id, TrialState.COMPLETE, value)])
+        policies[1].tell([Trial(30, id, TrialState.FAILED)])
+        assert policies[0].dump() == policies[1].dump()
+        assert policies[0].ask(5) == policies[1].ask(5)
+
+    def test_a_study_of_failures_only_goes_on(self) -> None:
+        candidates = sample_candidates()
+        policy = self.make_policy(candidates)
+        for number in range(COUNT):
+            (proposal,) = policy.ask(1)
+            policy.tell([Trial(number, proposal.architecture, TrialState.FAILED)])
+        assert policy.ask(1) == []
+
+    @pytest.mark.parametrize("value", [0.0, -3.5, 1e200])
+    def test_equal_values_are_no_obstacle(self, value: float) -> None:
+        candidates = sample_candidates()
+        policy = self.make_policy(candidates)
+        for number in range(0, COUNT, 6):
+            proposals = policy.ask(6)
+            assert len({p.architecture for p in proposals}) == 6
+            policy.tell(
+                [Trial(number + i, p.architecture, TrialState.COMPLETE, value) for i, p in enumerate(proposals)]
+            )
+
+    def test_proposals_may_be_asked_while_others_are_pending(self) -> None:
+        candidates = sample_candidates()
+        policy = self.make_policy(candidates)
+        self.advance(policy, 4)
+        pending = [Trial(12 + i, p.architecture, TrialState.RUNNING) for i, p in enumerate(policy.ask(3))]
+        policy.tell(pending)
+        asked = policy.ask(3)
+        assert not {p.architecture for p in asked} & {trial.architecture for trial in policy.trials}
+        done = [replace(t, state=TrialState.COMPLETE, value=score(candidates, t.architecture)) for t in pending]
+        policy.tell(done)
+        whole = self.make_policy(candidates)
+        whole.tell([*policy.trials[:12], *done])
+        assert policy.ask(3) == whole.ask(3)
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @given(data=st.data())
+    def test_neither_order_nor_grouping_of_tell_matters(self, data: st.DataObject) -> None:
+        candidates = sample_candidates()
+        numbers = data.draw(st.lists(st.integers(0, 40), unique=True, max_size=16), label="numbers")
+        values = st.none() | st.floats(-1e6, 1e6) | st.just(math.nan)
+        trials = [
+            Trial(number, candidates.ids[i], data.draw(st.sampled_from(TrialState)), data.draw(values))
+            for i, number in enumerate(numbers)
+        ]
+        cut = data.draw(st.integers(0, len(trials)), label="cut")
+        shuffled = data.draw(st.permutations(trials), label="order")
+        plain, other = self.make_policy(candidates), self.make_policy(candidates)
+        plain.tell(trials)
+        other.tell(shuffled[:cut])
+        other.ask(2)
+        other.tell(shuffled[cut:])
+        other.tell(shuffled[:cut])
+        assert other.dump() == plain.dump()
+        assert other.ask(4) == plain.ask(4)
+
+    def test_what_is_told_last_of_a_number_holds(self) -> None:
+        candidates = sample_candidates()
+        policy = self.make_policy(candidates)
+        policy.tell([Trial(0, "a1", TrialState.RUNNING)])
+        policy.tell([Trial(0, "a1", TrialState.COMPLETE, 0.25)])
+        assert policy.trials == [Trial(0, "a1", TrialState.COMPLETE, 0.25)]
+
+    def test_proposals_say_why_in_json(self) -> None:
+        policy = self.make_policy(sample_candidates())
+        for _ in range(6):
+            for proposal in policy.ask(3):
+                assert proposal.origin
+                json.dumps(dict(proposal.acquisition), allow_nan=False)
+            self.advance(policy, 1)
+
+    @pytest.mark.parametrize(
+        "trial",
+        [
+            Trial(1, "stranger", TrialState.WAITING),
+            Trial(-1, "a3", TrialState.WAITING),
+            Trial(1, "a3", "lost"),  # type: ignore[arg-type]
+            Trial(1, "a3", TrialState.COMPLETE, "0.5"),  # type: ignore[arg-type]
+        ],
+    )
+    def test_a_bad_trial_is_refused_whole(self, trial: Trial) -> None:
+        policy = self.make_policy(sample_candidates())
+        with pytest.raises(InputError, match="must be"):
+            policy.tell([Trial(0, "a0", TrialState.WAITING), trial])
+        assert policy.trials == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"policy": "another"}, {"seed": 99}, {"trials": [[0, "a0"]]}, {"trials": [[0, "stranger", "failed", None]]}],
+    )
+    def test_a_state_that_does_not_fit_is_refused_whole(self, change: dict[str, object]) -> None:
+        policy = self.make_policy(sample_candidates())
+        self.advance(policy, 2)
+        before = policy.dump()
+        with pytest.raises(InputError):
+            policy.load({**before, **change})
+        assert policy.dump() == before
+
+    @pytest.mark.parametrize("count", [-1, 1.5, True])
+    def test_a_bad_count_is_refused(self, count: object) -> None:
+        policy = self.make_policy(sample_candidates())
+        with pytest.raises(InputError, match="count must be"):
+            policy.ask(count)  # type: ignore[arg-type]
+        assert policy.ask(0) == []

@@ -1,0 +1,97 @@
+"""Files that are either complete or absent: temporary name first, then one rename. Also short content digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.errors import DataError
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return 16 hexadecimal digits of BLAKE2b over the parts; every part is framed by its length."""
+    state = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        raw = part.encode("utf-8") if isinstance(part, str) else part
+        state.update(len(raw).to_bytes(8, "little"))
+        state.update(raw)
+    return state.hexdigest()
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``.
+
+    The bytes are on disk before the rename, so a power cut leaves the old file or the new one, never half of one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document atomically."""
+    raw = (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
+    write_atomically(path, lambda stream: stream.write(raw))
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write one array in numpy's own format atomically."""
+    write_atomically(path, lambda stream: np.save(stream, array, allow_pickle=False))
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder that becomes ``target`` when the block ends well.
+
+    Where another process finished the same folder first, theirs stays and ours is dropped.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        try:
+            os.rename(temporary, target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_text(path: Path, field: str) -> str:
+    """Read a UTF-8 text file that the user named.
+
+    Raises:
+        DataError: the file is missing, unreadable, or not UTF-8 (the line is named).
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(field, "be an existing file", str(path), "Check the path.") from None
+    except OSError as error:
+        raise DataError(field, "be a readable file", str(path), f"{error.strerror}.") from None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        bad = raw[error.start : error.start + 4]
+        raise DataError(f"{path}, line {line}", "be valid UTF-8", bad, "Save the file as UTF-8.") from None

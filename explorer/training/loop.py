@@ -1,0 +1,112 @@
+"""The optimisation loop that pre-training and fine-tuning share."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from explorer.errors import ExplorerError, TrainingFailed
+from explorer.training.recipe import Recipe
+
+REPORTS = 100
+"""How often, over a whole phase, progress is reported and the wish to stop is asked for."""
+
+
+class TrainingStopped(ExplorerError):  # noqa: N818 - someone asked for it
+    """A training ended early because it was asked to; what it finished stays and it can be resumed."""
+
+
+def best_device() -> torch.device:
+    """The GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def reproducible(seed: int, device: torch.device) -> Iterator[None]:
+    """Run a block with torch's chance fixed, and give the caller's chance and settings back afterwards."""
+    before = torch.are_deterministic_algorithms_enabled()
+    cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if cuda else []):
+        torch.manual_seed(seed)
+        try:
+            if cuda:
+                # cuBLAS is reproducible only with a fixed workspace; it reads this when it starts.
+                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+                torch.use_deterministic_algorithms(True)
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+
+
+def learning_rate(step: int, steps: int, highest: float, warmup_share: float) -> float:
+    """Rate of step ``step`` (from 0): linear rise over the warm-up, then linear fall that ends above 0."""
+    warmup = max(1, round(warmup_share * steps))
+    if step < warmup:
+        return highest * (step + 1) / warmup
+    return highest * (steps - step) / max(1, steps - warmup + 1)
+
+
+def build_optimizer(model: nn.Module, rate: float, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW (β 0.9 and 0.98, ε 1e-6) with weight decay on matrices only, as in the FlexiBERT paper's recipe."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), eps=1e-6, fused=True)
+
+
+def optimise(
+    model: nn.Module,
+    losses: Iterator[Callable[[], Tensor]],
+    steps: int,
+    rate: float,
+    recipe: Recipe,
+    on_step: Callable[[int, float], None],
+    should_stop: Callable[[], bool],
+) -> list[float]:
+    """Take optimiser steps.
+
+    Args:
+        model: the model, on its device.
+        losses: endless; each item computes one batch's loss.
+        steps: how many.
+        rate: highest learning rate.
+        recipe: warm-up, weight decay and clipping.
+        on_step: told the number of finished steps and the newest loss, about a hundred times.
+        should_stop: asked as often.
+
+    Returns:
+        The loss of every step.
+
+    Raises:
+        TrainingStopped: ``should_stop`` said so.
+        TrainingFailed: the loss is not a finite number.
+    """
+    model.train()
+    optimizer = build_optimizer(model, rate, recipe)
+    history: list[float] = []
+    every = max(1, steps // REPORTS)
+    for step in range(steps):
+        if step % every == 0 and should_stop():
+            raise TrainingStopped(f"stopped on request before step {step + 1} of {steps}")
+        now = learning_rate(step, steps, rate, recipe.warmup_share)
+        for group in optimizer.param_groups:
+            group["lr"] = now
+        optimizer.zero_grad(set_to_none=True)
+        loss = next(losses)()
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingFailed(f"the loss became {value} at step {step + 1} of {steps} (learning rate {now:.2g})")
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        optimizer.step()
+        history.append(value)
+        if (step + 1) % every == 0 or step + 1 == steps:
+            on_step(step + 1, value)
+    return history

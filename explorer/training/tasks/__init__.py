@@ -1,0 +1,1 @@
+"""Downstream tasks: three made from the text, and GLUE-format folders."""

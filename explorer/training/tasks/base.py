@@ -1,0 +1,70 @@
+"""What a downstream task is: labelled sentences or sentence pairs, and a metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from explorer.errors import DataError
+from explorer.training.files import digest
+from explorer.training.metrics import Metric
+
+
+class Kind(StrEnum):
+    """What is predicted."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled sentence, or pair of sentences where ``second`` is given; a class is a whole number from 0."""
+
+    label: float
+    first: str
+    second: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A downstream task.
+
+    Attributes:
+        name: as the user names it, for example ``SST-2``.
+        metric: how it is scored.
+        kind: classification or regression.
+        pair: whether examples are pairs of sentences.
+        labels: number of classes; 1 for regression.
+        train: examples to learn from.
+        dev: examples to be scored on; disjoint from ``train``.
+
+    Raises:
+        DataError: a part is empty, or has only one class.
+    """
+
+    name: str
+    metric: Metric
+    kind: Kind
+    pair: bool
+    labels: int
+    train: tuple[Example, ...]
+    dev: tuple[Example, ...]
+
+    def __post_init__(self) -> None:
+        for part, examples in (("train", self.train), ("dev", self.dev)):
+            different = len({example.label for example in examples})
+            if different < 2:
+                rule = "hold examples of at least two different labels"
+                raise DataError(f"{part} examples of task {self.name}", rule, different, "Give more data.")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest over name, metric and every example."""
+        rows = (
+            "\t".join((part, repr(e.label), e.first, e.second or ""))
+            for part, examples in (("train", self.train), ("dev", self.dev))
+            for e in examples
+        )
+        return digest(self.name, self.metric, self.kind, str(self.labels), "\n".join(rows))

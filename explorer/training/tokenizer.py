@@ -1,0 +1,120 @@
+"""Byte-level BPE trained on the study's own text, saved as a folder that ``transformers`` loads.
+
+Sequences are encoded ``<s> a </s>``, pairs ``<s> a </s> b </s>`` with token type 1 for ``b </s>``. A special token's
+name inside the text is text: it is never taken for the special token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.training.files import digest, new_folder
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<mask>", "<unk>")
+PAD, START, END, MASK, UNKNOWN = range(len(SPECIAL_TOKENS))
+"""Ids of the special tokens: they come first in every vocabulary."""
+
+
+def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> Tokenizer:
+    """Learn a byte-level BPE vocabulary.
+
+    Args:
+        sentences: the text.
+        vocab_size: entries of the vocabulary, the 5 special tokens and 256 bytes included.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL_TOKENS[UNKNOWN]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(sentences, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> $B:1 </s>:1",
+        special_tokens=[("<s>", START), ("</s>", END)],
+    )
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, length: int) -> None:
+    """Save as a ``PreTrainedTokenizerFast`` folder, complete or not at all; an existing folder stays as it is."""
+    from transformers import PreTrainedTokenizerFast
+
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=length,
+        padding_side="right",
+        split_special_tokens=True,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        mask_token="<mask>",
+        unk_token="<unk>",
+    )
+    with new_folder(folder) as temporary:
+        fast.save_pretrained(temporary)
+
+
+def load_tokenizer(folder: Path) -> tuple[Tokenizer, str]:
+    """Load the fast core of a saved tokenizer, and the digest of its file (which needs no ``transformers``)."""
+    from tokenizers import Tokenizer
+
+    raw = (folder / "tokenizer.json").read_bytes()
+    tokenizer = Tokenizer.from_buffer(raw)
+    tokenizer.encode_special_tokens = True
+    return tokenizer, digest(raw)
+
+
+def encode(
+    tokenizer: Tokenizer, texts: Sequence[str], pairs: Sequence[str] | None, length: int
+) -> list[NDArray[np.uint16]]:
+    """Encode sentences or sentence pairs to token ids, cut to ``length`` (the longer sentence first).
+
+    Args:
+        tokenizer: from ``load_tokenizer``.
+        texts: N sentences.
+        pairs: the N second sentences, or ``None``.
+        length: most tokens of a sequence.
+
+    Returns:
+        N arrays of ids, each ``[S]`` with S ≤ ``length``.
+    """
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(length, strategy="longest_first")
+    batch = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+    return [np.asarray(row.ids, dtype=np.uint16) for row in tokenizer.encode_batch(batch)]
+
+
+def encode_stream(tokenizer: Tokenizer, documents: Sequence[str]) -> NDArray[np.uint16]:
+    """Encode documents one after the other, each closed by ``</s>``, as one array ``[T]``."""
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    end = np.asarray([END], dtype=np.uint16)
+    pieces: list[NDArray[np.uint16]] = []
+    for row in tokenizer.encode_batch(list(documents), add_special_tokens=False):
+        pieces += [np.asarray(row.ids, dtype=np.uint16), end]
+    return np.concatenate(pieces)
+
+
+def token_types(ids: NDArray[np.integer], pair: bool) -> NDArray[np.int64]:
+    """Token types ``[S]`` of one encoded sequence: 1 after the first ``</s>`` of a pair, else 0."""
+    types = np.zeros(len(ids), dtype=np.int64)
+    if pair:
+        types[int(np.argmax(ids == END)) + 1 :] = 1
+    return types

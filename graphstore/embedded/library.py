@@ -1,0 +1,220 @@
+"""Spaces and architectures in the SQLite file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from graphstore.checks import PREFIX_LENGTH, check_architecture, check_name, one_id, operations_of, to_json
+from graphstore.contract import Progress
+from graphstore.embedded.database import bump, write_many
+from graphstore.embedded.part import Part, architecture_keys, space_key
+from graphstore.records import ArchitectureRecord, ArchitectureSummary, LayerRecord, OpRecord, SpaceRecord
+
+BATCH = 1000
+"""Architectures a transaction."""
+
+LAST_CHARACTER = "\U0010ffff"
+"""Sorts behind every other character, so that it ends the range of a prefix."""
+
+_SUMMARY = "SELECT a.id, a.spec, a.name, a.parameters, a.flops, a.heterogeneity, a.profile FROM architecture a"
+
+
+class LibraryPart(Part):
+    """Spaces, architectures, their layers and graphs."""
+
+    def put_space(self, space: SpaceRecord) -> None:
+        """Create the space or replace its ``info``."""
+        check_name("space name", space.name)
+        info = to_json("space info", space.info)
+        with self._database.writing() as db:
+            changed = db.execute(
+                "INSERT INTO space (name, info) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET info = excluded.info WHERE info <> excluded.info",
+                (space.name, info),
+            ).rowcount
+            if changed:
+                bump(db, "library")
+
+    def spaces(self) -> list[SpaceRecord]:
+        """All spaces, by name."""
+        with self._database.reading() as db:
+            rows = db.execute("SELECT name, info FROM space ORDER BY name").fetchall()
+        return [SpaceRecord(name, json.loads(info)) for name, info in rows]
+
+    def space(self, name: str) -> SpaceRecord:
+        """One space. Raises NotFoundError."""
+        with self._database.reading() as db:
+            key = space_key(db, name)
+            (info,) = db.execute("SELECT info FROM space WHERE key = ?", (key,)).fetchone()
+        return SpaceRecord(name, json.loads(info))
+
+    def add_architectures(
+        self, space: str, architectures: Sequence[ArchitectureRecord], progress: Progress | None = None
+    ) -> int:
+        """Add architectures to a space, in batches. See the contract."""
+        for architecture in architectures:
+            check_architecture(architecture)
+        added = 0
+        with self._database.reading() as db:
+            space_key(db, space)
+        for start in range(0, len(architectures), BATCH):
+            batch = {record.id: record for record in architectures[start : start + BATCH]}
+            with self._database.writing() as db:
+                added += _add_batch(db, space_key(db, space), batch)
+            if progress is not None:
+                progress(min(start + BATCH, len(architectures)), len(architectures))
+        return added
+
+    def count(self, space: str | None = None) -> int:
+        """Number of architectures in the space, or in the store."""
+        with self._database.reading() as db:
+            if space is None:
+                row: tuple[int] = db.execute("SELECT count(*) FROM architecture").fetchone()
+            else:
+                key = space_key(db, space)
+                row = db.execute("SELECT count(*) FROM holds WHERE space = ?", (key,)).fetchone()
+        return row[0]
+
+    def architecture(self, id: str) -> ArchitectureRecord:
+        """One architecture whole, by its id or a unique prefix. Raises NotFoundError."""
+        with self._database.reading() as db:
+            found = [row[0] for row in db.execute("SELECT id FROM architecture WHERE id = ?", (id,))]
+            if not found and len(id) >= PREFIX_LENGTH:
+                query = "SELECT id FROM architecture WHERE id > ? AND id < ? ORDER BY id LIMIT 2"
+                found = [row[0] for row in db.execute(query, (id, id + LAST_CHARACTER))]
+            row = db.execute(
+                "SELECT key, id, spec, name, parameters, flops, heterogeneity FROM architecture WHERE id = ?",
+                (one_id(id, found),),
+            ).fetchone()
+            key = row[0]
+            layers = db.execute(_LAYERS + " WHERE l.architecture = ? ORDER BY l.position", (key,)).fetchall()
+            ops = db.execute(
+                "SELECT position, kind, label, layer FROM op WHERE architecture = ? ORDER BY position", (key,)
+            ).fetchall()
+            feeds = db.execute(
+                "SELECT source, target FROM feeds WHERE architecture = ? ORDER BY position", (key,)
+            ).fetchall()
+        return _architecture(*row[1:], layers=layers, ops=ops, feeds=feeds)
+
+    def summaries(self, space: str | None = None, ids: Sequence[str] | None = None) -> list[ArchitectureSummary]:
+        """Summaries of a space in its order, or of the store by id; with ``ids`` those known, in their order."""
+        joins, conditions, order, values = "", [], " ORDER BY a.id", list[object]()
+        with self._database.reading() as db:
+            if space is not None:
+                joins, order = " JOIN holds h ON h.architecture = a.key", " ORDER BY h.position"
+                conditions.append("h.space = ?")
+                values.append(space_key(db, space))
+            if ids is not None:
+                conditions.append("a.id IN (SELECT value FROM json_each(?))")
+                values.append(json.dumps(list(ids)))
+            where = " WHERE " + " AND ".join(conditions) if conditions else ""
+            rows = db.execute(_SUMMARY + joins + where + order, values).fetchall()
+        found = [_summary(*row) for row in rows]
+        if ids is None:
+            return found
+        by_id = {summary.id: summary for summary in found}
+        return [by_id[id] for id in ids if id in by_id]
+
+    def layers(self, ids: Sequence[str]) -> dict[str, tuple[LayerRecord, ...]]:
+        """Layers of the named architectures; unknown ids are left out."""
+        with self._database.reading() as db:
+            keys = architecture_keys(db, ids)
+            rows = db.execute(
+                _LAYERS.replace("SELECT ", "SELECT l.architecture, ")
+                + " WHERE l.architecture IN (SELECT value FROM json_each(?)) ORDER BY l.architecture, l.position",
+                (json.dumps(list(keys.values())),),
+            ).fetchall()
+        grouped: dict[int, list[LayerRecord]] = {key: [] for key in keys.values()}
+        for key, *values in rows:
+            grouped[key].append(_layer(*values))
+        return {id: tuple(grouped[keys[id]]) for id in ids if id in keys}
+
+
+_LAYERS = "SELECT l.position, l.family, l.parameter, l.hidden, l.heads, l.feed_forward FROM layer l"
+
+
+def _layer(index: int, family: str, parameter: str, hidden: int, heads: int, feed_forward: str) -> LayerRecord:
+    return LayerRecord(index, family, parameter, hidden, heads, tuple(json.loads(feed_forward)))
+
+
+def _architecture(
+    id: str, spec: str, name: str, parameters: int, flops: int, heterogeneity: float, *,
+    layers: list[tuple[Any, ...]], ops: list[tuple[Any, ...]], feeds: list[tuple[int, int]],
+) -> ArchitectureRecord:  # fmt: skip
+    return ArchitectureRecord(
+        id, spec, name, parameters, flops, heterogeneity,
+        tuple(_layer(*row) for row in layers), tuple(OpRecord(*row) for row in ops), tuple(feeds),
+    )  # fmt: skip
+
+
+def _summary(
+    id: str, spec: str, name: str, parameters: int, flops: int, heterogeneity: float, profile: str
+) -> ArchitectureSummary:
+    families, operations, hiddens = json.loads(profile)
+    return ArchitectureSummary(
+        id, spec, name, len(families), parameters, flops, heterogeneity,
+        tuple(families), tuple(operations), tuple(hiddens),
+    )  # fmt: skip
+
+
+def _add_batch(db: sqlite3.Connection, space: int, batch: dict[str, ArchitectureRecord]) -> int:
+    """Write the new architectures of a batch and make all of it members; returns how many joined the space."""
+    keys = architecture_keys(db, batch)
+    (free,) = db.execute("SELECT coalesce(max(key), 0) + 1 FROM architecture").fetchone()
+    new = [record for id, record in batch.items() if id not in keys]
+    held = {
+        key
+        for (key,) in db.execute(
+            "SELECT architecture FROM holds WHERE space = ? AND architecture IN (SELECT value FROM json_each(?))",
+            (space, json.dumps(list(keys.values()))),
+        )
+    }
+    keys |= {record.id: free + offset for offset, record in enumerate(new)}
+    numbered = [(keys[record.id], record) for record in new]
+    write_many(
+        db,
+        "INSERT INTO architecture VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        ((key, r.id, r.spec, r.name, r.parameters, r.flops, r.heterogeneity, _profile(r)) for key, r in numbered),
+    )
+    write_many(
+        db,
+        "INSERT INTO layer VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            (key, y.index, y.family, y.parameter, y.hidden, y.heads, json.dumps(y.feed_forward, separators=(",", ":")))
+            for key, record in numbered
+            for y in record.layers
+        ),
+    )
+    write_many(
+        db,
+        "INSERT INTO op VALUES (?, ?, ?, ?, ?)",
+        ((key, op.index, op.kind, op.label, op.layer) for key, record in numbered for op in record.ops),
+    )
+    write_many(
+        db,
+        "INSERT INTO feeds VALUES (?, ?, ?, ?)",
+        (
+            (key, position, source, target)
+            for key, record in numbered
+            for position, (source, target) in enumerate(record.feeds)
+        ),
+    )
+    (end,) = db.execute("SELECT coalesce(max(position), -1) + 1 FROM holds WHERE space = ?", (space,)).fetchone()
+    joining = [keys[id] for id in batch if keys[id] not in held]
+    joined = write_many(
+        db,
+        "INSERT INTO holds (space, position, architecture) VALUES (?, ?, ?)",
+        ((space, end + offset, key) for offset, key in enumerate(joining)),
+    )
+    if joined:
+        bump(db, "library")
+    return joined
+
+
+def _profile(record: ArchitectureRecord) -> str:
+    families = [layer.family for layer in record.layers]
+    hiddens = [layer.hidden for layer in record.layers]
+    return json.dumps([families, operations_of(record), hiddens], separators=(",", ":"))

@@ -1,0 +1,101 @@
+"""Embeddings and stored neighbours in the SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphstore.checks import check_embeddings, check_members, check_neighbors
+from graphstore.contract import Progress
+from graphstore.embedded.database import bump, revision_of, write_many
+from graphstore.embedded.part import Part, member_keys, space_key
+from graphstore.records import Embeddings, NeighborRecord
+from graphstore.vectors import VectorCache, exact_nearest
+
+STEP = 20_000
+"""Neighbours between two reports of progress."""
+
+
+class SimilarityPart(Part):
+    """Vectors on (space, architecture), neighbours on (space, kernel)."""
+
+    _vectors: VectorCache
+
+    def put_embeddings(self, space: str, embeddings: Embeddings) -> None:
+        """Replace the vectors of a space, in one transaction. See the contract."""
+        vectors = check_embeddings(embeddings).astype("<f4")
+        with self._database.writing() as db:
+            key = space_key(db, space)
+            keys = member_keys(db, key)
+            check_members("embedding ids", space, embeddings.ids, keys)
+            db.execute("UPDATE holds SET embedding = NULL WHERE space = ? AND embedding IS NOT NULL", (key,))
+            write_many(
+                db,
+                "UPDATE holds SET embedding = ? WHERE space = ? AND architecture = ?",
+                ((vector.tobytes(), key, keys[id]) for id, vector in zip(embeddings.ids, vectors, strict=True)),
+            )
+            bump(db, "library")
+
+    def embeddings(self, space: str) -> Embeddings:
+        """All vectors of a space, in its order; ``[0, 0]`` if there are none."""
+        with self._database.reading() as db:
+            return _load(db, space_key(db, space))
+
+    def nearest(self, space: str, vector: NDArray[np.floating[Any]], k: int) -> list[tuple[str, float]]:
+        """The ``k`` nearest by Euclidean distance, ties by id. See the contract."""
+        with self._database.reading() as db:
+            key = space_key(db, space)
+            ids, vectors = self._vectors.get(space, revision_of(db, "library"), lambda: _load(db, key))
+        return exact_nearest(ids, vectors, vector, k)
+
+    def put_neighbors(
+        self, space: str, kernel: str, neighbors: Iterable[NeighborRecord], progress: Progress | None = None
+    ) -> None:
+        """Replace the space's neighbours of a kernel; here in one transaction, so readers see the old or the new."""
+        given = list(neighbors)
+        check_neighbors(kernel, given)
+        with self._database.writing() as db:
+            key = space_key(db, space)
+            keys = member_keys(db, key)
+            check_members("neighbours", space, (id for n in given for id in (n.source, n.target)), keys)
+            db.execute("DELETE FROM similar WHERE space = ? AND kernel = ?", (key, kernel))
+            for start in range(0, len(given), STEP):
+                write_many(
+                    db,
+                    "INSERT INTO similar VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        (key, kernel, keys[n.source], n.rank, keys[n.target], n.dissimilarity)
+                        for n in given[start : start + STEP]
+                    ),
+                )
+                if progress is not None:
+                    progress(min(start + STEP, len(given)), len(given))
+            bump(db, "library")
+
+    def neighbors(self, space: str, id: str, kernel: str, k: int = 10) -> list[NeighborRecord]:
+        """The stored neighbours of an architecture, by rank. Empty if it has none."""
+        with self._database.reading() as db:
+            rows = db.execute(
+                "SELECT t.id, n.rank, n.dissimilarity FROM similar n JOIN architecture t ON t.key = n.target "
+                "WHERE n.space = ? AND n.kernel = ? AND n.source = (SELECT key FROM architecture WHERE id = ?) "
+                "ORDER BY n.rank LIMIT ?",
+                (space_key(db, space), kernel, id, max(k, 0)),
+            ).fetchall()
+        return [NeighborRecord(id, target, kernel, rank, dissimilarity) for target, rank, dissimilarity in rows]
+
+
+def _load(db: sqlite3.Connection, space: int) -> Embeddings:
+    rows = db.execute(
+        "SELECT a.id, h.embedding FROM holds h JOIN architecture a ON a.key = h.architecture "
+        "WHERE h.space = ? AND h.embedding IS NOT NULL ORDER BY h.position",
+        (space,),
+    ).fetchall()
+    if not rows:
+        return Embeddings((), np.zeros((0, 0), dtype=np.float32))
+    joined = np.frombuffer(b"".join(blob for _, blob in rows), dtype="<f4")
+    vectors = joined.reshape(len(rows), -1).astype(np.float32)  # [N, d]
+    return Embeddings(tuple(id for id, _ in rows), vectors)

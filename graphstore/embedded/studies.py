@@ -1,0 +1,208 @@
+"""Studies and trials in the SQLite file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from graphstore.checks import LEASE_RAN_OUT, check_finish, check_lease, check_name, lease_lost, missing, to_json
+from graphstore.embedded.database import bump
+from graphstore.embedded.part import Part, known_architecture_keys, space_key
+from graphstore.embedded.scores import insert_scores
+from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
+
+_STUDY = (
+    "SELECT s.name, p.name, s.policy, s.objective, s.seed, s.budget, s.settings, s.state, s.created "
+    "FROM study s JOIN space p ON p.key = s.space"
+)
+_TRIAL = (
+    "SELECT s.name, t.number, a.id, t.state, t.attempt, t.token, t.owner, t.lease_expires, t.value, t.reason, t.info, "
+    "t.created, t.started, t.finished "
+    "FROM trial t JOIN study s ON s.key = t.study JOIN architecture a ON a.key = t.architecture"
+)
+
+
+class StudiesPart(Part):
+    """Searches and the evaluations they ask for."""
+
+    _clock: Callable[[], float]
+
+    def create_study(self, study: StudyRecord) -> StudyRecord:
+        """Create the study, or return the stored one if the name is taken. Raises NotFoundError (space)."""
+        check_name("study name", study.name)
+        settings = to_json("study settings", study.settings)
+        with self._database.writing() as db:
+            stored = db.execute(_STUDY + " WHERE s.name = ?", (study.name,)).fetchone()
+            if stored is None:
+                db.execute(
+                    "INSERT INTO study (name, space, policy, objective, seed, budget, settings, state, created) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (study.name, space_key(db, study.space), study.policy, study.objective, study.seed, study.budget,
+                     settings, StudyState(study.state).value, study.created),
+                )  # fmt: skip
+                bump(db, "studies")
+            return _read_study(db, study.name)
+
+    def study(self, name: str) -> StudyRecord:
+        """One study. Raises NotFoundError."""
+        with self._database.reading() as db:
+            return _read_study(db, name)
+
+    def studies(self) -> list[StudyRecord]:
+        """All studies, newest first, ties by name."""
+        with self._database.reading() as db:
+            rows = db.execute(_STUDY + " ORDER BY s.created DESC, s.name").fetchall()
+        return [_study(*row) for row in rows]
+
+    def update_study(self, name: str, *, state: StudyState | None = None, budget: int | None = None) -> StudyRecord:
+        """Change state or budget. Raises NotFoundError."""
+        with self._database.writing() as db:
+            before = _read_study(db, name)
+            after = (StudyState(state or before.state).value, before.budget if budget is None else budget)
+            if after != (before.state.value, before.budget):
+                db.execute("UPDATE study SET state = ?, budget = ? WHERE name = ?", (*after, name))
+                bump(db, "studies")
+            return _read_study(db, name)
+
+    def add_trials(self, study: str, proposals: Sequence[tuple[str, dict[str, Any]]]) -> list[TrialRecord]:
+        """Append waiting trials; an architecture with a trial in the study is skipped. See the contract."""
+        infos = {id: to_json("trial info", info) for id, info in reversed(proposals)}
+        with self._database.writing() as db:
+            key = _study_key(db, study)
+            keys = known_architecture_keys(db, infos)
+            (number,) = db.execute("SELECT coalesce(max(number), -1) + 1 FROM trial WHERE study = ?", (key,)).fetchone()
+            first, now = number, self._clock()
+            for id in dict.fromkeys(id for id, _ in proposals):
+                number += db.execute(
+                    "INSERT INTO trial VALUES (?, ?, ?, ?, 0, 0, '', 0, NULL, '', ?, ?, 0, 0) "
+                    "ON CONFLICT (study, architecture) DO NOTHING",
+                    (key, number, keys[id], TrialStatus.WAITING.value, infos[id], now),
+                ).rowcount
+            if number > first:
+                bump(db, "studies")
+            return _read_trials(db, "t.study = ? AND t.number >= ?", (key, first))
+
+    def trials(self, study: str) -> list[TrialRecord]:
+        """All trials of a study, by number. Raises NotFoundError."""
+        with self._database.reading() as db:
+            return _read_trials(db, "t.study = ?", (_study_key(db, study),))
+
+    def claim_trial(self, study: str, owner: str, lease_s: float, now: float) -> TrialRecord | None:
+        """Take the waiting or stale trial with the lowest number, if any. See the contract."""
+        check_name("owner", owner)
+        check_lease(lease_s, now)
+        with self._database.writing() as db:
+            key = _study_key(db, study)
+            row = db.execute(
+                "UPDATE trial SET state = ?, attempt = attempt + 1, token = token + 1, owner = ?, lease_expires = ?, "
+                "reason = '', started = ?, finished = 0 WHERE study = ? AND number = "
+                "(SELECT min(number) FROM trial WHERE study = ? AND state IN (?, ?)) RETURNING number",
+                (TrialStatus.RUNNING.value, owner, now + lease_s, now, key, key, TrialStatus.WAITING.value,
+                 TrialStatus.STALE.value),
+            ).fetchone()  # fmt: skip
+            if row is None:
+                return None
+            bump(db, "studies")
+            return _read_trial(db, key, row[0])
+
+    def renew_lease(self, trial: TrialRecord, lease_s: float, now: float, info: dict[str, Any] | None = None) -> None:
+        """Prolong the lease; merge ``info`` into the trial's. Raises LeaseLostError if the token is out of date."""
+        check_lease(lease_s, now)
+        with self._database.writing() as db:
+            key = _held(db, trial)
+            merged = {**_read_trial(db, key, trial.number).info, **(info or {})}
+            db.execute(
+                "UPDATE trial SET lease_expires = ?, info = ? WHERE study = ? AND number = ?",
+                (now + lease_s, to_json("trial info", merged), key, trial.number),
+            )
+            bump(db, "studies")
+
+    def finish_trial(
+        self,
+        trial: TrialRecord,
+        state: TrialStatus,
+        now: float,
+        value: float | None = None,
+        reason: str = "",
+        scores: Sequence[ScoreRecord] = (),
+    ) -> TrialRecord:
+        """End a running trial and add its scores, in one transaction. See the contract."""
+        check_finish(state, value)
+        ended = state in (TrialStatus.COMPLETE, TrialStatus.FAILED)
+        with self._database.writing() as db:
+            key = _held(db, trial)
+            insert_scores(db, scores)
+            db.execute(
+                "UPDATE trial SET state = ?, attempt = attempt - ?, owner = '', lease_expires = 0, value = ?, "
+                "reason = ?, finished = ? WHERE study = ? AND number = ?",
+                (TrialStatus(state).value, int(state == TrialStatus.WAITING), value, reason, now if ended else 0.0,
+                 key, trial.number),
+            )  # fmt: skip
+            bump(db, "studies")
+            return _read_trial(db, key, trial.number)
+
+    def expire_leases(self, study: str, now: float, max_attempts: int) -> list[TrialRecord]:
+        """Turn running trials whose lease ended before ``now`` stale; those at the limit of attempts fail."""
+        with self._database.writing() as db:
+            key = _study_key(db, study)
+            changed = db.execute(
+                "UPDATE trial SET state = CASE WHEN attempt >= ? THEN ? ELSE ? END, "
+                "finished = CASE WHEN attempt >= ? THEN ? ELSE 0.0 END, owner = '', lease_expires = 0, reason = ? "
+                "WHERE study = ? AND state = ? AND lease_expires < ? RETURNING number",
+                (max_attempts, TrialStatus.FAILED.value, TrialStatus.STALE.value, max_attempts, now, LEASE_RAN_OUT,
+                 key, TrialStatus.RUNNING.value, now),
+            ).fetchall()  # fmt: skip
+            if changed:
+                bump(db, "studies")
+            return [_read_trial(db, key, number) for (number,) in sorted(changed)]
+
+
+def _study_key(db: sqlite3.Connection, name: str) -> int:
+    row = db.execute("SELECT key FROM study WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise missing("study", name, "Start one with `archex search`.")
+    key: int = row[0]
+    return key
+
+
+def _held(db: sqlite3.Connection, trial: TrialRecord) -> int:
+    """Row key of the study of a trial whose claim is still the newest. Raises LeaseLostError."""
+    key = _study_key(db, trial.study)
+    row = db.execute("SELECT state, token FROM trial WHERE study = ? AND number = ?", (key, trial.number)).fetchone()
+    if row is None:
+        raise missing("trial", f"{trial.study}/{trial.number}", "Claim one first.")
+    if row != (TrialStatus.RUNNING.value, trial.token):
+        raise lease_lost(trial, *row)
+    return key
+
+
+def _read_study(db: sqlite3.Connection, name: str) -> StudyRecord:
+    row = db.execute(_STUDY + " WHERE s.name = ?", (name,)).fetchone()
+    if row is None:
+        raise missing("study", name, "Start one with `archex search`.")
+    return _study(*row)
+
+
+def _study(
+    name: str, space: str, policy: str, objective: str, seed: int, budget: int, info: str, state: str, created: float
+) -> StudyRecord:
+    return StudyRecord(name, space, policy, objective, seed, budget, json.loads(info), StudyState(state), created)
+
+
+def _read_trials(db: sqlite3.Connection, condition: str, values: tuple[object, ...]) -> list[TrialRecord]:
+    rows = db.execute(f"{_TRIAL} WHERE {condition} ORDER BY t.number", values).fetchall()
+    return [_trial(*row) for row in rows]
+
+
+def _trial(study: str, number: int, architecture: str, state: str, *rest: Any) -> TrialRecord:
+    attempt, token, owner, lease_expires, value, reason, info, created, started, finished = rest
+    return TrialRecord(
+        study, number, architecture, TrialStatus(state), attempt, token, owner, lease_expires, value, reason,
+        json.loads(info), created, started, finished,
+    )  # fmt: skip
+
+
+def _read_trial(db: sqlite3.Connection, study: int, number: int) -> TrialRecord:
+    return _read_trials(db, "t.study = ? AND t.number = ?", (study, number))[0]

@@ -1,0 +1,54 @@
+"""Jobs in Neo4j."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from graphstore.checks import changed_job, check_name, missing, to_json
+from graphstore.neo4j.graph import Statements
+from graphstore.neo4j.part import Part
+from graphstore.records import JobRecord, JobState
+
+
+class JobsPart(Part):
+    """Processes the app or the command line started."""
+
+    def put_job(self, job: JobRecord) -> None:
+        """Create or replace a job."""
+        check_name("job id", job.id)
+        facts = _facts(job)
+        self._graph.write(["jobs"], lambda db: _put(db, facts))
+
+    def update_job(self, id: str, **changes: Any) -> JobRecord:
+        """Change fields of a job. Raises NotFoundError."""
+
+        def work(db: Statements) -> JobRecord:
+            row = db.one("MATCH (j:Job {id: $id}) RETURN properties(j) AS facts", id=id)
+            if row is None:
+                raise missing("job", id, "See `archex search` and the app's page for the jobs there are.")
+            job = changed_job(_job(row["facts"]), changes)
+            _put(db, _facts(job))
+            return job
+
+        return self._graph.write(["jobs"], work)
+
+    def jobs(self) -> list[JobRecord]:
+        """All jobs, newest first, ties by id."""
+        rows = self._graph.read(lambda db: db.rows("MATCH (j:Job) RETURN properties(j) AS facts"))
+        return sorted((_job(row["facts"]) for row in rows), key=lambda job: (-job.created, job.id))
+
+
+def _put(db: Statements, facts: dict[str, Any]) -> None:
+    stored = db.one("MATCH (j:Job {id: $id}) RETURN properties(j) AS facts", id=facts["id"])
+    if stored is None or stored["facts"] != facts:
+        db.rows("MERGE (j:Job {id: $facts.id}) SET j = $facts", facts=facts)
+        db.bump("jobs")
+
+
+def _facts(job: JobRecord) -> dict[str, Any]:
+    return {**vars(job), "state": JobState(job.state).value, "info": to_json("job info", job.info)}
+
+
+def _job(facts: dict[str, Any]) -> JobRecord:
+    return JobRecord(**{**facts, "state": JobState(facts["state"]), "info": json.loads(facts["info"])})

@@ -1,0 +1,108 @@
+"""Scores and measurements in Neo4j: (:Score)-[:OF]->(:Architecture), (:Measurement)-[:OF]->(:Architecture)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from graphstore.checks import check_measurement
+from graphstore.neo4j.graph import Statements
+from graphstore.neo4j.part import Part, need_architectures, need_space
+from graphstore.records import MeasurementRecord, ScoreRecord
+
+
+class ScoresPart(Part):
+    """What is known of how well architectures do, and of what they cost."""
+
+    def add_scores(self, scores: Sequence[ScoreRecord]) -> int:
+        """Add scores; returns how many were new. Raises NotFoundError if an architecture is unknown."""
+        return self._graph.write(["scores"], lambda db: insert_scores(db, scores))
+
+    def scores(
+        self, space: str | None = None, architecture: str | None = None, task: str | None = None
+    ) -> list[ScoreRecord]:
+        """Scores that fit, ordered by architecture, task, metric, source, seed, id."""
+
+        def work(db: Statements) -> list[ScoreRecord]:
+            if space is not None:
+                need_space(db, space)
+            rows = db.rows(
+                _found("Score", space, architecture, "s.task = $task" if task is not None else ""),
+                space=space,
+                architecture=architecture,
+                task=task,
+            )
+            return [ScoreRecord(**{key: value for key, value in row["facts"].items() if key != "id"}) for row in rows]
+
+        found = self._graph.read(work)
+        return sorted(found, key=lambda s: (s.architecture, s.task, s.metric, s.source, s.seed, s.id))
+
+    def add_measurements(self, measurements: Sequence[MeasurementRecord]) -> int:
+        """Add or replace measurements; returns how many were new. Raises NotFoundError."""
+        for measurement in measurements:
+            check_measurement(measurement)
+        newest = {(m.architecture, m.device, m.quantity): m for m in measurements}
+
+        def work(db: Statements) -> int:
+            need_architectures(db, {m.architecture for m in measurements})
+            stored = {
+                (row["facts"]["architecture"], row["facts"]["device"], row["facts"]["quantity"]): row["facts"]
+                for row in db.rows(
+                    "UNWIND $keys AS key "
+                    "MATCH (m:Measurement {architecture: key[0], device: key[1], quantity: key[2]}) "
+                    "RETURN properties(m) AS facts",
+                    keys=sorted(newest),
+                )
+            }
+            rows = [dataclasses.asdict(newest[key]) for key in sorted(newest)]
+            changed = [row for key, row in zip(sorted(newest), rows, strict=True) if stored.get(key) != row]
+            if changed:
+                db.rows(
+                    "UNWIND $rows AS row MATCH (a:Architecture {id: row.architecture}) "
+                    "MERGE (m:Measurement "
+                    "{architecture: row.architecture, device: row.device, quantity: row.quantity}) "
+                    "SET m = row MERGE (m)-[:OF]->(a)",
+                    rows=changed,
+                )
+                db.bump("scores")
+            return len(newest) - len(stored)
+
+        return self._graph.write(["scores"], work)
+
+    def measurements(self, space: str | None = None, architecture: str | None = None) -> list[MeasurementRecord]:
+        """Measurements that fit, ordered by architecture, device, quantity."""
+
+        def work(db: Statements) -> list[MeasurementRecord]:
+            if space is not None:
+                need_space(db, space)
+            rows = db.rows(_found("Measurement", space, architecture, ""), space=space, architecture=architecture)
+            return [MeasurementRecord(**row["facts"]) for row in rows]
+
+        return sorted(self._graph.read(work), key=lambda m: (m.architecture, m.device, m.quantity))
+
+
+def insert_scores(db: Statements, scores: Sequence[ScoreRecord]) -> int:
+    """Add scores inside a writing transaction; returns how many were new. Raises NotFoundError."""
+    need_architectures(db, {score.architecture for score in scores})
+    first = {score.id: score for score in reversed(scores)}
+    query = "MATCH (s:Score) WHERE s.id IN $ids RETURN s.id AS id"
+    stored = {row["id"] for row in db.rows(query, ids=sorted(first))}
+    new = sorted(((s.architecture, id, s) for id, s in first.items() if id not in stored), key=lambda row: row[:2])
+    if new:
+        db.rows(
+            "UNWIND $rows AS row MATCH (a:Architecture {id: row.architecture}) CREATE (s:Score)-[:OF]->(a) SET s = row",
+            rows=[{**dataclasses.asdict(score), "id": id} for _, id, score in new],
+        )
+        db.bump("scores")
+    return len(new)
+
+
+def _found(label: str, space: str | None, architecture: str | None, condition: str) -> str:
+    """A query for the nodes of a label that belong to a space, an architecture, or anything."""
+    start = "(a:Architecture {id: $architecture})" if architecture is not None else "(a:Architecture)"
+    pattern = f"MATCH {start}<-[:OF]-(s:{label})"
+    conditions = [condition] if condition else []
+    if space is not None:
+        conditions.append("EXISTS {(:Space {name: $space})-[:HOLDS]->(a)}")
+    where = " WHERE " + " AND ".join(conditions) if conditions else ""
+    return f"{pattern}{where} RETURN properties(s) AS facts"

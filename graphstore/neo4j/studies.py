@@ -1,0 +1,252 @@
+"""Studies and trials in Neo4j: (:Study)-[:RAN]->(:Trial)-[:EVALUATES]->(:Architecture)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from graphstore.checks import (
+    LEASE_RAN_OUT,
+    check_finish,
+    check_lease,
+    check_name,
+    lease_lost,
+    missing,
+    to_json,
+)
+from graphstore.neo4j.graph import Statements
+from graphstore.neo4j.part import Part, need_architectures, need_space
+from graphstore.neo4j.scores import insert_scores
+from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
+
+_TRIAL = "MATCH (:Study {name: $study})-[:RAN]->(t:Trial {study: $study, number: $number})"
+
+
+class StudiesPart(Part):
+    """Searches and the evaluations they ask for."""
+
+    _clock: Callable[[], float]
+
+    def create_study(self, study: StudyRecord) -> StudyRecord:
+        """Create the study, or return the stored one if the name is taken. Raises NotFoundError (space)."""
+        check_name("study name", study.name)
+        state, settings = StudyState(study.state).value, to_json("study settings", study.settings)
+        facts = {**vars(study), "created": float(study.created), "state": state, "settings": settings}
+
+        def work(db: Statements) -> StudyRecord:
+            if not db.rows("MATCH (s:Study {name: $name}) RETURN 1 AS found", name=study.name):
+                need_space(db, study.space)
+                db.rows("CREATE (s:Study) SET s = $facts", facts=facts)
+                db.bump("studies")
+            return _read_study(db, study.name)
+
+        return self._graph.write(["studies"], work)
+
+    def study(self, name: str) -> StudyRecord:
+        """One study. Raises NotFoundError."""
+        return self._graph.read(lambda db: _read_study(db, name))
+
+    def studies(self) -> list[StudyRecord]:
+        """All studies, newest first, ties by name."""
+        rows = self._graph.read(lambda db: db.rows("MATCH (s:Study) RETURN properties(s) AS facts"))
+        return sorted((_study(row["facts"]) for row in rows), key=lambda study: (-study.created, study.name))
+
+    def update_study(self, name: str, *, state: StudyState | None = None, budget: int | None = None) -> StudyRecord:
+        """Change state or budget. Raises NotFoundError."""
+
+        def work(db: Statements) -> StudyRecord:
+            before = _read_study(db, name)
+            after = (StudyState(state or before.state).value, before.budget if budget is None else budget)
+            if after != (before.state.value, before.budget):
+                query = "MATCH (s:Study {name: $name}) SET s.state = $state, s.budget = $budget"
+                db.rows(query, name=name, state=after[0], budget=after[1])
+                db.bump("studies")
+            return _read_study(db, name)
+
+        return self._graph.write(["studies"], work)
+
+    def add_trials(self, study: str, proposals: Sequence[tuple[str, dict[str, Any]]]) -> list[TrialRecord]:
+        """Append waiting trials; an architecture with a trial in the study is skipped. See the contract."""
+        infos = {id: to_json("trial info", info) for id, info in reversed(proposals)}
+        ordered = list(dict.fromkeys(id for id, _ in proposals))
+        now = self._clock()
+
+        def work(db: Statements) -> list[TrialRecord]:
+            _read_study(db, study)
+            need_architectures(db, infos)
+            old = db.rows(
+                "MATCH (:Study {name: $study})-[:RAN]->(t) RETURN t.architecture AS id, t.number AS number", study=study
+            )
+            taken, free = {row["id"] for row in old}, max((row["number"] for row in old), default=-1) + 1
+            new = [id for id in ordered if id not in taken]
+            trials = [
+                TrialRecord(study, free + offset, id, TrialStatus.WAITING, 0, 0, "", 0.0, None, "",
+                            json.loads(infos[id]), now, 0.0, 0.0)
+                for offset, id in enumerate(new)
+            ]  # fmt: skip
+            if trials:
+                db.rows(
+                    "MATCH (s:Study {name: $study}) UNWIND $rows AS row MATCH (a:Architecture {id: row.architecture}) "
+                    "CREATE (s)-[:RAN]->(t:Trial)-[:EVALUATES]->(a) SET t = row",
+                    study=study,
+                    rows=[_facts(trial) for trial in sorted(trials, key=lambda trial: trial.architecture)],
+                )
+                db.bump("studies")
+            return trials
+
+        return self._graph.write(["studies"], work)
+
+    def trials(self, study: str) -> list[TrialRecord]:
+        """All trials of a study, by number. Raises NotFoundError."""
+
+        def work(db: Statements) -> list[TrialRecord]:
+            _read_study(db, study)
+            query = "MATCH (:Study {name: $study})-[:RAN]->(t) RETURN properties(t) AS facts ORDER BY t.number"
+            return [_trial(row["facts"]) for row in db.rows(query, study=study)]
+
+        return self._graph.read(work)
+
+    def claim_trial(self, study: str, owner: str, lease_s: float, now: float) -> TrialRecord | None:
+        """Take the waiting or stale trial with the lowest number, if any. See the contract."""
+        check_name("owner", owner)
+        check_lease(lease_s, now)
+
+        def work(db: Statements) -> TrialRecord | None:
+            _lock_study(db, study)
+            rows = db.rows(
+                "MATCH (:Study {name: $study})-[:RAN]->(t) WHERE t.state IN $free WITH t ORDER BY t.number LIMIT 1 "
+                "SET t += $changes, t.attempt = t.attempt + 1, t.token = t.token + 1 RETURN properties(t) AS facts",
+                study=study,
+                free=[TrialStatus.WAITING.value, TrialStatus.STALE.value],
+                changes={
+                    "state": TrialStatus.RUNNING.value,
+                    "owner": owner,
+                    "lease_expires": float(now + lease_s),
+                    "reason": "",
+                    "started": float(now),
+                    "finished": 0.0,
+                },
+            )
+            if not rows:
+                return None
+            db.bump("studies")
+            return _trial(rows[0]["facts"])
+
+        return self._graph.write(["studies"], work)
+
+    def renew_lease(self, trial: TrialRecord, lease_s: float, now: float, info: dict[str, Any] | None = None) -> None:
+        """Prolong the lease; merge ``info`` into the trial's. Raises LeaseLostError if the token is out of date."""
+        check_lease(lease_s, now)
+
+        def work(db: Statements) -> None:
+            held = _held(db, trial)
+            merged = to_json("trial info", {**held.info, **(info or {})})
+            _change(db, trial, {"lease_expires": float(now + lease_s), "info": merged})
+            db.bump("studies")
+
+        self._graph.write(["studies"], work)
+
+    def finish_trial(
+        self,
+        trial: TrialRecord,
+        state: TrialStatus,
+        now: float,
+        value: float | None = None,
+        reason: str = "",
+        scores: Sequence[ScoreRecord] = (),
+    ) -> TrialRecord:
+        """End a running trial and add its scores, in one transaction. See the contract."""
+        check_finish(state, value)
+        ended = state in (TrialStatus.COMPLETE, TrialStatus.FAILED)
+
+        def work(db: Statements) -> TrialRecord:
+            held = _held(db, trial)
+            insert_scores(db, scores)
+            changes = {
+                "state": TrialStatus(state).value,
+                "attempt": held.attempt - (state == TrialStatus.WAITING),
+                "owner": "",
+                "lease_expires": 0.0,
+                "value": None if value is None else float(value),
+                "reason": reason,
+                "finished": float(now) if ended else 0.0,
+            }
+            done = _change(db, trial, changes)
+            db.bump("studies")
+            return done
+
+        return self._graph.write(["scores", "studies"], work)
+
+    def expire_leases(self, study: str, now: float, max_attempts: int) -> list[TrialRecord]:
+        """Turn running trials whose lease ended before ``now`` stale; those at the limit of attempts fail."""
+
+        def work(db: Statements) -> list[TrialRecord]:
+            _lock_study(db, study)
+            rows = db.rows(
+                "MATCH (:Study {name: $study})-[:RAN]->(t) WHERE t.state = $running AND t.lease_expires < $now "
+                "SET t.state = CASE WHEN t.attempt >= $limit THEN $failed ELSE $stale END, "
+                "t.finished = CASE WHEN t.attempt >= $limit THEN $now ELSE 0.0 END, "
+                "t.owner = '', t.lease_expires = 0.0, t.reason = $reason "
+                "RETURN properties(t) AS facts ORDER BY t.number",
+                study=study,
+                running=TrialStatus.RUNNING.value,
+                failed=TrialStatus.FAILED.value,
+                stale=TrialStatus.STALE.value,
+                now=float(now),
+                limit=max_attempts,
+                reason=LEASE_RAN_OUT,
+            )
+            if rows:
+                db.bump("studies")
+            return [_trial(row["facts"]) for row in rows]
+
+        return self._graph.write(["studies"], work)
+
+
+def _lock_study(db: Statements, name: str) -> None:
+    """Take the study's lock, so that its claims come one after the other. Raises NotFoundError."""
+    if not db.rows("MATCH (s:Study {name: $name}) SET s.locked = true REMOVE s.locked RETURN 1 AS found", name=name):
+        raise _no_study(name)
+
+
+def _no_study(name: str) -> Exception:
+    return missing("study", name, "Start one with `archex search`.")
+
+
+def _read_study(db: Statements, name: str) -> StudyRecord:
+    row = db.one("MATCH (s:Study {name: $name}) RETURN properties(s) AS facts", name=name)
+    if row is None:
+        raise _no_study(name)
+    return _study(row["facts"])
+
+
+def _study(facts: dict[str, Any]) -> StudyRecord:
+    return StudyRecord(**{**facts, "settings": json.loads(facts["settings"]), "state": StudyState(facts["state"])})
+
+
+def _trial(facts: dict[str, Any]) -> TrialRecord:
+    known = {**facts, "info": json.loads(facts["info"]), "state": TrialStatus(facts["state"])}
+    return TrialRecord(**{"value": None, **known})  # the server keeps no property without a value
+
+
+def _facts(trial: TrialRecord) -> dict[str, Any]:
+    return {**vars(trial), "state": trial.state.value, "info": to_json("trial info", trial.info)}
+
+
+def _held(db: Statements, trial: TrialRecord) -> TrialRecord:
+    """The stored trial, its study locked, if the claim is still the newest. Raises LeaseLostError."""
+    _lock_study(db, trial.study)
+    row = db.one(f"{_TRIAL} RETURN properties(t) AS facts", study=trial.study, number=trial.number)
+    if row is None:
+        raise missing("trial", f"{trial.study}/{trial.number}", "Claim one first.")
+    stored = _trial(row["facts"])
+    if stored.state is not TrialStatus.RUNNING or stored.token != trial.token:
+        raise lease_lost(trial, stored.state.value, stored.token)
+    return stored
+
+
+def _change(db: Statements, trial: TrialRecord, changes: dict[str, Any]) -> TrialRecord:
+    query = f"{_TRIAL} SET t += $changes RETURN properties(t) AS facts"
+    (row,) = db.rows(query, study=trial.study, number=trial.number, changes=changes)
+    return _trial(row["facts"])

@@ -1,0 +1,101 @@
+"""Small architecture records for the suite: handmade chains and seeded random ones. Nothing here means anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+
+from graphstore.records import (
+    ArchitectureRecord,
+    JobRecord,
+    JobState,
+    LayerRecord,
+    OpRecord,
+    ScoreRecord,
+    SpaceRecord,
+    StudyRecord,
+    StudyState,
+)
+
+OPERATIONS = (("sa", "sdp"), ("sa", "wma"), ("l", "dft"), ("l", "dct"), ("c", "5"), ("c", "9"), ("c+sa", "5+sdp"))
+
+
+def architecture(layers: Sequence[LayerRecord], name: str = "", parameters: int = 1000) -> ArchitectureRecord:
+    """A record whose graph has, per layer, its heads side by side, two add-norms and a feed-forward chain."""
+    ops = [OpRecord(0, "input", "input", -1)]
+    feeds: list[tuple[int, int]] = []
+
+    def add(kind: str, label: str, layer: int, sources: Sequence[int]) -> int:
+        index = len(ops)
+        ops.append(OpRecord(index, kind, label, layer))
+        # Not in sorted order on purpose: a store must keep the order it was given.
+        feeds.extend((source, index) for source in reversed(sources))
+        return index
+
+    last = 0
+    for layer in layers:
+        label = f"{layer.family}_h{layer.hidden}_{layer.parameter}"
+        heads = [add("head", label, layer.index, [last]) for _ in range(layer.heads)]
+        last = norm = add("add_norm", "add_norm", layer.index, [last, *heads])
+        for width in layer.feed_forward:
+            last = add("feed_forward", f"ff_{width}", layer.index, [last])
+        last = add("add_norm", "add_norm", layer.index, [norm, last])
+    add("output", "output", -1, [last])
+    spec = json.dumps([[y.family, y.parameter, y.hidden, y.heads, y.feed_forward] for y in layers])
+    families = {layer.family for layer in layers} or {""}
+    return ArchitectureRecord(
+        id=hashlib.blake2b(spec.encode(), digest_size=16).hexdigest(),
+        spec=spec,
+        name=name,
+        parameters=parameters,
+        flops=parameters * 2**33 + 1,
+        heterogeneity=1 - 1 / len(families),
+        layers=tuple(layers),
+        ops=tuple(ops),
+        feeds=tuple(feeds),
+    )
+
+
+def random_architecture(rng: random.Random) -> ArchitectureRecord:
+    """A record of 1 to 4 random layers."""
+    layers = []
+    for index in range(rng.randint(1, 4)):
+        family, parameter = rng.choice(OPERATIONS)
+        stack = tuple(rng.choice((64, 128, 256)) for _ in range(rng.randint(1, 3)))
+        layers.append(LayerRecord(index, family, parameter, rng.choice((32, 64)), rng.choice((2, 4)), stack))
+    return architecture(layers, parameters=rng.randint(1, 10**9))
+
+
+def architectures(count: int, seed: int = 0) -> list[ArchitectureRecord]:
+    """``count`` distinct random records, the same for the same seed."""
+    rng = random.Random(seed)
+    found: dict[str, ArchitectureRecord] = {}
+    while len(found) < count:
+        record = random_architecture(rng)
+        found[record.id] = record
+    return list(found.values())
+
+
+def space(name: str = "nano") -> SpaceRecord:
+    """A space with nested info and letters beyond ASCII."""
+    return SpaceRecord(name, {"preset": name, "ready": False, "counts": {"layers": [2, 4]}, "note": "Ünïcode ✓"})
+
+
+def score(
+    architecture_id: str, task: str = "SST-2", value: float = 0.5, seed: int = 1, source: str = "t"
+) -> ScoreRecord:
+    """A score with every other field filled."""
+    return ScoreRecord(architecture_id, task, "accuracy", value, "data", "steps=5", "recipe", seed, source, 1.5)
+
+
+def study(name: str = "first", space_name: str = "nano", created: float = 100.0) -> StudyRecord:
+    """An open study."""
+    settings = {"tasks": ["a", "b"], "batch": 4}
+    return StudyRecord(name, space_name, "boshnas", "mean", 7, 16, settings, StudyState.OPEN, created)
+
+
+def job(id: str = "job-1", created: float = 100.0) -> JobRecord:
+    """A job that is starting."""
+    return JobRecord(id, "search", JobState.STARTING, 0, "", created, 0.0, "waiting", "", {"study": "first"}, created)

@@ -1,0 +1,375 @@
+"""What every store promises of scores, measurements, studies, trials and jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar
+
+import pytest
+
+from graphstore.contract import GraphStore
+from graphstore.errors import LeaseLostError, NotFoundError, StoreInputError
+from graphstore.records import JobRecord, JobState, MeasurementRecord, ScoreRecord, StudyState, TrialRecord, TrialStatus
+from graphstore.testing import samples
+from graphstore.testing.library_laws import Reopen, filled
+
+Record = TypeVar("Record", ScoreRecord, JobRecord)
+
+
+def _with(record: Record, **changes: Any) -> Record:
+    return dataclasses.replace(record, **changes)
+
+
+class ScoreLaws:
+    """Scores and measurements."""
+
+    def test_scores_round_trip(self, store: GraphStore, reopen: Reopen) -> None:
+        """Scores come back equal, in the stated order, and are found by space, architecture and task."""
+        a, b, c = (record.id for record in filled(store, 3))
+        store.put_space(samples.space("other"))
+        store.add_architectures("other", [store.architecture(c)])
+        given = [
+            samples.score(id, task, 0.25, seed, source)
+            for id in (c, a, b)
+            for task in ("b", "a")
+            for source, seed in (("y", 1), ("x", 2), ("x", -1))
+        ]
+        assert store.add_scores(given) == len(given)
+        ordered = sorted(given, key=lambda s: (s.architecture, s.task, s.metric, s.source, s.seed, s.id))
+        other = reopen()
+        assert other.scores() == ordered
+        assert other.scores("nano") == ordered
+        assert other.scores("other") == [s for s in ordered if s.architecture == c]
+        assert other.scores(architecture=b) == [s for s in ordered if s.architecture == b]
+        assert other.scores("other", architecture=b) == []
+        assert other.scores("nano", task="a") == [s for s in ordered if s.task == "a"]
+        assert other.scores(architecture="unknown") == []
+        assert other.scores(task="unknown") == []
+
+    def test_scores_are_idempotent(self, store: GraphStore) -> None:
+        """The same score is stored once, as first written, also within one call."""
+        id = filled(store, 1)[0].id
+        first = samples.score(id, value=0.5)
+        assert store.add_scores([first, first]) == 1
+        revision = store.revision("scores")
+        assert store.add_scores([dataclasses.replace(first, value=0.75, seconds=9.0)]) == 0
+        assert store.add_scores([]) == 0
+        assert store.revision("scores") == revision
+        assert store.scores() == [first]
+        apart = ("task", "metric", "dataset", "fidelity", "recipe", "source")
+        assert store.add_scores([_with(first, **{field: "else"}) for field in apart]) == len(apart)
+
+    def test_score_of_unknown_architecture(self, store: GraphStore) -> None:
+        """One unknown architecture refuses all of a call."""
+        id = filled(store, 1)[0].id
+        with pytest.raises(NotFoundError, match="unknown"):
+            store.add_scores([samples.score(id), samples.score("unknown")])
+        assert store.scores() == []
+        assert store.revision("scores") == 0
+
+    def test_score_must_be_finite(self) -> None:
+        """A score that is no number cannot be made."""
+        with pytest.raises(StoreInputError, match="finite"):
+            samples.score("id", value=float("nan"))
+
+    def test_measurements(self, store: GraphStore, reopen: Reopen) -> None:
+        """Measurements are kept once for architecture, device and quantity, and replaced."""
+        a, b = sorted(record.id for record in filled(store, 2))
+        given = [
+            MeasurementRecord(id, device, quantity, 0.5, "s")
+            for id in (b, a)
+            for device in ("gpu", "cpu")
+            for quantity in ("memory", "latency")
+        ]
+        assert store.add_measurements(given) == 8
+        ordered = sorted(given, key=lambda m: (m.architecture, m.device, m.quantity))
+        assert reopen().measurements() == ordered
+        assert store.measurements("nano", a) == ordered[:4]
+        revision = store.revision("scores")
+        assert store.add_measurements(given) == 0
+        assert store.revision("scores") == revision
+        better = dataclasses.replace(ordered[0], value=0.25)
+        assert store.add_measurements([better]) == 0
+        assert store.revision("scores") > revision
+        assert reopen().measurements() == [better, *ordered[1:]]
+
+    def test_measurement_rules(self, store: GraphStore) -> None:
+        """A value that is not finite, or an unknown architecture, refuses all of a call."""
+        id = filled(store, 1)[0].id
+        right = MeasurementRecord(id, "cpu", "latency", 0.5, "s")
+        with pytest.raises(StoreInputError, match="finite"):
+            store.add_measurements([right, dataclasses.replace(right, value=float("inf"), device="gpu")])
+        with pytest.raises(NotFoundError, match="unknown"):
+            store.add_measurements([right, dataclasses.replace(right, architecture="unknown")])
+        assert store.measurements() == []
+
+
+def started(store: GraphStore, trials: int = 3) -> list[str]:
+    """A study named ``first`` with waiting trials; returns their architectures."""
+    ids = [record.id for record in filled(store, trials)]
+    store.create_study(samples.study())
+    store.add_trials("first", [(id, {"origin": "initial"}) for id in ids])
+    return ids
+
+
+def claimed(store: GraphStore, owner: str = "w", lease_s: float = 10.0, now: float = 1000.0) -> TrialRecord:
+    """Claim a trial of the study ``first`` that must be there."""
+    trial = store.claim_trial("first", owner, lease_s, now)
+    assert trial is not None
+    return trial
+
+
+class StudyLaws:
+    """Studies and trials."""
+
+    def test_study_round_trip(self, store: GraphStore, reopen: Reopen) -> None:
+        """A study comes back equal; a taken name returns the stored one; the newest comes first."""
+        store.put_space(samples.space())
+        study = samples.study()
+        assert store.create_study(study) == study
+        assert store.create_study(dataclasses.replace(study, budget=99, created=5.0)) == study
+        for name, created in (("b", 300.0), ("a", 300.0), ("c", 50.0)):
+            store.create_study(samples.study(name, created=created))
+        assert [study.name for study in reopen().studies()] == ["a", "b", "first", "c"]
+        assert reopen().study("first") == study
+
+    def test_update_study(self, store: GraphStore, reopen: Reopen) -> None:
+        """State and budget change, each by itself."""
+        store.put_space(samples.space())
+        study = store.create_study(samples.study())
+        longer = dataclasses.replace(study, budget=32)
+        assert store.update_study("first", budget=32) == longer
+        assert store.update_study("first", state=StudyState.DONE) == dataclasses.replace(longer, state=StudyState.DONE)
+        revision = store.revision("studies")
+        store.update_study("first", state=StudyState.DONE)
+        assert store.revision("studies") == revision
+        assert reopen().study("first").state is StudyState.DONE
+
+    def test_unknown_study(self, store: GraphStore) -> None:
+        """Every method that takes a study's name raises NotFoundError for an unknown one."""
+        id = filled(store, 1)[0].id
+        stray = TrialRecord("no", 0, id, TrialStatus.RUNNING, 1, 1, "w", 9.0, None, "", {}, 0.0, 0.0, 0.0)
+        for call in (
+            lambda: store.study("no"),
+            lambda: store.update_study("no", budget=1),
+            lambda: store.add_trials("no", [(id, {})]),
+            lambda: store.trials("no"),
+            lambda: store.claim_trial("no", "w", 1.0, 0.0),
+            lambda: store.expire_leases("no", 0.0, 1),
+            lambda: store.renew_lease(stray, 1.0, 0.0),
+            lambda: store.finish_trial(stray, TrialStatus.FAILED, 0.0),
+        ):
+            with pytest.raises(NotFoundError, match="no"):
+                call()
+        assert store.revision("studies") == 0
+
+    def test_add_trials(self, store: GraphStore, reopen: Reopen) -> None:
+        """Trials are numbered on; an architecture gets one trial in a study, whatever is proposed again."""
+        a, b, c = (record.id for record in filled(store, 3))
+        store.create_study(samples.study())
+        store.create_study(samples.study("second"))
+        added = store.add_trials("first", [(b, {"origin": "initial"}), (a, {}), (b, {"origin": "again"})])
+        assert [(t.number, t.architecture, t.info) for t in added] == [(0, b, {"origin": "initial"}), (1, a, {})]
+        first = added[0]
+        assert (first.study, first.state, first.attempt, first.token) == ("first", TrialStatus.WAITING, 0, 0)
+        assert (first.owner, first.lease_expires, first.value, first.reason) == ("", 0.0, None, "")
+        assert first.created > 0
+        assert (first.started, first.finished) == (0.0, 0.0)
+        assert [t.number for t in store.add_trials("first", [(a, {}), (c, {})])] == [2]
+        revision = store.revision("studies")
+        assert store.add_trials("first", [(a, {}), (c, {})]) == []
+        assert store.revision("studies") == revision
+        assert [t.number for t in store.add_trials("second", [(a, {})])] == [0]
+        assert [t.architecture for t in reopen().trials("first")] == [b, a, c]
+        assert reopen().trials("first")[:2] == added
+
+    def test_add_trials_rules(self, store: GraphStore) -> None:
+        """An unknown architecture, or info that is not JSON-able, refuses all of a call."""
+        id = filled(store, 1)[0].id
+        store.create_study(samples.study())
+        with pytest.raises(NotFoundError, match="unknown"):
+            store.add_trials("first", [(id, {}), ("unknown", {})])
+        with pytest.raises(StoreInputError, match="JSON"):
+            store.add_trials("first", [(id, {"x": float("nan")})])
+        assert store.trials("first") == []
+
+    def test_claim(self, store: GraphStore, reopen: Reopen) -> None:
+        """Claims take the lowest number, give a lease and a token, and end when nothing waits."""
+        ids = started(store, 2)
+        first = claimed(store, "w1", 10.0, 1000.0)
+        assert (first.number, first.architecture, first.state) == (0, ids[0], TrialStatus.RUNNING)
+        assert (first.owner, first.attempt, first.lease_expires, first.started) == ("w1", 1, 1010.0, 1000.0)
+        assert first.info == {"origin": "initial"}
+        assert claimed(reopen(), "w2").number == 1
+        assert store.claim_trial("first", "w3", 10.0, 1000.0) is None
+        assert store.trials("first")[0] == first
+        for lease_s, now in ((0.0, 1.0), (-1.0, 1.0), (float("inf"), 1.0), (1.0, float("nan"))):
+            with pytest.raises(StoreInputError, match="lease"):
+                store.claim_trial("first", "w", lease_s, now)
+
+    def test_renew(self, store: GraphStore) -> None:
+        """Renewing moves the end of the lease and merges info, as long as the token is the newest."""
+        started(store, 1)
+        trial = claimed(store)
+        store.renew_lease(trial, 20.0, 1005.0, {"progress": 0.5})
+        store.renew_lease(trial, 20.0, 1006.0, {"progress": 0.75, "step": 3})
+        store.renew_lease(trial, 20.0, 1007.0)
+        (now,) = store.trials("first")
+        assert now.lease_expires == 1027.0
+        assert now.info == {"origin": "initial", "progress": 0.75, "step": 3}
+        assert (now.token, now.attempt, now.started) == (trial.token, 1, 1000.0)
+
+    def test_finish_adds_scores(self, store: GraphStore, reopen: Reopen) -> None:
+        """A complete trial and its scores arrive together; the lease is given up."""
+        (id,) = started(store, 1)
+        trial = claimed(store)
+        score = samples.score(id)
+        done = store.finish_trial(trial, TrialStatus.COMPLETE, 1009.0, 0.5, scores=[score])
+        assert (done.state, done.value, done.finished) == (TrialStatus.COMPLETE, 0.5, 1009.0)
+        assert (done.owner, done.lease_expires, done.attempt, done.reason) == ("", 0.0, 1, "")
+        assert reopen().trials("first") == [done]
+        assert reopen().scores() == [score]
+        assert store.claim_trial("first", "w", 10.0, 2000.0) is None
+
+    def test_finish_is_atomic(self, store: GraphStore) -> None:
+        """Scores that are refused leave the trial running, a lost lease leaves no scores."""
+        (id,) = started(store, 1)
+        trial = claimed(store)
+        scores = [samples.score(id), samples.score("unknown")]
+        with pytest.raises(NotFoundError, match="unknown"):
+            store.finish_trial(trial, TrialStatus.COMPLETE, 1001.0, 0.5, scores=scores)
+        assert store.trials("first") == [trial]
+        assert store.scores() == []
+        late = dataclasses.replace(trial, token=trial.token - 1)
+        with pytest.raises(LeaseLostError, match="token"):
+            store.finish_trial(late, TrialStatus.COMPLETE, 1001.0, 0.5, scores=[samples.score(id)])
+        assert store.trials("first") == [trial]
+        assert store.scores() == []
+
+    def test_finish_rules(self, store: GraphStore) -> None:
+        """``complete`` needs a finite value, the others none; ``running`` ends nothing."""
+        started(store, 1)
+        trial = claimed(store)
+        for state, value in (
+            (TrialStatus.COMPLETE, None),
+            (TrialStatus.COMPLETE, float("nan")),
+            (TrialStatus.FAILED, 0.5),
+            (TrialStatus.RUNNING, None),
+        ):
+            with pytest.raises(StoreInputError):
+                store.finish_trial(trial, state, 1001.0, value)
+        assert store.trials("first") == [trial]
+
+    def test_failed_and_given_back(self, store: GraphStore) -> None:
+        """A failed trial keeps its reason; a trial given back waits again without having cost an attempt."""
+        started(store, 2)
+        failed = store.finish_trial(claimed(store), TrialStatus.FAILED, 1001.0, reason="loss is NaN")
+        assert (failed.state, failed.reason, failed.finished) == (TrialStatus.FAILED, "loss is NaN", 1001.0)
+        second = claimed(store)
+        back = store.finish_trial(second, TrialStatus.WAITING, 1002.0, reason="stopped")
+        assert (back.number, back.state, back.attempt, back.finished) == (1, TrialStatus.WAITING, 0, 0.0)
+        again = claimed(store)
+        assert (again.number, again.attempt) == (1, 1)
+        assert again.token > second.token
+        with pytest.raises(LeaseLostError):
+            store.renew_lease(second, 10.0, 1003.0)
+
+    def test_finished_twice(self, store: GraphStore) -> None:
+        """A trial that is not running cannot be ended or renewed."""
+        (id,) = started(store, 1)
+        trial = claimed(store)
+        store.finish_trial(trial, TrialStatus.COMPLETE, 1001.0, 0.5)
+        with pytest.raises(LeaseLostError):
+            store.finish_trial(trial, TrialStatus.COMPLETE, 1002.0, 0.75, scores=[samples.score(id)])
+        with pytest.raises(LeaseLostError):
+            store.renew_lease(trial, 10.0, 1002.0, {"progress": 1})
+        assert store.trials("first")[0].value == 0.5
+        assert store.scores() == []
+
+    def test_expired_lease(self, store: GraphStore) -> None:
+        """An expired trial goes stale, is claimed again, refuses its late writer, and fails at the limit."""
+        (id,) = started(store, 1)
+        first = claimed(store, "w1", 10.0, 1000.0)
+        assert store.expire_leases("first", 1010.0, 2) == []
+        (stale,) = store.expire_leases("first", 1010.5, 2)
+        assert (stale.state, stale.owner, stale.lease_expires) == (TrialStatus.STALE, "", 0.0)
+        assert stale.reason
+        assert store.expire_leases("first", 1010.5, 2) == []
+        second = claimed(store, "w2", 10.0, 1020.0)
+        assert (second.number, second.attempt) == (0, 2)
+        assert second.token > first.token
+        with pytest.raises(LeaseLostError, match="token"):
+            store.finish_trial(first, TrialStatus.COMPLETE, 1021.0, 0.5, scores=[samples.score(id)])
+        with pytest.raises(LeaseLostError, match="token"):
+            store.renew_lease(first, 10.0, 1021.0)
+        assert store.scores() == []
+        (failed,) = store.expire_leases("first", 1031.0, 2)
+        assert (failed.state, failed.finished, failed.attempt) == (TrialStatus.FAILED, 1031.0, 2)
+        assert store.claim_trial("first", "w3", 10.0, 1040.0) is None
+
+    def test_expiry_spares_others(self, store: GraphStore) -> None:
+        """Only running trials of the study whose lease ended change, by number."""
+        ids = started(store, 4)
+        store.create_study(samples.study("second"))
+        store.add_trials("second", [(ids[0], {})])
+        assert store.claim_trial("second", "w", 1.0, 1000.0) is not None
+        for lease_s in (1.0, 100.0, 1.0):
+            claimed(store, lease_s=lease_s)
+        assert [t.number for t in store.expire_leases("first", 1050.0, 3)] == [0, 2]
+        states = [t.state.value for t in store.trials("first")]
+        assert states == ["stale", "running", "stale", "waiting"]
+        assert store.trials("second")[0].state is TrialStatus.RUNNING
+
+    def test_unknown_trial(self, store: GraphStore) -> None:
+        """A trial the study does not have is not found."""
+        started(store, 1)
+        stray = dataclasses.replace(claimed(store), number=5)
+        with pytest.raises(NotFoundError, match="5"):
+            store.finish_trial(stray, TrialStatus.FAILED, 1001.0)
+
+
+class JobLaws:
+    """Jobs."""
+
+    def test_jobs(self, store: GraphStore, reopen: Reopen) -> None:
+        """Jobs come back equal, newest first, and are replaced by their id."""
+        jobs = [samples.job("b", 200.0), samples.job("a", 200.0), samples.job("z", 300.0), samples.job("c", 100.0)]
+        for job in jobs:
+            store.put_job(job)
+        assert reopen().jobs() == [jobs[2], jobs[1], jobs[0], jobs[3]]
+        store.put_job(dataclasses.replace(jobs[3], message="gone on"))
+        assert store.jobs()[-1].message == "gone on"
+        revision = store.revision("jobs")
+        store.put_job(dataclasses.replace(jobs[3], message="gone on"))
+        assert store.revision("jobs") == revision
+
+    def test_update_job(self, store: GraphStore, reopen: Reopen) -> None:
+        """Named fields change, the others stay."""
+        job = samples.job()
+        store.put_job(job)
+        changes = {"state": JobState.RUNNING, "pid": 4711, "heartbeat": 105.5, "progress": 0.5, "info": {"n": 1}}
+        changed = store.update_job(job.id, **changes)
+        assert changed == _with(job, **changes)
+        assert reopen().jobs() == [changed]
+
+    def test_job_rules(self, store: GraphStore) -> None:
+        """Unknown jobs, fields and states are refused and change nothing."""
+        job = samples.job()
+        store.put_job(job)
+        with pytest.raises(NotFoundError, match="no-job"):
+            store.update_job("no-job", pid=1)
+        for changes in ({"colour": "red"}, {"state": "asleep"}, {"info": {"x": {1}}}):
+            with pytest.raises(StoreInputError):
+                store.update_job(job.id, pid=3, **changes)
+        assert store.jobs() == [job]
+
+    def test_score_record_id_ignores_value(self) -> None:
+        """Value and seconds do not make another score, everything else does."""
+        one = samples.score("id")
+        assert dataclasses.replace(one, value=0.1, seconds=7.0).id == one.id
+        others = {
+            _with(one, **{field.name: 99 if field.name == "seed" else "else"}).id
+            for field in dataclasses.fields(ScoreRecord)
+            if field.name not in {"value", "seconds"}
+        }
+        assert len(others | {one.id}) == 9

@@ -1,0 +1,65 @@
+"""Exact nearest vectors by numpy, with a cache that lives as long as the library's revision."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphstore.errors import StoreInputError
+from graphstore.records import Embeddings
+
+
+def exact_nearest(
+    ids: Sequence[str], vectors: NDArray[np.float64], query: NDArray[np.floating[Any]], k: int
+) -> list[tuple[str, float]]:
+    """The ``k`` ids whose rows of ``vectors`` ``[N, d]`` are nearest to ``query`` ``[d]``, with Euclidean distances.
+
+    Ordered by distance, ties by id.
+
+    Raises:
+        StoreInputError: the query has another length, or is not finite.
+    """
+    if k < 1 or not len(ids):
+        return []
+    point = np.asarray(query, dtype=np.float64)
+    if point.shape != (vectors.shape[1],):
+        raise StoreInputError(
+            f"vector must have shape [{vectors.shape[1]}] as the space's vectors, but got {list(point.shape)}. "
+            "Embed it with the space's own embedding."
+        )
+    if not np.isfinite(point).all():
+        raise StoreInputError(f"vector must be finite, but got {point.tolist()}. Embed it again.")
+    difference = vectors - point
+    distances = np.sqrt(np.einsum("nd,nd->n", difference, difference))  # [N]
+    if k < len(ids):
+        limit = np.partition(distances, k - 1)[k - 1]
+        rows = np.flatnonzero(distances <= limit).tolist()
+    else:
+        rows = list(range(len(ids)))
+    ordered = sorted((float(distances[row]), ids[row]) for row in rows)[:k]
+    return [(id, distance) for distance, id in ordered]
+
+
+class VectorCache:
+    """Vectors of each space as float64, kept until the library's revision moves on. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[str, tuple[int, tuple[str, ...], NDArray[np.float64]]] = {}
+
+    def get(
+        self, space: str, revision: int, load: Callable[[], Embeddings]
+    ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+        """Ids and vectors ``[N, d]`` of a space at a revision; ``load`` reads them if they are not held."""
+        with self._lock:
+            held = self._held.get(space)
+        if held is None or held[0] != revision:
+            embeddings = load()
+            held = (revision, embeddings.ids, embeddings.vectors.astype(np.float64))
+            with self._lock:
+                self._held[space] = held
+        return held[1], held[2]

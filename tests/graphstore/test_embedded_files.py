@@ -1,0 +1,139 @@
+"""Files that are no store, damaged or newer are refused and left as they are, byte for byte."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphstore import open_store
+from graphstore.contract import SCHEMA_VERSION
+from graphstore.errors import ForeignFileError, StoreError, StoreInputError, StoreVersionError
+from graphstore.records import Embeddings
+from graphstore.testing import samples
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A store with something in it, closed."""
+    file = tmp_path / "store.db"
+    with open_store(f"sqlite:///{file}") as store:
+        records = samples.architectures(50)
+        store.put_space(samples.space())
+        store.add_architectures("nano", records)
+        vectors = np.ones((50, 4), np.float32)
+        store.put_embeddings("nano", Embeddings(tuple(record.id for record in records), vectors))
+    return file
+
+
+def change(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        for statement in statements:
+            db.execute(statement)
+        db.commit()
+
+
+def overwrite(path: Path, place: int, data: bytes) -> None:
+    content = bytearray(path.read_bytes())
+    content[place : place + len(data)] = data
+    path.write_bytes(content)
+
+
+def foreign_database(path: Path) -> None:
+    path.unlink()
+    change(path, "CREATE TABLE t (x)", "INSERT INTO t VALUES (1)")
+
+
+def foreign_wal_database(path: Path) -> None:
+    path.unlink()
+    change(path, "PRAGMA journal_mode = WAL", "CREATE TABLE space (name)")
+
+
+FOREIGN: dict[str, Callable[[Path], object]] = {
+    "text": lambda path: path.write_text("name,score\nx,1\n" * 50),
+    "short": lambda path: path.write_bytes(path.read_bytes()[:50]),
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "cut by a byte": lambda path: os.truncate(path, path.stat().st_size - 1),
+    "other database": foreign_database,
+    "other database in WAL mode": foreign_wal_database,
+    "header": lambda path: overwrite(path, 0, b"SQLite format 2"),
+    "application": lambda path: change(path, "PRAGMA application_id = 7"),
+    "table missing": lambda path: change(path, "PRAGMA foreign_keys = OFF", "DROP TABLE measurement"),
+    "middle": lambda path: overwrite(path, path.stat().st_size // 2, random.Random(0).randbytes(20_000)),
+    "first page": lambda path: overwrite(path, 100, random.Random(1).randbytes(3000)),
+    "zeros": lambda path: overwrite(path, 4096, bytes(60_000)),
+}
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_foreign_or_damaged_file(path: Path, kind: str, create: bool):
+    FOREIGN[kind](path)
+    before = path.read_bytes()
+    with pytest.raises(ForeignFileError, match=r"store\.db"):
+        open_store(f"sqlite:///{path}", create=create)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["store.db"]
+
+
+@pytest.mark.parametrize("where", ["header", "table", "both"])
+def test_newer_store(path: Path, where: str):
+    newer = SCHEMA_VERSION + 1
+    if where != "table":
+        change(path, f"PRAGMA user_version = {newer}")
+    if where != "header":
+        change(path, f"UPDATE meta SET value = {newer} WHERE key = 'schema_version'")
+    before = path.read_bytes()
+    with pytest.raises(StoreVersionError, match=f"got {newer}"):
+        open_store(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["store.db"]
+
+
+def test_empty_file_becomes_a_store(tmp_path: Path):
+    path = tmp_path / "store.db"
+    path.touch()
+    with pytest.raises(StoreInputError, match="archex demo"):
+        open_store(f"sqlite:///{path}", create=False)
+    with open_store(f"sqlite:///{path}") as store:
+        store.put_space(samples.space())
+        assert store.count("nano") == 0
+
+
+def test_damage_under_an_open_store_is_reported(path: Path):
+    with open_store(f"sqlite:///{path}") as store:
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(random.Random(2).randbytes(size - 4096))
+        with pytest.raises(StoreError, match=r"store\.db"):
+            [store.architecture(record.id) for record in samples.architectures(50)]
+
+
+def test_values_of_other_types_are_refused(path: Path):
+    with open_store(f"sqlite:///{path}") as store:
+        id = samples.architectures(1)[0].id
+        with pytest.raises(StoreInputError, match="plain"):
+            store.add_scores([samples.score(id), samples.score(id, "x", 0.5, 2**63)])
+        numpy_count = samples.architecture([], parameters=np.int64(3))
+        with pytest.raises(StoreInputError, match="plain"):
+            store.add_architectures("nano", [*samples.architectures(60), numpy_count])
+        assert store.count() == 50
+        with pytest.raises(StoreInputError, match="plain"):
+            store.put_job(samples.job("\ud800"))
+        assert store.scores() == []
+        assert store.jobs() == []
+
+
+def test_reading_a_store_leaves_it_as_it_is(path: Path):
+    before = path.read_bytes()
+    with open_store(f"sqlite:///{path}") as store:
+        store.summaries("nano")
+        store.nearest("nano", np.zeros(4), 3)
+    assert path.read_bytes() == before

@@ -1,0 +1,88 @@
+"""NAS-Bench-BERT's table: read whole, or refused with the row named."""
+
+import copy
+import json
+
+import pytest
+
+from explorer.errors import DataError
+from explorer.graphs import architecture_id
+from explorer.space.nas_bench_bert import read_nas_bench_bert
+
+LAYER = {
+    "operation_type": "DSC",
+    "operation_parameter": 5,
+    "num_operation_heads": 2,
+    "feed_forward_dimension": 512,
+    "num_feed_forward": 3,
+}
+SCORES = {"cola": 0.0, "mnli": 60, "mrpc": 70, "qnli": 80, "qqp": 80, "rte": 50, "sst": 80, "sts": 20.0}
+ROW = {
+    "id": 0,
+    "time_to_train": 10.5,
+    "scores": {**SCORES, "glue": 55.0},
+    "hparams": {"model_hparam_overrides": {"hidden_size": 128, "nas_config": {"encoder_layers": [LAYER] * 2}}},
+}
+
+
+def write(tmp_path, rows):
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def test_a_row_becomes_an_architecture_with_scores(tmp_path):
+    (encoder,) = read_nas_bench_bert(write(tmp_path, [ROW]))
+    layer = encoder.spec.layers[0]
+    assert (layer.family, layer.parameter, layer.hidden, layer.feed_forward) == ("c", "5", 128, (512, 512, 512))
+    assert encoder.scores["glue"] == pytest.approx(sum(SCORES.values()) / 800)
+    assert encoder.scores["cola"] == 0.0  # a correlation of nothing learned, which is a result
+    assert encoder.missing == ()
+
+
+def test_an_accuracy_of_zero_is_missing_and_takes_the_mean_with_it(tmp_path):
+    row = copy.deepcopy(ROW)
+    row["scores"]["rte"] = 0
+    (encoder,) = read_nas_bench_bert(write(tmp_path, [row]))
+    assert encoder.missing == ("rte", "glue")
+    assert "rte" not in encoder.scores
+    assert "glue" not in encoder.scores
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (("id",), "0", "id"),
+        (("scores", "sst"), None, "scores.sst"),
+        (("scores", "sst"), 400, "scores.sst"),
+        (("scores", "sst"), float("nan"), "scores.sst"),
+        (("hparams",), [], "hparams"),
+        (("hparams", "model_hparam_overrides", "hidden_size"), 129, "layer 0"),
+        (("hparams", "model_hparam_overrides", "nas_config", "encoder_layers"), [], "layers"),
+        (("hparams", "model_hparam_overrides", "nas_config", "encoder_layers"), [{}], "operation_type"),
+    ],
+)
+def test_one_bad_row_refuses_the_file(tmp_path, path, value, named):
+    bad = copy.deepcopy(ROW)
+    bad["id"] = 1
+    place = bad
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(DataError, match=f"row 1.*{named}"):
+        read_nas_bench_bert(write(tmp_path, [ROW, bad]))
+
+
+def test_repeated_ids_and_other_documents_are_refused(tmp_path):
+    with pytest.raises(DataError, match="unique"):
+        read_nas_bench_bert(write(tmp_path, [ROW, ROW]))
+    with pytest.raises(DataError, match="list of rows"):
+        read_nas_bench_bert(write(tmp_path, {}))
+
+
+def test_the_published_table(shared_data):
+    rows = read_nas_bench_bert(shared_data / "architectures/nas_bench_bert/BERT_benchmark.json")
+    ids = [architecture_id(row.spec) for row in rows]
+    assert (len(ids), len(set(ids))) == (500, 491)
+    assert [row.number for row in rows if row.missing] == [47]
+    assert sum(len(row.scores) for row in rows) == 500 * 9 - 2

@@ -1,0 +1,135 @@
+"""Specs refuse what breaks a rule, and both model_dict forms survive the way out and back."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explorer.errors import DataError, SpecError
+from explorer.space.formats import from_json, from_model_dict, read_json_file, to_json, to_model_dict
+from explorer.space.grammar import load_space
+from explorer.space.named import named_model, named_models
+from explorer.space.spec import ArchitectureSpec, Family, HeadOp, LayerSpec
+
+PER_LAYER = {"l": 2, "o": ["sa", "c"], "h": [128, 256], "n": [2, 4], "f": [[512, 512], [1024]], "p": ["sdp", 5]}
+PER_HEAD = {
+    "l": 2,
+    "o": [["sa_wma_192", "c_5_192", "l_dct_192"], ["sa_sdp_64", "l_dft_64"]],
+    "h": [256, 128],
+    "f": [[512, 256], [1024]],
+}
+
+
+def test_a_convolution_layer_gives_half_of_its_heads_to_attention():
+    layer = LayerSpec.per_layer(64, "c", 9, 4, (128,))
+    families = sorted(head.family.value for head in layer.heads)
+    assert families == ["c", "c", "sa", "sa"]
+    assert (layer.family, layer.parameter, layer.head_size) == ("c", "9", 16)
+
+
+def test_the_per_layer_form_comes_back_as_it_went_in():
+    assert to_model_dict(from_model_dict(PER_LAYER)) == PER_LAYER
+
+
+def test_the_per_head_form_comes_back_with_sorted_heads():
+    written = to_model_dict(from_model_dict(PER_HEAD))
+    assert written["o"] == [sorted(heads) for heads in PER_HEAD["o"]]
+    assert {key: written[key] for key in "lhf"} == {key: PER_HEAD[key] for key in "lhf"}
+
+
+def test_both_forms_describe_the_same_architecture():
+    spec = from_model_dict(PER_LAYER)
+    assert from_model_dict(to_model_dict(spec, per_head=True)) == spec
+
+
+def test_an_architecture_of_mixed_layers_has_no_per_layer_form():
+    with pytest.raises(SpecError, match="per-layer form"):
+        to_model_dict(from_model_dict(PER_HEAD), per_head=False)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_architectures_survive_json(seed):
+    import numpy as np
+
+    space = load_space("small").at_level(1, True)
+    for spec in space.sample(20, np.random.default_rng(seed)):
+        assert from_json(to_json(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"l": 3}, "model_dict.o"),
+        ({"l": 0}, "model_dict.l"),
+        ({"l": True}, "model_dict.l"),
+        ({"h": [128, -1]}, "layer 1"),
+        ({"n": [3, 4]}, "layer 0"),
+        ({"p": ["sdp", 4]}, "layer 1"),
+        ({"p": ["dft", 5]}, "layer 0"),
+        ({"o": ["sa", "x"]}, "layer 1"),
+        ({"o": ["sa", ["c_5_64"]]}, "model_dict.o"),
+        ({"f": [[512], []]}, "layer 1"),
+        ({"f": [512, [512]]}, r"model_dict.f\[0\]"),
+        ({"f": [["512"], [512]]}, "layer 0"),
+        ({"extra": 1}, "model_dict"),
+    ],
+)
+def test_a_broken_model_dict_is_refused_and_the_place_named(change, named):
+    with pytest.raises(SpecError, match=named):
+        from_model_dict({**PER_LAYER, **change})
+
+
+def test_an_odd_number_of_heads_fits_no_convolution_layer():
+    with pytest.raises(SpecError, match="even"):
+        LayerSpec.per_layer(96, "c", 5, 3, (64,))
+
+
+def test_heads_of_one_layer_have_one_size():
+    heads = (HeadOp(Family.LINEAR, "dft", 32), HeadOp(Family.LINEAR, "dft", 16))
+    with pytest.raises(SpecError, match="equal within a layer"):
+        LayerSpec(64, heads, (64,))
+
+
+def test_an_odd_layer_that_mixes_attention_and_convolution_is_no_per_layer_form():
+    spec = from_model_dict({"l": 1, "o": [["c_5_8", "c_5_8", "sa_sdp_8"]], "h": [24], "f": [[64]]})
+    assert not spec.is_per_layer
+    assert spec.layers[0].family == "c+sa"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 400) | st.floats(allow_nan=True) | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("lohnfpx"), inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from("lohnfp"), json_values))
+def test_no_document_does_anything_but_parse_or_raise_a_spec_error(changes):
+    try:
+        spec = from_model_dict({**PER_LAYER, **changes})
+    except SpecError as error:
+        assert error.remedy
+    else:
+        assert isinstance(spec, ArchitectureSpec)
+
+
+def test_named_models_are_found_in_any_case_and_unknown_ones_listed():
+    assert named_model("bert-mini") == named_models()["BERT-Mini"]
+    assert named_model("FlexiBERT-Large").depth == 24
+    with pytest.raises(SpecError, match="BERT-Tiny"):
+        named_model("BERT-Huge")
+
+
+def test_json_files_are_refused_with_their_path(tmp_path):
+    missing = tmp_path / "missing.json"
+    with pytest.raises(DataError, match="exist"):
+        read_json_file(missing)
+    missing.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="UTF-8"):
+        read_json_file(missing)
+    missing.write_text("{")
+    with pytest.raises(DataError, match="valid JSON"):
+        read_json_file(missing)
+    missing.write_text(json.dumps(PER_LAYER))
+    assert from_model_dict(read_json_file(missing)) == from_model_dict(PER_LAYER)
