@@ -44,8 +44,9 @@ class GraphStore(ABC):
       store at once; nobody gets a busy error for less than a minute of contention. Objects are not to be carried
       over a fork.
     * **Order.** Every list comes in the order its method states, the same on every engine.
-    * **Errors.** What the caller did wrong raises StoreInputError (NotFoundError for unknown names); what the engine
-      suffers raises StoreError. Nothing is half-written after either.
+    * **Errors.** What the caller did wrong raises StoreInputError (NotFoundError for unknown names; an unknown
+      architecture, task or kernel that only filters a list gives an empty one); what the engine suffers raises
+      StoreError. Nothing is half-written after either.
     """
 
     url: str
@@ -109,7 +110,7 @@ class GraphStore(ABC):
 
     @abstractmethod
     def summaries(self, space: str | None = None, ids: Sequence[str] | None = None) -> list[ArchitectureSummary]:
-        """Summaries of a space in its order; with ``ids`` only those known, in the order of ``ids``."""
+        """Summaries of a space in its order, or of the store by id; with ``ids`` those known, in their order."""
 
     @abstractmethod
     def layers(self, ids: Sequence[str]) -> dict[str, tuple[LayerRecord, ...]]:

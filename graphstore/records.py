@@ -96,7 +96,10 @@ class ArchitectureRecord:
 
 @dataclass(frozen=True)
 class ArchitectureSummary:
-    """What a table or a map shows of an architecture. ``families`` and ``hiddens`` hold one entry per layer."""
+    """What a table or a map shows of an architecture.
+
+    ``families`` (``sa``), ``operations`` (family and parameter, ``sa_sdp``) and ``hiddens`` hold one entry per layer.
+    """
 
     id: str
     spec: str

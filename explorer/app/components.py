@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -71,6 +72,40 @@ def empty_store() -> None:
     st.stop()
 
 
+def pick(
+    label: str,
+    options: Sequence[str],
+    parameter: str,
+    default: Callable[[], str],
+    titles: Callable[[Any], str] = str,
+    hidden_label: bool = False,
+) -> str:
+    """A list to choose from whose choice is in the address and, from page to page, in the visit.
+
+    Args:
+        label: for people.
+        options: at least one.
+        parameter: name in the address.
+        default: what to begin with if neither the address nor the visit has a choice.
+        titles: how an option is shown.
+        hidden_label: whether the label is for screen readers only.
+
+    Returns:
+        The chosen option.
+    """
+    key, kept = f"pick_{parameter}", f"kept_{parameter}"
+
+    def changed() -> None:
+        st.query_params[parameter] = st.session_state[key]
+
+    found = next((c for c in (st.query_params.get(parameter), st.session_state.get(kept)) if c in options), None)
+    st.session_state[key] = found if found is not None else default()
+    shown = "collapsed" if hidden_label else "visible"
+    chosen = str(st.selectbox(label, options, format_func=titles, key=key, on_change=changed, label_visibility=shown))
+    st.session_state[kept] = st.query_params[parameter] = chosen
+    return chosen
+
+
 def pick_space() -> SpaceRecord:
     """Let the visitor choose a space, kept in the address as ``space``; stops where there is none."""
     if services.is_missing():
@@ -81,24 +116,18 @@ def pick_space() -> SpaceRecord:
     names = list(known)
     wanted = st.query_params.get("space")
     if wanted is not None and wanted not in known:
-        st.warning(f"There is no space {wanted!r} in this store; showing {names[0]!r}.")
-    if st.session_state.get("space_choice") not in known:
-        st.session_state.pop("space_choice", None)
-    index = names.index(wanted) if wanted in known else default_space(names)
-    chosen = st.sidebar.selectbox("Design space", names, index=index, key="space_choice")
-    st.query_params["space"] = chosen
+        st.warning(f"There is no space {wanted!r} in this store; showing another one.")
+    with st.sidebar:
+        chosen = pick("Design space", names, "space", lambda: default_space(names))
     space = known[chosen]
     if not space.info.get("ready"):
         st.sidebar.caption("Its library is being built.")
     return space
 
 
-def default_space(names: list[str]) -> int:
-    """Position of the space to begin with: one with scores if there is one."""
-    for position, name in enumerate(names):
-        if not services.scores(name).empty:
-            return position
-    return 0
+def default_space(names: Sequence[str]) -> str:
+    """The space to begin with: one with scores if there is one."""
+    return next((name for name in names if not services.scores(name).empty), names[0])
 
 
 def pick_series(scores: pd.DataFrame, label: str, key: str) -> str | None:

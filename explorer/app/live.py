@@ -130,12 +130,8 @@ def _headline(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     values = [trial.value for trial in trials if trial.value is not None]
     text = f"{done} of {study.budget} done" + (f", {running} running" if running else "")
     st.progress(min(1.0, (done + failed) / max(1, study.budget)), text=text + (f", {failed} failed" if failed else ""))
-    columns = st.columns(5)
-    columns[0].metric("Best so far", f"{max(values):.4f}" if values else "none yet")
-    columns[1].metric("Objective", study.objective)
-    columns[2].metric("Policy", study.policy)
-    columns[3].metric("Seed", study.seed)
-    columns[4].metric("State", study.state.value)
+    best = f"**{max(values):.4f}** is the best {study.objective} so far" if values else f"No {study.objective} yet"
+    st.markdown(f"{best} · {study.policy}, seed {study.seed}, on {study.space} · {study.state.value}")
 
 
 def _trials(study: StudyRecord, table: pd.DataFrame) -> None:

@@ -20,7 +20,8 @@ from explorer.cli.console import (
     print_json,
     progress_reporter,
 )
-from explorer.runner.demo import DemoResult, demo_plan, run_demo
+from explorer.cli.search import RecipeOption
+from explorer.runner.demo import RECIPE, DemoResult, demo_plan, run_demo
 from explorer.runner.jobs import new_job, running_job
 from explorer.runner.server import AppServer
 
@@ -29,6 +30,7 @@ def demo(
     no_app: Annotated[bool, typer.Option("--no-app", help="Do not open the app; end when the batch is done.")] = False,
     trials: Annotated[int, typer.Option("--trials", help="Architectures to train.", min=1, max=1000)] = 8,
     seed: SeedOption = 0,
+    recipe: RecipeOption = RECIPE,
     port: PortOption = 8501,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
@@ -37,7 +39,7 @@ def demo(
 
     Interrupt it whenever you like: the same command goes on where it was.
     """
-    plan = demo_plan(trials, seed)
+    plan = demo_plan(trials, seed, recipe)
     with ExitStack() as stack:
         opened_store = stack.enter_context(opened(store))
         server: list[AppServer] = []

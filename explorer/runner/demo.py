@@ -19,7 +19,9 @@ from graphstore import GraphStore
 from graphstore.records import TrialRecord
 
 SPACE = "nano"
+RECIPE = "nano"
 WORKERS = 2
+INITIAL = 4
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ class DemoResult:
     best: dict[str, Any] | None
 
 
-def demo_plan(trials: int, seed: int) -> StudyPlan:
-    """The demo's study: BOSHNAS on the nano space, half of the batch as its initial design."""
-    settings = {"from_scores": False, "recipe": "nano", "tasks": [], "data": None, "initial": max(2, trials // 2)}
-    name = "demo" if seed == 0 else f"demo-seed{seed}"
+def demo_plan(trials: int, seed: int, recipe: str) -> StudyPlan:
+    """The demo's study: BOSHNAS on the nano space, its first four trials as the initial design."""
+    settings = {"from_scores": False, "recipe": recipe, "tasks": [], "data": None, "initial": INITIAL}
+    name = "demo" + ("" if recipe == RECIPE else f"-{recipe}") + (f"-seed{seed}" if seed else "")
     return StudyPlan(name, SPACE, "boshnas", "mean", seed, trials, settings)
 
 

@@ -60,6 +60,8 @@ def launch(store: GraphStore, kind: str, arguments: Sequence[str], info: Mapping
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True
         )
+    started = {**job.info, "process_started": psutil.Process(process.pid).create_time()}
+    job = store.update_job(job.id, pid=process.pid, info=started)
     # Reap the child when it ends, so that it never lingers as a zombie that looks alive.
     threading.Thread(target=process.wait, name=f"reap {job.id}", daemon=True).start()
     return job
@@ -87,13 +89,20 @@ def refresh_jobs(store: GraphStore, now: float | None = None) -> list[JobRecord]
             silent = job.pid == 0 and now - job.created > STARTING_S
             if silent or (job.pid and _process(job) is None):
                 # Read again: it may have ended between our two looks.
-                current = next((j for j in store.jobs() if j.id == job.id), job)
-                if current.state in ACTIVE:
-                    message = "its process is gone; start it again to continue where it was"
-                    current = store.update_job(job.id, state=JobState.LOST, message=message)
-                job = current
+                job = next((j for j in store.jobs() if j.id == job.id), job)
+                if job.state in ACTIVE:
+                    job = _gone(store, job)
         jobs.append(job)
     return jobs
+
+
+def _gone(store: GraphStore, job: JobRecord) -> JobRecord:
+    """Record that a job's process ended without a word; one that had not begun said why in its log."""
+    if job.state is JobState.STARTING:
+        message = read_log(job, 1) or "its process did not start"
+        return store.update_job(job.id, state=JobState.FAILED, message=message[:500])
+    message = "its process is gone; start it again to continue where it was"
+    return store.update_job(job.id, state=JobState.LOST, message=message)
 
 
 def stop_job(store: GraphStore, id: str) -> JobRecord:

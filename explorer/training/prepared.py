@@ -164,7 +164,7 @@ def resolve_source(tasks: Sequence[str] | None, data: Path | None) -> Source:
     source = Source(text, folder, tuple(dict.fromkeys(tasks)))
     if source.glue and folder is None:
         remedy = "Give --data DIR, the folder that holds one folder per task."
-        raise DataError(f"data for task {source.glue[0]}", "be a GLUE-format folder", str(data), remedy)
+        raise DataError(f"data for task {source.glue[0]}", "be a GLUE-format folder", data and str(data), remedy)
     return source
 
 

@@ -32,6 +32,7 @@ def model_config(spec: ArchitectureSpec, prepared: Prepared, recipe: Recipe, lab
         max_position_embeddings=prepared.length,
         num_labels=labels,
         pad_token_id=PAD,
+        initializer_range=recipe.initial_range,
         hidden_dropout_prob=recipe.dropout,
         attention_probs_dropout_prob=recipe.dropout,
     )

@@ -45,5 +45,5 @@ def test_matthews_by_hand():
     ("truth", "predicted"), [([], []), ([1.0], [1.0, 0.0]), ([1.0, 0.0], [float("nan"), 0.0])], ids=str
 )
 def test_what_cannot_be_scored_is_refused(truth, predicted):
-    with pytest.raises(ValueError, match="need equally many|finite"):
+    with pytest.raises(ValueError, match=r"need equally many|finite"):
         evaluate(Metric.ACCURACY, np.array(truth), np.array(predicted))

@@ -86,7 +86,8 @@ def test_two_processes_end_with_the_same(tmp_path, corpus, write_text):
     text = write_text(tmp_path / "text.txt", corpus)
     code = (
         "from pathlib import Path; from explorer.training.backend import RECIPES, prepare;"
-        f"p = prepare(Path({str(tmp_path / 'work')!r}), RECIPES['quick'], None, Path({str(text)!r}), lambda a, b: None);"
+        f"work, text = Path({str(tmp_path / 'work')!r}), Path({str(text)!r});"
+        "p = prepare(work, RECIPES['quick'], None, text, lambda share, message: None);"
         "print(p.text, p.fingerprint, int(p.tokens.astype(int).sum()))"
     )
     both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -92,7 +92,7 @@ def test_documents_of_a_folder(tmp_path):
             "boats", "boats.py:.Boat.sail", ("Sail to the harbour.Port that is given and return the time of arrival.",)
         ),
     ]
-    assert [document.name for document in documents_of(tmp_path, "boats", 80, set())] == ["boats.py:"], (
+    assert [document.name for document in documents_of(tmp_path, "boats", 60, set())] == ["boats.py:"], (
         "the share is full"
     )
 

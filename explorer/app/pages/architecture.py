@@ -48,7 +48,9 @@ def render() -> None:
     left, right = st.columns([2, 3], gap="medium")
     with left:
         st.subheader("Layers")
-        st.dataframe(frames.layer_table(record.layers), hide_index=True, key="architecture_layers")
+        small = {name: st.column_config.NumberColumn(width=50) for name in ("layer", "hidden", "heads")}
+        table = frames.layer_table(record.layers)
+        st.dataframe(table, hide_index=True, column_config=small, key="architecture_layers")
     with right:
         st.subheader("Scores")
         _scores(record, scores)

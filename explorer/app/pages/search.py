@@ -80,7 +80,6 @@ def _form(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Seq
             st.error(f"{error}", icon=":material/error:")
             return
         st.query_params["study"] = choices.study
-        st.session_state.pop("search_study", None)
         st.rerun()
 
 
@@ -119,7 +118,6 @@ def _watch_button(place: object, job: JobRecord) -> None:
     names = launching.studies_of(job)
     if names and place.button("Watch", icon=":material/visibility:", key=f"watch_{job.id}"):  # type: ignore[attr-defined]
         st.query_params["study"] = names[0]
-        st.session_state.pop("search_study", None)
         st.rerun()
 
 
@@ -154,16 +152,12 @@ def _study(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord], space: str
         st.warning(f"There is no study {wanted!r} in this store.")
     titles = {study.name: f"{study.name} · {study.policy} on {study.space}" for study in studies}
     here = [study.name for study in studies if study.space == space]
-    begin = wanted if wanted in names else (here or names)[0]
-    if st.session_state.get("search_study") not in names:
-        st.session_state.pop("search_study", None)
-    chosen = st.selectbox(
+    chosen = components.pick(
         "Study",
         names,
-        index=names.index(begin),
-        format_func=lambda name: titles.get(name, f"{name} · starting"),
-        key="search_study",
-        label_visibility="collapsed",
+        "study",
+        lambda: (here or names)[0],
+        titles=lambda name: titles.get(name, f"{name} · starting"),
+        hidden_label=True,
     )
-    st.query_params["study"] = chosen
     live.study_view(chosen, chosen in begun)

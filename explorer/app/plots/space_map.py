@@ -85,7 +85,7 @@ def space_map(
     Args:
         points: indexed by id, with ``x, y, label, operations, hiddens``.
         color: what colours the points.
-        scored: ids drawn larger and above the rest.
+        scored: ids drawn above the rest, and larger as long as they are the fewer.
         axes: titles of the axes.
         ring: id of an architecture to draw a ring around.
 
@@ -101,7 +101,7 @@ def space_map(
     scale = _legend(figure, color) if color.palette else _color_bar(color, values[known])
     for name, rows, opacity, factor in (
         ("known", known & ~is_scored, 0.7, 1.0),
-        ("scored", known & is_scored, 0.95, 1.9),
+        ("scored", known & is_scored, 0.95, 1.9 if is_scored.mean() < 0.5 else 1.0),
     ):
         shown = _shuffled(points[rows])
         marker = scale | {"color": color.positions(values[shown.index]), "opacity": opacity, "size": size * factor}

@@ -24,7 +24,7 @@ from explorer.training.text import Corpus, Document
 T = TypeVar("T")
 MOST_CLASSES = 8
 DEV_SHARE = 5
-SWAPS_PER_WORDS = 5
+WORDS_PER_SWAP = 3
 NAMES = ("networkx", "numpy", "pandas", "scipy", "scikit-learn", "scikit", "sklearn", "streamlit", "pytorch", "torch")
 GIVE_AWAY = re.compile(
     r"\b(?:" + "|".join((*NAMES, "transformers?", "python", "hugging ?face", "nx", "np", "pd")) + r")\b", re.IGNORECASE
@@ -66,10 +66,10 @@ def _package(
 
 
 def disorder(sentence: str, rng: np.random.Generator) -> str:
-    """Swap pairs of neighbouring words that differ, one pair for every five words; first and last word stay."""
+    """Swap pairs of neighbouring words that differ, one pair for every three words; first and last word stay."""
     words = sentence.split()
     places = [i for i in range(1, len(words) - 2) if words[i].lower() != words[i + 1].lower()]
-    swaps = max(1, len(words) // SWAPS_PER_WORDS)
+    swaps = max(1, len(words) // WORDS_PER_SWAP)
     used: set[int] = set()
     for place in rng.permutation(places) if places else []:
         if len(used) < 2 * swaps and not used & {int(place), int(place) + 1}:

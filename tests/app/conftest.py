@@ -1,0 +1,98 @@
+"""A small but real store for the pages: sampled architectures with graphs, vectors, neighbours, scores, studies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+
+from explorer.runner.library import build_library
+from explorer.runner.progress import SilentReporter
+from explorer.space.grammar import load_space
+from graphstore import open_store
+from graphstore.records import JobRecord, JobState, ScoreRecord, SpaceRecord, StudyRecord, StudyState, TrialStatus
+
+SPACE = "nano"
+TASKS = ("mean", "package", "order")
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The store of the page tests."""
+
+    url: str
+    ids: tuple[str, ...]
+    best: str
+    values: dict[str, float] = field(default_factory=dict)
+
+
+def fill_library(url: str, count: int = 60) -> tuple[str, ...]:
+    specs = load_space(SPACE).sample(count, np.random.default_rng(5))
+    with open_store(url) as store:
+        build_library(store, SPACE, specs, SilentReporter(), source={"test": True}, title="Sampled nano")
+        return tuple(summary.id for summary in store.summaries(SPACE))
+
+
+def score(id: str, task: str, value: float, source: str = "trained:first/0", recipe: str = "r") -> ScoreRecord:
+    return ScoreRecord(id, task, "accuracy", value, "text", "steps 100", recipe, 0, source, 3.0)
+
+
+def study(name: str, policy: str, budget: int) -> StudyRecord:
+    settings = {"from_scores": True, "batch": 5}
+    return StudyRecord(name, SPACE, policy, "mean", 0, budget, settings, StudyState.OPEN, time.time())
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    """Read by many tests, so none may write to it."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('app') / 'filled.db'}"
+    ids = fill_library(url)
+    values = {id: 0.5 + 0.01 * position for position, id in enumerate(ids[:20])}
+    with open_store(url) as store:
+        store.add_scores([score(id, task, value) for id, value in values.items() for task in TASKS])
+        for name, policy in (("first", "boshnas"), ("second", "random")):
+            store.create_study(study(name, policy, 4))
+            info = {"origin": "optimise", "acquisition": {"ucb": 0.75}}
+            store.add_trials(name, [(id, info) for id in ids[:4]])
+            for _ in range(3):
+                trial = store.claim_trial(name, "me", 60.0, time.time())
+                assert trial is not None
+                value = values[trial.architecture]
+                store.finish_trial(trial, TrialStatus.COMPLETE, time.time(), value=value)
+            trial = store.claim_trial(name, "me", 60.0, time.time())
+            assert trial is not None
+            store.finish_trial(trial, TrialStatus.FAILED, time.time(), reason="out of memory")
+        info = {"studies": ["first"], "arguments": ["search", "--study", "first"]}
+        now = time.time()
+        store.put_job(JobRecord("search-1", "search", JobState.STOPPED, 0, "", now, 0.5, "stopped", "", info, now))
+    return Filled(url, ids, max(values, key=lambda id: values[id]), values)
+
+
+@pytest.fixture
+def own_store(tmp_path: Path) -> str:
+    """A store with a library and nothing else, for a test that writes."""
+    url = f"sqlite:///{tmp_path / 'own.db'}"
+    fill_library(url, 12)
+    return url
+
+
+@pytest.fixture
+def unfinished_store(tmp_path: Path) -> str:
+    """A store whose only space is being built."""
+    url = f"sqlite:///{tmp_path / 'unfinished.db'}"
+    with open_store(url) as store:
+        store.put_space(SpaceRecord(SPACE, {"title": "Nano", "ready": False}))
+    return url
+
+
+@pytest.fixture(autouse=True)
+def _forget_caches() -> Iterator[None]:
+    """Let every test begin without cached stores, and close those it opened."""
+    yield
+    st.cache_data.clear()
+    st.cache_resource.clear()

@@ -1,0 +1,117 @@
+"""The tables of the app against hand-made records."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from explorer.app import frames
+from graphstore.records import (
+    ArchitectureSummary,
+    Embeddings,
+    NeighborRecord,
+    ScoreRecord,
+    TrialRecord,
+    TrialStatus,
+)
+
+
+def summary(id: str, operations: tuple[str, ...], hiddens: tuple[int, ...], name: str = "") -> ArchitectureSummary:
+    families = tuple(operation.split("_")[0] for operation in operations)
+    return ArchitectureSummary(id, "{}", name, len(operations), 10, 20, 0.5, families, operations, hiddens)
+
+
+def score(id: str, task: str, value: float, recipe: str = "r", dataset: str = "d", seed: int = 0) -> ScoreRecord:
+    return ScoreRecord(id, task, "accuracy", value, dataset, "full", recipe, seed, "trained:s/0")
+
+
+def trial(number: int, value: float | None, finished: float) -> TrialRecord:
+    state = TrialStatus.RUNNING if value is None else TrialStatus.COMPLETE
+    info = {"origin": "initial"}
+    return TrialRecord("s", number, f"a{number}", state, 1, 1, "", 0.0, value, "", info, 0.0, 1.0, finished)
+
+
+def test_architectures_frame():
+    rows = [summary("a" * 24, ("sa_sdp", "c_5"), (32, 64)), summary("b" * 24, ("l_dft",) * 2, (64, 64), "FNet")]
+    frame = frames.architectures_frame(rows)
+    assert frame.index.tolist() == ["a" * 24, "b" * 24]
+    first = frame.iloc[0]
+    assert (first["first"], first["last"], first["families"]) == ("sa_sdp", "c_5", "c+sa")
+    assert first["operations"] == "sa sdp → c 5"
+    assert frame.iloc[1]["label"] == "FNet (bbbbbbbb)"
+    assert frames.architectures_frame([]).empty
+
+
+def test_map_is_the_first_two_coordinates_with_their_share():
+    vectors = np.array([[3.0, 1.0, 0.5], [-3.0, 1.0, -0.5], [3.0, -1.0, 0.5], [-3.0, -1.0, -0.5]], dtype=np.float32)
+    points, spread = frames.map_frame(Embeddings(("a", "b", "c", "d"), vectors))
+    assert points["x"].tolist() == [3, -3, 3, -3]
+    assert points["y"].tolist() == [1, 1, -1, -1]
+    total = 9 + 1 + 0.25
+    assert (spread.x, spread.y) == (pytest.approx(9 / total), pytest.approx(1 / total))
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (1, 16), (3, 1)])
+def test_map_of_degenerate_vectors(shape):
+    ids = tuple(f"a{row}" for row in range(shape[0]))
+    points, spread = frames.map_frame(Embeddings(ids, np.ones(shape, dtype=np.float32)))
+    assert points.shape == (shape[0], 2)
+    assert np.isfinite(points.to_numpy()).all()
+    assert (spread.x, spread.y) == (0.0, 0.0)
+
+
+def test_scores_of_other_kinds_never_mix():
+    records = [score("a", "mean", 0.5), score("a", "mean", 0.7, seed=1), score("a", "mean", 0.1, recipe="quick")]
+    table = frames.scores_frame([*records, score("b", "package", 0.9)])
+    assert frames.series_names(table) == ["mean (quick)", "mean (r)", "package"]
+    assert frames.mean_scores(table, "mean (r)").to_dict() == {"a": pytest.approx(0.6)}
+    assert frames.mean_scores(table, "mean (quick)").to_dict() == {"a": 0.1}
+    assert frames.objective_tasks(table) == {"package": 1}
+
+
+def test_tasks_over_all_come_first():
+    table = frames.scores_frame([score("a", task, 0.5) for task in ("cola", "sst", "glue")])
+    assert frames.series_names(table) == ["glue", "cola", "sst"]
+    assert frames.series_names(frames.scores_frame([])) == []
+    assert frames.objective_tasks(frames.scores_frame([])) == {}
+
+
+def test_layers_frame():
+    frame = frames.layers_frame([summary("a", ("sa_sdp", "c_5"), (32, 64)), summary("b", ("l_dct",), (32,))])
+    assert frame.to_numpy().tolist() == [
+        ["a", 2, 0, "sa_sdp", 32],
+        ["a", 2, 1, "c_5", 64],
+        ["b", 1, 0, "l_dct", 32],
+    ]
+
+
+@pytest.mark.parametrize(("widths", "text"), [((64,), "64"), ((128, 128, 128), "3 × 128"), ((64, 128), "64 → 128")])
+def test_stack_text(widths, text):
+    assert frames.stack_text(widths) == text
+
+
+def test_neighbors_keep_their_rank_and_drop_strangers():
+    known = frames.architectures_frame([summary("a", ("sa_sdp",), (32,)), summary("b", ("c_5",), (32,))])
+    found = [NeighborRecord("x", id, "k", rank, rank / 10) for rank, id in enumerate(("b", "stranger", "a"), start=1)]
+    scores = frames.mean_scores(frames.scores_frame([score("a", "mean", 0.5)]), "mean")
+    table = frames.neighbor_table(found, known, scores)
+    assert table.index.tolist() == ["b", "a"]
+    assert table["rank"].tolist() == [1, 3]
+    assert table["score"].isna().tolist() == [True, False]
+
+
+def test_curve_is_that_of_the_runner():
+    from explorer.runner.studies import best_so_far
+
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        values = [None if rng.random() < 0.2 else float(rng.normal()) for _ in range(15)]
+        trials = [trial(number, value, float(rng.integers(5))) for number, value in enumerate(values)]
+        assert frames.best_so_far(trials) == best_so_far(trials)
+
+
+def test_trials_frame_with_and_without_trials():
+    frame = frames.trials_frame([trial(0, 0.5, 3.0), trial(1, None, 0.0)])
+    assert frame["seconds"].tolist()[0] == 2.0
+    assert np.isnan(frame["seconds"].tolist()[1])
+    assert frames.trials_frame([]).empty

@@ -1,0 +1,123 @@
+"""What a visitor may launch."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import pytest
+
+from explorer.app import launching
+from explorer.app.launching import SearchChoices
+from explorer.errors import InputError
+from explorer.runner.jobs import ACTIVE, refresh_jobs
+from explorer.search import POLICIES
+from graphstore import GraphStore, open_store
+from graphstore.records import JobRecord, JobState, ScoreRecord, StudyRecord, StudyState
+
+CHOICES = SearchChoices("nano", "random", "mean", True, 5, 3, "mine")
+
+
+def job(id: str, state: JobState, **info: object) -> JobRecord:
+    return JobRecord(id, "search", state, 1, "elsewhere", 0.0, 0.0, "", "", info, time.time())
+
+
+def test_policies_are_those_of_the_search_package():
+    assert set(launching.POLICY_TITLES) == set(POLICIES)
+
+
+def test_arguments():
+    words = "search --space nano --policy random --objective mean --budget 5 --seed 3 --study mine --from-scores"
+    assert CHOICES.arguments() == words.split()
+    assert dataclasses.replace(CHOICES, known=False).arguments() == words.split()[:-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"study": ""}, "study name"),
+        ({"study": "../up"}, "study name"),
+        ({"study": "--store"}, "study name"),
+        ({"study": "taken"}, "study name"),
+        ({"study": "a" * 81}, "study name"),
+        ({"policy": "magic"}, "policy"),
+        ({"trials": 0}, "trials"),
+        ({"trials": 501}, "trials"),
+        ({"trials": 65, "known": False}, "trials"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**31}, "seed"),
+    ],
+)
+def test_bad_choices_are_refused(change, field):
+    with pytest.raises(InputError) as error:
+        launching.check(dataclasses.replace(CHOICES, **change), ["taken"])
+    assert error.value.field == field
+
+
+def test_good_choices_pass():
+    launching.check(CHOICES, [])
+    launching.check(dataclasses.replace(CHOICES, trials=64, known=False), ["other"])
+
+
+def test_free_name_is_valid_and_new():
+    taken = {"nano-mean-1", "nano-mean-2"}
+    assert launching.free_name("nano-mean", taken) == "nano-mean-3"
+    for stem in ("", "ü/../ö", "-- --", "x" * 200):
+        assert launching.NAME.fullmatch(launching.free_name(stem, set()))
+
+
+def test_too_many_jobs_are_refused(own_store):
+    jobs = [job(str(number), JobState.RUNNING) for number in range(launching.MAX_ACTIVE_JOBS)]
+    with open_store(own_store) as store:
+        with pytest.raises(InputError, match="running jobs"):
+            launching.start(store, CHOICES, jobs)
+        assert store.jobs() == []
+
+
+def test_resume_needs_a_command_and_an_idle_study(own_store):
+    stopped = job("a", JobState.STOPPED, arguments=["search"], studies=["s"])
+    assert launching.can_resume(stopped)
+    assert not launching.can_resume(job("b", JobState.STOPPED, studies=["s"]))
+    assert not launching.can_resume(job("c", JobState.DONE, arguments=["search"]))
+    with open_store(own_store) as store:
+        with pytest.raises(InputError, match="no running job"):
+            launching.resume(store, stopped, [stopped, job("d", JobState.RUNNING, studies=["s"])])
+        with pytest.raises(InputError, match="resumed here"):
+            launching.resume(store, job("b", JobState.STOPPED), [])
+        assert store.jobs() == []
+
+
+def test_only_like_studies_are_compared():
+    def study(policy: str, **settings: object) -> StudyRecord:
+        return StudyRecord(policy, "nano", policy, "mean", 0, 5, settings, StudyState.OPEN, 0.0)
+
+    known = study("random", from_scores=True, batch=5)
+    assert launching.comparable(known) == launching.comparable(study("boshnas", from_scores=True, batch=9))
+    trained = study("random", from_scores=False, recipe="nano", tasks=[])
+    assert launching.comparable(known) != launching.comparable(trained)
+    assert launching.comparable(trained) != launching.comparable(study("random", recipe="quick", tasks=[]))
+
+
+@pytest.mark.slow
+def test_a_launched_search_really_runs_and_resumes(own_store):
+    with open_store(own_store) as store:
+        ids = [summary.id for summary in store.summaries("nano")]
+        store.add_scores(
+            [ScoreRecord(id, "mean", "accuracy", 0.1 * n, "d", "f", "r", 0, "import:0") for n, id in enumerate(ids)]
+        )
+        job = _ended(store, launching.start(store, CHOICES, []))
+        assert len(store.trials("mine")) == 5
+        stopped = store.update_job(job.id, state=JobState.STOPPED)
+        again = _ended(store, launching.resume(store, stopped, []))
+        assert again.id != job.id
+        assert len(store.trials("mine")) == 5
+        assert store.study("mine").policy == "random"
+
+
+def _ended(store: GraphStore, job: JobRecord) -> JobRecord:
+    end = time.time() + 120
+    while (now := next(j for j in refresh_jobs(store) if j.id == job.id)).state in ACTIVE:
+        assert time.time() < end, now
+        time.sleep(0.2)
+    assert now.state is JobState.DONE, now.message
+    return now

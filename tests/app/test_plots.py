@@ -1,0 +1,173 @@
+"""The figures, drawn without Streamlit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from explorer.app.frames import architectures_frame, curve_frame, layers_frame
+from explorer.app.plots import (
+    MapColor,
+    architecture_graph,
+    best_so_far_curves,
+    heterogeneity_scatter,
+    operation_shares,
+    space_map,
+    width_shares,
+)
+from explorer.app.plots.palette import OPERATIONS, operation_color, shades
+from explorer.runner.catalogue import architecture_record
+from explorer.space.grammar import load_space
+from explorer.space.named import named_model
+from graphstore.records import ArchitectureSummary, StudyRecord, StudyState
+
+
+def points(count: int = 6) -> pd.DataFrame:
+    rows = [
+        ArchitectureSummary(
+            f"id{n}", "{}", "", 2, 100 + n, 10, 0.1 * n, ("sa", "c"), ("sa_sdp", ("c_5", "c_9")[n % 2]), (32, 64)
+        )
+        for n in range(count)
+    ]
+    frame = architectures_frame(rows)
+    frame["x"], frame["y"] = np.arange(count, dtype=float), -np.arange(count, dtype=float)
+    return frame
+
+
+def drawn(figure: go.Figure) -> dict[str, go.Scattergl]:
+    """Every drawn point's id, and its trace."""
+    return {data[0]: trace for trace in figure.data if trace.customdata is not None for data in trace.customdata}
+
+
+def place(trace: go.Scattergl, id: str) -> int:
+    return [data[0] for data in trace.customdata].index(id)
+
+
+def test_map_draws_every_point_once_at_its_place():
+    frame = points()
+    figure = space_map(frame, MapColor.numbers("parameters", frame["parameters"]), pd.Index([]))
+    ids = [data[0] for trace in figure.data if trace.customdata is not None for data in trace.customdata]
+    assert sorted(ids) == sorted(frame.index)
+    for id, trace in drawn(figure).items():
+        row = place(trace, id)
+        assert (trace.x[row], trace.y[row]) == (frame.at[id, "x"], frame.at[id, "y"])
+        assert trace.marker.color[row] == frame.at[id, "parameters"]
+        assert trace.type == "scattergl"
+
+
+def test_map_draws_scored_ones_larger_and_last_and_unknown_ones_grey_below():
+    frame = points()
+    scores = pd.Series({"id1": 0.5, "id4": 0.9})
+    figure = space_map(frame, MapColor.numbers("mean", scores), scores.index)
+    traces = drawn(figure)
+    assert traces["id1"] is traces["id4"]
+    assert traces["id1"] is figure.data[-1]
+    assert traces["id0"] is figure.data[0]
+    assert traces["id1"].marker.size > traces["id0"].marker.size
+    assert (traces["id1"].marker.cmin, traces["id1"].marker.cmax) == (0.5, 0.9)
+    assert "not known" in traces["id0"].customdata[0][4]
+
+
+def test_map_of_categories_uses_the_operations_colours():
+    frame = points()
+    color = MapColor.categories("last", frame["last"], {"c_5": operation_color("c_5"), "c_9": operation_color("c_9")})
+    figure = space_map(frame, color, pd.Index([]))
+    legend = {trace.name: trace.marker.color for trace in figure.data if trace.customdata is None}
+    assert legend == {"c_5": OPERATIONS["c_5"], "c_9": OPERATIONS["c_9"]}
+    for id, trace in drawn(figure).items():
+        position = trace.marker.color[place(trace, id)]
+        share = (position - trace.marker.cmin) / (trace.marker.cmax - trace.marker.cmin)
+        shade = [color for edge, color in trace.marker.colorscale if edge <= share][-1]
+        assert shade == OPERATIONS[frame.at[id, "last"]]
+
+
+def test_map_rings_the_selected_only_if_it_is_there():
+    frame = points()
+    color = MapColor.numbers("parameters", frame["parameters"])
+    ringed = space_map(frame, color, pd.Index([]), ring="id3")
+    assert (ringed.data[-1].x[0], ringed.data[-1].y[0]) == (3.0, -3.0)
+    assert len(space_map(frame, color, pd.Index([]), ring="stranger").data) == len(ringed.data) - 1
+
+
+@pytest.mark.parametrize("values", [{}, {"id0": 0.5}, dict.fromkeys(["id0", "id1"], 0.5)])
+def test_map_of_few_scores(values):
+    scores = pd.Series(values, dtype=float)
+    figure = space_map(points(), MapColor.numbers("mean", scores), scores.index)
+    assert len(drawn(figure)) == 6
+    figure.to_json()
+
+
+@pytest.mark.parametrize("name", ["BERT-Tiny", "ConvBERT-Mini", "FlexiBERT-Large"])
+def test_graph_draws_every_node_and_edge(name):
+    record = architecture_record(named_model(name))
+    figure = architecture_graph(record.ops, record.feeds, record.layers)
+    nodes = sum(len(trace.x) for trace in figure.data if trace.customdata is not None)
+    assert nodes == len(record.ops)
+    edges = figure.data[0]
+    assert sum(x is None for x in edges.x) == len(record.feeds)
+    assert len(figure.layout.shapes) == len(record.layers)
+
+
+def test_residual_connections_pass_below_all_nodes_between():
+    record = architecture_record(named_model("BERT-Mini"))
+    figure = architecture_graph(record.ops, record.feeds, record.layers)
+    heads = next(trace for trace in figure.data if trace.name == "attention (dot product)")
+    assert min(y for y in figure.data[0].y if y is not None) < min(heads.y) - 0.5
+
+
+def test_shares_are_counted_over_the_layers():
+    frame = pd.DataFrame(
+        [("a", 0, "sa_sdp", 32), ("a", 1, "c_5", 64), ("b", 0, "sa_sdp", 64), ("b", 1, "l_dft", 64)],
+        columns=["id", "layer", "operation", "hidden"],
+    )
+    figure = operation_shares({"all": frame, "one": frame[frame["id"] == "a"]})
+    bars = {(trace.name, trace.xaxis): list(trace.y) for trace in figure.data}
+    assert bars["attention (dot product)", "x"] == [1.0, 0.0]
+    assert bars["convolution (kernel 5)", "x"] == [0.0, 0.5]
+    assert bars["convolution (kernel 5)", "x2"] == [0.0, 1.0]
+    named = [trace.name for trace in figure.data if trace.showlegend]
+    assert len(named) == len(set(named)) == 3
+    widths = {trace.name: list(trace.y) for trace in width_shares({"all": frame}).data}
+    assert widths == {"hidden 32": [0.5, 0.0], "hidden 64": [0.5, 1.0]}
+
+
+def test_shares_of_a_whole_space_sum_to_one():
+    rng = np.random.default_rng(0)
+    summaries = [
+        ArchitectureSummary(
+            str(n), "{}", "", spec.depth, 1, 1, 0.0, ("sa",), tuple(f"{x.family}_{x.parameter}" for x in spec.layers),
+            tuple(x.hidden for x in spec.layers),
+        )
+        for n, spec in enumerate(load_space("nano").sample(40, rng))
+    ]  # fmt: skip
+    frame = layers_frame(summaries)
+    figure = operation_shares({"all": frame[frame["depth"] == 4]})
+    assert np.allclose(np.sum([trace.y for trace in figure.data], axis=0), 1.0)
+
+
+def test_scatter_separates_depths():
+    frame = points()
+    frame["score"], frame["depth"] = 0.5, [2, 2, 2, 4, 4, 4]
+    figure = heterogeneity_scatter(frame, "mean")
+    assert [(trace.name, len(trace.x)) for trace in figure.data] == [("2 layers", 3), ("4 layers", 3)]
+    assert figure.data[0].marker.color != figure.data[1].marker.color
+    assert figure.data[0].marker.symbol != figure.data[1].marker.symbol
+
+
+def test_curves_share_a_colour_by_policy_and_differ_in_dashes():
+    def study(name: str, policy: str) -> StudyRecord:
+        return StudyRecord(name, "nano", policy, "mean", 0, 5, {}, StudyState.OPEN, 0.0)
+
+    studies = [study("a", "random"), study("b", "random"), study("c", "boshnas")]
+    figure = best_so_far_curves(curve_frame(studies, [[0.1, 0.2], [0.3], [0.4, 0.4]]), "mean", "b")
+    lines = {trace.name: trace.line for trace in figure.data}
+    assert lines["random: a"].color == lines["random: b"].color != lines["boshnas: c"].color
+    assert lines["random: a"].dash != lines["random: b"].dash
+    assert lines["random: b"].width > lines["random: a"].width
+
+
+def test_shades_are_distinct():
+    for count in range(1, 12):
+        assert len(set(shades(count))) == count

@@ -1,0 +1,130 @@
+"""A library holds every architecture with its vector and its exact neighbours, however often its building was cut."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from explorer.errors import DataError, SpecError
+from explorer.graphs import architecture_id, build_graph
+from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
+from explorer.runner.importing import import_nas_bench_bert
+from explorer.runner.library import build_library, build_space, is_ready
+from explorer.runner.progress import SilentReporter
+from explorer.space.formats import from_json
+from explorer.space.grammar import load_space
+from graphstore import open_store
+
+
+class Interrupted(Exception):
+    pass
+
+
+class CutReporter:
+    """Ends the work when a phase begins."""
+
+    def __init__(self, phase):
+        self.phase = phase
+
+    def update(self, phase, done, total, note=""):
+        if phase == self.phase:
+            raise Interrupted
+
+
+@pytest.fixture
+def empty(tmp_path):
+    with open_store(f"sqlite:///{tmp_path / 'empty.db'}") as opened:
+        yield opened
+
+
+def tiny():
+    """The 96 two-layer architectures of the nano grammar."""
+    return dataclasses.replace(load_space("nano"), name="tiny", layers=(2,))
+
+
+def test_neighbours_and_vectors_are_those_of_the_exact_kernel(empty):
+    space = tiny()
+    record = build_space(empty, space, SilentReporter())
+    specs = list(space)
+    gram = WeisfeilerLehman().fit_transform([build_graph(spec) for spec in specs])
+    ids = [architecture_id(spec) for spec in specs]
+    assert empty.count("tiny") == record.info["architectures"] == 96
+    for row in (0, 40, 95):
+        found = empty.neighbors("tiny", ids[row], "weisfeiler_lehman", 10)
+        order = sorted((round(1 - gram[row, j], 12), j) for j in range(96) if j != row)[:10]
+        assert [n.target for n in found] == [ids[j] for _, j in order]
+        np.testing.assert_allclose([n.dissimilarity for n in found], [d for d, _ in order], atol=1e-9)
+    embedded = empty.embeddings("tiny")
+    assert list(embedded.ids) == ids
+    assert embedded.vectors.shape == (96, 16)
+    assert record.info["embedding_spearman"] > 0.95
+
+
+def test_stored_architectures_say_what_they_are(empty):
+    build_space(empty, tiny(), SilentReporter())
+    spec = tiny().at(17)
+    record = empty.architecture(architecture_id(spec))
+    graph = build_graph(spec)
+    assert from_json(record.spec) == spec
+    assert tuple(op.label for op in record.ops) == graph.labels
+    assert set(record.feeds) == set(graph.edges)
+    assert [layer.hidden for layer in record.layers] == [layer.hidden for layer in spec.layers]
+
+
+def test_a_finished_library_is_not_built_again(empty):
+    build_space(empty, tiny(), SilentReporter())
+    before = empty.revision()
+    build_space(empty, tiny(), CutReporter("graphs"))
+    assert empty.revision() == before
+
+
+@pytest.mark.parametrize("phase", ["store", "similarity", "neighbours"])
+def test_an_interrupted_build_is_finished_by_the_next(empty, phase):
+    with pytest.raises(Interrupted):
+        build_space(empty, tiny(), CutReporter(phase))
+    assert not is_ready(empty, "tiny")
+    build_space(empty, tiny(), SilentReporter())
+    assert is_ready(empty, "tiny")
+    assert empty.count("tiny") == len(empty.embeddings("tiny").ids) == 96
+
+
+def test_another_grammar_needs_another_name(empty):
+    build_space(empty, tiny(), SilentReporter())
+    before = empty.revision()
+    with pytest.raises(SpecError, match="Rename"):
+        build_space(empty, dataclasses.replace(tiny(), hidden=(32,)), SilentReporter())
+    assert empty.revision() == before
+
+
+def test_a_space_too_large_to_enumerate_is_refused(empty):
+    with pytest.raises(SpecError, match="84943872"):
+        build_space(empty, load_space("tiny-mini").at_level(1), SilentReporter())
+    assert empty.spaces() == []
+
+
+def test_new_architectures_join_a_library(empty):
+    specs = list(tiny())
+    build_library(empty, "mine", specs[:20], SilentReporter(), source="a")
+    build_library(empty, "mine", specs[10:40], SilentReporter(), source="b")
+    assert empty.embeddings("mine").ids == tuple(architecture_id(spec) for spec in specs[:40])
+
+
+def test_the_published_table_comes_in_once(empty, shared_data):
+    path = shared_data / "architectures/nas_bench_bert/BERT_benchmark.json"
+    first = import_nas_bench_bert(empty, path, SilentReporter())
+    assert (first.architectures, first.scores) == (491, 4498)
+    assert (first.new_architectures, first.new_scores) == (491, 4498)
+    before = empty.revision()
+    second = import_nas_bench_bert(empty, path, SilentReporter())
+    assert (second.new_architectures, second.new_scores) == (0, 0)
+    assert empty.revision() == before
+    assert any("model 47" in line for line in second.left_out)
+
+
+def test_a_bad_table_changes_nothing(empty, tmp_path):
+    path = tmp_path / "bad.json"
+    path.write_text('[{"id": 1}]')
+    before = empty.revision()
+    with pytest.raises(DataError, match="row 0"):
+        import_nas_bench_bert(empty, path, SilentReporter())
+    assert empty.revision() == before
