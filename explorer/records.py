@@ -94,7 +94,8 @@ class Proposal:
 
     Attributes:
         architecture: id of the architecture.
-        origin: how it was chosen: ``initial``, ``optimise``, ``uncertainty``, ``diversity``, ``random`` or ``mutation``.
+        origin: how it was chosen: ``initial``, ``optimise``, ``uncertainty``, ``diversity``, ``random`` or
+            ``mutation``.
         acquisition: figures behind the choice, for example ``{"mean": 0.7, "ucb": 0.8}``.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -100,7 +100,7 @@ def pick(
 
     found = next((c for c in (st.query_params.get(parameter), st.session_state.get(kept)) if c in options), None)
     st.session_state[key] = found if found is not None else default()
-    shown = "collapsed" if hidden_label else "visible"
+    shown: Literal["collapsed", "visible"] = "collapsed" if hidden_label else "visible"
     chosen = str(st.selectbox(label, options, format_func=titles, key=key, on_change=changed, label_visibility=shown))
     st.session_state[kept] = st.query_params[parameter] = chosen
     return chosen

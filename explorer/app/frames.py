@@ -6,7 +6,6 @@ Units: ``parameters`` counts the encoder's weights without embeddings, ``flops``
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -206,12 +205,6 @@ def trials_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
     names = ["trial", "state", "value", "architecture", "origin", "acquisition", "attempt", "seconds", "reason"]
     frame = pd.DataFrame(rows, columns=names)
     return frame.astype({"value": float, "seconds": float})
-
-
-def best_so_far(trials: Sequence[TrialRecord]) -> list[float]:
-    """The best value after each finished trial that has one, in the order in which they finished."""
-    done = sorted((t for t in trials if t.value is not None), key=lambda t: (t.finished, t.number))
-    return list(itertools.accumulate((float(t.value) for t in done if t.value is not None), max))
 
 
 def curve_frame(studies: Sequence[StudyRecord], curves: Sequence[Sequence[float]]) -> pd.DataFrame:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from explorer.errors import InputError
 from explorer.runner.jobs import ACTIVE, launch
+from explorer.runner.studies import StudyPlan
 from graphstore import GraphStore
 from graphstore.records import JobRecord, JobState, StudyRecord
 
@@ -16,14 +16,13 @@ POLICY_TITLES = {
     "random": "Random search",
     "evolution": "Regularised evolution",
 }
-"""Policies a visitor may choose; a test holds them equal to ``explorer.search.POLICIES``, whose import is slow."""
+"""Policies a visitor may choose, one for each of ``explorer.search.registry.POLICIES``."""
 
 TRAINED_OBJECTIVE = "mean"
 MAX_TRAINED, MAX_KNOWN = 64, 500
 """Most trials of a study that trains, and of one on known scores."""
 MAX_SEED = 2**31 - 1
 MAX_ACTIVE_JOBS = 3
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 RESUMABLE = (JobState.STOPPED, JobState.FAILED, JobState.LOST)
 
 
@@ -62,18 +61,12 @@ def check(choices: SearchChoices, studies: Collection[str]) -> None:
     Raises:
         InputError: a value is outside its limits, or a study of this name exists.
     """
-    if not NAME.fullmatch(choices.study):
-        rule = "be 1 to 80 letters, digits, '.', '_' or '-', starting with a letter or digit"
-        raise InputError("study name", rule, choices.study, "Choose another name.")
+    StudyPlan(choices.study, choices.space, choices.policy, choices.objective, choices.seed, choices.trials)
     if choices.study in studies:
         raise InputError("study name", "be new", choices.study, "Choose another name, or resume that study's job.")
-    if choices.policy not in POLICY_TITLES:
-        raise InputError("policy", f"be one of {', '.join(POLICY_TITLES)}", choices.policy, "Choose one of them.")
     most = MAX_KNOWN if choices.known else MAX_TRAINED
     if not 1 <= choices.trials <= most:
         raise InputError("trials", f"be from 1 to {most}", choices.trials, "Longer studies run from the command line.")
-    if not 0 <= choices.seed <= MAX_SEED:
-        raise InputError("seed", f"be from 0 to {MAX_SEED}", choices.seed, "Choose another seed.")
 
 
 def start(store: GraphStore, choices: SearchChoices, jobs: Sequence[JobRecord]) -> JobRecord:

@@ -13,6 +13,7 @@ import streamlit as st
 from explorer.app import components, frames, launching, services
 from explorer.app.plots import best_so_far_curves
 from explorer.runner.jobs import ACTIVE, read_log, refresh_jobs
+from explorer.runner.studies import best_so_far
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError, StoreError
 from graphstore.records import JobRecord, JobState, StudyRecord, TrialRecord, TrialStatus
@@ -108,7 +109,7 @@ def _draw_study(store: GraphStore, name: str) -> None:
     _headline(study, trials)
     rivals = [other for other in store.studies() if launching.comparable(other) == launching.comparable(study)]
     finished = {other.name: trials if other.name == name else store.trials(other.name) for other in rivals}
-    curves = frames.curve_frame(rivals, [frames.best_so_far(finished[other.name]) for other in rivals])
+    curves = frames.curve_frame(rivals, [best_so_far(finished[other.name]) for other in rivals])
     if curves.empty:
         st.info("The curve begins with the first finished trial.", icon=":material/hourglass_empty:")
     else:

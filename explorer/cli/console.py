@@ -41,6 +41,18 @@ def print_json(document: Any) -> None:
     sys.stdout.flush()
 
 
+def resume_arguments() -> list[str]:
+    """This command line without what belongs to the caller only, so that the app can run it again."""
+    words = iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        if word in ("--store", "--job", "--port"):
+            next(words, None)
+        elif word != "--json" and not word.startswith(("--store=", "--job=", "--port=")):
+            kept.append(word)
+    return kept
+
+
 class BarReporter:
     """One progress bar per phase, on a terminal."""
 

@@ -11,14 +11,17 @@ import typer
 from explorer.cli.app import PortOption
 from explorer.cli.console import (
     DEFAULT_STORE,
+    JobOption,
     JsonOption,
     SeedOption,
     StoreOption,
     errors,
+    find_job,
     opened,
     output,
     print_json,
     progress_reporter,
+    resume_arguments,
 )
 from explorer.cli.search import RecipeOption
 from explorer.runner.demo import RECIPE, DemoResult, demo_plan, run_demo
@@ -33,6 +36,7 @@ def demo(
     recipe: RecipeOption = RECIPE,
     port: PortOption = 8501,
     store: StoreOption = DEFAULT_STORE,
+    job: JobOption = "",
     json: JsonOption = False,
 ) -> None:
     """Build the nano space, train a BOSHNAS batch in it, and watch the scores arrive in the app.
@@ -49,8 +53,9 @@ def demo(
             errors.print(f"The app is at {server[0].url}; scores appear there as they arrive.", markup=False)
             server[0].open_browser()
 
-        job = new_job(opened_store, "demo", {"studies": [plan.name]})
-        with progress_reporter() as bars, running_job(opened_store, job, bars) as reporter:
+        info = {"studies": [plan.name], "arguments": [*resume_arguments(), *([] if no_app else ["--no-app"])]}
+        record = find_job(opened_store, job) if job else new_job(opened_store, "demo", info)
+        with progress_reporter() as bars, running_job(opened_store, record, bars) as reporter:
             result = run_demo(opened_store, plan, reporter, (lambda: None) if no_app else open_app)
         if json:
             print_json(asdict(result))

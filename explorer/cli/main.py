@@ -10,7 +10,6 @@ import logging
 import os
 import sys
 
-import click
 import typer
 
 from explorer.cli.console import errors
@@ -20,6 +19,8 @@ from graphstore.errors import StoreError, StoreInputError
 COMMANDS = ("demo", "app", "search", "train", "params", "neighbors", "studies")
 GROUPS = {"space": "Design spaces: count, build, sample.", "import": "Bring results from elsewhere into the store."}
 MODULES = {"import": "importing"}
+INTERRUPTED = 130
+"""Exit code that typer gives to Ctrl-C."""
 
 
 def build() -> typer.Typer:
@@ -43,21 +44,21 @@ def build() -> typer.Typer:
 def main() -> None:
     """Run the command line and exit."""
     logging.basicConfig(level=os.environ.get("ARCHEX_LOG", "WARNING"), stream=sys.stderr)
+    code: int | str | None = 0
     try:
-        code = build()(standalone_mode=False)
+        build()()
+    except SystemExit as ended:  # The usual way out; usage errors have been printed and have code 2.
+        code = ended.code
     except (InputError, StoreInputError) as error:
         errors.print(f"error: {error}", markup=False, soft_wrap=True)
         code = 2
-    except click.ClickException as error:
-        error.show(file=sys.stderr)
-        code = 2
-    except (click.Abort, KeyboardInterrupt):
-        errors.print("stopped; run the same command again to continue where it was", markup=False)
-        code = 1
     except (ExplorerError, StoreError) as error:
         errors.print(f"error: {error}", markup=False, soft_wrap=True)
         code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    if code == INTERRUPTED:
+        errors.print("stopped; run the same command again to continue where it was", markup=False)
+        code = 1
+    sys.exit(code)
 
 
 if __name__ == "__main__":

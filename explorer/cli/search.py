@@ -17,6 +17,7 @@ from explorer.cli.console import (
     opened,
     print_json,
     progress_reporter,
+    resume_arguments,
 )
 from explorer.cli.studies import print_reports, study_report
 from explorer.errors import InputError
@@ -92,11 +93,8 @@ def search(
         if not is_ready(opened_store, space):
             known = ", ".join(s.name for s in opened_store.spaces()) or "none yet"
             raise InputError("--space", f"be a built space ({known})", space, f"Run `archex space build {space}`.")
-        record = (
-            find_job(opened_store, job)
-            if job
-            else new_job(opened_store, "search", {"studies": [p.name for p in plans]})
-        )
+        info = {"studies": [p.name for p in plans], "arguments": resume_arguments()}
+        record = find_job(opened_store, job) if job else new_job(opened_store, "search", info)
         with progress_reporter() as bars, running_job(opened_store, record, bars) as reporter:
             reports = [_run(opened_store, plan, workers, reporter) for plan in plans]
     if json:

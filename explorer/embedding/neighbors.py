@@ -9,9 +9,7 @@ DECIMALS = 12
 """Dissimilarities are compared at 12 decimals: below that lies rounding, and equal graphs must tie."""
 
 
-def nearest_in_rows(
-    block: NDArray[np.float64], start: int, k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def nearest_in_rows(block: NDArray[np.float64], start: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The k nearest of each row, itself left out, ordered by dissimilarity, ties by index.
 
     Args:

@@ -133,8 +133,7 @@ class Worker:
                 on_score=keep,
                 should_stop=lambda: lease.lost or self._should_stop(),
             )
-            value = objective_value(scores, self._study.objective)
-            outcome = (TrialStatus.COMPLETE, value, "")
+            outcome = (TrialStatus.COMPLETE, objective_value(scores, self._study.objective), "")
         except (TrainingStopped, KeyboardInterrupt):
             scores, outcome = [], (TrialStatus.WAITING, None, "")
         except (ExplorerError, ValueError, RuntimeError, MemoryError, OSError) as error:

@@ -96,7 +96,7 @@ def save_model(model: torch.nn.Module, prepared: Prepared, folder: Path) -> None
 def _losses(
     model: FlexiBertForMaskedLM, prepared: Prepared, recipe: Recipe, rng: np.random.Generator, device: torch.device
 ) -> Iterator[Callable[[], Tensor]]:
-    for rows in packed_rows(prepared.tokens, prepared.length, recipe.pretrain_batch, rng):
+    for rows in packed_rows(prepared.tokens, recipe.pretrain_length, recipe.pretrain_batch, rng):
         batch = mask_tokens(rows, prepared.vocab_size, recipe.masked_share, rng)
         inputs, labels = (torch.from_numpy(array).to(device) for array in (batch.inputs, batch.labels))
         yield lambda inputs=inputs, labels=labels: model(input_ids=inputs, labels=labels).loss  # type: ignore[misc]

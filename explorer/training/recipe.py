@@ -11,7 +11,10 @@ from explorer.training.files import digest
 RECIPE_VERSION = 1
 """Raised whenever the same numbers would train differently, so that old and new scores never mix."""
 
-AMOUNTS = ("length", "pretrain_steps", "pretrain_batch", "finetune_steps", "finetune_batch", "train_examples")
+AMOUNTS = (
+    *("pretrain_steps", "pretrain_batch", "pretrain_length"),
+    *("finetune_steps", "finetune_batch", "train_examples"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Recipe:
         finetune_rate: highest learning rate of fine-tuning.
         pretrain_batch: rows of a pre-training batch.
         finetune_batch: examples of a fine-tuning batch.
-        length: most tokens of a sequence.
+        pretrain_length: tokens of a pre-training row; at most ``length``. Short rows are cheaper to learn words from.
+        length: most tokens of an example.
         vocab_size: tokens of the vocabulary.
         train_examples: train examples of a task made from the text.
         dev_examples: dev examples of a task made from the text.
@@ -44,24 +48,32 @@ class Recipe:
 
     pretrain_steps: int
     finetune_steps: int
-    pretrain_rate: float = 3e-3
-    finetune_rate: float = 1e-3
-    pretrain_batch: int = 32
-    finetune_batch: int = 32
+    pretrain_rate: float = 4e-3
+    finetune_rate: float = 2e-3
+    pretrain_batch: int = 16
+    finetune_batch: int = 16
+    pretrain_length: int = 32
     length: int = 64
     vocab_size: int = 2048
     train_examples: int = 4000
     dev_examples: int = 1000
     masked_share: float = 0.15
     dropout: float = 0.0
-    initial_range: float = 0.08
+    initial_range: float = 0.06
     warmup_share: float = 0.1
     weight_decay: float = 0.01
     clip: float = 1.0
     task_seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"length": 8, "vocab_size": 300, "train_examples": 16, "dev_examples": 16, "task_seed": 0}
+        least = {
+            "pretrain_length": 8,
+            "length": 8,
+            "vocab_size": 300,
+            "train_examples": 16,
+            "dev_examples": 16,
+            "task_seed": 0,
+        }
         for name, value in asdict(self).items():
             if Recipe.__annotations__[name] == "int":
                 low = least.get(name, 1)
@@ -72,13 +84,16 @@ class Recipe:
                     raise InputError(f"recipe.{name}", "lie in [0, 1)", value, "Correct it.")
             elif not 0 < value < (1 if name == "masked_share" else float("inf")):
                 raise InputError(f"recipe.{name}", "be positive (and a share below 1)", value, "Correct it.")
+        if self.pretrain_length > self.length:
+            rule = f"be at most length = {self.length}"
+            raise InputError("recipe.pretrain_length", rule, self.pretrain_length, "Shorten the rows.")
         if self.vocab_size > 65_536:
             raise InputError("recipe.vocab_size", "be at most 65536", self.vocab_size, "Choose a smaller vocabulary.")
 
     @property
     def fidelity(self) -> str:
-        """How much training stands behind a score, for example ``pretrain 300x32x64, finetune 200x32 of 4000``."""
-        pretrain = f"pretrain {self.pretrain_steps}x{self.pretrain_batch}x{self.length}"
+        """How much training stands behind a score, for example ``pretrain 500x16x32, finetune 400x16 of 4000``."""
+        pretrain = f"pretrain {self.pretrain_steps}x{self.pretrain_batch}x{self.pretrain_length}"
         return f"{pretrain}, finetune {self.finetune_steps}x{self.finetune_batch} of {self.train_examples}"
 
     @property
@@ -89,7 +104,7 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "nano": Recipe(pretrain_steps=300, finetune_steps=200),
+    "nano": Recipe(pretrain_steps=500, finetune_steps=400),
     "quick": Recipe(
         pretrain_steps=30,
         finetune_steps=20,

@@ -100,16 +100,6 @@ def test_neighbors_keep_their_rank_and_drop_strangers():
     assert table["score"].isna().tolist() == [True, False]
 
 
-def test_curve_is_that_of_the_runner():
-    from explorer.runner.studies import best_so_far
-
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        values = [None if rng.random() < 0.2 else float(rng.normal()) for _ in range(15)]
-        trials = [trial(number, value, float(rng.integers(5))) for number, value in enumerate(values)]
-        assert frames.best_so_far(trials) == best_so_far(trials)
-
-
 def test_trials_frame_with_and_without_trials():
     frame = frames.trials_frame([trial(0, 0.5, 3.0), trial(1, None, 0.0)])
     assert frame["seconds"].tolist()[0] == 2.0

@@ -49,14 +49,19 @@ def test_a_job_that_is_killed_is_lost_and_one_that_is_stopped_is_stopped(store):
     assert wait_for(store, second.id, {JobState.STOPPED}).state is JobState.STOPPED
 
 
-def test_a_job_records_its_progress_and_its_failure(store):
-    job = new_job(store, "search", {})
-    with pytest.raises(ValueError, match="broken"), running_job(store, job, SilentReporter()) as reporter:
+def fail_half_way(store, job):
+    with running_job(store, job, SilentReporter()) as reporter:
         reporter.update("trainings", 1, 4)
         time.sleep(2.5)
         half = store.jobs()[0]
         assert (half.state, half.progress, half.pid) == (JobState.RUNNING, 0.25, os.getpid())
         raise ValueError("broken")
+
+
+def test_a_job_records_its_progress_and_its_failure(store):
+    job = new_job(store, "search", {})
+    with pytest.raises(ValueError, match="broken"):
+        fail_half_way(store, job)
     assert (store.jobs()[0].state, store.jobs()[0].message) == (JobState.FAILED, "ValueError: broken")
 
 

@@ -16,7 +16,7 @@ from explorer.space.grammar import load_space
 from graphstore import open_store
 
 
-class Interrupted(Exception):
+class CutError(Exception):
     pass
 
 
@@ -28,7 +28,7 @@ class CutReporter:
 
     def update(self, phase, done, total, note=""):
         if phase == self.phase:
-            raise Interrupted
+            raise CutError
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_finished_library_is_not_built_again(empty):
 
 @pytest.mark.parametrize("phase", ["store", "similarity", "neighbours"])
 def test_an_interrupted_build_is_finished_by_the_next(empty, phase):
-    with pytest.raises(Interrupted):
+    with pytest.raises(CutError):
         build_space(empty, tiny(), CutReporter(phase))
     assert not is_ready(empty, "tiny")
     build_space(empty, tiny(), SilentReporter())

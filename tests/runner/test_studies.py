@@ -39,6 +39,17 @@ def test_values_are_the_scores_and_no_architecture_comes_twice(store, policy):
     assert curve[-1] == max(trial.value for trial in trials)
 
 
+def test_the_curve_follows_the_order_in_which_trials_finished(store):
+    run(store, plan("random", budget=6))
+    trials = store.trials("study")
+    late = dataclasses.replace(trials[0], value=10.0, finished=trials[-1].finished + 1)
+    failed = dataclasses.replace(trials[1], value=None)
+    curve = best_so_far([late, failed, *trials[2:]])
+    assert len(curve) == 5
+    assert curve[-1] == 10.0
+    assert curve[0] == trials[2].value
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_stopped_study_goes_on_as_if_it_had_not_been_stopped(store, policy):
     run(store, plan(policy, "whole"))

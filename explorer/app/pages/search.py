@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from explorer.app import components, frames, launching, live, services
 from explorer.errors import InputError
@@ -96,10 +97,10 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord]) -> None:
         with st.container(border=True):
             _title(job)
             live.job_progress(job.id)
-            left, right = st.columns(2)
-            _watch_button(left, job)
+            row = st.container(horizontal=True)
+            _watch_button(row, job)
             stopping = job.state is JobState.STOPPING
-            if right.button("Stop", icon=":material/stop_circle:", key=f"stop_{job.id}", disabled=stopping):
+            if row.button("Stop", icon=":material/stop_circle:", key=f"stop_{job.id}", disabled=stopping):
                 stop_job(store, job.id)
                 st.rerun()
     if ended:
@@ -114,9 +115,9 @@ def _title(job: JobRecord) -> None:
     st.markdown(f"{live.badge(job.state)} **{job.kind}** {names}  \n:gray[since {begun}]")
 
 
-def _watch_button(place: object, job: JobRecord) -> None:
+def _watch_button(place: DeltaGenerator, job: JobRecord) -> None:
     names = launching.studies_of(job)
-    if names and place.button("Watch", icon=":material/visibility:", key=f"watch_{job.id}"):  # type: ignore[attr-defined]
+    if names and place.button("Watch", icon=":material/visibility:", key=f"watch_{job.id}"):
         st.query_params["study"] = names[0]
         st.rerun()
 
@@ -126,9 +127,9 @@ def _ended(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord]) -> None
         _title(job)
         if job.message and job.message != job.state.value:
             st.caption(job.message)
-        left, right = st.columns(2)
-        _watch_button(left, job)
-        if launching.can_resume(job) and right.button("Resume", icon=":material/play_circle:", key=f"resume_{job.id}"):
+        row = st.container(horizontal=True)
+        _watch_button(row, job)
+        if launching.can_resume(job) and row.button("Resume", icon=":material/play_circle:", key=f"resume_{job.id}"):
             try:
                 launching.resume(store, job, jobs)
             except InputError as error:

@@ -9,6 +9,8 @@ from explorer.app.plots.base import styled
 from explorer.app.plots.palette import DASHES, category_color
 
 HEIGHT = 380
+FEW = 16
+"""Up to this many evaluations every one gets a tick."""
 
 
 def best_so_far_curves(curves: pd.DataFrame, objective: str, emphasised: str | None = None) -> go.Figure:
@@ -47,5 +49,7 @@ def best_so_far_curves(curves: pd.DataFrame, objective: str, emphasised: str | N
     styled(figure, HEIGHT, showlegend=True, uirevision="curves")
     figure.update_layout(legend={"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0.0})
     figure.update_xaxes(title_text="architectures evaluated", rangemode="tozero")
+    if len(curves) and curves["evaluations"].max() <= FEW:
+        figure.update_xaxes(dtick=1)
     figure.update_yaxes(title_text=f"best {objective} so far", tickformat=".3f")
     return figure

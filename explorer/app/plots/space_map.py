@@ -16,6 +16,8 @@ from explorer.app.plots.palette import GREY, VALUES, VERMILLION, category_color
 
 HOVER = "<b>%{customdata[1]}</b><br>%{customdata[2]}<br>hidden %{customdata[3]}<br>%{customdata[4]}<extra></extra>"
 HEIGHT = 600
+OUTLINE = "rgba(128,128,128,0.9)"
+"""Keeps the ends of the scale visible on a dark and on a light page."""
 SMALL_SPACE = 1500
 """Up to this many architectures are drawn with larger points."""
 
@@ -167,7 +169,7 @@ def _points(
             name=name,
             customdata=list(zip(*columns, strict=True)),
             hovertemplate=HOVER,
-            marker={"line": {"width": 0}} | marker,
+            marker={"line": {"width": 1 if name == "scored" else 0, "color": OUTLINE}} | marker,
             showlegend=False,
             selected={"marker": {"color": VERMILLION, "size": 16, "opacity": 1.0}},
             unselected={"marker": {"opacity": marker["opacity"]}},

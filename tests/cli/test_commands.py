@@ -1,0 +1,146 @@
+"""The command line: one JSON document on standard output, one clear line and exit code 2 for bad input."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from explorer.cli.main import build
+
+SPEC = {"l": 2, "o": ["sa", "l"], "h": [64, 32], "n": [2, 4], "f": [[64], [128, 128, 128]], "p": ["sdp", "dft"]}
+
+
+@pytest.fixture
+def archex(tmp_path):
+    """Runs the command line in an empty folder."""
+
+    def run(*arguments):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment.pop("EXPLORER_STORE", None)
+        command = [sys.executable, "-m", "explorer.cli.main", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment)
+
+    return run
+
+
+def document(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_papers_counts(archex):
+    assert document(archex("space", "count", "tiny-mini", "--json"))["count"] == 9_312
+    fine = archex("space", "count", "tiny-mini", "--layers-per-stack", "1", "--json")
+    assert document(fine)["count"] == 84_943_872
+    finest = archex("space", "count", "tiny-mini", "--layers-per-stack", "1", "--heterogeneous-feed-forward", "--json")
+    assert document(finest)["count"] == 3_317_817_600
+
+
+def test_a_space_is_built_and_its_neighbours_found(archex, tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nhidden: [32, 64]\nheads: [2, 4]\nlayers: [2]\noperations: {sa: [sdp], l: [dft, dct], c: [5]}\n"
+        "feed_forward: {depth: [1], width: [64, 128]}\nlayers_per_stack: 1\n"
+    )
+    built = document(archex("space", "build", "mine.yaml", "--json"))
+    assert built["architectures"] == 32**2
+    (drawn,) = document(archex("space", "sample", "mine.yaml", "--seed", "3", "--json"))["architectures"]
+    found = document(archex("neighbors", drawn["id"], "--k", "5", "--json"))
+    assert [n["rank"] for n in found["neighbors"]] == [1, 2, 3, 4, 5]
+    assert found["neighbors"][0]["dissimilarity"] <= found["neighbors"][4]["dissimilarity"]
+    assert drawn["id"] in archex("space", "sample", "mine.yaml", "--seed", "3").stdout
+
+
+def test_sizes_of_named_models_and_of_files(archex, tmp_path):
+    mini = document(archex("params", "BERT-Mini", "--json"))["parameters"]
+    flexible = document(archex("params", "FlexiBERT-Mini", "--json"))["parameters"]
+    assert flexible / mini == pytest.approx(0.97, abs=0.005)  # the paper: 3 % fewer
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    small = document(archex("params", "spec.json", "--vocab", "1000", "--json"))
+    large = document(archex("params", "spec.json", "--vocab", "2000", "--json"))
+    assert large["parameters"] - small["parameters"] == 1000 * 64
+    assert small["model_dict"] == SPEC
+
+
+@pytest.mark.slow
+def test_a_users_architecture_is_trained_and_the_same_seed_gives_the_same_score(archex, tmp_path):
+    (tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    arguments = ["train", "spec.json", "--recipe", "quick", "--task", "order", "--json", "--seed", "5"]
+    first = document(archex(*arguments, "--store", "sqlite:///first.db"))
+    second = document(archex(*arguments, "--store", "sqlite:///second.db"))
+    assert [s["task"] for s in first["scores"]] == ["order", "mean"]
+    assert [s["value"] for s in first["scores"]] == [s["value"] for s in second["scores"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["SST-2", "CoLA", "RTE", "STS-B"])
+def test_glue_folders_are_trained_and_scored(archex, shared_data, task):
+    arguments = ["--data", str(shared_data / "glue"), "--task", task, "--recipe", "quick", "--json"]
+    scores = document(archex("train", "BERT-Tiny", *arguments))["scores"]
+    metrics = {"SST-2": "accuracy", "CoLA": "matthews", "RTE": "accuracy", "STS-B": "pearson"}
+    assert scores[0]["task"] == task
+    assert metrics[task] in scores[0]["metric"]
+    assert -1 <= scores[0]["value"] <= 1
+
+
+BAD = {
+    "unknown preset": (["space", "count", "nope"], "nano"),
+    "unknown level": (["space", "count", "nano", "--layers-per-stack", "3"], "layers_per_stack"),
+    "malformed YAML": (["space", "count", "bad.yaml"], "hidden"),
+    "too large": (["space", "build", "small", "--layers-per-stack", "1"], "at most"),
+    "malformed spec": (["params", "bad.json"], "model_dict"),
+    "unknown model": (["params", "BERT-Huge"], "BERT-Tiny"),
+    "missing file": (["import", "nas-bench-bert", "missing.json"], "missing.json"),
+    "unknown task": (["train", "BERT-Tiny", "--task", "nope"], "order"),
+    "no GLUE folder": (["train", "BERT-Tiny", "--task", "SST-2"], "--data"),
+    "missing data": (["train", "BERT-Tiny", "--data", "nowhere"], "nowhere"),
+    "bad row": (["train", "BERT-Tiny", "--data", "glue", "--task", "SST-2"], "line 3"),
+    "unknown recipe": (["train", "BERT-Tiny", "--recipe", "nope"], "quick"),
+    "foreign store": (["studies", "--store", "sqlite:///bad.yaml"], "bad.yaml"),
+    "unknown store": (["studies", "--store", "oracle://x"], "sqlite"),
+    "no store yet": (["studies", "--store", "sqlite:///none.db"], "archex"),
+    "unknown policy": (["search", "--policy", "best"], "boshnas"),
+    "budget of nothing": (["search", "--budget", "0"], "budget"),
+    "not a number": (["search", "--budget", "many"], "--budget"),
+    "unknown command": (["fly"], "fly"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_line_and_changes_nothing(archex, tmp_path, case):
+    (tmp_path / "bad.yaml").write_text("name: bad\nhidden: [0]\nheads: [2]\nlayers: [2]\noperations: {sa: [sdp]}\n"
+                                       "feed_forward: {depth: [1], width: [64]}\n")  # fmt: skip
+    (tmp_path / "bad.json").write_text('{"l": 2}')
+    folder = tmp_path / "glue" / "SST-2"
+    folder.mkdir(parents=True)
+    for part in ("train", "dev"):
+        (folder / f"{part}.tsv").write_text("label\tsentence\n1\tgood\n7\tbad\n")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    arguments, named = BAD[case]
+    done = archex(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    made = {path.name for path in after if path not in before}
+    assert {path: after.get(path) for path in before} == before
+    assert made <= {"explorer.db", "explorer.db-wal", "explorer.db-shm"}
+
+
+def test_every_command_and_option_says_what_it_is():
+    import typer
+
+    def commands(command, path):
+        for name, child in getattr(command, "commands", {}).items():
+            yield f"{path} {name}", child
+            yield from commands(child, f"{path} {name}")
+
+    found = dict(commands(typer.main.get_command(build()), "archex"))
+    assert {"archex demo", "archex search", "archex space count", "archex import nas-bench-bert"} <= set(found)
+    for path, command in found.items():
+        assert command.help, path
+        for parameter in command.params:
+            shown = getattr(parameter, "help", "") or getattr(parameter, "hidden", False)
+            assert shown, f"{path} {parameter.name}"
