@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,57 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("needs the folder ../shared/data, which is absent here")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def local_server() -> None:
+    """Skips, saying why, where this machine cannot start a Neo4j server; in CI that is a failure."""
+    lacking = [program for program in ("java", "mvn") if shutil.which(program) is None]
+    if lacking:
+        reason = f"needs a Neo4j server: set NEO4J_URI, or install {' and '.join(lacking)}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def neo4j_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a server whose contents may be deleted: the empty one NEO4J_URI names, or one started here."""
+    if os.environ.get("NEO4J_URI"):
+        url = os.environ["NEO4J_URI"]
+        with _driver(url) as driver:
+            held = driver.execute_query("MATCH (n) RETURN count(n) AS nodes").records[0]["nodes"]
+        if held:
+            pytest.fail(
+                f"NEO4J_URI names a database with {held} nodes, and the tests would delete them: name an empty one"
+            )
+        yield url
+        return
+    request.getfixturevalue("local_server")
+    from graphstore.neo4j.server import LocalNeo4j
+
+    server = LocalNeo4j(tmp_path_factory.mktemp("neo4j"), authenticate=False, heap="512m")
+    server.start()
+    yield server.url
+    server.stop()
+
+
+def _driver(url: str):
+    import neo4j
+
+    user, password = os.environ.get("NEO4J_USER", ""), os.environ.get("NEO4J_PASSWORD", "")
+    auth = (user or "neo4j", password) if password else None
+    return neo4j.GraphDatabase.driver(url, auth=auth, notifications_min_severity="OFF")
+
+
+@pytest.fixture
+def server(neo4j_url: str):
+    """A driver of the emptied server; what a test leaves there is deleted too."""
+    with _driver(neo4j_url) as driver, driver.session() as session:
+        _erase(session)
+        yield driver
+        _erase(session)
+
+
+def _erase(session) -> None:
+    session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 2000 ROWS").consume()

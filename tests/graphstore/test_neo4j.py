@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-import neo4j
 import pytest
 
 from graphstore import GraphStore, open_store
@@ -13,17 +10,6 @@ from graphstore.errors import StoreError, StoreVersionError
 from graphstore.testing import GraphStoreSuite, samples
 
 pytestmark = pytest.mark.neo4j
-
-
-@pytest.fixture
-def server(neo4j_url: str):
-    """A driver of the emptied server."""
-    user, password = os.environ.get("NEO4J_USER", ""), os.environ.get("NEO4J_PASSWORD", "")
-    auth = (user or "neo4j", password) if password else None
-    with neo4j.GraphDatabase.driver(neo4j_url, auth=auth, notifications_min_severity="OFF") as driver:
-        with driver.session() as session:
-            session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 2000 ROWS").consume()
-        yield driver
 
 
 @pytest.fixture
