@@ -62,12 +62,12 @@ def check(choices: SearchChoices, studies: Collection[str]) -> None:
     Raises:
         InputError: a value is outside its limits, or a study of this name exists.
     """
-    StudyPlan(choices.study, choices.space, choices.policy, choices.objective, choices.seed, choices.trials)
     if choices.study in studies:
         raise InputError("study name", "be new", choices.study, "Choose another name, or resume that study's job.")
     most = MAX_KNOWN if choices.known else MAX_TRAINED
     if not 1 <= choices.trials <= most:
         raise InputError("trials", f"be from 1 to {most}", choices.trials, "Longer studies run from the command line.")
+    StudyPlan(choices.study, choices.space, choices.policy, choices.objective, choices.seed, choices.trials)
 
 
 def start(store: GraphStore, choices: SearchChoices, jobs: Sequence[JobRecord]) -> JobRecord:

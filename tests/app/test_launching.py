@@ -11,6 +11,7 @@ from explorer.app import launching
 from explorer.app.launching import SearchChoices
 from explorer.errors import InputError
 from explorer.runner.jobs import ACTIVE, refresh_jobs
+from explorer.runner.studies import NAME
 from explorer.search import POLICIES
 from graphstore import GraphStore, open_store
 from graphstore.records import JobRecord, JobState, ScoreRecord, StudyRecord, StudyState
@@ -63,7 +64,7 @@ def test_free_name_is_valid_and_new():
     taken = {"nano-mean-1", "nano-mean-2"}
     assert launching.free_name("nano-mean", taken) == "nano-mean-3"
     for stem in ("", "ü/../ö", "-- --", "x" * 200):
-        assert launching.NAME.fullmatch(launching.free_name(stem, set()))
+        assert NAME.fullmatch(launching.free_name(stem, set()))
 
 
 def test_too_many_jobs_are_refused(own_store):
