@@ -92,7 +92,7 @@ class Recipe:
 
     @property
     def fidelity(self) -> str:
-        """How much training stands behind a score, for example ``pretrain 500x16x32, finetune 400x16 of 4000``."""
+        """How much training stands behind a score, for example ``pretrain 600x16x32, finetune 400x16 of 4000``."""
         pretrain = f"pretrain {self.pretrain_steps}x{self.pretrain_batch}x{self.pretrain_length}"
         return f"{pretrain}, finetune {self.finetune_steps}x{self.finetune_batch} of {self.train_examples}"
 
@@ -104,7 +104,7 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "nano": Recipe(pretrain_steps=500, finetune_steps=400),
+    "nano": Recipe(pretrain_steps=600, finetune_steps=400),
     "quick": Recipe(
         pretrain_steps=30,
         finetune_steps=20,
