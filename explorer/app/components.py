@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
 
 from explorer.app import frames, navigation, services
 from explorer.errors import ExplorerError
+from explorer.space.grammar import preset_names
 from graphstore.errors import StoreError
 from graphstore.records import SpaceRecord
 from graphstore.url import without_password
 
 LIVE_EVERY = "3s"
+UNKNOWN = "–"
+"""Stands in tables for a value that is not known."""
 PARAMETERS_HELP = "Weights of the encoder; token and position embeddings are not counted."
 FLOPS_HELP = "Floating-point operations of one forward pass over 128 tokens."
 HETEROGENEITY_HELP = (
@@ -77,7 +80,6 @@ def pick(
     options: Sequence[str],
     parameter: str,
     default: Callable[[], str],
-    titles: Callable[[Any], str] = str,
     hidden_label: bool = False,
 ) -> str:
     """A list to choose from whose choice is in the address and, from page to page, in the visit.
@@ -87,7 +89,6 @@ def pick(
         options: at least one.
         parameter: name in the address.
         default: what to begin with if neither the address nor the visit has a choice.
-        titles: how an option is shown.
         hidden_label: whether the label is for screen readers only.
 
     Returns:
@@ -101,7 +102,8 @@ def pick(
     found = next((c for c in (st.query_params.get(parameter), st.session_state.get(kept)) if c in options), None)
     st.session_state[key] = found if found is not None else default()
     shown: Literal["collapsed", "visible"] = "collapsed" if hidden_label else "visible"
-    chosen = str(st.selectbox(label, options, format_func=titles, key=key, on_change=changed, label_visibility=shown))
+    # Options are shown as they are: with a title that changes, the browser's choice would not be found again.
+    chosen = str(st.selectbox(label, options, key=key, on_change=changed, label_visibility=shown))
     st.session_state[kept] = st.query_params[parameter] = chosen
     return chosen
 
@@ -136,6 +138,13 @@ def pick_series(scores: pd.DataFrame, label: str, key: str) -> str | None:
     if not names:
         return None
     return str(st.selectbox(label, names, key=key))
+
+
+def how_to_finish(space: str) -> str:
+    """What to do about a space whose library was not finished, as the end of a sentence."""
+    if space in preset_names():
+        return f"run `archex space build {space}`"
+    return "train or import again to finish it"
 
 
 def no_scores_yet() -> None:
@@ -210,5 +219,6 @@ def architecture_table(table: pd.DataFrame, columns: list[str], space: str, key:
         column_config=COLUMNS,
         hide_index=True,
         key=key,
+        placeholder=UNKNOWN,
         height=min(height, 38 + 35 * max(1, len(shown))),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from explorer.app.kinds import Kind, kind_titles
 from graphstore.records import (
     ArchitectureSummary,
     Embeddings,
@@ -20,6 +21,7 @@ from graphstore.records import (
     ScoreRecord,
     StudyRecord,
     TrialRecord,
+    TrialStatus,
 )
 
 OVERALL_TASKS = ("mean", "glue")
@@ -31,7 +33,7 @@ OPERATION_TITLES = {
     "l_dft": "linear (Fourier)",
     "l_dct": "linear (cosine)",
 }
-KIND_FIELDS = ("metric", "dataset", "fidelity", "recipe")
+KIND_FIELDS = Kind._fields
 """What two scores of a task must share to be comparable."""
 
 
@@ -107,6 +109,7 @@ def scores_frame(scores: Sequence[ScoreRecord]) -> pd.DataFrame:
     """One row per score, with ``series``: scores of one series, and only those, are comparable.
 
     A series is called after its task, and where a task has scores of several kinds, after what tells them apart too.
+    ``seconds`` is missing where the record has 0, which stands for unknown.
     """
     names = ["id", "task", *KIND_FIELDS, "value", "seed", "source", "seconds"]
     rows = [
@@ -116,18 +119,24 @@ def scores_frame(scores: Sequence[ScoreRecord]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=names)
     series = frame["task"].astype(object)
     for task, group in frame.groupby("task", sort=False):
-        differing = [field for field in KIND_FIELDS if group[field].nunique() > 1]
-        if differing:
-            series[group.index] = [f"{task} ({' · '.join(kind)})" for kind in group[differing].itertuples(index=False)]
+        kinds = [Kind(*row) for row in group[list(KIND_FIELDS)].itertuples(index=False)]
+        titles = kind_titles(list(dict.fromkeys(kinds)))
+        series[group.index] = [f"{task} ({titles[kind]})" if titles[kind] else str(task) for kind in kinds]
     frame["series"] = series
-    return frame
+    return frame.assign(seconds=frame["seconds"].astype(float).replace(0.0, np.nan))
 
 
 def series_names(scores: pd.DataFrame) -> list[str]:
-    """The series of a frame of scores: those over all tasks first, then by name."""
-    pairs = set(zip(scores["series"].astype(str), scores["task"].astype(str), strict=True))
+    """The series of a frame of scores: those over all tasks first, then by task; of one task the largest first."""
+    if scores.empty:
+        return []
     rank = {task: position for position, task in enumerate(OVERALL_TASKS)}
-    return [name for name, _ in sorted(pairs, key=lambda pair: (rank.get(pair[1], len(rank)), pair[0]))]
+    ordered = sorted(
+        (rank.get(str(task), len(rank)), str(task), -int(count), str(name))
+        for task, group in scores.groupby("task")
+        for name, count in group.groupby("series")["id"].nunique().items()
+    )
+    return [name for *_, name in ordered]
 
 
 def mean_scores(scores: pd.DataFrame, series: str) -> pd.Series[float]:
@@ -184,7 +193,10 @@ def neighbor_table(
 
 
 def trials_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
-    """One row per trial; ``seconds`` from its start to its end, ``acquisition`` as text."""
+    """One row per trial.
+
+    ``seconds`` runs from its start to its end, ``acquisition`` is text, ``progress`` the message of a running trial.
+    """
     rows = []
     for trial in trials:
         figures = trial.info.get("acquisition")
@@ -199,11 +211,12 @@ def trials_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
                 "acquisition": ", ".join(f"{name} {value:.3g}" for name, value in parts),
                 "attempt": trial.attempt,
                 "seconds": trial.finished - trial.started if trial.finished and trial.started else None,
+                "progress": str(trial.info.get("message", "")) if trial.state is TrialStatus.RUNNING else "",
                 "reason": trial.reason,
             }
         )
-    names = ["trial", "state", "value", "architecture", "origin", "acquisition", "attempt", "seconds", "reason"]
-    frame = pd.DataFrame(rows, columns=names)
+    names = ["trial", "state", "value", "architecture", "origin", "acquisition", "attempt", "seconds"]
+    frame = pd.DataFrame(rows, columns=[*names, "progress", "reason"])
     return frame.astype({"value": float, "seconds": float})
 
 

@@ -10,7 +10,7 @@ from explorer.errors import InputError
 from explorer.runner.jobs import ACTIVE, launch
 from explorer.runner.studies import StudyPlan
 from graphstore import GraphStore
-from graphstore.records import JobRecord, JobState, StudyRecord
+from graphstore.records import JobRecord, JobState, StudyRecord, StudyState
 
 POLICY_TITLES = {
     "boshnas": "BOSHNAS",
@@ -115,9 +115,11 @@ def studies_of(job: JobRecord) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list | tuple) else []
 
 
-def can_resume(job: JobRecord) -> bool:
-    """Whether the job ended early and kept its command."""
-    return job.state in RESUMABLE and bool(arguments_of(job))
+def can_resume(job: JobRecord, studies: Sequence[StudyRecord]) -> bool:
+    """Whether the job ended early, kept its command, and one of its studies, if it names any, is not done yet."""
+    names = set(studies_of(job))
+    done = {study.name for study in studies if study.state is StudyState.DONE}
+    return job.state in RESUMABLE and bool(arguments_of(job)) and not (names and names <= done)
 
 
 def free_name(stem: str, taken: Collection[str]) -> str:

@@ -141,15 +141,26 @@ def _trials(study: StudyRecord, table: pd.DataFrame) -> None:
     shown = table.iloc[::-1].copy()
     shown.insert(0, "link", components.addresses(shown["architecture"], study.space))
     shown["architecture"] = shown["architecture"].str[:8]
-    columns = ["link", "trial", "state", "value", "architecture", "origin", "acquisition", "seconds"]
-    if (shown["reason"] != "").any():
-        columns.append("reason")
+    order = [
+        "link",
+        "trial",
+        "state",
+        "progress",
+        "value",
+        "architecture",
+        "origin",
+        "acquisition",
+        "seconds",
+        "reason",
+    ]
+    columns = [name for name in order if name not in ("progress", "reason") or (shown[name] != "").any()]
     st.dataframe(
         shown,
         column_order=columns,
         column_config=TRIAL_COLUMNS,
         hide_index=True,
         key="search_trials",
+        placeholder=components.UNKNOWN,
         height=min(390, 38 + 35 * len(shown)),
     )
 

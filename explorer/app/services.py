@@ -13,6 +13,8 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import frames
+from explorer.graphs import architecture_id
+from explorer.space.named import named_models
 from graphstore import GraphStore, open_store
 from graphstore.records import ArchitectureRecord, NeighborRecord, SpaceRecord
 from graphstore.url import SQLITE_PREFIX
@@ -110,6 +112,21 @@ def architecture(id: str) -> ArchitectureRecord:
         NotFoundError: it is unknown, or several begin like this.
     """
     return _architecture(store_url(), id, store().revision("library"))
+
+
+def id_named(text: str, known: pd.DataFrame) -> str:
+    """The id of the architecture with this name, upper or lower case; any other text as it is.
+
+    Args:
+        text: a name, an id, or the beginning of an id.
+        known: architectures whose names count first, as ``architectures`` gives them.
+    """
+    wanted = text.casefold()
+    for id, name in known["name"].items():
+        if name and name.casefold() == wanted:
+            return str(id)
+    spec = next((spec for name, spec in named_models().items() if name.casefold() == wanted), None)
+    return text if spec is None else architecture_id(spec)
 
 
 def has_published(space: str) -> bool:

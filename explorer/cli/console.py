@@ -24,7 +24,7 @@ DEFAULT_STORE = "sqlite:///explorer.db"
 StoreOption = Annotated[
     str,
     typer.Option(
-        "--store", envvar="EXPLORER_STORE", help="Where the graph store is: sqlite:///FILE or bolt://HOST:PORT."
+        "--store", envvar="EXPLORER_STORE", help="Where the graph store is: sqlite:///FILE or neo4j://HOST:7687."
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]

@@ -24,8 +24,9 @@ from explorer.cli.console import (
     resume_arguments,
 )
 from explorer.cli.search import RecipeOption
+from explorer.cli.studies import finished_report
 from explorer.runner.demo import RECIPE, DemoResult, demo_plan, run_demo
-from explorer.runner.jobs import new_job, running_job
+from explorer.runner.jobs import new_job, require_free, running_job
 from explorer.runner.server import AppServer
 
 
@@ -53,10 +54,12 @@ def demo(
             errors.print(f"The app is at {server[0].url}; scores appear there as they arrive.", markup=False)
             server[0].open_browser()
 
+        require_free(opened_store, [plan.name], job)
         info = {"studies": [plan.name], "arguments": [*resume_arguments(), *([] if no_app else ["--no-app"])]}
         record = find_job(opened_store, job) if job else new_job(opened_store, "demo", info)
         with progress_reporter() as bars, running_job(opened_store, record, bars) as reporter:
             result = run_demo(opened_store, plan, reporter, (lambda: None) if no_app else open_app)
+        finished_report(opened_store, opened_store.study(plan.name))
         if json:
             print_json(asdict(result))
         else:
@@ -76,4 +79,6 @@ def _print(result: DemoResult) -> None:
         scores = ", ".join(f"{task} {value:.3f}" for task, value in sorted(result.best["scores"].items()))
         output.print(f"Best: {result.best['id']} with {scores}")
         output.print(f"      {result.best['model_dict']}", soft_wrap=True)
-        output.print(f"      its models: {result.best['folder']}", soft_wrap=True)
+        tasks = ", ".join(sorted(task for task in result.best["scores"] if task != "mean"))
+        folder = result.best["folder"]
+        output.print(f"      its models are in {folder}, one folder per task: {tasks}", soft_wrap=True, markup=False)

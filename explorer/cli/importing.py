@@ -18,6 +18,7 @@ from explorer.cli.console import (
     progress_reporter,
 )
 from explorer.runner.importing import import_nas_bench_bert
+from explorer.space.nas_bench_bert import read_nas_bench_bert
 
 group = typer.Typer(no_args_is_help=True)
 
@@ -34,6 +35,7 @@ def nas_bench_bert(
     json: JsonOption = False,
 ) -> None:
     """Import NAS-Bench-BERT: 500 trained encoders with eight GLUE scores each."""
+    read_nas_bench_bert(file)  # A malformed file is refused before there is a store.
     with opened(store) as opened_store, progress_reporter() as reporter:
         report = import_nas_bench_bert(opened_store, file, reporter)
     for line in report.left_out:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
+from types import FrameType
 
 import typer
 
@@ -41,24 +43,45 @@ def build() -> typer.Typer:
     return app
 
 
-def main() -> None:
-    """Run the command line and exit."""
-    logging.basicConfig(level=os.environ.get("ARCHEX_LOG", "WARNING"), stream=sys.stderr)
-    code: int | str | None = 0
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """Let the first Ctrl-C or SIGTERM stop the work; further ones do not disturb the tidying up, which is bounded."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
+    errors.print("stopping", markup=False)
+    raise KeyboardInterrupt
+
+
+def _run() -> int:
     try:
-        build()()
-    except SystemExit as ended:  # The usual way out; usage errors have been printed and have code 2.
-        code = ended.code
+        code = build()(standalone_mode=False)
     except (InputError, StoreInputError) as error:
-        errors.print(f"error: {error}", markup=False, soft_wrap=True)
-        code = 2
+        return _say(error, 2)
+    except typer.TyperException as error:
+        return _say(error.format_message() if hasattr(error, "format_message") else error, 2)
     except (ExplorerError, StoreError) as error:
-        errors.print(f"error: {error}", markup=False, soft_wrap=True)
-        code = 1
+        return _say(error, 1)
+    except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
     if code == INTERRUPTED:
         errors.print("stopped; run the same command again to continue where it was", markup=False)
-        code = 1
-    sys.exit(code)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _say(error: object, code: int) -> int:
+    text = str(error)
+    if code == 2:
+        text = " ".join(text.split())
+    errors.print(f"error: {text}", markup=False, soft_wrap=True)
+    return code
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, _interrupt_once)
+    logging.basicConfig(level=os.environ.get("ARCHEX_LOG", "WARNING"), stream=sys.stderr)
+    sys.exit(_run())
 
 
 if __name__ == "__main__":

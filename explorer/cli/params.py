@@ -42,5 +42,7 @@ def params(
     else:
         output.print(
             f"{model} ({document['id']}): {document['parameters']:,} parameters with a vocabulary of {vocab:,}, "
-            f"{document['encoder_parameters']:,} of them in the encoder; {document['flops']:,} FLOPs at length {length}"
+            f"{document['encoder_parameters']:,} of them in the encoder; "
+            f"{document['flops']:,} FLOPs at length {length}",
+            markup=False,
         )

@@ -20,7 +20,7 @@ from explorer.cli.console import (
 )
 from explorer.errors import InputError
 from explorer.graphs import architecture_id
-from explorer.runner.library import build_space
+from explorer.runner.library import build_space, check_size
 from explorer.space.formats import to_model_dict
 from explorer.space.grammar import DesignSpace, load_space
 
@@ -50,7 +50,7 @@ def count(
     if json:
         print_json({"space": space.name, "layers_per_stack": space.layers_per_stack, "count": total})
     else:
-        output.print(f"{space.name}: {total:,} architectures ({len(space.layer_choices)} choices per layer)")
+        output.print(f"{space.name}: {total:,} architectures ({space.choices_per_layer} choices per layer)")
 
 
 @group.command()
@@ -63,6 +63,7 @@ def build(
 ) -> None:
     """Build a space's library: graphs, vectors and exact nearest neighbours of every architecture."""
     space = _space(preset, layers_per_stack, mixed)
+    check_size(space)
     start = time.perf_counter()
     with opened(store) as opened_store, progress_reporter() as reporter:
         record = build_space(opened_store, space, reporter)
@@ -98,4 +99,4 @@ def sample(
         print_json({"architectures": rows})
     else:
         for row in rows:
-            output.print(f"{row['id']}  {row['model_dict']}", soft_wrap=True)
+            output.print(f"{row['id']}  {row['model_dict']}", soft_wrap=True, markup=False)

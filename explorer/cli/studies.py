@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
+from explorer.errors import ExplorerError
 from explorer.runner.studies import best_so_far
 from graphstore import GraphStore
 from graphstore.records import StudyRecord, TrialStatus
@@ -29,6 +30,19 @@ def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
         "best": {"id": best.architecture, "value": best.value, "trial": best.number} if best else None,
         "curve": best_so_far(trials),
     }
+
+
+def finished_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
+    """The report of a study that has just been run.
+
+    Raises:
+        ExplorerError: every trial failed; the first reason is given.
+    """
+    report = study_report(store, study)
+    if report["failed"] and not report["complete"]:
+        reason = next(trial.reason for trial in store.trials(study.name) if trial.state is TrialStatus.FAILED)
+        raise ExplorerError(f"all {report['failed']} trials of study {study.name} failed, the first because: {reason}")
+    return report
 
 
 def print_reports(reports: list[dict[str, Any]]) -> None:

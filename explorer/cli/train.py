@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated
 
 import typer
@@ -22,14 +21,14 @@ from explorer.cli.search import DataOption, RecipeOption, TaskOption, training_s
 from explorer.errors import InputError
 from explorer.graphs import architecture_id
 from explorer.records import TaskScore
-from explorer.runner.catalogue import architecture_record, known_names
-from explorer.runner.training import TrainingChoices
+from explorer.runner.library import build_library
+from explorer.runner.progress import SilentReporter
+from explorer.runner.training import TrainingChoices, check_training
 from explorer.runner.worker import score_record
 from explorer.runner.workplace import data_cache, run_folder
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
 from graphstore.errors import StoreInputError
-from graphstore.records import SpaceRecord
 
 OWN_SPACE = "own"
 """Where an architecture goes that is in no space yet."""
@@ -40,9 +39,9 @@ def _ensure_stored(store: GraphStore, spec: ArchitectureSpec) -> str:
     try:
         store.architecture(id)
     except StoreInputError:
-        if all(space.name != OWN_SPACE for space in store.spaces()):
-            store.put_space(SpaceRecord(OWN_SPACE, {"title": "Architectures you brought in", "source": "own"}))
-        store.add_architectures(OWN_SPACE, [architecture_record(spec, known_names().get(spec, ""))])
+        build_library(
+            store, OWN_SPACE, [spec], SilentReporter(), source={"from": "you"}, title="Architectures you brought in"
+        )
     return id
 
 
@@ -64,6 +63,7 @@ def train(
         raise InputError("--seed", "be from 0 to 2147483647", seed, "Choose another seed.")
     spec = resolve_spec(model, store)
     settings = training_settings(tasks, data, recipe)
+    check_training(settings, "mean")
     choices = TrainingChoices.from_settings(settings)
     with opened(store) as opened_store, progress_reporter() as reporter:
         prepared = choices.prepare(data_cache(opened_store.url), reporter)
@@ -73,7 +73,7 @@ def train(
 
         torch.set_num_threads(threads)
         id = _ensure_stored(opened_store, spec)
-        run = hashlib.blake2b(repr((id, settings, seed)).encode(), digest_size=6).hexdigest()
+        run = choices.run_digest(prepared, id, seed)
         source = f"trained:train/{run}"
 
         def keep(score: TaskScore) -> None:
@@ -98,4 +98,4 @@ def train(
     else:
         for score in scores:
             output.print(f"{score.task}: {score.metric} {score.value:.4f} ({score.seconds:.0f} s)")
-        output.print(f"The models are in {folder}", soft_wrap=True)
+        output.print(f"The models are in {folder}, one folder per task", soft_wrap=True, markup=False)

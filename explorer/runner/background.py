@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import signal
 import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -10,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from explorer.errors import ExplorerError
 from explorer.runner.progress import Reporter
 from explorer.runner.training import TrainingChoices
 
@@ -26,7 +29,9 @@ class _Sender:
 
 
 def _prepare(cache: Path, settings: Mapping[str, Any], pipe: Connection) -> None:
-    TrainingChoices.from_settings(settings).prepare(cache, _Sender(pipe))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process.
+    with contextlib.suppress(ExplorerError, BrokenPipeError):
+        TrainingChoices.from_settings(settings).prepare(cache, _Sender(pipe))
     pipe.close()
 
 

@@ -34,10 +34,16 @@ def space_candidates(store: GraphStore, space: str, only: Iterable[str] | None =
     return Candidates(ids, embedded.vectors[rows].astype(np.float64), encode_choices(specs))
 
 
-def known_objective(store: GraphStore, space: str, task: str) -> dict[str, float]:
+def known_objective(store: GraphStore, space: str, task: str, fidelity: str | None = None) -> dict[str, float]:
     """Mean known score of each architecture of a space, for studies that need no training.
 
     Scores that are not comparable never mix: all must share metric, dataset, fidelity and recipe.
+
+    Args:
+        store: where the scores are.
+        space: name of the space.
+        task: the objective.
+        fidelity: take only scores of this fidelity; needed where there are several kinds.
 
     Raises:
         DataError: there are none, or they are of several kinds.
@@ -48,10 +54,17 @@ def known_objective(store: GraphStore, space: str, task: str) -> dict[str, float
         rule = f"be a task with scores in space {space}: {', '.join(tasks) or 'none yet'}"
         raise DataError("objective", rule, task, "Choose one of them, or import scores first.")
     kinds = {score_kind(score) for score in found}
+    if fidelity is not None:
+        found = [score for score in found if score.fidelity == fidelity]
+        if not found:
+            rule = f"be one of: {'; '.join(sorted({kind[2] for kind in kinds}))}"
+            raise DataError("fidelity", rule, fidelity, "Choose one of them.")
+        kinds = {score_kind(score) for score in found}
     if len(kinds) > 1:
         shown = "; ".join(sorted(" / ".join(kind) for kind in kinds))
         rule = "have comparable scores (one metric, dataset, fidelity and recipe)"
-        raise DataError(f"objective {task}", rule, shown, "Use a space whose scores are of one kind.")
+        remedy = "Choose one kind by --fidelity, the third part of each."
+        raise DataError(f"objective {task}", rule, shown, remedy)
     values: dict[str, list[float]] = defaultdict(list)
     for score in found:
         values[score.architecture].append(score.value)

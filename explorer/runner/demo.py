@@ -13,8 +13,9 @@ from explorer.runner.library import build_space
 from explorer.runner.progress import Reporter
 from explorer.runner.studies import StudyPlan, open_study
 from explorer.runner.training import run_trained
-from explorer.runner.workplace import data_cache, run_folder
+from explorer.runner.workplace import data_cache
 from explorer.space.grammar import load_space
+from explorer.training.recipe import recipe_named
 from graphstore import GraphStore
 from graphstore.records import TrialRecord
 
@@ -34,7 +35,8 @@ class DemoResult:
         failed: trainings that failed.
         library_s: seconds from the start until the library was ready.
         first_score_s: seconds from the start until a trained score was in the store; ``None`` if there is none.
-        best: id, mean score, scores by task, ``model_dict`` and model folder of the best; ``None`` if there is none.
+        best: id, mean score, scores by task, ``model_dict`` and folder (a model per task in it) of the best; ``None``
+            if there is none.
     """
 
     architectures: int
@@ -47,6 +49,7 @@ class DemoResult:
 
 def demo_plan(trials: int, seed: int, recipe: str) -> StudyPlan:
     """The demo's study: BOSHNAS on the nano space, its first four trials as the initial design."""
+    recipe_named(recipe)
     settings = {"from_scores": False, "recipe": recipe, "tasks": [], "data": None, "initial": INITIAL}
     name = "demo" + ("" if recipe == RECIPE else f"-{recipe}") + (f"-seed{seed}" if seed else "")
     return StudyPlan(name, SPACE, "boshnas", "mean", seed, trials, settings)
@@ -106,5 +109,5 @@ def _describe(store: GraphStore, trial: TrialRecord) -> dict[str, Any]:
         "value": trial.value,
         "scores": scores,
         "model_dict": json.loads(store.architecture(trial.architecture).spec),
-        "folder": str(run_folder(store.url, trial.study, trial.number)),
+        "folder": trial.info.get("folder"),
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.errors import DataError
 from explorer.graphs import architecture_id
 from explorer.runner.library import build_library, is_ready
 from explorer.runner.progress import Reporter
@@ -54,6 +55,17 @@ def _scores(row: TrainedEncoder, dataset: str) -> Iterator[ScoreRecord]:
         )
 
 
+def _refuse_other_values(store: GraphStore, scores: Sequence[ScoreRecord], path: Path) -> None:
+    if all(space.name != NAS_BENCH_BERT for space in store.spaces()):
+        return
+    stored = {score.id: score.value for score in store.scores(space=NAS_BENCH_BERT)}
+    for score in scores:
+        if stored.get(score.id, score.value) != score.value:
+            place = f"{path.name}: {score.task} of {score.source}"
+            rule = f"be what was imported before ({stored[score.id]})"
+            raise DataError(place, rule, score.value, "Import the other file into another --store.")
+
+
 def import_nas_bench_bert(store: GraphStore, path: Path, reporter: Reporter) -> ImportReport:
     """Import NAS-Bench-BERT's table as the space ``nas-bench-bert``; importing it again adds nothing.
 
@@ -64,6 +76,7 @@ def import_nas_bench_bert(store: GraphStore, path: Path, reporter: Reporter) -> 
     """
     rows = read_nas_bench_bert(path)
     scores = [score for row in rows for score in _scores(row, "GLUE")]
+    _refuse_other_values(store, scores, path)
     ids = sorted({architecture_id(row.spec) for row in rows})
     source = {"file": path.name, "content": hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()}
     before = store.count(NAS_BENCH_BERT) if is_ready(store, NAS_BENCH_BERT) else 0

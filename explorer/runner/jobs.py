@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from explorer.errors import InputError
 from explorer.runner.progress import Reporter
 from explorer.runner.workplace import log_folder
 from graphstore import GraphStore
@@ -103,6 +104,21 @@ def _gone(store: GraphStore, job: JobRecord) -> JobRecord:
         return store.update_job(job.id, state=JobState.FAILED, message=message[:500])
     message = "its process is gone; start it again to continue where it was"
     return store.update_job(job.id, state=JobState.LOST, message=message)
+
+
+def require_free(store: GraphStore, studies: Sequence[str], own_job: str, now: float | None = None) -> None:
+    """Refuse to run a study that another job is running.
+
+    Raises:
+        InputError: it is being run; the job is named.
+    """
+    now = time.time() if now is None else now
+    for job in refresh_jobs(store, now):
+        alive = job.state in ACTIVE and (job.host == socket.gethostname() or now - job.heartbeat < STARTING_S)
+        shared = set(studies) & set(job.info.get("studies", ()))
+        if alive and shared and job.id != own_job:
+            remedy = "Wait for it, stop it in the app, or choose another --study."
+            raise InputError("study", "not be running already", f"{min(shared)} in job {job.id}", remedy)
 
 
 def stop_job(store: GraphStore, id: str) -> JobRecord:

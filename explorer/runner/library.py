@@ -55,6 +55,14 @@ def is_ready(store: GraphStore, name: str, source: Mapping[str, Any] | None = No
     return bool(info.get("ready")) and info.get("settings") == _settings() and same_source
 
 
+def check_size(space: DesignSpace) -> None:
+    """Raise SpecError if a space is too large to be enumerated into a library."""
+    total = space.count()
+    if total > MAX_LIBRARY:
+        remedy = "Use a coarser level (a larger --layers-per-stack), or `archex space sample`."
+        raise SpecError(f"size of space {space.name}", f"be at most {MAX_LIBRARY:,} for a library", total, remedy)
+
+
 def build_space(store: GraphStore, space: DesignSpace, reporter: Reporter) -> SpaceRecord:
     """Build the library of a whole design space; returns at once if it is there already.
 
@@ -73,10 +81,7 @@ def build_space(store: GraphStore, space: DesignSpace, reporter: Reporter) -> Sp
     if is_ready(store, space.name, source):
         return store.space(space.name)
     _refuse_other_grammar(store, space.name, source)
-    total = space.count()
-    if total > MAX_LIBRARY:
-        remedy = "Use a coarser level (a larger --layers-per-stack), or `archex space sample`."
-        raise SpecError(f"size of space {space.name}", f"be at most {MAX_LIBRARY:,} for a library", total, remedy)
+    check_size(space)
     return build_library(store, space.name, list(space), reporter, source=source, title=space.title)
 
 

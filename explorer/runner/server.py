@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -107,6 +108,7 @@ class AppServer:
             webbrowser.open(self.url)
 
     def wait(self) -> None:
-        """Block until the app ends."""
+        """Block until the app ends or the user presses Ctrl-C."""
         assert self._process is not None
-        self._process.wait()
+        with contextlib.suppress(KeyboardInterrupt):
+            self._process.wait()

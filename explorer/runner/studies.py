@@ -44,7 +44,7 @@ class StudyPlan:
         objective: task whose score is maximised; ``mean`` for the mean over the trained tasks.
         seed: of the policy and of every training.
         budget: number of trials.
-        settings: ``from_scores``, ``tasks``, ``data``, ``recipe``, ``initial``, ``batch``.
+        settings: ``from_scores`` with ``batch`` and ``fidelity``, or ``tasks``, ``data`` and ``recipe``; ``initial``.
     """
 
     name: str
@@ -158,7 +158,7 @@ def run_known(store: GraphStore, study: StudyRecord, reporter: Reporter, stop: C
         reporter: told of the finished trials.
         stop: asked between batches.
     """
-    values = known_objective(store, study.space, study.objective)
+    values = known_objective(store, study.space, study.objective, study.settings.get("fidelity"))
     driver = StudyDriver(store, study, space_candidates(store, study.space, values))
     batch = int(study.settings.get("batch", 5))
     owner = owner_name()

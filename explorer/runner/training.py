@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from explorer.runner.studies import ENDED, MAX_ATTEMPTS, StudyDriver, close_stud
 from explorer.runner.workplace import data_cache, log_folder
 from graphstore import GraphStore
 from graphstore.errors import LeaseLostError
-from graphstore.records import StudyRecord, TrialRecord, TrialStatus
+from graphstore.records import StudyRecord, StudyState, TrialRecord, TrialStatus
 
 if TYPE_CHECKING:
     from explorer.training.backend import Prepared, Recipe
@@ -73,6 +74,36 @@ class TrainingChoices:
             lambda share, note: shown.update("text and tasks", round(share, 3), 1, note),
         )
 
+    def run_digest(self, prepared: Prepared, architecture: str, seed: int) -> str:
+        """Short digest of everything that a run's files depend on."""
+        parts = (architecture, prepared.text, self.recipe.fidelity, self.recipe.digest, seed)
+        return hashlib.blake2b(repr(parts).encode(), digest_size=4).hexdigest()
+
+
+def check_training(settings: Mapping[str, Any], objective: str) -> None:
+    """Check a study's training choices before anything is written.
+
+    Raises:
+        InputError: no such recipe or task, or the objective is none of the tasks.
+        DataError: the data does not exist.
+    """
+    from explorer.training.prepared import resolve_source
+
+    choices = TrainingChoices.from_settings(settings)
+    names = [*resolve_source(choices.tasks or None, choices.data).tasks, "mean"]
+    if objective not in names:
+        raise InputError("objective", f"be one of {', '.join(names)}", objective, "Choose one of them.")
+
+
+def _check_same_data(store: GraphStore, study: StudyRecord, prepared: Prepared) -> None:
+    """Refuse to go on with other text or tasks: old and new scores of the study would not be comparable."""
+    for trial in store.trials(study.name):
+        for score in store.scores(architecture=trial.architecture, task="mean"):
+            if score.source == f"trained:{study.name}/{trial.number}" and score.dataset != prepared.fingerprint:
+                rule = "have the text and tasks it began with"
+                remedy = "Restore the data (or the packages, for the default text), or start another --study."
+                raise InputError(f"study {study.name}", rule, "other text or tasks", remedy)
+
 
 def objective_value(scores: Sequence[TaskScore], objective: str) -> float:
     """The score a study maximises.
@@ -87,19 +118,28 @@ def objective_value(scores: Sequence[TaskScore], objective: str) -> float:
     raise InputError("objective", f"be one of the trained tasks: {known}", objective, "Choose one of them.")
 
 
-def release_dead(store: GraphStore, study: str) -> None:
-    """Take back trials whose owner was a process of this host that is gone, without waiting for the lease."""
+def release_dead(store: GraphStore, study: str, count_attempt: bool) -> None:
+    """Take back trials whose owner was a process of this host that is gone, without waiting for the lease.
+
+    Args:
+        store: where the study is.
+        study: its name.
+        count_attempt: whether the trial may be to blame: its worker died by itself, and was not stopped with others.
+    """
     for trial in store.trials(study):
         host, _, pid = trial.owner.rpartition(":")
         if trial.state is TrialStatus.RUNNING and host == socket.gethostname() and not psutil.pid_exists(int(pid)):
-            _release(store, trial, "its worker died")
+            _release(store, trial, count_attempt)
 
 
-def _release(store: GraphStore, trial: TrialRecord, reason: str) -> None:
+def _release(store: GraphStore, trial: TrialRecord, count_attempt: bool) -> None:
     exhausted = trial.attempt >= MAX_ATTEMPTS
+    state = TrialStatus.FAILED if exhausted else TrialStatus.STALE
     try:
-        state = TrialStatus.FAILED if exhausted else TrialStatus.STALE
-        store.finish_trial(trial, state, time.time(), reason=reason)
+        if count_attempt:
+            store.finish_trial(trial, state, time.time(), reason=f"its worker died, {trial.attempt} times so far")
+        else:
+            store.finish_trial(trial, TrialStatus.WAITING, time.time())
     except LeaseLostError:
         return  # Somebody else has it by now.
 
@@ -129,9 +169,8 @@ class WorkerPool:
         """
         for process in [p for p in self._processes if p.poll() is not None]:
             self._processes.remove(process)
-            if process.returncode != 0:
-                self._crashes += 1
-                release_dead(self._store, self._study)
+            self._crashes += 1  # A worker ends by itself only when its study is closed.
+            release_dead(self._store, self._study, count_attempt=True)
         if self._crashes >= MAX_CRASHES:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
             raise ExplorerError(f"the workers of study {self._study} keep dying; the end of {self.log}:\n{tail}")
@@ -155,10 +194,11 @@ class WorkerPool:
                 process.kill()
                 process.wait()
         self._processes.clear()
-        release_dead(self._store, self._study)
+        release_dead(self._store, self._study, count_attempt=False)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "explorer.runner.worker", "--store", self._store.url, "--study", self._study]
+        command = [sys.executable, "-m", "explorer.runner.worker", "--store", self._store.url]
+        command += ["--parent", str(os.getpid()), "--study", self._study]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         with self.log.open("ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
@@ -187,15 +227,15 @@ def run_trained(
     """
     choices = TrainingChoices.from_settings(study.settings)
     prepared = choices.prepare(data_cache(store.url), reporter)
-    names = [*(task.name for task in prepared.tasks), "mean"]
-    if study.objective not in names:
-        raise InputError("objective", f"be one of {', '.join(names)}", study.objective, "Choose one of them.")
-    release_dead(store, study.name)
+    _check_same_data(store, study, prepared)
+    release_dead(store, study.name, count_attempt=False)
     driver = StudyDriver(store, study, space_candidates(store, study.space))
     pool = WorkerPool(store, study.name, workers)
     finished = -1
     try:
         while not stop():
+            if store.study(study.name).state is not StudyState.OPEN:  # Another run of the study has just ended.
+                store.update_study(study.name, state=StudyState.OPEN)
             store.expire_leases(study.name, time.time(), MAX_ATTEMPTS)
             driver.refill(workers)
             trials = store.trials(study.name)
@@ -221,4 +261,6 @@ def _report(reporter: Reporter, study: StudyRecord, trials: Sequence[TrialRecord
     running = [trial for trial in trials if trial.state is TrialStatus.RUNNING]
     share = ended + sum(float(trial.info.get("progress", 0.0)) for trial in running)
     note = "; ".join(f"#{trial.number} {trial.info.get('message', 'starting')}" for trial in running)
+    if not running and ended < len(trials):
+        note = "the workers are loading"
     reporter.update("trainings", round(share, 2), study.budget, note)

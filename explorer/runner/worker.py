@@ -1,18 +1,20 @@
 """A worker: a process that claims a study's trials one after another, trains them and stores their scores.
 
-Run as ``python -m explorer.runner.worker --store URL --study NAME``. It ends when the study is closed, when its parent
-is gone, or on SIGTERM; a trial it had under way is given back and goes on from its last checkpoint.
+Run as ``python -m explorer.runner.worker --store URL --study NAME --parent PID``. It ends when the study is closed,
+when its parent is gone, or on SIGTERM; a trial it had under way is given back and goes on from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from explorer.errors import ExplorerError
@@ -98,6 +100,9 @@ class Worker:
         self._store, self._study, self._should_stop = store, study, should_stop
         self._choices = TrainingChoices.from_settings(study.settings)
         self._prepared = self._choices.prepare(data_cache(store.url))
+        # Loaded before the first claim: it takes seconds in which nothing looks whether to stop.
+        for module in ("finetune", "pretrain"):
+            importlib.import_module(f"explorer.training.{module}")
 
     def run(self) -> None:
         """Work until the study is closed or ``should_stop`` says so."""
@@ -116,6 +121,9 @@ class Worker:
         store, name = self._store, self._study.name
         source = f"trained:{name}/{trial.number}"
         spec = from_json(store.summaries(ids=[trial.architecture])[0].spec)
+        folder = self._folder(trial)
+        store.renew_lease(trial, LEASE_S, time.time(), {"folder": str(folder)})
+        log.info("trial %d: attempt %d in %s", trial.number, trial.attempt, folder)
         lease = Lease(store, trial)
         outcome: tuple[TrialStatus, float | None, str]
 
@@ -128,7 +136,7 @@ class Worker:
                 self._prepared,
                 self._choices.recipe,
                 seed=self._study.seed,
-                folder=run_folder(store.url, name, trial.number),
+                folder=folder,
                 on_progress=lease.report,
                 on_score=keep,
                 should_stop=lambda: lease.lost or self._should_stop(),
@@ -149,6 +157,13 @@ class Worker:
             store.finish_trial(trial, state, time.time(), value=value, reason=reason, scores=records)
         except LeaseLostError:
             log.warning("trial %d was given to another worker; its scores stay", trial.number)
+            return
+        log.info("trial %d: %s %s", trial.number, state.value, reason if value is None else f"{value:.4f}")
+
+    def _folder(self, trial: TrialRecord) -> Path:
+        """The trial's run folder; another text, recipe or seed gets another one, so old files are never in the way."""
+        run = self._choices.run_digest(self._prepared, trial.architecture, self._study.seed)
+        return run_folder(self._store.url, self._study.name, f"{trial.number:04d}-{run}")
 
 
 def main() -> None:
@@ -156,10 +171,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the trials of a study.")
     parser.add_argument("--store", required=True)
     parser.add_argument("--study", required=True)
+    parser.add_argument("--parent", required=True, type=int)
     arguments = parser.parse_args()
     logging.basicConfig(level="INFO", format="%(asctime)s %(message)s")
     stopping = threading.Event()
-    parent = os.getppid()
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopping.set()
@@ -172,7 +187,7 @@ def main() -> None:
     torch.set_num_threads(1)  # Two processes of one thread beat one of two on the machines this was measured on.
     with open_store(arguments.store, create=False) as store:
         study = store.study(arguments.study)
-        Worker(store, study, lambda: stopping.is_set() or os.getppid() != parent).run()
+        Worker(store, study, lambda: stopping.is_set() or os.getppid() != arguments.parent).run()
 
 
 if __name__ == "__main__":

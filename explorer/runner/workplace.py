@@ -26,9 +26,9 @@ def data_cache(store_url: str) -> Path:
     return work_folder(store_url) / "data"
 
 
-def run_folder(store_url: str, study: str, run: int | str) -> Path:
+def run_folder(store_url: str, study: str, run: str) -> Path:
     """Checkpoints and trained models of one trial."""
-    return work_folder(store_url) / "runs" / study / (run if isinstance(run, str) else f"{run:04d}")
+    return work_folder(store_url) / "runs" / study / run
 
 
 def log_folder(store_url: str) -> Path:

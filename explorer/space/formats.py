@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import DataError, SpecError
+from explorer.space.documents import parse_json
 from explorer.space.spec import MAX_LAYERS, ArchitectureSpec, Family, HeadOp, LayerSpec, require_size
 
 
@@ -116,11 +117,11 @@ def from_json(text: str) -> ArchitectureSpec:
     """Read what ``to_json`` wrote, or any ``model_dict`` as JSON text.
 
     Raises:
-        SpecError: the text is no JSON or breaks a rule.
+        SpecError: the text is no JSON, repeats a key, or breaks a rule.
     """
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(text)
+    except ValueError as error:
         raise SpecError("model_dict", f"be valid JSON ({error})", text[:80], "Correct the JSON.") from None
     return from_model_dict(document)
 
@@ -129,7 +130,7 @@ def read_json_file(path: Path) -> Any:
     """Read a JSON file a user named.
 
     Raises:
-        DataError: the file is missing, not readable as UTF-8, or no JSON.
+        DataError: the file is missing, not readable as UTF-8, no JSON, or an object in it repeats a key.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -138,6 +139,6 @@ def read_json_file(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("file", f"be readable UTF-8 text ({error})", str(path), "Check the file.") from None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise DataError("file", f"hold valid JSON ({error})", str(path), "Correct the file.") from None

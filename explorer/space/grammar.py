@@ -8,17 +8,17 @@ needs to be enumerated to be counted.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from explorer.errors import SpecError
+from explorer.space.documents import parse_yaml
 from explorer.space.resources import data_folder
 from explorer.space.spec import (
     MAX_HEADS,
@@ -59,6 +59,21 @@ def _as_spec_error(source: str, error: ValidationError) -> SpecError:
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     rule = f"satisfy: {first['msg'][0].lower()}{first['msg'][1:]}"
     return SpecError(f"{source}: {field}", rule, first.get("input"), f"Correct this field{more}.")
+
+
+def _digits(index: int, bases: Sequence[int]) -> list[int]:
+    """Digits of an index in mixed radix, the last one turning fastest."""
+    digits = []
+    for base in reversed(bases):
+        index, digit = divmod(index, base)
+        digits.append(digit)
+    return digits[::-1]
+
+
+@lru_cache(maxsize=4096)
+def _built(hidden: int, family: str, parameter: str, heads: int, stack: tuple[int, ...]) -> LayerSpec:
+    # The layers of a small space recur in all of its architectures; checking each anew would make listing it slow.
+    return LayerSpec.per_layer(hidden, family, parameter, heads, stack)
 
 
 @dataclass(frozen=True)
@@ -145,26 +160,34 @@ class DesignSpace:
         return replace(self, layers_per_stack=level, heterogeneous_feed_forward=mixed)
 
     @cached_property
-    def stacks(self) -> tuple[tuple[int, ...], ...]:
-        """All feed-forward stacks."""
-        if self.heterogeneous_feed_forward:
-            return tuple(s for depth in self.ff_depths for s in itertools.product(self.ff_widths, repeat=depth))
-        return tuple((width,) * depth for depth in self.ff_depths for width in self.ff_widths)
+    def _stacks_by_depth(self) -> tuple[int, ...]:
+        widths = len(self.ff_widths)
+        return tuple(widths**depth if self.heterogeneous_feed_forward else widths for depth in self.ff_depths)
 
-    @cached_property
-    def layer_choices(self) -> tuple[LayerSpec, ...]:
-        """All layers, in the order that indices count them."""
-        return tuple(
-            LayerSpec.per_layer(hidden, family, parameter, heads, stack)
-            for hidden, heads, (family, parameter), stack in itertools.product(
-                self.hidden, self.heads, self.operations, self.stacks
-            )
-        )
+    @property
+    def choices_per_layer(self) -> int:
+        """How many layers there are to choose from."""
+        return len(self.hidden) * len(self.heads) * len(self.operations) * sum(self._stacks_by_depth)
+
+    def _stack(self, index: int) -> tuple[int, ...]:
+        for depth, count in zip(self.ff_depths, self._stacks_by_depth, strict=True):
+            if index < count:
+                if not self.heterogeneous_feed_forward:
+                    return (self.ff_widths[index],) * depth
+                picks = _digits(index, (len(self.ff_widths),) * depth)
+                return tuple(self.ff_widths[pick] for pick in picks)
+            index -= count
+        raise AssertionError("unreachable: the index is a digit below the number of stacks")
+
+    def _layer(self, index: int) -> LayerSpec:
+        """The layer with this index, from 0 to ``choices_per_layer - 1``; the stack turns fastest."""
+        bases = (len(self.hidden), len(self.heads), len(self.operations), sum(self._stacks_by_depth))
+        hidden, heads, operation, stack = _digits(index, bases)
+        return _built(self.hidden[hidden], *self.operations[operation], self.heads[heads], self._stack(stack))
 
     @cached_property
     def _counts(self) -> tuple[int, ...]:
-        choices = len(self.layer_choices)
-        return tuple(choices ** (depth // self.layers_per_stack) for depth in self.layers)
+        return tuple(self.choices_per_layer ** (depth // self.layers_per_stack) for depth in self.layers)
 
     def count(self) -> int:
         """Exact number of architectures."""
@@ -178,15 +201,12 @@ class DesignSpace:
         """
         if not 0 <= index < self.count():
             raise SpecError("index", f"be from 0 to {self.count() - 1}", index, "Choose an index inside the space.")
-        base = len(self.layer_choices)
         for depth, count in zip(self.layers, self._counts, strict=True):
             if index < count:
-                picks = []
-                for _ in range(depth // self.layers_per_stack):
-                    index, pick = divmod(index, base)
-                    picks.append(pick)
-                layers = [self.layer_choices[p] for p in reversed(picks) for _ in range(self.layers_per_stack)]
-                return ArchitectureSpec(tuple(layers))
+                picks = _digits(index, (self.choices_per_layer,) * (depth // self.layers_per_stack))
+                return ArchitectureSpec(
+                    tuple(self._layer(pick) for pick in picks for _ in range(self.layers_per_stack))
+                )
             index -= count
         raise AssertionError("unreachable: the index was checked against the count")
 
@@ -207,6 +227,13 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in (data_folder() / "spaces").glob("*.yaml"))
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be searched
+        return False
+
+
 def load_space(name_or_file: str) -> DesignSpace:
     """Load a shipped preset by name, or a user's YAML file by path.
 
@@ -216,12 +243,11 @@ def load_space(name_or_file: str) -> DesignSpace:
     path = data_folder() / "spaces" / f"{name_or_file}.yaml"
     if name_or_file not in preset_names():
         path = Path(name_or_file)
-        if path.suffix not in {".yaml", ".yml"} or not path.is_file():
+        if path.suffix not in {".yaml", ".yml"} or not _is_file(path):
             rule = f"be one of {', '.join(preset_names())}, or an existing .yaml file"
             raise SpecError("design space", rule, name_or_file, "Check the name or the path.")
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise SpecError(path.name, f"be readable YAML ({reason})", str(path), "Correct the file.") from None
+        document = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SpecError(path.name, f"be readable YAML ({error})", str(path), "Correct the file.") from None
     return DesignSpace.from_document(document, source=path.name)

@@ -7,7 +7,6 @@ about half. A correlation of 0 (CoLA, STS-B) is what a model gets that learned n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,9 @@ METRICS = {
     "sts": "correlation_mean",
 }
 """The eight tasks with GLUE's metrics; the table itself does not name them."""
+
+MAX_SECONDS = 1_000_000_000
+"""Some thirty years: whatever is longer is no time of a training."""
 
 OPERATIONS = {"SA": "sa", "LT": "l", "DSC": "c"}
 
@@ -75,10 +77,20 @@ def _layer(row: Any, place: str, hidden: int) -> LayerSpec:
 
 
 def _score(row: Any, place: str, task: str) -> float:
-    value = float(_get(row, place, task, (int, float)))
-    if not math.isfinite(value) or not -100.0 <= value <= 100.0:
-        raise DataError(f"{place}.{task}", "be a percentage from -100 to 100", value, "Correct the row.")
-    return value / 100.0
+    value = _get(row, place, task, (int, float))
+    # Only a correlation can be negative. Compared before float(), which has no room for long whole numbers.
+    lowest = -100 if "correlation" in METRICS[task] else 0
+    if not lowest <= value <= 100:
+        raise DataError(f"{place}.{task}", f"be a percentage from {lowest} to 100", value, "Correct the row.")
+    return float(value) / 100.0
+
+
+def _seconds(row: Any, place: str) -> float:
+    value = _get(row, place, "time_to_train", (int, float))
+    if not 0 <= value <= MAX_SECONDS:
+        rule = f"be a time from 0 to {MAX_SECONDS} seconds"
+        raise DataError(f"{place}.time_to_train", rule, value, "Correct the row.")
+    return float(value)
 
 
 def _encoder(row: Any, place: str) -> TrainedEncoder:
@@ -100,8 +112,7 @@ def _encoder(row: Any, place: str) -> TrainedEncoder:
         missing = (*missing, "glue")
     else:
         kept["glue"] = sum(kept.values()) / len(kept)
-    seconds = float(_get(row, place, "time_to_train", (int, float)))
-    return TrainedEncoder(number, spec, kept, missing, seconds if math.isfinite(seconds) else 0.0)
+    return TrainedEncoder(number, spec, kept, missing, _seconds(row, place))
 
 
 def read_nas_bench_bert(path: Path) -> list[TrainedEncoder]:

@@ -61,7 +61,9 @@ class HeadOp:
         parameter = str(self.parameter)
         object.__setattr__(self, "parameter", parameter)
         if family is Family.CONVOLUTION:
-            kernel = int(parameter) if parameter.isascii() and parameter.isdigit() else 0
+            # int() refuses very long texts with an error of its own.
+            digits = parameter.isascii() and parameter.isdigit() and len(parameter) <= len(str(MAX_KERNEL))
+            kernel = int(parameter) if digits else 0
             if kernel % 2 == 0 or kernel > MAX_KERNEL or parameter != str(kernel):
                 rule = f"be an odd kernel size from 1 to {MAX_KERNEL}"
                 raise SpecError("parameter of c", rule, self.parameter, "Use for example 5 or 9.")

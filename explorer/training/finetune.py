@@ -112,7 +112,7 @@ def finetune(
     # Correlations ignore scale, and a standardised target needs no long way from the classifier's start at 0.
     shift, scale = (float(np.mean(task.train.labels)), float(np.std(task.train.labels))) if regression else (0.0, 1.0)
     with reproducible(own_seed, device):
-        model = FlexiBertForSequenceClassification(model_config(spec, prepared, recipe, task.labels))
+        model = FlexiBertForSequenceClassification(model_config(spec, prepared, recipe, task.classes))
         _load_encoder(model, pretrained)
         model.to(device)  # type: ignore[arg-type]
 
@@ -132,10 +132,12 @@ def finetune(
                 )
 
         optimise(model, losses(), recipe.finetune_steps, recipe.finetune_rate, recipe, on_step, should_stop)
+        if regression:
+            _unscale(model, shift, scale)
         logits = predict(model, task.dev, task.pair, device)
     if not np.isfinite(logits).all():
         raise TrainingFailed(f"task {task.name}: a prediction is not a finite number")
-    predicted = logits[:, 0] * scale + shift if regression else logits.argmax(1).astype(np.float64)
+    predicted = logits[:, 0] if regression else logits.argmax(1).astype(np.float64)
     value = evaluate(task.metric, task.dev.labels, predicted)
     if folder.exists():
         # Left by a run that ended before its score was written down.
@@ -143,6 +145,13 @@ def finetune(
     with new_folder(folder) as temporary:
         save_model(model, prepared, temporary)
     return value, time.monotonic() - started
+
+
+def _unscale(model: FlexiBertForSequenceClassification, shift: float, scale: float) -> None:
+    """Let a model trained on standardised targets give its outputs in the task's own units."""
+    with torch.no_grad():
+        model.classifier.weight.mul_(scale)
+        model.classifier.bias.mul_(scale).add_(shift)
 
 
 def predict(model: torch.nn.Module, examples: EncodedExamples, pair: bool, device: torch.device) -> NDArray[np.float64]:

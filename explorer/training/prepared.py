@@ -25,7 +25,7 @@ from explorer.training.tasks.glue import GLUE_TASKS, load_glue
 from explorer.training.tasks.made import MADE_TASKS, make_task
 from explorer.training.text import Corpus, Document, Progress, corpus_from_file, default_corpus, installation_key
 
-PREPARATION_VERSION = "1"
+PREPARATION_VERSION = "named-1"
 OWN_TEXT = "text.txt"
 KNOWN_TASKS = (*MADE_TASKS, *GLUE_TASKS)
 """Names of all tasks."""
@@ -66,7 +66,7 @@ class EncodedTask:
     metric: Metric
     kind: Kind
     pair: bool
-    labels: int
+    classes: tuple[str, ...]
     fingerprint: str
     train: EncodedExamples
     dev: EncodedExamples
@@ -133,6 +133,13 @@ class Source:
         return digest(*parts, *names, *raws, "" if self.text else installation_key())
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that may not be searched
+        return False
+
+
 def resolve_source(tasks: Sequence[str] | None, data: Path | None) -> Source:
     """Work out where text and tasks come from.
 
@@ -150,7 +157,7 @@ def resolve_source(tasks: Sequence[str] | None, data: Path | None) -> Source:
             raise InputError("task", f"be one of {', '.join(KNOWN_TASKS)}", name, "Use one of them.")
     if tasks is not None and not tasks:
         raise InputError("task", "be named at least once", list(tasks), f"Use one of {', '.join(KNOWN_TASKS)}.")
-    if data is not None and not data.exists():
+    if data is not None and not _exists(data):
         raise DataError("data", "be an existing file or folder", str(data), "Check the path.")
     folder = data if data is not None and data.is_dir() else None
     own = folder / OWN_TEXT if folder else data
@@ -221,8 +228,9 @@ def _build(work: Path, recipe: Recipe, source: Source, progress: Progress) -> di
         path = work / f"task-{name}-{digest(task.fingerprint, vocabulary, str(recipe.length))}.npz"
         if not path.is_file():
             _write_task(path, task, tokenizer, recipe.length)
-        rows.append({"file": path.name, "fingerprint": task.fingerprint, "name": name, "labels": task.labels})
-        rows[-1] |= {"metric": task.metric.value, "kind": task.kind.value, "pair": task.pair}
+        row: dict[str, object] = {"file": path.name, "fingerprint": task.fingerprint, "name": name}
+        row |= {"classes": task.classes, "metric": task.metric.value, "kind": task.kind.value, "pair": task.pair}
+        rows.append(row)
     progress(1.0, "text and tasks are ready")
     vocab_size = tokenizer.get_vocab_size()
     return {"tokenizer": folder.name, "vocab_size": vocab_size, "text": text, "stream": stream.name, "tasks": rows}
@@ -262,7 +270,9 @@ def _load(work: Path, recipe: Recipe, manifest: dict[str, object]) -> Prepared:
                 for part in ("train", "dev")
             ]
         metric, kind = Metric(row["metric"]), Kind(row["kind"])
-        tasks.append(EncodedTask(row["name"], metric, kind, row["pair"], row["labels"], row["fingerprint"], *parts))
+        tasks.append(
+            EncodedTask(row["name"], metric, kind, row["pair"], tuple(row["classes"]), row["fingerprint"], *parts)
+        )
     tokens = np.load(work / str(manifest["stream"]), mmap_mode="r", allow_pickle=False)
     folder, vocab_size = work / str(manifest["tokenizer"]), int(str(manifest["vocab_size"]))
     return Prepared(folder, vocab_size, recipe.length, tokens, str(manifest["text"]), tuple(tasks))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +24,16 @@ from explorer.training.tokenizer import PAD
 SUMMARY = "pretraining.json"
 
 
-def model_config(spec: ArchitectureSpec, prepared: Prepared, recipe: Recipe, labels: int = 2) -> FlexiBertConfig:
-    """Configuration of the model of an architecture for this vocabulary, length and number of labels."""
+def model_config(
+    spec: ArchitectureSpec, prepared: Prepared, recipe: Recipe, classes: Sequence[str] = ()
+) -> FlexiBertConfig:
+    """Configuration of the model of an architecture for this vocabulary and length; one output without classes."""
     return FlexiBertConfig.from_spec(
         spec,
         vocab_size=prepared.vocab_size,
         max_position_embeddings=prepared.length,
-        num_labels=labels,
+        id2label=dict(enumerate(classes)) or {0: "value"},
+        label2id={name: label for label, name in enumerate(classes)} or {"value": 0},
         pad_token_id=PAD,
         initializer_range=recipe.initial_range,
         hidden_dropout_prob=recipe.dropout,

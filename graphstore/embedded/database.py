@@ -29,7 +29,8 @@ class Database:
         create: whether a missing file is made.
 
     Raises:
-        StoreInputError: the file is missing and ``create`` is false, or its folder is missing.
+        StoreInputError: the file is missing and ``create`` is false, its folder is missing, or one of them is not
+            writable.
         ForeignFileError: the file is no store, or is damaged; it is left as it is.
         StoreVersionError: the file is newer; it is left as it is.
         StoreError: SQLite is too old, or the file cannot be opened.
@@ -44,7 +45,14 @@ class Database:
         self._writer = threading.Lock()
         self._closed = False
         self._pid = os.getpid()
-        self._check_place(create)
+        try:
+            self._check_place(create)
+        except OSError as error:
+            shown = str(self.path) if len(str(self.path)) <= 200 else f"{str(self.path)[:197]}..."
+            raise StoreInputError(
+                f"store file must have a path that can be looked up, but got {shown!r} ({error.strerror}). "
+                "Name another with --store."
+            ) from None
         with self._errors():
             self._open_file()
 
@@ -133,6 +141,12 @@ class Database:
             if type(error) is sqlite3.DatabaseError:
                 raise ForeignFileError(
                     f"store file must be undamaged, but got {str(self.path)!r} ({error}). Restore it from a copy."
+                ) from error
+            # The low byte tells the kind of error: https://www.sqlite.org/rescode.html, section 2.
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+                raise StoreInputError(
+                    f"store file must be writable, and so must its folder, but got {str(self.path)!r} ({error}). "
+                    "Copy it to a place of your own, or change the rights."
                 ) from error
             raise StoreError(
                 f"the store {str(self.path)!r} failed: {error}. Try again, or check disk and rights."

@@ -26,7 +26,8 @@ class SQLiteStore(LibraryPart, SimilarityPart, ScoresPart, StudiesPart, JobsPart
         clock: seconds since the epoch, for when a trial was created.
 
     Raises:
-        StoreInputError: the file is missing and ``create`` is false, or its folder is missing.
+        StoreInputError: the file is missing and ``create`` is false, its folder is missing, or one of them is not
+            writable.
         ForeignFileError: the file is no store, or is damaged; it is left as it is.
         StoreVersionError: the file is newer; it is left as it is.
         StoreError: the file cannot be opened.

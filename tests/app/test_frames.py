@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from explorer.app import frames
+from explorer.app.kinds import Kind, kind_titles
+from explorer.training.recipe import RECIPES
 from graphstore.records import (
     ArchitectureSummary,
     Embeddings,
@@ -63,10 +69,54 @@ def test_map_of_degenerate_vectors(shape):
 def test_scores_of_other_kinds_never_mix():
     records = [score("a", "mean", 0.5), score("a", "mean", 0.7, seed=1), score("a", "mean", 0.1, recipe="quick")]
     table = frames.scores_frame([*records, score("b", "package", 0.9)])
-    assert frames.series_names(table) == ["mean (quick)", "mean (r)", "package"]
-    assert frames.mean_scores(table, "mean (r)").to_dict() == {"a": pytest.approx(0.6)}
-    assert frames.mean_scores(table, "mean (quick)").to_dict() == {"a": 0.1}
+    assert frames.series_names(table) == ["mean (recipe quick)", "mean (recipe r)", "package"]
+    assert frames.mean_scores(table, "mean (recipe r)").to_dict() == {"a": pytest.approx(0.6)}
+    assert frames.mean_scores(table, "mean (recipe quick)").to_dict() == {"a": 0.1}
     assert frames.objective_tasks(table) == {"package": 1}
+
+
+def test_known_recipes_are_named():
+    kinds = [(known.fidelity, known.digest) for known in RECIPES.values()]
+    records = [ScoreRecord("a", "mean", "accuracy", 0.5, "4e9ba591", f, r, 0, "s") for f, r in kinds]
+    assert set(frames.scores_frame(records)["series"]) == {f"mean (recipe {name})" for name in RECIPES}
+    published = ScoreRecord("a", "mean", "accuracy", 0.5, "other data", "published", "", 0, "s")
+    table = frames.scores_frame([records[0], published])
+    assert table["series"].tolist() == ["mean (recipe nano)", "mean (published)"]
+    elsewhere = dataclasses.replace(records[0], dataset="4e9ff00d" * 2)
+    table = frames.scores_frame([records[0], records[1], elsewhere])
+    expected = ["mean (recipe nano · data 4e9ba591)", "mean (recipe quick)", "mean (recipe nano · data 4e9f)"]
+    assert table["series"].tolist() == expected
+
+
+@given(
+    st.sets(
+        st.builds(
+            Kind,
+            st.sampled_from(["accuracy", "f1"]),
+            st.sampled_from(["", "4e9ba59100000000", "4e9ba59111111111", "x · recipe ab"]),
+            st.sampled_from(["", "published", "recipe nano", RECIPES["nano"].fidelity, "x · data 4e9ba59100000000"]),
+            st.sampled_from(["", "nano", RECIPES["nano"].digest, RECIPES["quick"].digest]),
+        ),
+        min_size=1,
+    )
+)
+def test_every_kind_has_a_title_of_its_own(kinds):
+    titles = kind_titles(list(kinds))
+    assert set(titles) == kinds
+    assert len(set(titles.values())) == len(kinds)
+    assert len(kinds) > 1 or set(titles.values()) == {""}
+    assert len(kinds) == 1 or all(titles.values())
+
+
+def test_the_largest_series_of_a_task_comes_first():
+    few, many = [score("a", "mean", 0.5, "quick")], [score(id, "mean", 0.5, "zzz") for id in "abc"]
+    assert frames.series_names(frames.scores_frame([*few, *many])) == ["mean (recipe zzz)", "mean (recipe quick)"]
+
+
+def test_seconds_that_nobody_measured_are_missing():
+    seconds = frames.scores_frame([score("a", "mean", 0.5), dataclasses.replace(score("b", "mean", 0.5), seconds=2.0)])
+    assert np.isnan(seconds["seconds"].iloc[0])
+    assert seconds["seconds"].iloc[1] == 2.0
 
 
 def test_tasks_over_all_come_first():
@@ -105,3 +155,9 @@ def test_trials_frame_with_and_without_trials():
     assert frame["seconds"].tolist()[0] == 2.0
     assert np.isnan(frame["seconds"].tolist()[1])
     assert frames.trials_frame([]).empty
+
+
+def test_only_a_running_trial_has_progress():
+    info = {"message": "pre-training: step 177 of 300"}
+    trials = [dataclasses.replace(t, info=info) for t in (trial(0, 0.5, 3.0), trial(1, None, 0.0))]
+    assert frames.trials_frame(trials)["progress"].tolist() == ["", "pre-training: step 177 of 300"]

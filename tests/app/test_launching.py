@@ -77,15 +77,28 @@ def test_too_many_jobs_are_refused(own_store):
 
 def test_resume_needs_a_command_and_an_idle_study(own_store):
     stopped = job("a", JobState.STOPPED, arguments=["search"], studies=["s"])
-    assert launching.can_resume(stopped)
-    assert not launching.can_resume(job("b", JobState.STOPPED, studies=["s"]))
-    assert not launching.can_resume(job("c", JobState.DONE, arguments=["search"]))
+    assert launching.can_resume(stopped, [])
+    assert not launching.can_resume(job("b", JobState.STOPPED, studies=["s"]), [])
+    assert not launching.can_resume(job("c", JobState.DONE, arguments=["search"]), [])
     with open_store(own_store) as store:
         with pytest.raises(InputError, match="no running job"):
             launching.resume(store, stopped, [stopped, job("d", JobState.RUNNING, studies=["s"])])
         with pytest.raises(InputError, match="resumed here"):
             launching.resume(store, job("b", JobState.STOPPED), [])
         assert store.jobs() == []
+
+
+def test_a_job_whose_studies_are_done_is_not_resumed():
+    def study(name: str, state: StudyState) -> StudyRecord:
+        return StudyRecord(name, "nano", "random", "mean", 0, 5, {}, state, 0.0)
+
+    ended = job("a", JobState.FAILED, arguments=["demo"], studies=["s", "t"])
+    done, open_, stopped = (study("s", StudyState.DONE), study("t", StudyState.OPEN), study("t", StudyState.STOPPED))
+    assert launching.can_resume(ended, [done])
+    assert launching.can_resume(ended, [done, open_])
+    assert launching.can_resume(ended, [done, stopped])
+    assert not launching.can_resume(ended, [done, study("t", StudyState.DONE)])
+    assert launching.can_resume(job("b", JobState.LOST, arguments=["demo"]), [done])
 
 
 def test_only_like_studies_are_compared():

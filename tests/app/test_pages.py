@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.navigation import PAGES
 from explorer.app.services import STORE_VARIABLE
+from explorer.graphs import architecture_id
+from explorer.runner.library import build_library
+from explorer.runner.progress import SilentReporter
+from explorer.space.grammar import load_space
+from explorer.space.named import named_model
 from graphstore import open_store
+from graphstore.records import JobRecord, JobState, ScoreRecord, SpaceRecord, StudyRecord, StudyState
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -207,3 +215,110 @@ def test_search_form_keeps_its_limits(visit, own_store):
     assert "study name" in page.error[0].value
     with open_store(own_store) as store:
         assert store.jobs() == []
+
+
+def sampled(url: str, count: int, space: str = "own") -> list[str]:
+    specs = load_space("nano").sample(count, np.random.default_rng(5))
+    with open_store(url) as store:
+        build_library(store, space, specs, SilentReporter(), source={"test": True})
+        return [summary.id for summary in store.summaries(space)]
+
+
+def scored(id: str, value: float, fidelity: str, seconds: float = 0.0) -> ScoreRecord:
+    return ScoreRecord(id, "mean", "accuracy", value, "text", fidelity, "r", 0, "import", seconds)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("name", PAGES)
+def test_page_of_a_very_small_space(visit, tmp_path, name, count):
+    url = f"sqlite:///{tmp_path / 'small.db'}"
+    ids = sampled(url, count)
+    with open_store(url) as store:
+        store.add_scores([scored(id, 0.5, "full") for id in ids])
+    page = visit(name, url, id=ids[0])
+    assert not page.exception
+    assert not page.error
+    assert charts(page) == {"space": 1, "architecture": 1, "search": 0, "heterogeneity": 3}[name]
+    if name == "space":
+        assert f"{count} architecture" in messages(page)
+        assert (f"All {count} are equal: 0.5." in messages(page)) is (count > 1)
+    assert ("the only architecture" in messages(page)) is (name == "architecture" and count == 1)
+
+
+@pytest.mark.parametrize(("space", "advice"), [("own", "import again"), ("nano", "archex space build nano")])
+@pytest.mark.parametrize("name", ["space", "heterogeneity"])
+def test_unfinished_space_says_what_really_helps(visit, tmp_path, name, space, advice):
+    url = f"sqlite:///{tmp_path / 'unfinished.db'}"
+    with open_store(url) as store:
+        store.put_space(SpaceRecord(space, {"ready": False}))
+    told = messages(visit(name, url))
+    assert advice in told
+    assert "space build own" not in told
+
+
+def test_space_begins_with_the_largest_series_and_says_how_many_have_it(visit, own_store):
+    with open_store(own_store) as store:
+        ids = [summary.id for summary in store.summaries("nano")]
+        store.add_scores([scored(id, 0.1 * row, "a few") for row, id in enumerate(ids[:2])])
+        store.add_scores([scored(id, 0.1 * row, "more") for row, id in enumerate(ids[2:7])])
+    page = visit("space", own_store)
+    assert page.selectbox(key="space_color").value == "Score: mean (more)"
+    assert "7 of them scored" in messages(page)
+    assert "5 with this score" in messages(page)
+    page.selectbox(key="space_color").set_value("Depth").run()
+    assert "with this score" not in messages(page)
+
+
+def test_imported_scores_have_no_seconds(visit, own_store):
+    with open_store(own_store) as store:
+        id = store.summaries("nano")[0].id
+        store.add_scores([scored(id, 0.5, "published")])
+    page = visit("architecture", own_store, id=id)
+    assert page.dataframe[1].value["seconds"].isna().all()
+    assert page.dataframe[1].proto.placeholder == "–"
+
+
+@pytest.mark.parametrize("typed", ["BERT-Tiny", "bert-tiny"])
+def test_architecture_by_its_name(visit, tmp_path, typed):
+    url = f"sqlite:///{tmp_path / 'named.db'}"
+    with open_store(url) as store:
+        build_library(store, "own", [named_model("BERT-Tiny")], SilentReporter(), source={"test": True})
+    page = visit("architecture", url)
+    page.text_input(key="architecture_typed_").set_value(typed).run()
+    assert not page.warning
+    id = architecture_id(named_model("BERT-Tiny"))
+    assert page.query_params["id"] in (id, [id])
+    assert f"`{id}`" in messages(page)
+    assert charts(page) == 1
+    assert not visit("heterogeneity", url, id=typed).warning
+
+
+def test_unfinished_trials_show_progress_and_blanks(visit, own_store):
+    with open_store(own_store) as store:
+        id = store.summaries("nano")[0].id
+        store.create_study(StudyRecord("s", "nano", "random", "mean", 0, 2, {}, StudyState.OPEN, time.time()))
+        store.add_trials("s", [(id, {"message": "pre-training: step 177 of 300"})])
+    page = visit("search", own_store, study="s")
+    assert "progress" not in page.dataframe[0].proto.column_order
+    with open_store(own_store) as store:
+        store.claim_trial("s", "me", 60.0, time.time())
+    page = visit("search", own_store, study="s")
+    assert page.dataframe[0].proto.placeholder == "–"
+    assert "progress" in page.dataframe[0].proto.column_order
+    assert page.dataframe[0].value["progress"].tolist() == ["pre-training: step 177 of 300"]
+
+
+def test_study_keeps_its_bare_name_while_its_job_begins(visit, own_store):
+    now = time.time()
+    with open_store(own_store) as store:
+        info = {"studies": ["mine"], "arguments": ["search"]}
+        store.put_job(JobRecord("j", "search", JobState.STOPPED, 0, "", now, 0.5, "stopped", "", info, now))
+    page = visit("search", own_store, study="mine")
+    assert "has not begun" in messages(page)
+    assert page.selectbox(key="pick_study").options == ["mine"]
+    with open_store(own_store) as store:
+        store.create_study(StudyRecord("mine", "nano", "random", "mean", 0, 2, {}, StudyState.DONE, now))
+    page.run()
+    assert page.selectbox(key="pick_study").options == ["mine"]
+    assert page.query_params["study"] in ("mine", ["mine"])
+    assert not [button for button in page.button if button.key == "resume_j"]

@@ -17,6 +17,7 @@ from explorer.app.plots import (
     space_map,
     width_shares,
 )
+from explorer.app.plots.base import range_of_equal
 from explorer.app.plots.palette import OPERATIONS, operation_color, shades
 from explorer.runner.catalogue import architecture_record
 from explorer.space.grammar import load_space
@@ -171,3 +172,21 @@ def test_curves_share_a_colour_by_policy_and_differ_in_dashes():
 def test_shades_are_distinct():
     for count in range(1, 12):
         assert len(set(shades(count))) == count
+
+
+def test_equal_values_get_a_range_around_them():
+    assert range_of_equal([0.375, 0.375]) == pytest.approx((0.355, 0.395))
+    assert range_of_equal([0.375, 0.376]) is None
+    assert range_of_equal([]) is None
+    curves = pd.DataFrame({"study": "s", "policy": "random", "evaluations": [1, 2], "best": [0.375, 0.375]})
+    assert best_so_far_curves(curves, "mean").layout.yaxis.range == pytest.approx((0.355, 0.395))
+    assert best_so_far_curves(curves.assign(best=[0.3, 0.4]), "mean").layout.yaxis.range is None
+
+
+def test_map_of_equal_scores_has_a_readable_bar():
+    points = pd.DataFrame(
+        {"x": [0.0, 1.0], "y": 0.0, "label": "l", "operations": "o", "hiddens": "h"}, index=["a", "b"]
+    )
+    color = MapColor.numbers("mean", pd.Series(0.375, index=points.index))
+    marker = space_map(points, color, points.index).data[0].marker
+    assert (marker.cmin, marker.cmax) == pytest.approx((0.355, 0.395))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,49 @@ def test_empty_file_becomes_a_store(tmp_path: Path):
     with open_store(f"sqlite:///{path}") as store:
         store.put_space(samples.space())
         assert store.count("nano") == 0
+
+
+@contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Rights bind everybody but root: become nobody for a while if the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files are POSIX's")
+@pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o555, 0o444), (0o555, 0o666), (0o777, 0o444)])
+def test_a_store_that_cannot_be_written(path: Path, folder_mode: int, file_mode: int):
+    # Not in tmp_path, whose parents only their owner may enter.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = folder / "store.db"
+        file.write_bytes(path.read_bytes())
+        file.chmod(file_mode)
+        folder.chmod(folder_mode)
+        try:
+            with (
+                ordinary_user(),
+                pytest.raises(StoreInputError, match=r"writable, and so must its folder, but got .*store\.db"),
+                open_store(f"sqlite:///{file}", create=False) as store,
+            ):
+                store.put_space(samples.space())
+        finally:
+            folder.chmod(0o777)
+        assert file.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 300 + "/store.db"])
+def test_a_name_too_long_for_a_file(tmp_path: Path, name: str, create: bool):
+    with pytest.raises(StoreInputError, match=r"store file must .* but got '") as caught:
+        open_store(f"sqlite:///{tmp_path}/{name}", create=create)
+    assert "aaa" in str(caught.value)
 
 
 def test_damage_under_an_open_store_is_reported(path: Path):

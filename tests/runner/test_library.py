@@ -1,16 +1,18 @@
 """A library holds every architecture with its vector and its exact neighbours, however often its building was cut."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
-from explorer.errors import DataError, SpecError
+from explorer.errors import DataError, InputError, SpecError
 from explorer.graphs import architecture_id, build_graph
 from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
 from explorer.runner.importing import import_nas_bench_bert
 from explorer.runner.library import build_library, build_space, is_ready
 from explorer.runner.progress import SilentReporter
+from explorer.runner.similar import choose_space, nearest_in_space
 from explorer.space.formats import from_json
 from explorer.space.grammar import load_space
 from graphstore import open_store
@@ -104,8 +106,8 @@ def test_a_space_too_large_to_enumerate_is_refused(empty):
 
 def test_new_architectures_join_a_library(empty):
     specs = list(tiny())
-    build_library(empty, "mine", specs[:20], SilentReporter(), source="a")
-    build_library(empty, "mine", specs[10:40], SilentReporter(), source="b")
+    build_library(empty, "mine", specs[:20], SilentReporter(), source={"from": "a"})
+    build_library(empty, "mine", specs[10:40], SilentReporter(), source={"from": "b"})
     assert empty.embeddings("mine").ids == tuple(architecture_id(spec) for spec in specs[:40])
 
 
@@ -119,6 +121,40 @@ def test_the_published_table_comes_in_once(empty, shared_data):
     assert (second.new_architectures, second.new_scores) == (0, 0)
     assert empty.revision() == before
     assert any("model 47" in line for line in second.left_out)
+
+
+def test_a_table_with_other_values_is_refused_whole(empty, shared_data, tmp_path):
+    path = shared_data / "architectures/nas_bench_bert/BERT_benchmark.json"
+    import_nas_bench_bert(empty, path, SilentReporter())
+    before = empty.revision()
+    rows = json.loads(path.read_text())
+    rows[3]["scores"]["sst"] = 11.0
+    changed = tmp_path / "changed.json"
+    changed.write_text(json.dumps(rows))
+    with pytest.raises(DataError, match="imported before"):
+        import_nas_bench_bert(empty, changed, SilentReporter())
+    assert empty.revision() == before
+
+
+def test_neighbours_of_an_architecture_outside_are_those_it_would_have_inside(empty):
+    specs = list(tiny())
+    build_library(empty, "without", specs[1:], SilentReporter(), source={})
+    build_library(empty, "with", specs, SilentReporter(), source={})
+    outside = nearest_in_space(empty, "without", specs[0], 5)
+    inside = empty.neighbors("with", architecture_id(specs[0]), "weisfeiler_lehman", 5)
+    assert [(n.target, n.rank) for n in outside] == [(n.target, n.rank) for n in inside]
+    assert choose_space(empty, architecture_id(specs[0])) == "with"
+    with pytest.raises(InputError, match="built space"):
+        choose_space(empty, architecture_id(specs[0]), "nowhere")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_library_may_be_tiny(empty, count):
+    specs = list(tiny())[:count]
+    build_library(empty, "own", specs, SilentReporter(), source={})
+    assert is_ready(empty, "own")
+    assert empty.embeddings("own").vectors.shape == (count, 16)
+    assert len(empty.neighbors("own", architecture_id(specs[0]), "weisfeiler_lehman")) == count - 1
 
 
 def test_a_bad_table_changes_nothing(empty, tmp_path):

@@ -1,5 +1,6 @@
 """Studies that really train, with workers that die, coordinators that are killed, and trials that fail."""
 
+import dataclasses
 import os
 import signal
 import time
@@ -7,12 +8,14 @@ import time
 import psutil
 import pytest
 
+from explorer.errors import InputError
+from explorer.runner.candidates import space_candidates
 from explorer.runner.demo import run_demo
-from explorer.runner.jobs import launch
+from explorer.runner.jobs import ACTIVE, launch, refresh_jobs, require_free, stop_job
 from explorer.runner.progress import SilentReporter
-from explorer.runner.studies import StudyPlan, open_study
-from explorer.runner.training import run_trained
-from explorer.runner.workplace import run_folder, work_folder
+from explorer.runner.studies import StudyDriver, StudyPlan, open_study
+from explorer.runner.training import TrainingChoices, run_trained
+from explorer.runner.workplace import data_cache, run_folder, work_folder
 from graphstore.records import StudyState, TrialStatus
 
 pytestmark = pytest.mark.slow
@@ -23,8 +26,6 @@ TASKS = {"mean", "order", "package", "pair"}
 @pytest.fixture(scope="module")
 def prepared_data(tmp_path_factory):
     """Text and tasks of the quick recipe, prepared once for all tests here."""
-    from explorer.runner.training import TrainingChoices
-
     cache = tmp_path_factory.mktemp("prepared")
     TrainingChoices.from_settings(QUICK).prepare(cache)
     return cache
@@ -43,6 +44,11 @@ def plan(name, budget):
     return StudyPlan(name, "small", "boshnas", "mean", 0, budget, QUICK)
 
 
+def first_run(store, study):
+    """The run folder of a study's first trial, once there is one."""
+    return next(iter((work_folder(store.url) / "runs" / study).glob("0000-*")), None)
+
+
 def workers_of(study):
     found = []
     for process in psutil.process_iter(["cmdline"]):
@@ -57,7 +63,7 @@ def test_a_killed_workers_trial_is_trained_by_another(trained):
 
     def watch(trials):
         for trial in trials:
-            if not killed and trial.state is TrialStatus.RUNNING and (run_folder(trained.url, "kill", 0)).is_dir():
+            if not killed and trial.state is TrialStatus.RUNNING and first_run(trained, "kill"):
                 pid = int(trial.owner.rpartition(":")[2])
                 os.kill(pid, signal.SIGKILL)
                 killed.append(trial.number)
@@ -78,19 +84,16 @@ def test_a_killed_workers_trial_is_trained_by_another(trained):
 
     import explorer.models  # noqa: F401 - registers the architecture with transformers
 
-    model = AutoModelForSequenceClassification.from_pretrained(run_folder(trained.url, "kill", 0) / "package")
-    assert model.config.num_labels > 2
+    model = AutoModelForSequenceClassification.from_pretrained(trials[0].info["folder"] + "/package")
+    assert "pandas" in model.config.label2id
 
 
 def test_a_stopped_study_gives_its_trial_back_and_resumes_from_its_checkpoints(trained):
-    folder = run_folder(trained.url, "stop", 0)
-    stopped = run_trained(
-        trained,
-        open_study(trained, plan("stop", 1)),
-        1,
-        SilentReporter(),
-        lambda: (folder / "scores.json").is_file(),
-    )
+    def scored():
+        return first_run(trained, "stop") is not None and (first_run(trained, "stop") / "scores.json").is_file()
+
+    stopped = run_trained(trained, open_study(trained, plan("stop", 1)), 1, SilentReporter(), scored)
+    folder = first_run(trained, "stop")
     (trial,) = trained.trials("stop")
     assert stopped.state is StudyState.STOPPED
     assert trial.state is TrialStatus.WAITING
@@ -102,20 +105,26 @@ def test_a_stopped_study_gives_its_trial_back_and_resumes_from_its_checkpoints(t
 
 
 def test_one_failed_training_does_not_stop_the_study(trained):
-    foreign = run_folder(trained.url, "fail", 0)
-    foreign.mkdir(parents=True)
-    (foreign / "run.json").write_text('{"architecture": "another"}')
+    study = open_study(trained, plan("fail", 2))
+    driver = StudyDriver(trained, study, space_candidates(trained, "small"))
+    (trial,) = driver.refill(1)
+    choices = TrainingChoices.from_settings(QUICK)
+    run = choices.run_digest(choices.prepare(data_cache(trained.url)), trial.architecture, 0)
+    blocked = run_folder(trained.url, "fail", f"0000-{run}")
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("a file where a folder should be")
     study = run_trained(trained, open_study(trained, plan("fail", 2)), 1, SilentReporter(), lambda: False)
     first, second = trained.trials("fail")
     assert study.state is StudyState.DONE
     assert (first.state, second.state) == (TrialStatus.FAILED, TrialStatus.COMPLETE)
-    assert "run folder" in first.reason
+    assert "0000-" in first.reason
 
 
-def test_workers_do_not_outlive_a_killed_coordinator(trained):
+@pytest.mark.parametrize("early", [True, False], ids=["while its workers load", "while they train"])
+def test_workers_do_not_outlive_a_killed_coordinator(trained, early):
     arguments = ["search", "--space", "small", "--recipe", "quick", "--study", "orphan", "--budget", "1"]
     job = launch(trained, "search", [*arguments, "--workers", "1", "--initial", "2"])
-    wait_until(lambda: run_folder(trained.url, "orphan", 0).is_dir())
+    wait_until(lambda: workers_of("orphan") if early else first_run(trained, "orphan"))
     (worker,) = workers_of("orphan")
     os.kill(trained.jobs()[0].pid, signal.SIGKILL)
     psutil.wait_procs([worker], timeout=60)
@@ -124,6 +133,43 @@ def test_workers_do_not_outlive_a_killed_coordinator(trained):
     study = run_trained(trained, open_study(trained, plan("orphan", 1)), 1, SilentReporter(), lambda: False)
     assert study.state is StudyState.DONE
     assert trained.trials("orphan")[0].state is TrialStatus.COMPLETE
+
+
+def test_a_study_is_run_by_one_command_at_a_time(trained):
+    arguments = ["search", "--space", "small", "--recipe", "quick", "--study", "once", "--budget", "1"]
+    job = launch(trained, "search", arguments, {"studies": ["once"]})
+    with pytest.raises(InputError, match=job.id):
+        require_free(trained, ["once"], "")
+    require_free(trained, ["once"], job.id)
+    require_free(trained, ["another"], "")
+    stop_job(trained, job.id)
+    wait_until(lambda: refresh_jobs(trained)[0].state not in ACTIVE)
+    require_free(trained, ["once"], "")
+
+
+def test_another_closing_the_study_does_not_stop_those_who_run_it(trained):
+    closed = []
+
+    def close_once(trials):
+        if not closed and any(trial.state is TrialStatus.RUNNING for trial in trials):
+            closed.append(trained.update_study("two", state=StudyState.STOPPED))
+
+    study = run_trained(trained, open_study(trained, plan("two", 1)), 1, SilentReporter(), lambda: False, close_once)
+    assert closed
+    assert study.state is StudyState.DONE
+
+
+def test_a_study_does_not_go_on_with_other_data(trained):
+    run_trained(trained, open_study(trained, plan("data", 1)), 1, SilentReporter(), lambda: False)
+    (trial,) = trained.trials("data")
+    (mean,) = [
+        s for s in trained.scores(architecture=trial.architecture) if s.source == "trained:data/0" and s.task == "mean"
+    ]
+    open_study(trained, plan("moved", 2))
+    trained.add_trials("moved", [(trial.architecture, {})])
+    trained.add_scores([dataclasses.replace(mean, dataset="elsewhere", source="trained:moved/0")])
+    with pytest.raises(InputError, match="text and tasks it began with"):
+        run_trained(trained, trained.study("moved"), 1, SilentReporter(), lambda: False)
 
 
 def wait_until(condition, seconds=120):

@@ -1,6 +1,7 @@
 """The counts of the papers, the bijection of indices, uniform samples, and user's own YAML."""
 
 import collections
+import itertools
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from explorer.space.grammar import DesignSpace, load_space, preset_names
 from explorer.space.heterogeneity import diversity, heterogeneity
 from explorer.space.named import named_model
 from explorer.space.resources import data_folder
+from explorer.space.spec import LayerSpec
 
 
 def test_the_papers_counts():
@@ -20,8 +22,8 @@ def test_the_papers_counts():
     assert space.count() == 9_312
     assert space.at_level(1).count() == 84_943_872
     assert space.at_level(1, True).count() == 3_317_817_600
-    assert len(space.layer_choices) == 96
-    assert len(space.at_level(1, True).layer_choices) == 240
+    assert space.choices_per_layer == 96
+    assert space.at_level(1, True).choices_per_layer == 240
 
 
 @pytest.mark.parametrize("name", ["nano", "tiny-mini"])
@@ -38,6 +40,40 @@ def test_indices_are_a_bijection_where_nothing_can_be_enumerated():
     for outside in (-1, space.count()):
         with pytest.raises(SpecError, match="index"):
             space.at(outside)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_indices_count_layers_in_the_order_of_their_options(mixed):
+    space = DesignSpace.from_document(document(layers=[1, 2], layers_per_stack=1, heterogeneous_feed_forward=mixed))
+    if mixed:
+        stacks = [s for depth in space.ff_depths for s in itertools.product(space.ff_widths, repeat=depth)]
+    else:
+        stacks = [(width,) * depth for depth in space.ff_depths for width in space.ff_widths]
+    layers = [
+        LayerSpec.per_layer(hidden, family, parameter, heads, stack)
+        for hidden, heads, (family, parameter), stack in itertools.product(
+            space.hidden, space.heads, space.operations, stacks
+        )
+    ]
+    assert space.choices_per_layer == len(layers)
+    assert [space.at(i).layers for i in range(len(layers))] == [(layer,) for layer in layers]
+    pairs = list(itertools.product(layers, layers))
+    assert space.count() == len(layers) + len(pairs)
+    for i in range(0, len(pairs), 97):
+        assert space.at(len(layers) + i).layers == pairs[i]
+
+
+def test_what_cannot_be_listed_is_counted_and_indexed():
+    widths = list(range(64, 64 * 17, 64))
+    feed_forward = {"depth": [8], "width": widths}
+    space = DesignSpace.from_document(document(layers=[64], feed_forward=feed_forward, heterogeneous_feed_forward=True))
+    small = load_space("nano")
+    per_layer = len(small.hidden) * len(small.heads) * len(small.operations) * 16**8
+    assert space.choices_per_layer == per_layer
+    assert space.count() == per_layer**32
+    assert space.at(0).layers[-1].feed_forward == (64,) * 8
+    assert space.at(space.count() - 1).layers[0].feed_forward == (1024,) * 8
+    assert space.at(0x12345678).layers[-1].feed_forward == tuple(64 * (digit + 1) for digit in range(1, 9))
 
 
 def test_layers_of_a_stack_share_their_choices():
@@ -98,6 +134,38 @@ def test_a_users_own_file_is_a_space(tmp_path):
         load_space(str(path))
     with pytest.raises(SpecError, match="nano"):
         load_space(str(tmp_path / "missing.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("name: 2020-13-45", "'2020-13-45' in line 1 is no sound value of type timestamp"),
+        ("name: 2020-12-24", "name"),
+        ('name: !!timestamp "x"', "type timestamp"),
+        ('layers: [!!int "abc"]', "'abc' in line 1 is no sound value of type int"),
+        ('layers: [!!int ""]', "type int"),
+        ('heterogeneous_feed_forward: !!bool "x"', "type bool"),
+        ('hidden: [!!float "x"]', "type float"),
+        (f"hidden: [{'1' * 5000}]", "type int"),
+        (f"hidden: [0x{'1' * 5000}]", "type int"),
+        ("name: one\nname: two", "the key 'name' is given twice, the second time in line 2"),
+        ("feed_forward: {depth: [1], width: [64], depth: [3]}", "the key 'depth' is given twice"),
+        ("hidden: &a [1]\nheads: *a", r"an alias \(\*name\) in line 2"),
+        ("[" * 5000, "nested too deeply"),
+    ],
+)
+def test_yaml_that_is_not_what_it_seems_is_refused(tmp_path, line, named):
+    path = tmp_path / "mine.yaml"
+    path.write_text(line + "\n")
+    with pytest.raises(SpecError, match=named) as caught:
+        load_space(str(path))
+    assert str(caught.value).startswith("mine.yaml")
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_name_too_long_for_a_file_is_refused():
+    with pytest.raises(SpecError, match=r"existing \.yaml file"):
+        load_space("a" * 300 + ".yaml")
 
 
 def test_every_preset_loads():

@@ -56,10 +56,23 @@ def test_an_accuracy_of_zero_is_missing_and_takes_the_mean_with_it(tmp_path):
         (("scores", "sst"), None, "scores.sst"),
         (("scores", "sst"), 400, "scores.sst"),
         (("scores", "sst"), float("nan"), "scores.sst"),
+        (("scores", "sst"), 10**400, "scores.sst must be a percentage from 0 to 100"),
+        (("scores", "sst"), -1, "scores.sst must be a percentage from 0 to 100"),
+        (("scores", "mrpc"), -0.5, "scores.mrpc"),
+        (("scores", "cola"), -101, "scores.cola must be a percentage from -100 to 100"),
+        (("time_to_train",), 10**400, "time_to_train"),
+        (("time_to_train",), -1.0, "time_to_train"),
+        (("time_to_train",), float("inf"), "time_to_train"),
+        (("time_to_train",), float("nan"), "time_to_train"),
         (("hparams",), [], "hparams"),
         (("hparams", "model_hparam_overrides", "hidden_size"), 129, "layer 0"),
         (("hparams", "model_hparam_overrides", "nas_config", "encoder_layers"), [], "layers"),
         (("hparams", "model_hparam_overrides", "nas_config", "encoder_layers"), [{}], "operation_type"),
+        (
+            ("hparams", "model_hparam_overrides", "nas_config", "encoder_layers"),
+            [{**LAYER, "operation_parameter": "1" * 5000}],
+            "layer 0: parameter of c must be an odd kernel size",
+        ),
     ],
 )
 def test_one_bad_row_refuses_the_file(tmp_path, path, value, named):
@@ -71,6 +84,14 @@ def test_one_bad_row_refuses_the_file(tmp_path, path, value, named):
     place[path[-1]] = value
     with pytest.raises(DataError, match=f"row 1.*{named}"):
         read_nas_bench_bert(write(tmp_path, [ROW, bad]))
+
+
+def test_correlations_may_be_negative(tmp_path):
+    row = copy.deepcopy(ROW)
+    row["scores"] |= {"cola": -2.07, "sts": -1}
+    (encoder,) = read_nas_bench_bert(write(tmp_path, [row]))
+    assert (encoder.scores["cola"], encoder.scores["sts"]) == (pytest.approx(-0.0207), -0.01)
+    assert encoder.missing == ()
 
 
 def test_repeated_ids_and_other_documents_are_refused(tmp_path):

@@ -74,11 +74,30 @@ def test_random_architectures_survive_json(seed):
         ({"f": [512, [512]]}, r"model_dict.f\[0\]"),
         ({"f": [["512"], [512]]}, "layer 0"),
         ({"extra": 1}, "model_dict"),
+        ({"p": ["sdp", "1" * 5000]}, "layer 1: parameter of c must be an odd kernel size from 1 to 127"),
+        ({"p": ["sdp", 10**400]}, "layer 1: parameter of c"),
     ],
 )
 def test_a_broken_model_dict_is_refused_and_the_place_named(change, named):
     with pytest.raises(SpecError, match=named):
         from_model_dict({**PER_LAYER, **change})
+
+
+def test_a_head_with_a_very_long_kernel_is_refused():
+    with pytest.raises(SpecError, match="layer 0: parameter of c must be an odd kernel size"):
+        from_model_dict({**PER_HEAD, "o": [["c_" + "1" * 5000 + "_64"], PER_HEAD["o"][1]]})
+
+
+def test_json_with_a_repeated_key_is_refused(tmp_path):
+    text = to_json(from_model_dict(PER_LAYER))
+    repeated = text[:-1] + ',"h":[64,64]}'
+    with pytest.raises(SpecError, match="the key 'h' is given twice"):
+        from_json(repeated)
+    (tmp_path / "model.json").write_text(f'[{{"inner": {repeated}}}]')
+    with pytest.raises(DataError, match="the key 'h' is given twice"):
+        read_json_file(tmp_path / "model.json")
+    with pytest.raises(DataError, match="readable"):
+        read_json_file(tmp_path / ("a" * 300))
 
 
 def test_an_odd_number_of_heads_fits_no_convolution_layer():

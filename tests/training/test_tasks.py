@@ -7,6 +7,7 @@ import pytest
 
 from explorer.errors import DataError
 from explorer.training.metrics import Metric
+from explorer.training.prepared import resolve_source
 from explorer.training.tasks.base import Example, Kind, Task
 from explorer.training.tasks.glue import GLUE_TASKS, load_glue
 from explorer.training.tasks.made import MADE_TASKS, disorder, make_task, split_documents
@@ -103,7 +104,7 @@ def test_too_little_text_is_refused(name, corpus):
 def test_one_class_is_refused():
     two = (Example(0.0, "a"), Example(1.0, "b"))
     with pytest.raises(DataError, match="dev examples of task t must hold examples of at least two"):
-        Task("t", Metric.ACCURACY, Kind.CLASSIFICATION, False, 2, two, two[:1])
+        Task("t", Metric.ACCURACY, Kind.CLASSIFICATION, False, ("no", "yes"), two, two[:1])
 
 
 ROWS = {"CoLA": (8551, 1043), "SST-2": (67349, 872), "RTE": (2490, 277), "STS-B": (5749, 1500)}
@@ -147,6 +148,8 @@ def test_quotes_and_unusual_line_separators_belong_to_the_sentence(tmp_path):
         ("SST-2", "", "line 3 must hold 2 columns"),
         ("SST-2", "2\tgood", "line 3: label must be a class from 0 to 1, but got '2'"),
         ("SST-2", "-1\tgood", "line 3: label must be a class"),
+        ("SST-2", "1" * 5000 + "\tgood", "line 3: label must be a class from 0 to 1"),
+        ("STS-B", "1" * 5000 + "\ta\tb", "line 3: label must be a number from 0 to 5"),
         ("CoLA", "1.0\tgood", "line 3: label must be a class"),
         ("CoLA", "1\t ", "line 3: sentence must not be empty"),
         ("RTE", "1\tgood\t", "line 3: sentence2 must not be empty"),
@@ -170,13 +173,40 @@ def test_bad_rows_are_named(tmp_path, name, row, message):
 def test_a_missing_header_folder_or_file_is_named(tmp_path):
     with pytest.raises(DataError, match="data for task SST-2 must be an existing folder"):
         load_glue(tmp_path, "SST-2")
-    write_glue(tmp_path, "SST-2", ["0\ta", "1\tb"], ["0\ta", "1\tb"], header="sentence\tlabel")
-    with pytest.raises(DataError, match="line 1 must be the header label sentence"):
+    write_glue(tmp_path, "SST-2", ["0\ta", "1\tb"], ["0\ta", "1\tb"], header="0\ta")
+    with pytest.raises(DataError, match="line 1 must be a header of the columns label, sentence, in any order"):
         load_glue(tmp_path, "SST-2")
     (tmp_path / "SST-2" / "dev.tsv").unlink()
     (tmp_path / "SST-2" / "train.tsv").write_text("label\tsentence\n0\ta\n1\tb\n")
     with pytest.raises(DataError, match=r"dev\.tsv"):
         load_glue(tmp_path, "SST-2")
+
+
+def test_columns_come_in_any_order(tmp_path):
+    write_glue(tmp_path, "SST-2", ["good\t1", "bad\t0"], ["bad\t0", "good\t1"], header="sentence\tlabel")
+    assert load_glue(tmp_path, "SST-2").train == (Example(1.0, "good"), Example(0.0, "bad"))
+    rows = ["second\t1\tfirst", "two\t0\tone"]
+    write_glue(tmp_path, "RTE", rows, rows, header="sentence2\tlabel\tsentence")
+    assert load_glue(tmp_path, "RTE").dev == (Example(1.0, "first", "second"), Example(0.0, "one", "two"))
+    (tmp_path / "RTE" / "dev.tsv").write_text("sentence2\tlabel\tsentence\n \t1\tx\n")
+    with pytest.raises(DataError, match="line 2: sentence2 must not be empty"):
+        load_glue(tmp_path, "RTE")
+
+
+@pytest.mark.parametrize(
+    "header", ["index\tsentence1\tsentence2\tlabel", "label\tsentence", "label\tsentence\tsentence", "Label\ta\tb", ""]
+)
+def test_other_columns_are_refused_with_the_expected_ones(tmp_path, header):
+    write_glue(tmp_path, "RTE", ["0\ta\tb"], ["0\ta\tb"])
+    (tmp_path / "RTE" / "train.tsv").write_text(header + "\n0\ta\tb\n")
+    with pytest.raises(DataError, match="line 1 must be a header of the columns label, sentence, sentence2"):
+        load_glue(tmp_path, "RTE")
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "b" * 300 + "/data"])
+def test_a_data_path_too_long_for_a_file_is_refused(tmp_path, name):
+    with pytest.raises(DataError, match="data must be an existing file or folder"):
+        resolve_source(None, tmp_path / name)
 
 
 def test_an_empty_file_is_refused(tmp_path):

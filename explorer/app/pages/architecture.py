@@ -45,15 +45,10 @@ def render() -> None:
     st.caption(
         "From input (left) to output (right). Curves below are the residual connections; point at a node for its label."
     )
-    left, right = st.columns([2, 3], gap="medium")
-    with left:
-        st.subheader("Layers")
-        small = {name: st.column_config.NumberColumn(width=50) for name in ("layer", "hidden", "heads")}
-        table = frames.layer_table(record.layers)
-        st.dataframe(table, hide_index=True, column_config=small, key="architecture_layers")
-    with right:
-        st.subheader("Scores")
-        _scores(record, scores)
+    st.subheader("Layers")
+    st.dataframe(frames.layer_table(record.layers), hide_index=True, key="architecture_layers")
+    st.subheader("Scores")
+    _scores(record, scores)
     st.subheader("Most similar architectures")
     _neighbors(record, architectures, scores, space)
     with st.expander("model_dict"):
@@ -61,10 +56,10 @@ def render() -> None:
 
 
 def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
-    """Id or beginning of an id that the visitor names, in the address as ``id``."""
+    """Id or beginning of an id that the visitor gives, if need be by a known name; in the address as ``id``."""
     left, right = st.columns(2)
     typed = left.text_input(
-        "Id, or its first 6 or more characters",
+        "Id, its first 6 or more characters, or a known name",
         value=st.query_params.get("id", ""),
         max_chars=64,
         key=f"architecture_typed_{st.query_params.get('id', '')}",
@@ -80,7 +75,7 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
         disabled=not labels,
         key=f"architecture_picked_{st.query_params.get('id', '')}",
     )
-    id = picked or typed or None
+    id = picked or (services.id_named(typed, architectures) if typed else None)
     if id is None:
         st.info(
             "Name an architecture, choose one from the list, or click one on the Space page.", icon=":material/info:"
@@ -131,14 +126,18 @@ def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
             "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
         },
         key="architecture_scores",
+        placeholder=components.UNKNOWN,
     )
 
 
 def _neighbors(record: ArchitectureRecord, architectures: pd.DataFrame, scores: pd.DataFrame, space: str) -> None:
     found = services.neighbors(space, record.id)
+    if not found and len(architectures) == 1:
+        st.info(f"It is the only architecture of {space}.", icon=":material/info:")
+        return
     if not found:
         st.info(
-            f"Its neighbours in {space} are not known yet; `archex space build {space}` finds them.",
+            f"Its neighbours in {space} are not known yet; {components.how_to_finish(space)}.",
             icon=":material/hourglass_empty:",
         )
         return

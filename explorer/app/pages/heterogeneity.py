@@ -18,7 +18,7 @@ def render() -> None:
     architectures = services.architectures(space)
     if architectures.empty:
         st.info(
-            f"{space} has no architectures yet; run `archex space build {space}`.", icon=":material/hourglass_empty:"
+            f"{space} has no architectures yet; {components.how_to_finish(space)}.", icon=":material/hourglass_empty:"
         )
         return
     scores = services.scores(space)
@@ -79,7 +79,7 @@ def _groups(
 def _selected(members: pd.DataFrame) -> str | None:
     """The architecture to compare: from the address, or typed. ``None`` if there is none of this depth."""
     asked = st.text_input(
-        "Compare with an architecture (id, or its first 6 or more characters)",
+        "Compare with an architecture (id, its first 6 or more characters, or a known name)",
         value=st.query_params.get("id", ""),
         max_chars=64,
         key="heterogeneity_id",
@@ -88,7 +88,7 @@ def _selected(members: pd.DataFrame) -> str | None:
         st.query_params.pop("id", None)
         return None
     try:
-        id = services.architecture(asked).id
+        id = services.architecture(services.id_named(asked, members)).id
     except NotFoundError as error:
         st.warning(f"{error}", icon=":material/search_off:")
         return None

@@ -37,7 +37,7 @@ def render() -> None:
             st.info(
                 "The library of this space is not finished yet; a search needs it.", icon=":material/hourglass_empty:"
             )
-        _jobs(store, jobs)
+        _jobs(store, jobs, studies)
     with right:
         _study(jobs, studies, space.name)
 
@@ -88,7 +88,7 @@ def _busy(jobs: Sequence[JobRecord]) -> set[str]:
     return {name for job in jobs for name in launching.studies_of(job)}
 
 
-def _jobs(store: GraphStore, jobs: Sequence[JobRecord]) -> None:
+def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
     active = [job for job in jobs if live.is_active(job)]
     ended = [job for job in jobs if not live.is_active(job)]
     if active:
@@ -106,7 +106,7 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord]) -> None:
     if ended:
         with st.expander(f"Ended jobs ({len(ended)})", expanded=not active):
             for job in ended[:EARLIER]:
-                _ended(store, job, jobs)
+                _ended(store, job, jobs, studies)
 
 
 def _title(job: JobRecord) -> None:
@@ -122,14 +122,16 @@ def _watch_button(place: DeltaGenerator, job: JobRecord) -> None:
         st.rerun()
 
 
-def _ended(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord]) -> None:
+def _ended(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
     with st.container(border=True):
         _title(job)
         if job.message and job.message != job.state.value:
             st.caption(job.message)
         row = st.container(horizontal=True)
         _watch_button(row, job)
-        if launching.can_resume(job) and row.button("Resume", icon=":material/play_circle:", key=f"resume_{job.id}"):
+        if not launching.can_resume(job, studies):
+            return
+        if row.button("Resume", icon=":material/play_circle:", key=f"resume_{job.id}"):
             try:
                 launching.resume(store, job, jobs)
             except InputError as error:
@@ -151,14 +153,12 @@ def _study(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord], space: str
         return
     if wanted is not None and wanted not in names:
         st.warning(f"There is no study {wanted!r} in this store.")
-    titles = {study.name: f"{study.name} · {study.policy} on {study.space}" for study in studies}
     here = [study.name for study in studies if study.space == space]
     chosen = components.pick(
         "Study",
         names,
         "study",
         lambda: (here or names)[0],
-        titles=lambda name: titles.get(name, f"{name} · starting"),
         hidden_label=True,
     )
     live.study_view(chosen, chosen in begun)

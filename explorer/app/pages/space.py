@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import Any
 
@@ -11,12 +12,14 @@ import streamlit as st
 from explorer.app import components, frames, services
 from explorer.app.frames import operation_title
 from explorer.app.plots import MapColor, space_map
+from explorer.app.plots.base import range_of_equal
 from explorer.app.plots.palette import operation_color
 from graphstore.records import SpaceRecord
 
 MAP_KEY = "space_map"
 BEST = 15
 SCORE = "Score: "
+SCORE_COLUMN = "score"
 COLORS = {
     "Operation of the last layer": "last",
     "Operation of the first layer": "first",
@@ -39,7 +42,7 @@ def render() -> None:
     if points.empty:
         st.info(
             f"The architectures of {space.name} have no vectors yet. If its library is being built, look again in a "
-            f"minute; if that was interrupted, run `archex space build {space.name}`.",
+            f"minute; if that was interrupted, {components.how_to_finish(space.name)}.",
             icon=":material/hourglass_empty:",
         )
         st.button("Look again", icon=":material/refresh:", key="look_again")
@@ -68,13 +71,16 @@ def _selected(points: pd.DataFrame) -> str | None:
 def _headline(space: SpaceRecord, points: pd.DataFrame, scores: pd.DataFrame) -> None:
     title = space.info.get("title") or space.name
     scored = scores["id"].nunique()
-    st.markdown(f"**{title}**: {len(points):,} architectures, {scored:,} of them scored.")
+    noun = "architecture" if len(points) == 1 else "architectures"
+    st.markdown(f"**{title}**: {len(points):,} {noun}, {scored:,} of them scored.")
 
 
 def _map(
     points: pd.DataFrame, spread: frames.Spread, scores: pd.DataFrame, selected: str | None, space: SpaceRecord
 ) -> None:
     color = _pick_color(points, scores)
+    if not color.palette:
+        _about_values(color.values.reindex(points.index), scores)
     scored = pd.Index(scores["id"].unique())
     axes = (f"coordinate 1 ({spread.x:.0%} of the variance)", f"coordinate 2 ({spread.y:.0%})")
     ring = _ring((space.name, color.title, len(scores)), selected)
@@ -88,14 +94,26 @@ def _map(
         alt="Map of the space",
     )
     agreement = space.info.get("embedding_spearman")
-    kept = (
-        f" All 16 together keep the order of the exact dissimilarities (Spearman {agreement:.2f})." if agreement else ""
-    )
+    kept = ""
+    if agreement and len(points) > 2 and math.isfinite(agreement):
+        kept = f" All together keep the order of the exact dissimilarities (Spearman {agreement:.2f})."
     st.caption(
         "Each point is an architecture; near ones have similar graphs (Weisfeiler–Lehman). The axes are the first two "
-        f"of the 16 stored principal coordinates, which come in the order of falling eigenvalues.{kept} "
+        f"of the stored principal coordinates, which come in the order of falling eigenvalues.{kept} "
         "Scored architectures are larger. Click a point to select it."
     )
+
+
+def _about_values(values: pd.Series, scores: pd.DataFrame) -> None:
+    """Say of a number that colours the map how many have it, where that is fewer than are scored, and if all agree."""
+    known = values.dropna()
+    notes = []
+    if values.name == SCORE_COLUMN and len(known) < scores["id"].nunique():
+        notes.append(f"{len(known):,} with this score.")
+    if len(known) > 1 and range_of_equal(known) is not None:
+        notes.append(f"All {len(known):,} are equal: {known.iloc[0]:.4g}.")
+    if notes:
+        st.caption(" ".join(notes))
 
 
 def _pick_color(points: pd.DataFrame, scores: pd.DataFrame) -> MapColor:

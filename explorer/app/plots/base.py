@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import plotly.graph_objects as go
 
 HAIRLINE = "rgba(128,128,128,0.25)"
 """Grid and frame lines that show on a light and on a dark page."""
+
+
+MARGIN = 0.02
+"""Half of the range around values that are all equal, and as a share of them where they are larger than 1."""
+
+
+def range_of_equal(values: Iterable[float]) -> tuple[float, float] | None:
+    """A readable range around values that are all equal, up to rounding; ``None`` where they differ or are none."""
+    found = [float(value) for value in values]
+    if not found:
+        return None
+    low, high = min(found), max(found)
+    scale = max(1.0, abs(low), abs(high))
+    return (low - MARGIN * scale, high + MARGIN * scale) if high - low <= 1e-9 * scale else None
 
 
 def styled(figure: go.Figure, height: int, **layout: object) -> go.Figure:

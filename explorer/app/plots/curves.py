@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from explorer.app.plots.base import styled
+from explorer.app.plots.base import range_of_equal, styled
 from explorer.app.plots.palette import DASHES, category_color
 
 HEIGHT = 380
@@ -51,5 +51,5 @@ def best_so_far_curves(curves: pd.DataFrame, objective: str, emphasised: str | N
     figure.update_xaxes(title_text="architectures evaluated", rangemode="tozero")
     if len(curves) and curves["evaluations"].max() <= FEW:
         figure.update_xaxes(dtick=1)
-    figure.update_yaxes(title_text=f"best {objective} so far", tickformat=".3f")
+    figure.update_yaxes(title_text=f"best {objective} so far", tickformat=".3f", range=range_of_equal(curves["best"]))
     return figure

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from explorer.app.frames import operation_title
-from explorer.app.plots.base import styled
+from explorer.app.plots.base import range_of_equal, styled
 from explorer.app.plots.palette import category_color, operation_color, shades
 
 HEIGHT = 360
@@ -91,5 +91,5 @@ def heterogeneity_scatter(points: pd.DataFrame, series: str) -> go.Figure:
         )
     styled(figure, HEIGHT, showlegend=True)
     figure.update_xaxes(title_text="heterogeneity (0: all layers alike)", range=[-0.03, 1.03])
-    figure.update_yaxes(title_text=series)
+    figure.update_yaxes(title_text=series, range=range_of_equal(points["score"]))
     return figure

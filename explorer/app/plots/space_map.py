@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from explorer.app.plots.base import styled
+from explorer.app.plots.base import range_of_equal, styled
 from explorer.app.plots.palette import GREY, VALUES, VERMILLION, category_color
 
 HOVER = "<b>%{customdata[1]}</b><br>%{customdata[2]}<br>hidden %{customdata[3]}<br>%{customdata[4]}<extra></extra>"
@@ -145,8 +145,9 @@ def _legend(figure: go.Figure, color: MapColor) -> dict[str, Any]:
 
 def _color_bar(color: MapColor, values: pd.Series) -> dict[str, Any]:
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    low, high = range_of_equal(values) or (low, high)
     bar = {"title": {"text": color.title, "side": "right"}, "thickness": 14}
-    return {"colorscale": VALUES, "cmin": low, "cmax": max(high, low + 1e-9), "showscale": True, "colorbar": bar}
+    return {"colorscale": VALUES, "cmin": low, "cmax": high, "showscale": True, "colorbar": bar}
 
 
 def _points(

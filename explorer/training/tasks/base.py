@@ -36,7 +36,7 @@ class Task:
         metric: how it is scored.
         kind: classification or regression.
         pair: whether examples are pairs of sentences.
-        labels: number of classes; 1 for regression.
+        classes: names of the classes, label 0 first; empty for regression.
         train: examples to learn from.
         dev: examples to be scored on; disjoint from ``train``.
 
@@ -48,7 +48,7 @@ class Task:
     metric: Metric
     kind: Kind
     pair: bool
-    labels: int
+    classes: tuple[str, ...]
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
 
@@ -58,6 +58,11 @@ class Task:
             if different < 2:
                 rule = "hold examples of at least two different labels"
                 raise DataError(f"{part} examples of task {self.name}", rule, different, "Give more data.")
+
+    @property
+    def labels(self) -> int:
+        """Number of outputs of a model for it: one per class, or one for regression."""
+        return len(self.classes) or 1
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,8 +1,8 @@
 """Tasks from GLUE-format folders: ``DIR/NAME/train.tsv`` and ``dev.tsv``.
 
-Files are UTF-8 and tab-separated without quoting, with a header row: ``label``, ``sentence`` and, for pairs,
-``sentence2``. Metrics are GLUE's (https://gluebenchmark.com/tasks): accuracy, Matthews for CoLA, and the mean of
-Pearson and Spearman for STS-B, whose labels run from 0 to 5.
+Files are UTF-8 and tab-separated without quoting, with a header row that names the columns ``label``, ``sentence`` and,
+for pairs, ``sentence2``, in any order. Metrics are GLUE's (https://gluebenchmark.com/tasks): accuracy, Matthews for
+CoLA, and the mean of Pearson and Spearman for STS-B, whose labels run from 0 to 5.
 """
 
 from __future__ import annotations
@@ -19,18 +19,29 @@ from explorer.training.tasks.base import Example, Kind, Task
 
 @dataclass(frozen=True)
 class GlueForm:
-    """What a GLUE task's files hold: its metric, whether it has pairs, and its classes (0 for values from 0 to 5)."""
+    """What a GLUE task's files hold.
+
+    Attributes:
+        metric: how the task is scored.
+        pair: whether examples are pairs of sentences.
+        classes: names of the classes, label 0 first; empty where labels are values from 0 to 5.
+    """
 
     metric: Metric
     pair: bool
-    classes: int
+    classes: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, the label first."""
+        return ("label", "sentence", "sentence2") if self.pair else ("label", "sentence")
 
 
 GLUE_TASKS: dict[str, GlueForm] = {
-    "CoLA": GlueForm(Metric.MATTHEWS, False, 2),
-    "SST-2": GlueForm(Metric.ACCURACY, False, 2),
-    "RTE": GlueForm(Metric.ACCURACY, True, 2),
-    "STS-B": GlueForm(Metric.PEARSON_SPEARMAN, True, 0),
+    "CoLA": GlueForm(Metric.MATTHEWS, False, ("unacceptable", "acceptable")),
+    "SST-2": GlueForm(Metric.ACCURACY, False, ("negative", "positive")),
+    "RTE": GlueForm(Metric.ACCURACY, True, ("not_entailment", "entailment")),
+    "STS-B": GlueForm(Metric.PEARSON_SPEARMAN, True, ()),
 }
 """The tasks that can be loaded."""
 
@@ -54,40 +65,42 @@ def load_glue(folder: Path, name: str) -> Task:
         raise DataError(f"data for task {name}", "be an existing folder", str(folder / name), remedy)
     train, dev = (read_rows(folder / name / f"{part}.tsv", form) for part in ("train", "dev"))
     kind = Kind.CLASSIFICATION if form.classes else Kind.REGRESSION
-    return Task(name, form.metric, kind, form.pair, form.classes or 1, train, dev)
+    return Task(name, form.metric, kind, form.pair, form.classes, train, dev)
 
 
 def read_rows(path: Path, form: GlueForm) -> tuple[Example, ...]:
     """Read one file of examples. Raises DataError as ``load_glue`` does."""
-    columns = ["label", "sentence", "sentence2"] if form.pair else ["label", "sentence"]
     # Only line feeds end a row: sentences may hold other characters that str.splitlines would split at.
     lines = read_text(path, "data file").split("\n")
     header = lines[0].rstrip("\r").split("\t")
-    if header != columns:
-        rule = f"be the header {' '.join(columns)}, separated by tabs"
-        raise DataError(f"{path}, line 1", rule, lines[0], "Add the header row.")
+    if sorted(header) != sorted(form.columns):
+        rule = f"be a header of the columns {', '.join(form.columns)}, in any order and separated by tabs"
+        raise DataError(f"{path}, line 1", rule, lines[0], "Add the header, or bring the file into these columns.")
     if lines[-1] == "":
         lines.pop()
-    return tuple(_example(path, number, line.rstrip("\r"), form) for number, line in enumerate(lines[1:], start=2))
+    places = [header.index(column) for column in form.columns]
+    rows = enumerate(lines[1:], start=2)
+    return tuple(_example(path, number, line.rstrip("\r"), places, form) for number, line in rows)
 
 
-def _example(path: Path, number: int, line: str, form: GlueForm) -> Example:
+def _example(path: Path, number: int, line: str, places: list[int], form: GlueForm) -> Example:
     place = f"{path}, line {number}"
     cells = line.split("\t")
-    wanted = 3 if form.pair else 2
-    if len(cells) != wanted:
-        rule = f"hold {wanted} columns separated by tabs"
+    if len(cells) != len(places):
+        rule = f"hold {len(places)} columns separated by tabs"
         raise DataError(place, rule, line, "Correct or remove the row.")
-    for column, cell in zip(("sentence", "sentence2"), cells[1:], strict=False):
+    label, *sentences = (cells[index] for index in places)
+    for column, cell in zip(form.columns[1:], sentences, strict=True):
         if not cell.strip():
             raise DataError(f"{place}: {column}", "not be empty", cell, "Correct or remove the row.")
-    return Example(_label(place, cells[0], form), *cells[1:])
+    return Example(_label(place, label, form), *sentences)
 
 
 def _label(place: str, text: str, form: GlueForm) -> float:
     if form.classes:
-        if not (text.isascii() and text.isdigit() and int(text) < form.classes):
-            rule = f"be a class from 0 to {form.classes - 1}"
+        # int() refuses very long texts with an error of its own.
+        if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < len(form.classes)):
+            rule = f"be a class from 0 to {len(form.classes) - 1}"
             raise DataError(f"{place}: label", rule, text, "Correct or remove the row.")
         return float(int(text))
     try:

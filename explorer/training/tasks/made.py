@@ -28,6 +28,8 @@ MOST_CLASSES = 8
 DEV_SHARE = 5
 MOST_PAIRS = 3
 WORDS_PER_SWAP = 2
+TWO_CLASSES = {"order": ("swapped", "intact"), "pair": ("second_first", "first_first")}
+"""Names of the labels 0 and 1."""
 NAMES = ("networkx", "numpy", "pandas", "scipy", "scikit-learn", "scikit", "sklearn", "streamlit", "pytorch", "torch")
 GIVE_AWAY = re.compile(
     r"\b(?:" + "|".join((*NAMES, "transformers?", "python", "hugging ?face", "nx", "np", "pd")) + r")\b", re.IGNORECASE
@@ -121,7 +123,8 @@ def make_task(name: str, corpus: Corpus, train: int, dev: int, seed: int) -> Tas
         DataError: the text is too short, or ``package`` is asked of a text of one package.
         KeyError: no such task; see ``MADE_TASKS``.
     """
-    labels, pair = 2, name == "pair"
+    classes: tuple[str, ...] = TWO_CLASSES.get(name, ())
+    pair = name == "pair"
     parts = split_documents(corpus)
     makers: dict[str, Callable[[Sequence[Document], int, np.random.Generator], tuple[Example, ...]]]
     packages = _common_packages(corpus)
@@ -132,8 +135,8 @@ def make_task(name: str, corpus: Corpus, train: int, dev: int, seed: int) -> Tas
     }
     make = makers[name]
     if name == "package":
-        labels = len(packages)
-        if labels < 2:
+        classes = packages
+        if len(classes) < 2:
             rule = "come from at least two packages for the task package"
             raise DataError("text", rule, packages, "Use the tasks order and pair with your own text.")
     drawn = []
@@ -141,7 +144,7 @@ def make_task(name: str, corpus: Corpus, train: int, dev: int, seed: int) -> Tas
         # One stream per task and part: asking for fewer train examples leaves the dev examples as they are.
         rng = np.random.default_rng([seed, MADE_TASKS.index(name), index])
         drawn.append(make(documents, count, rng))
-    return Task(name, Metric.ACCURACY, Kind.CLASSIFICATION, pair, labels, drawn[0], drawn[1])
+    return Task(name, Metric.ACCURACY, Kind.CLASSIFICATION, pair, classes, drawn[0], drawn[1])
 
 
 def _common_packages(corpus: Corpus) -> tuple[str, ...]:

@@ -1,0 +1,50 @@
+"""The nearest architectures of a space to any architecture, in the store or not."""
+
+from __future__ import annotations
+
+from explorer.embedding.neighbors import nearest_in_rows
+from explorer.errors import InputError
+from explorer.graphs import architecture_id, build_graph
+from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
+from explorer.runner.library import ITERATIONS, is_ready
+from explorer.space.formats import from_json
+from explorer.space.spec import ArchitectureSpec
+from graphstore import GraphStore
+from graphstore.records import NeighborRecord
+
+
+def choose_space(store: GraphStore, id: str, wanted: str = "") -> str:
+    """The space to look in: the wanted one, else the first built one with the architecture, else the largest.
+
+    Raises:
+        InputError: the wanted space is not built, or none is.
+    """
+    built = [space.name for space in store.spaces() if is_ready(store, space.name)]
+    if wanted and wanted not in built:
+        rule = f"be a built space ({', '.join(built) or 'none yet'})"
+        raise InputError("--space", rule, wanted, "Build it with `archex space build`, or choose another.")
+    if not built:
+        raise InputError("store", "hold a built space", store.url, "Build one: `archex space build nano`.")
+    homes = [name for name in built if store.neighbors(name, id, WeisfeilerLehman.name, 1)]
+    return wanted or next(iter(homes), max(built, key=store.count))
+
+
+def nearest_in_space(store: GraphStore, space: str, spec: ArchitectureSpec, k: int) -> list[NeighborRecord]:
+    """The k nearest of a space by exact kernel dissimilarity, itself left out, ties by the space's order.
+
+    Stored neighbours are used where they are enough; otherwise the kernel is computed against the whole space.
+    """
+    id = architecture_id(spec)
+    stored = store.neighbors(space, id, WeisfeilerLehman.name, k)
+    if len(stored) == k:
+        return stored
+    others = [summary for summary in store.summaries(space) if summary.id != id]
+    graphs = [build_graph(spec), *(build_graph(from_json(summary.spec)) for summary in others)]
+    features = WeisfeilerLehman(ITERATIONS).features(graphs)
+    _, first = next(dissimilarity_blocks(features, block_rows=1))
+    indices, values = nearest_in_rows(first, 0, k)
+    found = zip(indices[0], values[0], strict=True)
+    return [
+        NeighborRecord(id, others[index - 1].id, WeisfeilerLehman.name, rank, float(value))
+        for rank, (index, value) in enumerate(found, start=1)
+    ]
