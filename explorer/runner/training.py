@@ -81,16 +81,18 @@ class TrainingChoices:
 
 
 def check_training(settings: Mapping[str, Any], objective: str) -> None:
-    """Check a study's training choices before anything is written.
+    """Check a study's training choices, and read a user's own data once, before anything is written.
 
     Raises:
         InputError: no such recipe or task, or the objective is none of the tasks.
-        DataError: the data does not exist.
+        DataError: the data does not exist or is malformed.
     """
-    from explorer.training.prepared import resolve_source
+    from explorer.training.prepared import check_source, resolve_source
 
     choices = TrainingChoices.from_settings(settings)
-    names = [*resolve_source(choices.tasks or None, choices.data).tasks, "mean"]
+    source = resolve_source(choices.tasks or None, choices.data)
+    check_source(source)
+    names = [*source.tasks, "mean"]
     if objective not in names:
         raise InputError("objective", f"be one of {', '.join(names)}", objective, "Choose one of them.")
 

@@ -175,6 +175,15 @@ def resolve_source(tasks: Sequence[str] | None, data: Path | None) -> Source:
     return source
 
 
+def check_source(source: Source) -> None:
+    """Read a user's own files and keep nothing. Raises DataError if one is missing or malformed."""
+    if source.folder is not None:
+        for name in source.glue:
+            load_glue(source.folder, name)
+    if source.text is not None:
+        corpus_from_file(source.text)
+
+
 def prepare(work: Path, recipe: Recipe, tasks: Sequence[str] | None, data: Path | None, progress: Progress) -> Prepared:
     """Collect the text, train the tokenizer and encode text and tasks; or load all that from an earlier call.
 

@@ -147,7 +147,8 @@ def test_bad_input_is_one_clear_line_and_changes_nothing(archex, tmp_path, case)
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert after == before
+    assert sorted(after) == sorted(before)
+    assert [path for path in before if after[path] != before[path]] == []
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
