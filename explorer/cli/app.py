@@ -14,7 +14,7 @@ PortOption = Annotated[int, typer.Option("--port", help="Port on this machine; 0
 
 def app(store: StoreOption = DEFAULT_STORE, port: PortOption = 8501) -> None:
     """Open the app on a store. It listens on this machine only. Ctrl-C ends it."""
-    with opened(store):  # A damaged or newer store is refused before the browser opens.
+    with opened(store, create=False):  # A missing, damaged or newer store is refused before the browser opens.
         pass
     with AppServer(store, port) as server:
         errors.print(f"The app is at {server.url} - Ctrl-C ends it.", markup=False)
