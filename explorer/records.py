@@ -63,17 +63,6 @@ class TaskScore:
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """One measured quantity of an architecture on a device, for example latency in seconds."""
-
-    architecture: str
-    device: str
-    quantity: str
-    value: float
-    unit: str
-
-
-@dataclass(frozen=True)
 class Prediction:
     """A surrogate's belief about N points.
 

@@ -14,7 +14,7 @@ import streamlit as st
 
 from explorer.app import frames
 from explorer.graphs import architecture_id
-from explorer.space.named import named_models
+from explorer.space.named import find_named
 from graphstore import GraphStore, open_store
 from graphstore.records import ArchitectureRecord, NeighborRecord, SpaceRecord
 from graphstore.url import SQLITE_PREFIX
@@ -125,7 +125,7 @@ def id_named(text: str, known: pd.DataFrame) -> str:
     for id, name in known["name"].items():
         if name and name.casefold() == wanted:
             return str(id)
-    spec = next((spec for name, spec in named_models().items() if name.casefold() == wanted), None)
+    spec = find_named(text)
     return text if spec is None else architecture_id(spec)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from explorer.errors import InputError
 from explorer.space.formats import from_json, from_model_dict, read_json_file
-from explorer.space.named import named_models
+from explorer.space.named import find_named, named_models
 from explorer.space.spec import ArchitectureSpec
 from graphstore import open_store
 from graphstore.errors import StoreInputError
@@ -18,9 +18,9 @@ def resolve_spec(text: str, store_url: str) -> ArchitectureSpec:
     Raises:
         InputError: the text is neither a named model, nor a JSON file, nor an id in the store.
     """
-    names = {name.lower(): spec for name, spec in named_models().items()}
-    if text.lower() in names:
-        return names[text.lower()]
+    named = find_named(text)
+    if named is not None:
+        return named
     if text.endswith(".json"):
         return from_model_dict(read_json_file(Path(text)))
     try:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.errors import ExplorerError
-from explorer.runner.studies import best_so_far
+from explorer.runner.studies import best_so_far, best_trial
 from graphstore import GraphStore
 from graphstore.records import StudyRecord, TrialStatus
 
@@ -16,8 +16,7 @@ from graphstore.records import StudyRecord, TrialStatus
 def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
     """What a study did, as one JSON-able document."""
     trials = store.trials(study.name)
-    done = [trial for trial in trials if trial.value is not None]
-    best = max(done, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+    best = best_trial(trials)
     return {
         "study": study.name,
         "space": study.space,
@@ -25,7 +24,7 @@ def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
         "objective": study.objective,
         "state": study.state.value,
         "budget": study.budget,
-        "complete": len(done),
+        "complete": sum(trial.value is not None for trial in trials),
         "failed": sum(trial.state is TrialStatus.FAILED for trial in trials),
         "best": {"id": best.architecture, "value": best.value, "trial": best.number} if best else None,
         "curve": best_so_far(trials),

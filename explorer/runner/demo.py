@@ -11,7 +11,7 @@ from typing import Any
 from explorer.runner.background import DataPreparation
 from explorer.runner.library import build_space
 from explorer.runner.progress import Reporter
-from explorer.runner.studies import StudyPlan, open_study
+from explorer.runner.studies import StudyPlan, best_trial, open_study, trial_source
 from explorer.runner.training import run_trained
 from explorer.runner.workplace import data_cache
 from explorer.space.grammar import load_space
@@ -83,11 +83,10 @@ def run_demo(
 
     run_trained(store, study, WORKERS, reporter, lambda: False, watch)
     trials = store.trials(plan.name)
-    done = [trial for trial in trials if trial.value is not None]
-    best = max(done, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+    best = best_trial(trials)
     return DemoResult(
         architectures=int(space.info["architectures"]),
-        scored=len(done),
+        scored=sum(trial.value is not None for trial in trials),
         failed=sum(trial.state.value == "failed" for trial in trials),
         library_s=library_s,
         first_score_s=first_score[0] if first_score else None,
@@ -96,13 +95,13 @@ def run_demo(
 
 
 def _has_score(store: GraphStore, study: str, trials: Sequence[TrialRecord]) -> bool:
-    sources = {f"trained:{study}/{trial.number}" for trial in trials}
+    sources = {trial_source(study, trial.number) for trial in trials}
     begun = {trial.architecture for trial in trials if trial.attempt}
     return any(score.source in sources for id in begun for score in store.scores(architecture=id))
 
 
 def _describe(store: GraphStore, trial: TrialRecord) -> dict[str, Any]:
-    source = f"trained:{trial.study}/{trial.number}"
+    source = trial_source(trial.study, trial.number)
     scores = {s.task: s.value for s in store.scores(architecture=trial.architecture) if s.source == source}
     return {
         "id": trial.architecture,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from explorer.errors import DataError
 from explorer.graphs import architecture_id
-from explorer.runner.library import build_library, is_ready
+from explorer.runner.library import build_library, has_space, is_ready
 from explorer.runner.progress import Reporter
 from explorer.space.nas_bench_bert import METRICS, TrainedEncoder, read_nas_bench_bert
 from graphstore import GraphStore
@@ -56,7 +56,7 @@ def _scores(row: TrainedEncoder, dataset: str) -> Iterator[ScoreRecord]:
 
 
 def _refuse_other_values(store: GraphStore, scores: Sequence[ScoreRecord], path: Path) -> None:
-    if all(space.name != NAS_BENCH_BERT for space in store.spaces()):
+    if not has_space(store, NAS_BENCH_BERT):
         return
     stored = {score.id: score.value for score in store.scores(space=NAS_BENCH_BERT)}
     for score in scores:
@@ -79,7 +79,7 @@ def import_nas_bench_bert(store: GraphStore, path: Path, reporter: Reporter) -> 
     _refuse_other_values(store, scores, path)
     ids = sorted({architecture_id(row.spec) for row in rows})
     source = {"file": path.name, "content": hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()}
-    before = store.count(NAS_BENCH_BERT) if is_ready(store, NAS_BENCH_BERT) else 0
+    before = store.count(NAS_BENCH_BERT) if has_space(store, NAS_BENCH_BERT) else 0
     if not is_ready(store, NAS_BENCH_BERT, source):
         title = "NAS-Bench-BERT: 500 trained encoders"
         build_library(store, NAS_BENCH_BERT, [row.spec for row in rows], reporter, source=source, title=title)

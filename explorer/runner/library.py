@@ -85,12 +85,13 @@ def build_space(store: GraphStore, space: DesignSpace, reporter: Reporter) -> Sp
     return build_library(store, space.name, list(space), reporter, source=source, title=space.title)
 
 
-def _exists(store: GraphStore, name: str) -> bool:
+def has_space(store: GraphStore, name: str) -> bool:
+    """Whether the store holds a space of this name, finished or not."""
     return any(space.name == name for space in store.spaces())
 
 
 def _refuse_other_grammar(store: GraphStore, name: str, source: Mapping[str, Any]) -> None:
-    stored = store.space(name).info.get("source") if _exists(store, name) else None
+    stored = store.space(name).info.get("source") if has_space(store, name) else None
     if stored is not None and stored != json.loads(json.dumps(source)):
         rule = "be new, because the store holds a space of this name with another grammar"
         raise SpecError("name of the design space", rule, name, "Rename the space in its YAML file.")
@@ -118,7 +119,7 @@ def build_library(
         The finished space.
     """
     reporter.update("graphs", 0, len(specs))
-    held = [from_json(summary.spec) for summary in store.summaries(name)] if _exists(store, name) else []
+    held = [from_json(summary.spec) for summary in store.summaries(name)] if has_space(store, name) else []
     pairs = architecture_records([*held, *specs])
     records = [record for record, _ in pairs]
     reporter.update("graphs", len(specs), len(specs))

@@ -22,7 +22,6 @@ from explorer.runner.progress import Reporter
 from explorer.search.policy import Candidates, Policy
 from explorer.search.registry import POLICIES, WITH_INITIAL_DESIGN, make_policy
 from graphstore import GraphStore
-from graphstore.errors import StoreInputError
 from graphstore.records import StudyRecord, StudyState, TrialRecord, TrialStatus
 
 MAX_BUDGET = 10_000
@@ -193,10 +192,12 @@ def best_so_far(trials: Sequence[TrialRecord]) -> list[float]:
     return curve
 
 
-def check_study_exists(store: GraphStore, name: str) -> StudyRecord:
-    """The study, or an InputError that lists the studies there are."""
-    try:
-        return store.study(name)
-    except StoreInputError:
-        known = ", ".join(study.name for study in store.studies()[:20]) or "none yet"
-        raise InputError("study", f"be one of: {known}", name, "Start it with `archex search`.") from None
+def best_trial(trials: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The trial with the highest value, the earlier one of equals; ``None`` if none has a value."""
+    done = [(trial.value, -trial.number, trial) for trial in trials if trial.value is not None]
+    return max(done, key=lambda entry: entry[:2])[2] if done else None
+
+
+def trial_source(study: str, number: int) -> str:
+    """What the scores of a study's trial name as their source."""
+    return f"trained:{study}/{number}"

@@ -19,7 +19,7 @@ from explorer.errors import ExplorerError, InputError
 from explorer.records import TaskScore
 from explorer.runner.candidates import space_candidates
 from explorer.runner.progress import Reporter, SilentReporter
-from explorer.runner.studies import ENDED, MAX_ATTEMPTS, StudyDriver, close_study
+from explorer.runner.studies import ENDED, MAX_ATTEMPTS, StudyDriver, close_study, trial_source
 from explorer.runner.workplace import data_cache, log_folder
 from graphstore import GraphStore
 from graphstore.errors import LeaseLostError
@@ -101,7 +101,7 @@ def _check_same_data(store: GraphStore, study: StudyRecord, prepared: Prepared) 
     """Refuse to go on with other text or tasks: old and new scores of the study would not be comparable."""
     for trial in store.trials(study.name):
         for score in store.scores(architecture=trial.architecture, task="mean"):
-            if score.source == f"trained:{study.name}/{trial.number}" and score.dataset != prepared.fingerprint:
+            if score.source == trial_source(study.name, trial.number) and score.dataset != prepared.fingerprint:
                 rule = "have the text and tasks it began with"
                 remedy = "Restore the data (or the packages, for the default text), or start another --study."
                 raise InputError(f"study {study.name}", rule, "other text or tasks", remedy)

@@ -19,7 +19,7 @@ from types import FrameType
 
 from explorer.errors import ExplorerError
 from explorer.records import TaskScore
-from explorer.runner.studies import owner_name
+from explorer.runner.studies import owner_name, trial_source
 from explorer.runner.training import TrainingChoices, objective_value
 from explorer.runner.workplace import data_cache, run_folder
 from explorer.space.formats import from_json
@@ -119,7 +119,7 @@ class Worker:
         from explorer.training.loop import TrainingStopped
 
         store, name = self._store, self._study.name
-        source = f"trained:{name}/{trial.number}"
+        source = trial_source(name, trial.number)
         spec = from_json(store.summaries(ids=[trial.architecture])[0].spec)
         folder = self._folder(trial)
         store.renew_lease(trial, LEASE_S, time.time(), {"folder": str(folder)})

@@ -19,14 +19,19 @@ def named_models() -> dict[str, ArchitectureSpec]:
     return {name: from_model_dict(model) for name, model in document.items()}
 
 
+def find_named(name: str) -> ArchitectureSpec | None:
+    """The architecture of this name, or ``None``; upper and lower case do not matter."""
+    wanted = name.casefold()
+    return next((spec for known, spec in named_models().items() if known.casefold() == wanted), None)
+
+
 def named_model(name: str) -> ArchitectureSpec:
     """One named architecture; upper and lower case do not matter.
 
     Raises:
         SpecError: no such name.
     """
-    known = named_models()
-    by_lower = {key.lower(): spec for key, spec in known.items()}
-    if name.lower() not in by_lower:
-        raise SpecError("model name", f"be one of {', '.join(sorted(known))}", name, "Check the name.")
-    return by_lower[name.lower()]
+    spec = find_named(name)
+    if spec is None:
+        raise SpecError("model name", f"be one of {', '.join(sorted(named_models()))}", name, "Check the name.")
+    return spec
