@@ -199,6 +199,11 @@ def check_known_architectures(wanted: Iterable[str], known: Iterable[str]) -> No
         raise missing("architecture", min(unknown), f"Add it to a space first{more}.")
 
 
+def is_repeat(stored: TrialRecord, trial: TrialRecord, state: TrialStatus, value: float | None, reason: str) -> bool:
+    """Whether a trial was already ended by this claim, in this way: the writer missed the acknowledgement."""
+    return (stored.token, stored.state, stored.value, stored.reason) == (trial.token, state, value, reason)
+
+
 def lease_lost(trial: TrialRecord, state: str, token: int) -> LeaseLostError:
     """The error for a writer whose claim is not the newest, or whose trial is not running."""
     return LeaseLostError(

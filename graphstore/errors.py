@@ -12,7 +12,7 @@ class StoreInputError(StoreError):
 
 
 class StoreVersionError(StoreInputError):
-    """The store was written by a newer version of this software; it was left untouched."""
+    """The store's layout is newer than this software knows, or older and to be migrated; it was left untouched."""
 
 
 class ForeignFileError(StoreInputError):

@@ -1,11 +1,15 @@
 """From a URL to a store: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``bolt://``, ``neo4j://`` and kin.
 
+The single word ``neo4j`` names the server that this software manages on this machine; see ``graphstore.neo4j.managed``.
 The engine a URL names is imported only then, so that an embedded store needs no Neo4j driver.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -13,8 +17,32 @@ from graphstore.contract import GraphStore
 from graphstore.errors import StoreInputError
 
 SQLITE_PREFIX = "sqlite:///"
+MANAGED = "neo4j"
+LOOPBACK = ("localhost", "127.0.0.1")
 NEO4J_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
-EXAMPLES = "sqlite:///explorer.db or neo4j://localhost:7687"
+EXAMPLES = "sqlite:///explorer.db or neo4j://localhost:7687, or neo4j alone for a server that is started for you"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Neo4j database and how to log in to it.
+
+    Attributes:
+        url: scheme, host and port.
+        user, password: empty for a server without authentication.
+        database: empty for the server's default.
+        name: what the store's URL is; it can be shown, and it opens the same store again.
+    """
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+    database: str
+    name: str
+
+
+def _quiet(_: str) -> None:
+    pass
 
 
 def without_password(url: str) -> str:
@@ -26,13 +54,16 @@ def without_password(url: str) -> str:
     return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
-def open_store(url: str, create: bool = True) -> GraphStore:
+def open_store(url: str, create: bool = True, say: Callable[[str], None] = _quiet) -> GraphStore:
     """Open the store a URL names.
 
     Args:
-        url: ``sqlite:///`` and a path, or a Neo4j server's URL. User and password of a server stand in the URL or in
-            the environment as ``NEO4J_USER`` and ``NEO4J_PASSWORD``; a path behind the host names the database.
+        url: ``sqlite:///`` and a path, or a Neo4j server's URL, or ``neo4j`` for the managed server, which is started
+            if it does not run. User and password of a server stand in the URL or in the environment as ``NEO4J_USER``
+            and ``NEO4J_PASSWORD``; a path behind the host names the database. ``NEO4J_CA_FILE`` names a PEM file of
+            the authorities to trust where the scheme ends with ``+s``.
         create: whether a missing SQLite file is made.
+        say: told, one line at a time, how the managed server starts.
 
     Returns:
         The opened store; close it after use.
@@ -40,14 +71,33 @@ def open_store(url: str, create: bool = True) -> GraphStore:
     Raises:
         StoreInputError: the URL breaks a rule, or the file is missing and ``create`` is false.
         ForeignFileError: the file is no store, or is damaged.
-        StoreVersionError: the store was written by a newer version.
+        StoreVersionError: the store is of a newer version, or of an older one and to be migrated first.
         StoreError: the server does not answer.
+    """
+    place = locate(url, say)
+    if isinstance(place, Path):
+        from graphstore.embedded.store import SQLiteStore
+
+        return SQLiteStore(place, create=create)
+    with needing_driver(place.name):
+        from graphstore.neo4j.store import Neo4jStore
+    store = Neo4jStore(place.url, user=place.user, password=place.password, database=place.database)
+    store.url = place.name
+    return store
+
+
+def locate(url: str, say: Callable[[str], None] = _quiet) -> Path | Server:
+    """The file or the server that a URL names, as ``open_store`` takes it; the managed server is started.
+
+    Raises:
+        StoreInputError: the URL breaks a rule.
+        StoreError: the managed server cannot be started.
     """
     scheme = url.partition("://")[0]
     if scheme == "sqlite":
-        return _open_sqlite(url, create)
-    if scheme in NEO4J_SCHEMES:
-        return _open_neo4j(url)
+        return _sqlite_path(url)
+    if url == MANAGED or scheme in NEO4J_SCHEMES:
+        return find_server(url, say)
     schemes = ", ".join(("sqlite", *NEO4J_SCHEMES))
     raise StoreInputError(
         f"store URL must begin with one of {schemes} and ://, but got {without_password(url)!r}. "
@@ -55,19 +105,45 @@ def open_store(url: str, create: bool = True) -> GraphStore:
     )
 
 
-def _open_sqlite(url: str, create: bool) -> GraphStore:
+@contextlib.contextmanager
+def needing_driver(name: str) -> Iterator[None]:
+    """Turn the import error of a missing Neo4j driver into StoreInputError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "neo4j":
+            raise
+        raise StoreInputError(
+            f"store URL {name!r} must have its driver installed, but there is none. Run: pip install neo4j"
+        ) from None
+
+
+def _sqlite_path(url: str) -> Path:
     path = url.removeprefix(SQLITE_PREFIX)
     if path == url or path in {"", "/"} or path.startswith(":"):
         raise StoreInputError(
             f"store URL must be sqlite:/// and the path of a file, but got {url!r}. "
             "Write sqlite:///explorer.db for a file here, sqlite:////home/me/explorer.db for one elsewhere."
         )
-    from graphstore.embedded.store import SQLiteStore
-
-    return SQLiteStore(Path(path), create=create)
+    return Path(path)
 
 
-def _open_neo4j(url: str) -> GraphStore:
+def find_server(url: str, say: Callable[[str], None] = _quiet) -> Server:
+    """The server that a URL and the environment name; the managed one is started if it does not run.
+
+    Args:
+        url: as ``open_store`` takes it, but of a server.
+        say: told how the managed server starts.
+
+    Raises:
+        StoreInputError: the URL breaks a rule, or a password is missing.
+        StoreError: the managed server cannot be started.
+    """
+    if url == MANAGED:
+        from graphstore.neo4j.managed import ManagedNeo4j
+
+        login = ManagedNeo4j().start(say)
+        return Server(login.url, login.user, login.password, "", MANAGED)
     shown = without_password(url)
     try:
         parts = urlsplit(url)
@@ -89,19 +165,21 @@ def _open_neo4j(url: str) -> GraphStore:
     password = unquote(parts.password or "") or os.environ.get("NEO4J_PASSWORD", "")
     if password and not user:
         user = "neo4j"
+    place = f"[{host}]" if ":" in host else host
+    address = f"{parts.scheme}://{place}" + (f":{port}" if port is not None else "")
+    name = address + (f"/{database}" if database else "")
+    if host in LOOPBACK and database in ("", "neo4j"):
+        # The managed server by its address is the same store as by its name, so that its work folder is the same too.
+        from graphstore.neo4j.managed import FIRST_PORT, ManagedNeo4j
+
+        login_there = ManagedNeo4j().login_at(port or FIRST_PORT)
+        if login_there is not None:
+            name = MANAGED
+            if not password:
+                user, password = user or login_there.user, login_there.password
     if user and not password:
         raise StoreInputError(
             f"store URL must come with a password for user {user!r}, but got none. "
             "Set NEO4J_PASSWORD, or NEO4J_USER and NEO4J_PASSWORD both."
         )
-    try:
-        from graphstore.neo4j.store import Neo4jStore
-    except ModuleNotFoundError as error:
-        if error.name != "neo4j":
-            raise
-        raise StoreInputError(
-            f"store URL {shown!r} must have its driver installed, but there is none. Run: pip install neo4j"
-        ) from None
-    place = f"[{host}]" if ":" in host else host
-    address = f"{parts.scheme}://{place}" + (f":{port}" if port is not None else "")
-    return Neo4jStore(address, user=user, password=password, database=database)
+    return Server(address, user, password, database, name)

@@ -13,6 +13,19 @@ from graphstore.errors import StoreInputError
 from graphstore.records import Embeddings
 
 
+def check_point(point: NDArray[np.floating[Any]], length: int) -> NDArray[np.float64]:
+    """The point ``[length]`` as float64. Raises StoreInputError for another length, or what is not finite."""
+    checked = np.asarray(point, dtype=np.float64)
+    if checked.shape != (length,):
+        raise StoreInputError(
+            f"vector must have shape [{length}] as the space's vectors, but got {list(checked.shape)}. "
+            "Embed it with the space's own embedding."
+        )
+    if not np.isfinite(checked).all():
+        raise StoreInputError(f"vector must be finite, but got {checked.tolist()}. Embed it again.")
+    return checked
+
+
 def exact_nearest(
     ids: Sequence[str], vectors: NDArray[np.float64], query: NDArray[np.floating[Any]], k: int
 ) -> list[tuple[str, float]]:
@@ -25,14 +38,7 @@ def exact_nearest(
     """
     if k < 1 or not len(ids):
         return []
-    point = np.asarray(query, dtype=np.float64)
-    if point.shape != (vectors.shape[1],):
-        raise StoreInputError(
-            f"vector must have shape [{vectors.shape[1]}] as the space's vectors, but got {list(point.shape)}. "
-            "Embed it with the space's own embedding."
-        )
-    if not np.isfinite(point).all():
-        raise StoreInputError(f"vector must be finite, but got {point.tolist()}. Embed it again.")
+    point = check_point(query, vectors.shape[1])
     difference = vectors - point
     distances = np.sqrt(np.einsum("nd,nd->n", difference, difference))  # [N]
     if k < len(ids):

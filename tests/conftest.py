@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,9 +31,16 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def local_server() -> None:
     """Skips, saying why, where this machine cannot start a Neo4j server; in CI that is a failure."""
-    lacking = [program for program in ("java", "mvn") if shutil.which(program) is None]
-    if lacking:
-        reason = f"needs a Neo4j server: set NEO4J_URI, or install {' and '.join(lacking)}"
+    from graphstore.errors import StoreError
+    from graphstore.neo4j.distribution import fetched_distribution, named_distribution
+
+    try:
+        if os.environ.get("NEO4J_HOME"):
+            named_distribution()
+        else:
+            fetched_distribution(fetch=False)
+    except StoreError as error:
+        reason = f"needs a Neo4j server: set NEO4J_URI, or NEO4J_HOME, or install Java and Maven ({error})"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

@@ -127,10 +127,12 @@ def _draw_study(store: GraphStore, name: str) -> None:
 def _headline(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     done = sum(trial.state is TrialStatus.COMPLETE for trial in trials)
     failed = sum(trial.state is TrialStatus.FAILED for trial in trials)
+    stale = sum(trial.state is TrialStatus.STALE for trial in trials)
     running = sum(trial.state is TrialStatus.RUNNING for trial in trials)
     values = [trial.value for trial in trials if trial.value is not None]
     text = f"{done} of {study.budget} done" + (f", {running} running" if running else "")
-    st.progress(min(1.0, (done + failed) / max(1, study.budget)), text=text + (f", {failed} failed" if failed else ""))
+    text += (f", {failed} failed" if failed else "") + (f", {stale} stale and to be tried again" if stale else "")
+    st.progress(min(1.0, (done + failed) / max(1, study.budget)), text=text)
     best = f"**{max(values):.4f}** is the best {study.objective} so far" if values else f"No {study.objective} yet"
     st.markdown(f"{best} · {study.policy}, seed {study.seed}, on {study.space} · {study.state.value}")
 

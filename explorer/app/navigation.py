@@ -12,6 +12,7 @@ from streamlit.navigation.page import StreamlitPage
 PAGES = {
     "space": ("Space", ":material/scatter_plot:"),
     "architecture": ("Architecture", ":material/account_tree:"),
+    "query": ("Query", ":material/manage_search:"),
     "search": ("Search", ":material/travel_explore:"),
     "heterogeneity": ("Heterogeneity", ":material/stacked_bar_chart:"),
 }

@@ -6,17 +6,22 @@ from typing import Annotated
 
 import typer
 
-from explorer.cli.console import DEFAULT_STORE, StoreOption, errors, opened
-from explorer.runner.server import AppServer
+from explorer.cli.console import DEFAULT_STORE, StoreOption, errors, opened, say
+from explorer.runner.server import HOST, AppServer, is_loopback
 
 PortOption = Annotated[int, typer.Option("--port", help="Port on this machine; 0 takes a free one.", min=0, max=65535)]
+HostOption = Annotated[
+    str, typer.Option("--host", help="Address to listen on; another than the default opens the app to other machines.")
+]
 
 
-def app(store: StoreOption = DEFAULT_STORE, port: PortOption = 8501) -> None:
-    """Open the app on a store. It listens on this machine only. Ctrl-C ends it."""
-    with opened(store, create=False):  # A missing, damaged or newer store is refused before the browser opens.
-        pass
-    with AppServer(store, port) as server:
+def app(store: StoreOption = DEFAULT_STORE, port: PortOption = 8501, host: HostOption = HOST) -> None:
+    """Open the app on a store. It listens on this machine only, unless --host says otherwise. Ctrl-C ends it."""
+    with opened(store, create=False) as found:  # A missing, damaged or newer store is refused before the browser opens.
+        url = found.url
+    if not is_loopback(host):
+        say(f"Warning: on {host} the app is open to others. It has no log-in: who reaches it can read and start all.")
+    with AppServer(url, port, host) as server:
         errors.print(f"The app is at {server.url} - Ctrl-C ends it.", markup=False)
         server.open_browser()
         server.wait()

@@ -24,7 +24,9 @@ DEFAULT_STORE = "sqlite:///explorer.db"
 StoreOption = Annotated[
     str,
     typer.Option(
-        "--store", envvar="EXPLORER_STORE", help="Where the graph store is: sqlite:///FILE or neo4j://HOST:7687."
+        "--store",
+        envvar="EXPLORER_STORE",
+        help="Where the graph store is: sqlite:///FILE or neo4j://HOST:7687, or neo4j for your own server here.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
@@ -33,6 +35,11 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every random ch
 
 errors = Console(stderr=True, highlight=False)
 output = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def say(line: str) -> None:
+    """Tell the user what is going on, on standard error."""
+    errors.print(line, markup=False, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:
@@ -106,7 +113,7 @@ def opened(url: str, create: bool = True) -> Iterator[GraphStore]:
         os.environ["NEO4J_USER"] = unquote(parts.username)
     if parts.password:
         os.environ["NEO4J_PASSWORD"] = unquote(parts.password)
-    with open_store(url, create=create) as store:
+    with open_store(url, create=create, say=say) as store:
         yield store
 
 

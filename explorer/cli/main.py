@@ -18,9 +18,28 @@ from explorer.cli.console import errors
 from explorer.errors import ExplorerError, InputError
 from graphstore.errors import StoreError, StoreInputError
 
-COMMANDS = ("demo", "app", "search", "train", "params", "neighbors", "studies")
-GROUPS = {"space": "Design spaces: count, build, sample.", "import": "Bring results from elsewhere into the store."}
-MODULES = {"import": "importing"}
+COMMANDS = (
+    "demo",
+    "app",
+    "search",
+    "train",
+    "params",
+    "neighbors",
+    "explain",
+    "find",
+    "best",
+    "pareto",
+    "lineage",
+    "cypher",
+    "studies",
+)
+GROUPS = {
+    "space": "Design spaces: count, build, sample.",
+    "import": "Bring results from elsewhere into the store.",
+    "store": "Look after the graph store: check, migrate, copy, backup.",
+    "neo4j": "A Neo4j server of your own on this machine: start, status, stop, logs.",
+}
+MODULES = {"import": "importing", "neo4j": "neo4j_server"}
 INTERRUPTED = 130
 """Exit code that typer gives to Ctrl-C."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -13,8 +14,15 @@ from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened,
 from explorer.cli.resolve import resolve_spec
 from explorer.graphs import architecture_id
 from explorer.runner.candidates import score_kind
-from explorer.runner.similar import choose_space, nearest_in_space
+from explorer.runner.similar import choose_space, nearest_by_vector, nearest_in_space
 from graphstore import GraphStore
+
+
+class By(StrEnum):
+    """What "near" means."""
+
+    KERNEL = "kernel"
+    VECTOR = "vector"
 
 
 def known_scores(store: GraphStore, architecture: str) -> dict[str, float]:
@@ -36,36 +44,41 @@ def neighbors(
     space: Annotated[
         str, typer.Option("--space", help="Where to look; by default where it is, else the largest.")
     ] = "",
+    by: Annotated[By, typer.Option("--by", help="Exact kernel dissimilarity, or distance of the vectors.")] = By.KERNEL,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """List the architectures most similar by exact kernel dissimilarity, with their scores."""
+    """List the architectures most similar by exact kernel dissimilarity, or by vector, with their scores."""
     spec = resolve_spec(model, store)
     id = architecture_id(spec)
     with opened(store, create=False) as opened_store:
         place = choose_space(opened_store, id, space)
-        found = nearest_in_space(opened_store, place, spec, k)
-        summaries = {s.id: s for s in opened_store.summaries(ids=[n.target for n in found])}
-        scores = {n.target: known_scores(opened_store, n.target) for n in found}
+        if by is By.KERNEL:
+            found = [(n.target, n.dissimilarity) for n in nearest_in_space(opened_store, place, spec, k)]
+        else:
+            found = nearest_by_vector(opened_store, place, spec, k)
+        summaries = {s.id: s for s in opened_store.summaries(ids=[target for target, _ in found])}
+        scores = {target: known_scores(opened_store, target) for target, _ in found}
+    measure = "dissimilarity" if by is By.KERNEL else "distance"
     rows: list[dict[str, Any]] = [
         {
-            "rank": n.rank,
-            "id": n.target,
-            "dissimilarity": n.dissimilarity,
-            "operations": list(summaries[n.target].operations),
-            "hidden": list(summaries[n.target].hiddens),
-            "parameters": summaries[n.target].parameters,
-            "scores": scores[n.target],
+            "rank": rank,
+            "id": target,
+            measure: value,
+            "operations": list(summaries[target].operations),
+            "hidden": list(summaries[target].hiddens),
+            "parameters": summaries[target].parameters,
+            "scores": scores[target],
         }
-        for n in found
+        for rank, (target, value) in enumerate(found, start=1)
     ]
     if json:
         print_json({"id": id, "space": place, "neighbors": rows})
         return
-    table = Table("rank", "id", "dissimilarity", "operations", "hidden", "encoder parameters", "scores")
+    table = Table("rank", "id", measure, "operations", "hidden", "encoder parameters", "scores")
     for row in rows:
         shown = ", ".join(f"{task} {value:.3f}" for task, value in row["scores"].items()) or "-"
         operations, hidden = " ".join(row["operations"]), " ".join(str(h) for h in row["hidden"])
-        cells = (str(row["rank"]), row["id"], f"{row['dissimilarity']:.4f}", operations, hidden)
+        cells = (str(row["rank"]), row["id"], f"{row[measure]:.4f}", operations, hidden)
         table.add_row(*cells, f"{row['parameters']:,}", escape(shown))
     output.print(table)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from explorer.cli.console import opened
 from explorer.errors import InputError
 from explorer.space.formats import from_json, from_model_dict, read_json_file
 from explorer.space.named import find_named, named_models
 from explorer.space.spec import ArchitectureSpec
-from graphstore import open_store
 from graphstore.errors import StoreInputError
 
 
@@ -24,7 +24,7 @@ def resolve_spec(text: str, store_url: str) -> ArchitectureSpec:
     if text.endswith(".json"):
         return from_model_dict(read_json_file(Path(text)))
     try:
-        with open_store(store_url, create=False) as store:
+        with opened(store_url, create=False) as store:
             return from_json(store.architecture(text).spec)
     except StoreInputError as error:
         rule = f"be one of {', '.join(named_models())}, a .json file, or an id in the store"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+from rich.markup import escape
 from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.errors import ExplorerError
 from explorer.runner.studies import best_so_far, best_trial
 from graphstore import GraphStore
-from graphstore.records import StudyRecord, TrialStatus
+from graphstore.records import StudyRecord, TrialRecord, TrialStatus
 
 
 def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
@@ -26,6 +28,8 @@ def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
         "budget": study.budget,
         "complete": sum(trial.value is not None for trial in trials),
         "failed": sum(trial.state is TrialStatus.FAILED for trial in trials),
+        "stale": sum(trial.state is TrialStatus.STALE for trial in trials),
+        "running": sum(trial.state is TrialStatus.RUNNING for trial in trials),
         "best": {"id": best.architecture, "value": best.value, "trial": best.number} if best else None,
         "curve": best_so_far(trials),
     }
@@ -46,7 +50,7 @@ def finished_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
 
 def print_reports(reports: list[dict[str, Any]]) -> None:
     """Show studies side by side."""
-    table = Table("study", "objective", "state", "trials", "failed", "best", "architecture", "best so far")
+    table = Table("study", "objective", "state", "trials", "failed", "stale", "best", "architecture", "best so far")
     for report in reports:
         best = report["best"] or {"id": "-", "value": float("nan")}
         curve = report["curve"]
@@ -54,15 +58,50 @@ def print_reports(reports: list[dict[str, Any]]) -> None:
         shown = " ".join(f"{i + 1}:{curve[i]:.4f}" for i in steps)
         trials = f"{report['complete']}/{report['budget']}"
         cells = (report["study"], report["objective"], report["state"], trials)
-        table.add_row(*cells, str(report["failed"]), f"{best['value']:.4f}", best["id"], shown)
+        counts = (str(report["failed"]), str(report["stale"]))
+        table.add_row(*cells, *counts, f"{best['value']:.4f}", best["id"], shown)
     output.print(table)
 
 
-def studies(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """List all studies with their best architecture and their best-so-far curve."""
+def trial_report(trial: TrialRecord) -> dict[str, Any]:
+    """One trial, as one JSON-able document; ``seconds`` runs from the start of its last attempt to its end."""
+    ended = trial.finished and trial.started
+    return {
+        "trial": trial.number,
+        "state": trial.state.value,
+        "attempt": trial.attempt,
+        "value": trial.value,
+        "architecture": trial.architecture,
+        "seconds": trial.finished - trial.started if ended else None,
+        "reason": trial.reason,
+    }
+
+
+def print_trials(reports: list[dict[str, Any]]) -> None:
+    """Show the trials of a study."""
+    table = Table("trial", "state", "attempt", "value", "architecture", "seconds", "reason")
+    for report in reports:
+        value, seconds = report["value"], report["seconds"]
+        shown = ["-" if value is None else f"{value:.4f}", report["architecture"]]
+        shown.append("-" if seconds is None else f"{seconds:.1f}")
+        reason = escape(" ".join(report["reason"].split()))
+        table.add_row(str(report["trial"]), report["state"], str(report["attempt"]), *shown, reason)
+    output.print(table)
+
+
+def studies(
+    name: Annotated[str, typer.Argument(help="List all trials of this study instead.")] = "",
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """List all studies with their best architecture and their best-so-far curve, or all trials of one study."""
     with opened(store, create=False) as opened_store:
-        reports = [study_report(opened_store, study) for study in opened_store.studies()]
+        named = [opened_store.study(name)] if name else opened_store.studies()
+        reports = [study_report(opened_store, study) for study in named]
+        trials = [trial_report(trial) for trial in opened_store.trials(name)] if name else []
     if json:
-        print_json({"studies": reports})
-    else:
-        print_reports(reports)
+        print_json({**reports[0], "trials": trials} if name else {"studies": reports})
+        return
+    print_reports(reports)
+    if name:
+        print_trials(trials)

@@ -1,8 +1,9 @@
-"""The app as a child process of the command line, on the loopback only."""
+"""The app as a child process of the command line, on the loopback only unless the user names another address."""
 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import socket
 import subprocess
@@ -15,9 +16,9 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import explorer
-from explorer.errors import ExplorerError
+from explorer.errors import ExplorerError, InputError
 
-HOST = "127.0.0.1"
+HOST, ANY = "127.0.0.1", "0.0.0.0"
 READY_S = 60.0
 
 
@@ -28,17 +29,31 @@ def app_file() -> Path:
     return installed if installed.is_file() else package.parent / "streamlit_app.py"
 
 
-def free_port(wanted: int) -> int:
-    """``wanted`` if nothing listens there, else a free port."""
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def free_port(wanted: int, host: str = HOST) -> int:
+    """``wanted`` if nothing listens there, else a free port.
+
+    Raises:
+        InputError: the address is none of this machine.
+    """
+    failed = ""
     for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise ExplorerError("no free port on the loopback for the app")
+        try:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+                return int(probe.getsockname()[1])
+        except OSError as error:
+            failed = str(error)
+    rule = f"be an IPv4 address of this machine ({failed})"
+    raise InputError("host", rule, host, f"Write {HOST}, or 0.0.0.0 for all addresses.")
 
 
 class AppServer:
@@ -47,18 +62,20 @@ class AppServer:
     Args:
         store_url: the store the app shows.
         port: where it listens; another one if that is taken.
+        host: the address it listens on.
     """
 
-    def __init__(self, store_url: str, port: int) -> None:
-        self.port = free_port(port)
-        self.url = f"http://{HOST}:{self.port}"
+    def __init__(self, store_url: str, port: int, host: str = HOST) -> None:
+        self.port = free_port(port, host)
+        self.url = f"http://{HOST if host == ANY else host}:{self.port}"
+        self._host = host
         self._store_url = store_url
         self._process: subprocess.Popen[bytes] | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
 
     def __enter__(self) -> AppServer:
         options = {
-            "server.address": HOST,
+            "server.address": self._host,
             "server.port": str(self.port),
             "server.headless": "true",
             "browser.gatherUsageStats": "false",

@@ -1,12 +1,14 @@
-"""The nearest architectures of a space to any architecture, in the store or not."""
+"""The nearest architectures of a space to any architecture, in the store or not, and why they are near."""
 
 from __future__ import annotations
 
 from explorer.embedding.neighbors import nearest_in_rows
 from explorer.errors import InputError
 from explorer.graphs import architecture_id, build_graph
+from explorer.kernels.explanation import Explanation, explain
 from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
 from explorer.runner.library import ITERATIONS, is_ready
+from explorer.space.difference import Difference, difference
 from explorer.space.formats import from_json
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
@@ -48,3 +50,23 @@ def nearest_in_space(store: GraphStore, space: str, spec: ArchitectureSpec, k: i
         NeighborRecord(id, others[index - 1].id, WeisfeilerLehman.name, rank, float(value))
         for rank, (index, value) in enumerate(found, start=1)
     ]
+
+
+def nearest_by_vector(store: GraphStore, space: str, spec: ArchitectureSpec, k: int) -> list[tuple[str, float]]:
+    """The k nearest of a space by the Euclidean distance of its vectors, itself left out: (id, distance).
+
+    Raises:
+        InputError: the architecture has no vector in the space.
+    """
+    id = architecture_id(spec)
+    embedded = store.embeddings(space)
+    if id not in embedded.ids:
+        rule = f"have a vector in space {space}, to compare by vector"
+        raise InputError("architecture", rule, id, "Compare by kernel instead, or choose its space by --space.")
+    found = store.nearest(space, embedded.vectors[embedded.ids.index(id)], k + 1)
+    return [(other, distance) for other, distance in found if other != id][:k]
+
+
+def why_similar(first: ArchitectureSpec, second: ArchitectureSpec) -> tuple[Explanation, Difference]:
+    """The patterns behind the dissimilarity that neighbours are ranked by, and the difference layer by layer."""
+    return explain(build_graph(first), build_graph(second), ITERATIONS), difference(first, second)

@@ -6,11 +6,15 @@ import hashlib
 import os
 from pathlib import Path
 
+from graphstore.url import MANAGED
+
 SQLITE = "sqlite:///"
 
 
 def work_folder(store_url: str) -> Path:
     """The folder that belongs to a store: beside an embedded one, in the user's data folder for a server.
+
+    The managed server has one folder, whatever port it listens on.
 
     Args:
         store_url: without a password, as ``GraphStore.url`` gives it.
@@ -18,6 +22,8 @@ def work_folder(store_url: str) -> Path:
     if store_url.startswith(SQLITE):
         return Path(f"{store_url.removeprefix(SQLITE)}.files").resolve()
     base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    if store_url == MANAGED:
+        return base / "archex" / f"{MANAGED}.files"
     return base / "archex" / hashlib.blake2b(store_url.encode(), digest_size=8).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -17,6 +18,9 @@ from graphstore.errors import ForeignFileError, StoreError, StoreInputError
 BUSY_SECONDS = 60.0
 """How long a writer waits for another before it gives up."""
 
+FULL_BYTES = 2**16
+"""A disk with less room than this is full when writing fails."""
+
 OLDEST_SQLITE = (3, 38, 0)
 """The first SQLite with STRICT tables and JSON functions in every build."""
 
@@ -27,16 +31,17 @@ class Database:
     Args:
         path: the file; its folder must exist.
         create: whether a missing file is made.
+        any_version: for maintenance: whether a file of an older version is opened too.
 
     Raises:
         StoreInputError: the file is missing and ``create`` is false, its folder is missing, or one of them is not
             writable.
         ForeignFileError: the file is no store, or is damaged; it is left as it is.
-        StoreVersionError: the file is newer; it is left as it is.
+        StoreVersionError: the file is newer, or older and to be migrated first; it is left as it is.
         StoreError: SQLite is too old, or the file cannot be opened.
     """
 
-    def __init__(self, path: Path, create: bool) -> None:
+    def __init__(self, path: Path, create: bool, any_version: bool = False) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreError(f"SQLite must be 3.38 or newer, but got {sqlite3.sqlite_version}. Use a newer Python.")
         self.path = path.absolute()
@@ -54,7 +59,7 @@ class Database:
                 "Name another with --store."
             ) from None
         with self._errors():
-            self._open_file()
+            self._open_file(any_version)
 
     def _check_place(self, create: bool) -> None:
         shown = str(self.path)
@@ -70,9 +75,11 @@ class Database:
                 "Make one with `archex demo` or `archex space build nano`, or name another with --store."
             )
 
-    def _open_file(self) -> None:
+    def _open_file(self, any_version: bool) -> None:
         if schema.recognise(self.path):
-            self._look()
+            version = self._look()
+            if not any_version:
+                schema.check_newest(self.path, version)
         else:
             maker = self._connect()
             try:
@@ -88,21 +95,21 @@ class Database:
             raise
         self._idle.append(first)
 
-    def _look(self) -> None:
-        """Check the file before anything that could change it, or leave files beside it."""
+    def _look(self) -> int:
+        """Check the file before anything that could change it, or leave files beside it; returns its version."""
         log = self.path.with_name(self.path.name + "-wal")
         shared = log.exists()
         # Without a log nobody else has the file open, so it may be read as if it never changed.
         looker = self._connect("mode=ro" if shared else "immutable=1")
         try:
-            schema.verify(self.path, looker)
+            return schema.verify(self.path, looker)
         except ForeignFileError:
             if shared or not log.exists():
                 raise
             # Somebody opened it meanwhile and may have moved pages under our eyes: look again, with locks.
             looker.close()
             looker = self._connect("mode=ro")
-            schema.verify(self.path, looker)
+            return schema.verify(self.path, looker)
         finally:
             looker.close()
 
@@ -148,11 +155,23 @@ class Database:
                     f"store file must be writable, and so must its folder, but got {str(self.path)!r} ({error}). "
                     "Copy it to a place of your own, or change the rights."
                 ) from error
+            if self._is_full(error):
+                raise StoreError(
+                    f"the disk is full under the store {str(self.path)!r} ({error}); of this transaction nothing was "
+                    "written. Make space there and try again."
+                ) from error
             raise StoreError(
                 f"the store {str(self.path)!r} failed: {error}. Try again, or check disk and rights."
             ) from error
         except OSError as error:
             raise StoreError(f"the store {str(self.path)!r} cannot be reached: {error}. Check its rights.") from error
+
+    def _is_full(self, error: sqlite3.Error) -> bool:
+        kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        # Of the files beside the store SQLite only says that they could not be written.
+        return kind == sqlite3.SQLITE_FULL or (
+            kind == sqlite3.SQLITE_IOERR and shutil.disk_usage(self.path.parent).free < FULL_BYTES
+        )
 
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:

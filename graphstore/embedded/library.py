@@ -19,7 +19,8 @@ BATCH = 1000
 LAST_CHARACTER = "\U0010ffff"
 """Sorts behind every other character, so that it ends the range of a prefix."""
 
-_SUMMARY = "SELECT a.id, a.spec, a.name, a.parameters, a.flops, a.heterogeneity, a.profile FROM architecture a"
+SUMMARY = "a.id, a.spec, a.name, a.parameters, a.flops, a.heterogeneity, a.profile"
+"""Columns of an architecture ``a`` that ``summary_of`` reads."""
 
 
 class LibraryPart(Part):
@@ -111,8 +112,8 @@ class LibraryPart(Part):
                 conditions.append("a.id IN (SELECT value FROM json_each(?))")
                 values.append(json.dumps(list(ids)))
             where = " WHERE " + " AND ".join(conditions) if conditions else ""
-            rows = db.execute(_SUMMARY + joins + where + order, values).fetchall()
-        found = [_summary(*row) for row in rows]
+            rows = db.execute(f"SELECT {SUMMARY} FROM architecture a" + joins + where + order, values).fetchall()
+        found = [summary_of(*row) for row in rows]
         if ids is None:
             return found
         by_id = {summary.id: summary for summary in found}
@@ -150,9 +151,10 @@ def _architecture(
     )  # fmt: skip
 
 
-def _summary(
+def summary_of(
     id: str, spec: str, name: str, parameters: int, flops: int, heterogeneity: float, profile: str
 ) -> ArchitectureSummary:
+    """The summary that a row of SUMMARY holds."""
     families, operations, hiddens = json.loads(profile)
     return ArchitectureSummary(
         id, spec, name, len(families), parameters, flops, heterogeneity,

@@ -8,16 +8,21 @@ from pathlib import Path
 
 from graphstore.checks import check_topic
 from graphstore.contract import GraphStore
+from graphstore.embedded.bulk import BulkPart
 from graphstore.embedded.database import Database, revision_of
+from graphstore.embedded.find import FindPart
 from graphstore.embedded.jobs import JobsPart
 from graphstore.embedded.library import LibraryPart
+from graphstore.embedded.lineage import LineagePart
 from graphstore.embedded.scores import ScoresPart
 from graphstore.embedded.similarity import SimilarityPart
 from graphstore.embedded.studies import StudiesPart
 from graphstore.vectors import VectorCache
 
 
-class SQLiteStore(LibraryPart, SimilarityPart, ScoresPart, StudiesPart, JobsPart, GraphStore):
+class SQLiteStore(
+    LibraryPart, SimilarityPart, ScoresPart, StudiesPart, JobsPart, FindPart, LineagePart, BulkPart, GraphStore
+):
     """A store in a SQLite file.
 
     Args:
@@ -29,7 +34,7 @@ class SQLiteStore(LibraryPart, SimilarityPart, ScoresPart, StudiesPart, JobsPart
         StoreInputError: the file is missing and ``create`` is false, its folder is missing, or one of them is not
             writable.
         ForeignFileError: the file is no store, or is damaged; it is left as it is.
-        StoreVersionError: the file is newer; it is left as it is.
+        StoreVersionError: the file is newer, or older and to be migrated first; it is left as it is.
         StoreError: the file cannot be opened.
     """
 

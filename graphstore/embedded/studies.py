@@ -7,7 +7,16 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from graphstore.checks import LEASE_RAN_OUT, check_finish, check_lease, check_name, lease_lost, missing, to_json
+from graphstore.checks import (
+    LEASE_RAN_OUT,
+    check_finish,
+    check_lease,
+    check_name,
+    is_repeat,
+    lease_lost,
+    missing,
+    to_json,
+)
 from graphstore.embedded.database import bump
 from graphstore.embedded.part import Part, known_architecture_keys, space_key
 from graphstore.embedded.scores import insert_scores
@@ -111,8 +120,9 @@ class StudiesPart(Part):
         """Prolong the lease; merge ``info`` into the trial's. Raises LeaseLostError if the token is out of date."""
         check_lease(lease_s, now)
         with self._database.writing() as db:
-            key = _held(db, trial)
-            merged = {**_read_trial(db, key, trial.number).info, **(info or {})}
+            key, stored = _stored(db, trial)
+            _check_held(stored, trial)
+            merged = {**stored.info, **(info or {})}
             db.execute(
                 "UPDATE trial SET lease_expires = ?, info = ? WHERE study = ? AND number = ?",
                 (now + lease_s, to_json("trial info", merged), key, trial.number),
@@ -132,7 +142,10 @@ class StudiesPart(Part):
         check_finish(state, value)
         ended = state in (TrialStatus.COMPLETE, TrialStatus.FAILED)
         with self._database.writing() as db:
-            key = _held(db, trial)
+            key, stored = _stored(db, trial)
+            if is_repeat(stored, trial, state, value, reason) and _has_scores(db, scores):
+                return stored
+            _check_held(stored, trial)
             insert_scores(db, scores)
             db.execute(
                 "UPDATE trial SET state = ?, attempt = attempt - ?, owner = '', lease_expires = 0, value = ?, "
@@ -167,15 +180,25 @@ def _study_key(db: sqlite3.Connection, name: str) -> int:
     return key
 
 
-def _held(db: sqlite3.Connection, trial: TrialRecord) -> int:
-    """Row key of the study of a trial whose claim is still the newest. Raises LeaseLostError."""
+def _stored(db: sqlite3.Connection, trial: TrialRecord) -> tuple[int, TrialRecord]:
+    """Row key of a trial's study, and the trial as it is stored. Raises NotFoundError."""
     key = _study_key(db, trial.study)
-    row = db.execute("SELECT state, token FROM trial WHERE study = ? AND number = ?", (key, trial.number)).fetchone()
-    if row is None:
+    found = _read_trials(db, "t.study = ? AND t.number = ?", (key, trial.number))
+    if not found:
         raise missing("trial", f"{trial.study}/{trial.number}", "Claim one first.")
-    if row != (TrialStatus.RUNNING.value, trial.token):
-        raise lease_lost(trial, *row)
-    return key
+    return key, found[0]
+
+
+def _check_held(stored: TrialRecord, trial: TrialRecord) -> None:
+    """Raise LeaseLostError unless the trial is running and this claim is the newest."""
+    if stored.state is not TrialStatus.RUNNING or stored.token != trial.token:
+        raise lease_lost(trial, stored.state.value, stored.token)
+
+
+def _has_scores(db: sqlite3.Connection, scores: Sequence[ScoreRecord]) -> bool:
+    wanted = {score.id for score in scores}
+    query = "SELECT count(*) FROM score WHERE id IN (SELECT value FROM json_each(?))"
+    return bool(db.execute(query, (json.dumps(sorted(wanted)),)).fetchone() == (len(wanted),))
 
 
 def _read_study(db: sqlite3.Connection, name: str) -> StudyRecord:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import neo4j
-from neo4j.exceptions import AuthError, DriverError, Neo4jError
+from neo4j.exceptions import AuthError, DriverError, IncompleteCommit, Neo4jError
 
 from graphstore.checks import TOPICS
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import StoreError, StoreInputError, StoreVersionError
+from graphstore.neo4j import migrations
+from graphstore.neo4j.tls import check_trusted, trust
 
 Result = TypeVar("Result")
 Rows = list[dict[str, Any]]
@@ -25,24 +29,11 @@ Rows = list[dict[str, Any]]
 RETRY_SECONDS = 60.0
 """How long a transaction is tried again after a deadlock or a lost connection."""
 
+MARKS = 64
+"""Marks of transactions a topic keeps: more than others commit while a lost connection is made anew."""
+
 OLDEST_SERVER = (5, 23)
 """The first server that reads ``CALL (variables) {…}``."""
-
-_RULES = (
-    "CREATE CONSTRAINT archex_meta IF NOT EXISTS FOR (n:Meta) REQUIRE n.topic IS UNIQUE",
-    "CREATE CONSTRAINT archex_space IF NOT EXISTS FOR (n:Space) REQUIRE n.name IS UNIQUE",
-    "CREATE CONSTRAINT archex_architecture IF NOT EXISTS FOR (n:Architecture) REQUIRE n.id IS UNIQUE",
-    "CREATE CONSTRAINT archex_score IF NOT EXISTS FOR (n:Score) REQUIRE n.id IS UNIQUE",
-    "CREATE CONSTRAINT archex_measurement IF NOT EXISTS FOR (n:Measurement) "
-    "REQUIRE (n.architecture, n.device, n.quantity) IS UNIQUE",
-    "CREATE CONSTRAINT archex_study IF NOT EXISTS FOR (n:Study) REQUIRE n.name IS UNIQUE",
-    "CREATE CONSTRAINT archex_trial IF NOT EXISTS FOR (n:Trial) REQUIRE (n.study, n.number) IS UNIQUE",
-    "CREATE CONSTRAINT archex_trial_architecture IF NOT EXISTS FOR (n:Trial) "
-    "REQUIRE (n.study, n.architecture) IS UNIQUE",
-    "CREATE CONSTRAINT archex_job IF NOT EXISTS FOR (n:Job) REQUIRE n.id IS UNIQUE",
-    "CREATE INDEX archex_score_task IF NOT EXISTS FOR (n:Score) ON (n.task, n.value)",
-    "CREATE INDEX archex_similar IF NOT EXISTS FOR ()-[r:SIMILAR]-() ON (r.space, r.kernel)",
-)
 
 
 class Statements:
@@ -55,15 +46,30 @@ class Statements:
         """All rows of a query, each a dict by the names it returns."""
         return self._transaction.run(query, parameters).data()
 
+    def values(self, query: str, **parameters: Any) -> list[list[Any]]:
+        """All rows of a query, each a list in the order it returns; several times faster for large nested values."""
+        return self._transaction.run(query, parameters).values()
+
     def one(self, query: str, **parameters: Any) -> dict[str, Any] | None:
         """The only row of a query, or ``None``."""
         found = self.rows(query, **parameters)
         return found[0] if found else None
 
-    def lock(self, topics: Sequence[str]) -> None:
-        """Wait until nobody else writes these topics."""
+    def lock(self, topics: Sequence[str], mark: int) -> bool:
+        """Wait until nobody else writes these topics, and leave the transaction's mark; returns whether it was new."""
+        new = False
         for topic in sorted(topics):
-            self.rows("MATCH (m:Meta {topic: $topic}) SET m.locked = true", topic=topic)
+            # Read after the first SET, which waits for the lock, so nobody else's mark is missed.
+            (row,) = self.rows(
+                "MATCH (m:Meta {topic: $topic}) SET m.locked = true WITH m, coalesce(m.marks, []) AS marks "
+                "SET m.marks = CASE WHEN $mark IN marks THEN marks ELSE (marks + $mark)[-$kept..] END "
+                "RETURN NOT $mark IN marks AS new",
+                topic=topic,
+                mark=mark,
+                kept=MARKS,
+            )
+            new = row["new"]
+        return new
 
     def bump(self, topic: str) -> None:
         """Count a change of a topic."""
@@ -86,78 +92,125 @@ class Graph:
         user: name to log in with; empty for a server without authentication.
         password: password of the user.
         database: name of the database; empty for the server's default.
+        any_version: for maintenance: open a store of any version, and make none where none is.
 
     Raises:
         StoreError: the server does not answer, or refuses the log-in.
-        StoreVersionError: the store in it is newer.
+        StoreVersionError: the store in it is newer, or older and to be migrated first.
         StoreInputError: the server is too old.
     """
 
-    def __init__(self, url: str, user: str, password: str, database: str) -> None:
+    version: int
+    """Of the store when it was opened; 0 where none was."""
+
+    def __init__(self, url: str, user: str, password: str, database: str, any_version: bool = False) -> None:
         self.url = url + (f"/{database}" if database else "")
         self._database = database or None
         self._pid = os.getpid()
         self._closed = False
         with self._errors():
             self._driver = neo4j.GraphDatabase.driver(
-                url,
+                **trust(url),
                 auth=(user, password) if user else None,
                 max_transaction_retry_time=RETRY_SECONDS,
                 connection_timeout=10.0,
                 # A new store has no labels yet, which the server would remark upon in every answer.
                 notifications_min_severity="OFF",
                 user_agent="archex",
+                telemetry_disabled=True,
             )
         try:
-            self._prepare()
+            self._prepare(any_version)
         except BaseException:
             self._driver.close()
             raise
 
-    def _prepare(self) -> None:
-        with self._errors():
+    def _prepare(self, any_version: bool) -> None:
+        with self._errors(), self._session() as session:
+            # Not by a transaction, which would be tried again for a minute where no server is.
             agent = self._driver.get_server_info().agent
-            version = tuple(int(part) for part in agent.partition("/")[2].split(".")[:2] if part.isdigit())
-            if version < OLDEST_SERVER:
+            server = tuple(int(part) for part in agent.partition("/")[2].split(".")[:2] if part.isdigit())
+            if server < OLDEST_SERVER:
                 raise StoreInputError(f"Neo4j must be 5.23 or newer, but got {agent!r}. Name a newer server.")
-            known = self.read(lambda db: db.one("MATCH (m:Meta {topic: 'schema'}) RETURN m.version AS version"))
-            if known is not None and known["version"] > SCHEMA_VERSION:
+            known = self.version = session.execute_read(_version)
+            if any_version or known == SCHEMA_VERSION:
+                return
+            if known > SCHEMA_VERSION:
                 raise StoreVersionError(
-                    f"version of the store must be at most {SCHEMA_VERSION}, but got {known['version']} in "
+                    f"version of the store must be at most {SCHEMA_VERSION}, but got {known} in "
                     f"{self.url!r}. Update this software, or name another store; it was left as it is."
                 )
-            if known is not None:
-                return
-            with self._session() as session:
-                for rule in _RULES:
-                    session.run(rule).consume()
-                session.run("CALL db.awaitIndexes(60)").consume()
-                session.execute_write(_create)
+            if known:
+                raise StoreVersionError(
+                    f"version of the store must be {SCHEMA_VERSION}, but got {known} in {self.url!r}. Bring it up "
+                    f"with `archex store migrate --store {self.url}`; it was left as it is."
+                )
+        self.lay_out(1, SCHEMA_VERSION)
 
-    def _session(self) -> neo4j.Session:
+    def lay_out(self, first: int, last: int) -> None:
+        """Take the migrations ``first`` to ``last``; to be repeated after an interruption."""
+        with self._errors(), self._session() as session:
+            migrations.apply(session, first, last)
+        self.version = last
+
+    def _session(self, **options: Any) -> neo4j.Session:
         if self._closed or os.getpid() != self._pid:
             reason = "closed" if self._closed else "carried over a fork"
             raise StoreError(f"a store must be open in this process, but got one that was {reason}. Open it again.")
         # One bookmark manager for all sessions: on a cluster, a read sees what this store wrote before.
         return self._driver.session(
-            database=self._database, bookmark_manager=self._driver.execute_query_bookmark_manager
+            database=self._database, bookmark_manager=self._driver.execute_query_bookmark_manager, **options
         )
 
     def read(self, work: Callable[[Statements], Result]) -> Result:
         """Run ``work`` in a reading transaction; it may be run more than once."""
-        with self._errors(), self._session() as session:
-            return session.execute_read(lambda transaction: work(Statements(transaction)))
+        return self._managed(lambda session: session.execute_read(lambda transaction: work(Statements(transaction))))
+
+    def _managed(self, run: Callable[[neo4j.Session], Result]) -> Result:
+        """Run a managed transaction, also again where the connection was lost while the server ended it.
+
+        That the driver does not do by itself, even for a reading transaction, as it cannot know what took effect.
+        """
+        deadline = time.monotonic() + RETRY_SECONDS
+        while True:
+            try:
+                with self._errors(), self._session() as session:
+                    return run(session)
+            except StoreError as error:
+                if not isinstance(error.__cause__, IncompleteCommit) or time.monotonic() > deadline:
+                    raise
+
+    @contextlib.contextmanager
+    def looking(self, time_limit_s: float, portion: int) -> Iterator[neo4j.Transaction]:
+        """A transaction in which the server refuses to write, and which it ends after the time limit.
+
+        It is not tried again. Rows are fetched by ``portion``; what is left of them at the end is not.
+        """
+        options = {"default_access_mode": neo4j.READ_ACCESS, "fetch_size": portion}
+        with (
+            self._errors(),
+            self._session(**options) as session,
+            session.begin_transaction(timeout=time_limit_s) as transaction,
+        ):
+            yield transaction
+            transaction.rollback()
 
     def write(self, topics: Sequence[str], work: Callable[[Statements], Result]) -> Result:
-        """Run ``work`` in a writing transaction that holds the topics' locks; it may be run more than once."""
+        """Run ``work`` in a writing transaction that holds the topics' locks; it may be run more than once.
+
+        It takes effect once: where the connection is lost while the server commits, the next attempt looks for the
+        mark that the transaction left.
+        """
+        mark = secrets.randbits(63)
+        results: list[Result] = []
 
         def locked(transaction: neo4j.ManagedTransaction) -> Result:
             statements = Statements(transaction)
-            statements.lock(topics)
-            return work(statements)
+            if statements.lock(topics, mark) or not results:
+                results.append(work(statements))
+            return results[-1]
 
-        with self._errors(), self._session() as session:
-            return session.execute_write(locked)
+        return self._managed(lambda session: session.execute_write(locked))
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -169,6 +222,7 @@ class Graph:
                 f"the server {self.url!r} refused the log-in ({error.code}). Check NEO4J_USER and NEO4J_PASSWORD."
             ) from error
         except (DriverError, Neo4jError) as error:
+            check_trusted(self.url, error)
             raise StoreError(f"the server {self.url!r} failed: {error}. Check that it runs, or try again.") from error
         except (OverflowError, UnicodeEncodeError) as error:
             raise StoreInputError(
@@ -183,10 +237,7 @@ class Graph:
             self._driver.close()
 
 
-def _create(transaction: neo4j.ManagedTransaction) -> None:
-    transaction.run(
-        "UNWIND $topics AS topic MERGE (m:Meta {topic: topic}) ON CREATE SET m.revision = 0", topics=sorted(TOPICS)
-    ).consume()
-    transaction.run(
-        "MERGE (m:Meta {topic: 'schema'}) ON CREATE SET m.version = $version", version=SCHEMA_VERSION
-    ).consume()
+def _version(transaction: neo4j.ManagedTransaction) -> int:
+    """The store's version; 0 where none is."""
+    versions = transaction.run("MATCH (m:Meta {topic: 'schema'}) RETURN m.version AS version").value("version")
+    return max((version or 0 for version in versions), default=0)

@@ -19,41 +19,51 @@ from graphstore.records import ArchitectureRecord, ArchitectureSummary, LayerRec
 BATCH = 250
 """Architectures a transaction; larger ones are no faster and need more memory on the server."""
 
+# Columns instead of maps: the driver packs each value by itself, and most of a batch is operations and edges.
 _CREATE = """
 UNWIND $rows AS row
 CREATE (a:Architecture) SET a = row.facts
 WITH a, row
 CALL (a, row) {
     UNWIND row.layers AS facts
-    WITH a, facts ORDER BY facts.index
-    CREATE (a)-[:HAS_LAYER]->(l:Layer) SET l = facts
+    WITH a, facts ORDER BY facts[0]
+    CREATE (a)-[:HAS_LAYER]->(l:Layer {
+        index: facts[0], family: facts[1], parameter: facts[2], hidden: facts[3], heads: facts[4],
+        feed_forward: facts[5]
+    })
     RETURN collect(l) AS layers
 }
 CALL (a, row, layers) {
-    UNWIND row.ops AS facts
-    WITH CASE WHEN facts.layer < 0 THEN a ELSE layers[facts.layer] END AS owner, facts ORDER BY facts.index
-    CREATE (owner)-[:HAS_OP]->(o:Op) SET o = facts
+    UNWIND range(0, size(row.owners) - 1) AS index
+    WITH CASE WHEN row.owners[index] < 0 THEN a ELSE layers[row.owners[index]] END AS owner, index ORDER BY index
+    CREATE (owner)-[:HAS_OP]->(o:Op {
+        index: index, kind: row.kinds[index], label: row.labels[index], layer: row.owners[index]
+    })
     RETURN collect(o) AS ops
 }
 CALL (row, ops) {
-    UNWIND range(0, size(row.feeds) - 1) AS position
-    WITH position, ops[row.feeds[position][0]] AS source, ops[row.feeds[position][1]] AS target
+    UNWIND range(0, size(row.sources) - 1) AS position
+    WITH position, ops[row.sources[position]] AS source, ops[row.targets[position]] AS target
     CREATE (source)-[:FEEDS {position: position}]->(target)
 }
 """
 
-_WHOLE = """
-MATCH (a:Architecture {id: $id})
-RETURN a {.id, .spec, .name, .parameters, .flops, .heterogeneity} AS facts,
-    [(a)-[:HAS_LAYER]->(l) | properties(l)] AS layers,
-    [(a)-[:HAS_OP]->(o) | properties(o)] + [(a)-[:HAS_LAYER]->()-[:HAS_OP]->(o) | properties(o)] AS ops,
+WHOLE = """
+RETURN [a.id, a.spec, a.name, a.parameters, a.flops, a.heterogeneity] AS facts,
+    [(a)-[:HAS_LAYER]->(l) | [l.index, l.family, l.parameter, l.hidden, l.heads, l.feed_forward]] AS layers,
+    [(a)-[:HAS_OP]->(o) | [o.index, o.kind, o.label, o.layer]]
+    + [(a)-[:HAS_LAYER]->()-[:HAS_OP]->(o) | [o.index, o.kind, o.label, o.layer]] AS ops,
     [(a)-[:HAS_OP]->(o)-[f:FEEDS]->(t) | [f.position, o.index, t.index]]
     + [(a)-[:HAS_LAYER]->()-[:HAS_OP]->(o)-[f:FEEDS]->(t) | [f.position, o.index, t.index]] AS feeds
 """
+"""Ends a query for whole architectures ``a``; ``whole_of`` reads its rows."""
 
-_SUMMARY = (
+_ONE = f"MATCH (a:Architecture {{id: $id}}) {WHOLE}"
+
+SUMMARY = (
     "a {.id, .spec, .name, .depth, .parameters, .flops, .heterogeneity, .families, .operations, .hiddens} AS summary"
 )
+"""Map of an architecture ``a`` that ``summary_of`` reads."""
 
 
 class LibraryPart(Part):
@@ -117,22 +127,16 @@ class LibraryPart(Part):
         """One architecture whole, by its id or a unique prefix. Raises NotFoundError."""
 
         def work(db: Statements) -> dict[str, Any]:
-            whole = db.one(_WHOLE, id=id)
+            whole = db.one(_ONE, id=id)
             if whole is None:
                 query = "MATCH (a:Architecture) WHERE a.id STARTS WITH $id RETURN a.id AS id ORDER BY id LIMIT 2"
                 found = [row["id"] for row in db.rows(query, id=id)] if len(id) >= PREFIX_LENGTH else []
-                whole = db.one(_WHOLE, id=one_id(id, found))
+                whole = db.one(_ONE, id=one_id(id, found))
             if whole is None:
                 raise missing("architecture", id, "Look the id up in the table of its space.")
             return whole
 
-        row = self._graph.read(work)
-        return ArchitectureRecord(
-            **row["facts"],
-            layers=_layers(row["layers"]),
-            ops=tuple(OpRecord(**facts) for facts in sorted(row["ops"], key=lambda facts: int(facts["index"]))),
-            feeds=tuple((source, target) for _, source, target in sorted(row["feeds"])),
-        )
+        return whole_of(**self._graph.read(work))
 
     def summaries(self, space: str | None = None, ids: Sequence[str] | None = None) -> list[ArchitectureSummary]:
         """Summaries of a space in its order, or of the store by id; with ``ids`` those known, in their order."""
@@ -142,15 +146,15 @@ class LibraryPart(Part):
                 need_space(db, space)
             wanted = "" if ids is None else " WHERE a.id IN $ids"
             if space is None:
-                query = f"MATCH (a:Architecture){wanted} RETURN {_SUMMARY}"
+                query = f"MATCH (a:Architecture){wanted} RETURN {SUMMARY}"
             elif ids is None:
-                query = f"MATCH (:Space {{name: $space}})-[h:HOLDS]->(a) RETURN {_SUMMARY} ORDER BY h.position"
+                query = f"MATCH (:Space {{name: $space}})-[h:HOLDS]->(a) RETURN {SUMMARY} ORDER BY h.position"
             else:
                 query = f"MATCH (a:Architecture){wanted} AND EXISTS {{(:Space {{name: $space}})-[:HOLDS]->(a)}} "
-                query += f"RETURN {_SUMMARY}"
+                query += f"RETURN {SUMMARY}"
             return [row["summary"] for row in db.rows(query, space=space, ids=None if ids is None else sorted(ids))]
 
-        found = [_summary(facts) for facts in self._graph.read(work)]
+        found = [summary_of(facts) for facts in self._graph.read(work)]
         if ids is not None:
             by_id = {summary.id: summary for summary in found}
             return [by_id[id] for id in ids if id in by_id]
@@ -160,19 +164,36 @@ class LibraryPart(Part):
         """Layers of the named architectures; unknown ids are left out."""
         query = (
             "MATCH (a:Architecture) WHERE a.id IN $ids "
-            "RETURN a.id AS id, [(a)-[:HAS_LAYER]->(l) | properties(l)] AS layers"
+            "RETURN a.id AS id, "
+            "[(a)-[:HAS_LAYER]->(l) | [l.index, l.family, l.parameter, l.hidden, l.heads, l.feed_forward]] AS layers"
         )
         rows = self._graph.read(lambda db: db.rows(query, ids=sorted(set(ids))))
         found = {row["id"]: _layers(row["layers"]) for row in rows}
         return {id: found[id] for id in ids if id in found}
 
 
-def _layers(rows: list[dict[str, Any]]) -> tuple[LayerRecord, ...]:
-    ordered = sorted(rows, key=lambda facts: int(facts["index"]))
-    return tuple(LayerRecord(**{**facts, "feed_forward": tuple(facts["feed_forward"])}) for facts in ordered)
+def whole_of(
+    facts: list[Any], layers: list[list[Any]], ops: list[list[Any]], feeds: list[list[int]]
+) -> ArchitectureRecord:
+    """The architecture that a row of WHOLE holds."""
+    id, spec, name, parameters, flops, heterogeneity = facts
+    return ArchitectureRecord(
+        id, spec, name, parameters, flops, heterogeneity, _layers(layers),
+        tuple(OpRecord(*op) for op in sorted(ops, key=lambda row: int(row[0]))),
+        tuple((source, target) for _, source, target in sorted(feeds)),
+    )  # fmt: skip
 
 
-def _summary(facts: dict[str, Any]) -> ArchitectureSummary:
+def _layers(rows: list[list[Any]]) -> tuple[LayerRecord, ...]:
+    ordered = sorted(rows, key=lambda row: int(row[0]))
+    return tuple(
+        LayerRecord(index, family, parameter, hidden, heads, tuple(widths))
+        for index, family, parameter, hidden, heads, widths in ordered
+    )
+
+
+def summary_of(facts: dict[str, Any]) -> ArchitectureSummary:
+    """The summary that a map of SUMMARY holds."""
     lists = {field: tuple(facts[field]) for field in ("families", "operations", "hiddens")}
     return ArchitectureSummary(**{**facts, **lists})
 
@@ -192,9 +213,15 @@ def _row(record: ArchitectureRecord) -> dict[str, Any]:
     }
     return {
         "facts": facts,
-        "layers": [vars(layer) for layer in record.layers],
-        "ops": [vars(op) for op in record.ops],
-        "feeds": record.feeds,
+        "layers": [
+            [layer.index, layer.family, layer.parameter, layer.hidden, layer.heads, layer.feed_forward]
+            for layer in record.layers
+        ],
+        "owners": [op.layer for op in record.ops],
+        "kinds": [op.kind for op in record.ops],
+        "labels": [op.label for op in record.ops],
+        "sources": [source for source, _ in record.feeds],
+        "targets": [target for _, target in record.feeds],
     }
 
 

@@ -5,10 +5,30 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from graphstore.checks import check_measurement
+from graphstore.checks import check_known_architectures, check_measurement
 from graphstore.neo4j.graph import Statements
 from graphstore.neo4j.part import Part, need_architectures, need_space
 from graphstore.records import MeasurementRecord, ScoreRecord
+
+# One round trip: what is new is created and counted as a change, unless an architecture is unknown.
+_ADD = """
+UNWIND $rows AS row
+OPTIONAL MATCH (a:Architecture {id: row[0]})
+OPTIONAL MATCH (s:Score {id: row[1]})
+WITH collect(CASE WHEN a IS NULL THEN row[0] END) AS unknown,
+    collect(CASE WHEN s IS NULL THEN {architecture: a, row: row} END) AS fresh
+CALL (unknown, fresh) {
+    UNWIND CASE WHEN size(unknown) = 0 THEN fresh ELSE [] END AS new
+    WITH new.architecture AS a, new.row AS row
+    CREATE (:Score {
+        architecture: row[0], id: row[1], task: row[2], metric: row[3], value: row[4], dataset: row[5],
+        fidelity: row[6], recipe: row[7], seed: row[8], source: row[9], seconds: row[10]
+    })-[:OF]->(a)
+    RETURN count(*) AS added
+}
+MATCH (m:Meta {topic: 'scores'}) SET m.revision = m.revision + CASE WHEN added > 0 THEN 1 ELSE 0 END
+RETURN unknown, added
+"""
 
 
 class ScoresPart(Part):
@@ -83,18 +103,18 @@ class ScoresPart(Part):
 
 def insert_scores(db: Statements, scores: Sequence[ScoreRecord]) -> int:
     """Add scores inside a writing transaction; returns how many were new. Raises NotFoundError."""
-    need_architectures(db, {score.architecture for score in scores})
     first = {score.id: score for score in reversed(scores)}
-    query = "MATCH (s:Score) WHERE s.id IN $ids RETURN s.id AS id"
-    stored = {row["id"] for row in db.rows(query, ids=sorted(first))}
-    new = sorted(((s.architecture, id, s) for id, s in first.items() if id not in stored), key=lambda row: row[:2])
-    if new:
-        db.rows(
-            "UNWIND $rows AS row MATCH (a:Architecture {id: row.architecture}) CREATE (s:Score)-[:OF]->(a) SET s = row",
-            rows=[{**dataclasses.asdict(score), "id": id} for _, id, score in new],
-        )
-        db.bump("scores")
-    return len(new)
+    if not first:
+        return 0
+    rows = [
+        [s.architecture, id, s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source, s.seconds]
+        for id, s in first.items()
+    ]
+    (row,) = db.rows(_ADD, rows=sorted(rows, key=lambda values: values[:2]))
+    if row["unknown"]:
+        check_known_architectures(row["unknown"], ())
+    added: int = row["added"]
+    return added
 
 
 def _found(label: str, space: str | None, architecture: str | None, condition: str) -> str:

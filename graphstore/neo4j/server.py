@@ -1,52 +1,27 @@
-"""A real Neo4j Community server on this machine, without an installation.
+"""How the process of a local Neo4j server is set up, started, waited for and stopped.
 
-Its libraries come from Maven's repository by the machine's own ``mvn`` (213 jars, 128 MB), once, into the user's cache
-folder; the machine's own Java, 17 or newer, runs them.
+``LocalNeo4j`` is a server that lives as long as the program that started it; see ``managed`` for one that stays.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import re
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from graphstore.errors import StoreError
+from graphstore.neo4j.distribution import LOG_TAIL, Distribution, Say, find_distribution, quiet
 
-VERSION = "5.26.30"
-OLDEST_JAVA = 17
+HOST = "127.0.0.1"
+USER = "neo4j"
+ENTRY_POINT = "org.neo4j.server.CommunityEntryPoint"
 START_SECONDS, STOP_SECONDS = 180.0, 60.0
-LOG_TAIL = 2000
-
-Say = Callable[[str], None]
-"""Told, one line at a time, what is going on."""
-
-_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>archex</groupId>
-  <artifactId>neo4j-libraries</artifactId>
-  <version>1</version>
-  <packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.neo4j</groupId>
-      <artifactId>neo4j</artifactId>
-      <version>{VERSION}</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
-
-_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+FOLDERS = ("conf", "data", "import", "logs", "plugins", "run")
 
 _OPENS = ("java.base/java.nio", "java.base/java.io", "java.base/sun.nio.ch")
 
@@ -54,72 +29,22 @@ _OPENS = ("java.base/java.nio", "java.base/java.io", "java.base/sun.nio.ch")
 _HANDSHAKE = bytes.fromhex("6060b017" "00080805" "00000404" "00000000" "00000000")  # fmt: skip
 
 
-def _quiet(_: str) -> None:
-    pass
-
-
-def cache_folder() -> Path:
-    """Where downloaded libraries are kept: ``archex`` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archex"
-
-
-def find_java() -> str:
-    """Path of a Java that can run the server. Raises StoreError, saying what is missing."""
-    home = os.environ.get("JAVA_HOME")
-    java = (shutil.which("java", path=str(Path(home) / "bin")) if home else None) or shutil.which("java")
-    if java is None:
-        raise StoreError(f"a local Neo4j needs Java {OLDEST_JAVA} or newer, but there is no java. Install a JRE.")
-    shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-    text = shown.stderr + shown.stdout
-    found = re.search(r'version "(\d+)', text)
-    if found is None or int(found[1]) < OLDEST_JAVA:
-        first = text.strip().partition("\n")[0]
-        raise StoreError(f"a local Neo4j needs Java {OLDEST_JAVA} or newer, but got {first!r}. Install a newer JRE.")
-    return java
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock file: of several processes one at a time gets in."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def libraries(say: Say = _quiet) -> Path:
-    """The folder with the server's jars, fetched by Maven if it is not there yet.
-
-    Raises:
-        StoreError: there is no Maven, or it failed.
-    """
-    folder = cache_folder() / f"neo4j-{VERSION}"
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder.with_name(folder.name + ".lock")):
-        if folder.is_dir():
-            return folder
-        maven = shutil.which("mvn")
-        if maven is None:
-            raise StoreError("a local Neo4j needs Maven for its libraries, but there is no mvn. Install Maven.")
-        say(f"Fetching Neo4j {VERSION} by Maven (128 MB, about a minute)")
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="neo4j-part-") as part:
-            pom, jars = Path(part) / "pom.xml", Path(part) / "jars"
-            pom.write_text(_POM, encoding="utf-8")
-            command = [maven, "-B", "-ntp", "-q", "-f", str(pom), _PLUGIN]
-            command += ["-DincludeScope=runtime", f"-DoutputDirectory={jars}"]
-            run = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-            if run.returncode or not any(jars.glob("neo4j-*.jar")):
-                tail = (run.stdout + run.stderr)[-LOG_TAIL:]
-                raise StoreError(f"Maven failed to fetch Neo4j {VERSION} (exit {run.returncode}): {tail}")
-            jars.rename(folder)
-    return folder
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of the loopback address."""
+    with socket.socket() as probe:
+        # As the server itself does it: a connection that was closed just now does not keep the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def free_port() -> int:
     """A port of the loopback address that nobody listens on just now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -127,12 +52,141 @@ def free_port() -> int:
 def answers(port: int) -> bool:
     """Whether a Bolt server on the loopback address answers the handshake with a version it will speak."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2.0) as connection:
+        with socket.create_connection((HOST, port), timeout=2.0) as connection:
             connection.sendall(_HANDSHAKE)
             version = connection.recv(4)
     except OSError:
         return False
     return len(version) == 4 and version != bytes(4)
+
+
+def log_file(home: Path) -> Path:
+    """The file that everything the server prints goes to."""
+    return home / "logs" / "console.log"
+
+
+def _megabytes(size: str) -> int:
+    return int(size[:-1]) * {"m": 1, "g": 1024}[size[-1].lower()]
+
+
+def configure(home: Path, port: int, authenticate: bool, heap: str) -> None:
+    """Make the server's folders and write its ``neo4j.conf``.
+
+    Args:
+        home: folder of its configuration, data and logs.
+        port: of the loopback address, where it will speak Bolt and nothing else.
+        authenticate: whether it asks for a password.
+        heap: size of Java's heap in ``m`` or ``g``. One transaction may take half of it.
+    """
+    for part in FOLDERS:
+        (home / part).mkdir(parents=True, exist_ok=True)
+    settings = {
+        "server.default_listen_address": HOST,
+        "server.bolt.listen_address": f"{HOST}:{port}",
+        "server.bolt.advertised_address": f"{HOST}:{port}",
+        "server.http.enabled": "false",
+        "server.https.enabled": "false",
+        "dbms.usage_report.enabled": "false",
+        "dbms.security.auth_enabled": "true" if authenticate else "false",
+        # Whoever may read the graph may not read the machine's files, nor let the server call other machines.
+        "dbms.security.allow_csv_import_from_file_urls": "false",
+        "server.directories.import": str(home / "import"),
+        "internal.dbms.cypher_ip_blocklist": "0.0.0.0/0,::/0",
+        "db.memory.transaction.max": f"{_megabytes(heap) // 2}m",
+        "server.memory.heap.initial_size": heap,
+        "server.memory.heap.max_size": heap,
+        "server.memory.pagecache.size": "512m",
+        # Otherwise half a gigabyte is set aside for logs of a store of 80 MB.
+        "db.tx_log.preallocate": "false",
+        "db.tx_log.rotation.size": "32M",
+        "db.tx_log.rotation.retention_policy": "keep_none",
+    }
+    text = "".join(f"{key}={value}\n" for key, value in settings.items())
+    (home / "conf" / "neo4j.conf").write_text(text, encoding="utf-8")
+
+
+def kept_password(home: Path) -> str:
+    """The server's password, generated at the first call; its file can be read by its owner alone, always."""
+    kept = home / "password"
+    if not kept.exists():
+        # Renamed when it is whole: a crash leaves either none or all of it. No sign of it has a meaning to a program.
+        part = kept.with_name("password.part")
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(24))
+        part.rename(kept)
+    return kept.read_text(encoding="ascii")
+
+
+def known_password(home: Path) -> str:
+    """The password of a server that ran before. Raises StoreError if its file was lost."""
+    if not (home / "password").exists():
+        raise StoreError(f"the server's password must be in {home / 'password'}, but the file is gone. Bring it back.")
+    return kept_password(home)
+
+
+def set_password(home: Path, distribution: Distribution) -> str:
+    """Give a server that never ran its password, and return it; one that ran before has it already.
+
+    Raises:
+        StoreError: it could not be set, or was lost.
+    """
+    if (home / "data" / "databases" / "system").exists():
+        return known_password(home)
+    password = kept_password(home)
+    command = [distribution.java, "-Dlog4j2.disable.jmx=true", "-cp", f"{distribution.jars}/*"]
+    # The tool reads the word from the file: on a command line everybody on the machine could see it.
+    command += ["org.neo4j.cli.AdminTool", "dbms", "set-initial-password", f"@{home / 'password'}"]
+    places = {"NEO4J_HOME": str(home), "NEO4J_CONF": str(home / "conf")}
+    run = subprocess.run(command, env={**os.environ, **places}, capture_output=True, text=True, check=False)
+    if run.returncode:
+        tail = (run.stdout + run.stderr)[-LOG_TAIL:].replace(password, "***")
+        raise StoreError(f"the server's password could not be set (exit {run.returncode}): {tail}")
+    return password
+
+
+def server_command(home: Path, distribution: Distribution, heap: str) -> list[str]:
+    """The command line that runs a server in the foreground."""
+    command = [distribution.java, f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError"]
+    command += [f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS]
+    command += ["-Dio.netty.tryReflectionSetAccessible=true", "-Dlog4j2.disable.jmx=true", "-Dfile.encoding=UTF-8"]
+    command += ["-cp", f"{distribution.jars}/*:{home}/plugins/*", ENTRY_POINT]
+    return [*command, f"--home-dir={home}", f"--config-dir={home / 'conf'}", "--console-mode"]
+
+
+def wait_ready(
+    port: int, ended: Callable[[], str], said: Callable[[], str], say: Say, timeout_s: float = START_SECONDS
+) -> float:
+    """Wait until the server answers; returns the seconds that took.
+
+    Args:
+        port: where it will answer.
+        ended: how it ended, or an empty text while it runs.
+        said: the end of its log, for the error.
+        say: told every five seconds.
+        timeout_s: when to give up.
+
+    Raises:
+        StoreError: it ended, or did not answer in time.
+    """
+    began = time.monotonic()
+    told = 0
+    while not answers(port):
+        waited = time.monotonic() - began
+        how = ended()
+        if how or waited > timeout_s:
+            raise StoreError(f"the local Neo4j {how or f'did not answer in {timeout_s:.0f} s'}. {said()}")
+        if waited >= told + 5:
+            told += 5
+            say(f"Waiting for Neo4j ({told} s)")
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def log_tail(log: Path, start: int = 0) -> str:
+    """The end of a log, from a byte on, with its name."""
+    tail = log.read_bytes()[start:].decode(errors="replace")[-LOG_TAIL:] if log.exists() else ""
+    return f"The end of {log}:\n{tail}"
 
 
 class LocalNeo4j:
@@ -142,7 +196,7 @@ class LocalNeo4j:
         home: folder of its configuration, data and logs; made if missing.
         authenticate: whether it asks for a password. It is generated at the first start and kept in the folder,
             readable by its owner alone.
-        heap: the most memory Java's heap may take, as Java writes it.
+        heap: the most memory Java's heap may take, in ``m`` or ``g``.
 
     Attributes:
         url: where it listens, once started.
@@ -152,7 +206,7 @@ class LocalNeo4j:
     def __init__(self, home: Path, authenticate: bool = True, heap: str = "1g") -> None:
         self.home = home.absolute()
         self.url = ""
-        self.user = "neo4j" if authenticate else ""
+        self.user = USER if authenticate else ""
         self.password = ""
         self._authenticate = authenticate
         self._heap = heap
@@ -161,90 +215,48 @@ class LocalNeo4j:
     @property
     def log(self) -> Path:
         """The file everything it prints goes to."""
-        return self.home / "logs" / "console.log"
+        return log_file(self.home)
 
-    def start(self, say: Say = _quiet, timeout_s: float = START_SECONDS) -> None:
+    def start(self, say: Say = quiet, timeout_s: float = START_SECONDS, settings: str = "") -> None:
         """Start it and wait until it answers.
+
+        Args:
+            say: told what is going on.
+            timeout_s: when to give up.
+            settings: further lines of ``neo4j.conf``.
 
         Raises:
             StoreError: Java or Maven is missing, or it does not come up; the end of its log is shown.
         """
         if self._process is not None:
             raise StoreError(f"the server must be stopped to be started, but got one at {self.url}. Stop it first.")
-        java, jars = find_java(), libraries(say)
-        for part in ("conf", "data", "logs", "plugins", "run"):
-            (self.home / part).mkdir(parents=True, exist_ok=True)
+        distribution = find_distribution(say)
         port = free_port()
-        self._configure(port)
+        configure(self.home, port, self._authenticate, self._heap)
+        with (self.home / "conf" / "neo4j.conf").open("a", encoding="utf-8") as file:
+            file.write(settings)
         if self._authenticate:
-            self._set_password(java, jars)
+            self.password = set_password(self.home, distribution)
         say("Starting Neo4j")
-        command = [java, f"-Xms{self._heap}", f"-Xmx{self._heap}", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError"]
-        command += [f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS]
-        command += ["-Dio.netty.tryReflectionSetAccessible=true", "-Dlog4j2.disable.jmx=true", "-Dfile.encoding=UTF-8"]
-        command += ["-cp", f"{jars}/*:{self.home}/plugins/*", "org.neo4j.server.CommunityEntryPoint"]
-        command += [f"--home-dir={self.home}", f"--config-dir={self.home / 'conf'}", "--console-mode"]
         with self.log.open("wb") as log:
             # A session of its own: an interrupt of the terminal must not end it before we say so.
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            process = self._process = subprocess.Popen(
+                server_command(self.home, distribution, self._heap),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
+
+        def ended() -> str:
+            return "" if process.poll() is None else f"ended with {process.returncode}"
+
         try:
-            self._wait(port, say, timeout_s)
+            wait_ready(port, ended, lambda: log_tail(self.log), say, timeout_s)
         except BaseException:
             self.stop()
             raise
-        self.url = f"bolt://127.0.0.1:{port}"
-
-    def _configure(self, port: int) -> None:
-        settings = {
-            "server.default_listen_address": "127.0.0.1",
-            "server.bolt.listen_address": f"127.0.0.1:{port}",
-            "server.bolt.advertised_address": f"127.0.0.1:{port}",
-            "server.http.enabled": "false",
-            "server.https.enabled": "false",
-            "dbms.usage_report.enabled": "false",
-            "dbms.security.auth_enabled": "true" if self._authenticate else "false",
-            "server.memory.heap.initial_size": self._heap,
-            "server.memory.heap.max_size": self._heap,
-            "server.memory.pagecache.size": "512m",
-            # Otherwise half a gigabyte is set aside for logs of a store of 80 MB.
-            "db.tx_log.preallocate": "false",
-            "db.tx_log.rotation.size": "32M",
-            "db.tx_log.rotation.retention_policy": "keep_none",
-        }
-        text = "".join(f"{key}={value}\n" for key, value in settings.items())
-        (self.home / "conf" / "neo4j.conf").write_text(text, encoding="utf-8")
-
-    def _set_password(self, java: str, jars: Path) -> None:
-        kept = self.home / "password"
-        if not kept.exists():
-            password = secrets.token_urlsafe(24)
-            command = [java, "-Dlog4j2.disable.jmx=true", "-cp", f"{jars}/*", "org.neo4j.cli.AdminTool", "dbms"]
-            command += ["set-initial-password", password]
-            places = {"NEO4J_HOME": str(self.home), "NEO4J_CONF": str(self.home / "conf")}
-            run = subprocess.run(command, env={**os.environ, **places}, capture_output=True, text=True, check=False)
-            if run.returncode:
-                tail = (run.stdout + run.stderr)[-LOG_TAIL:].replace(password, "***")
-                raise StoreError(f"the server's password could not be set (exit {run.returncode}): {tail}")
-            kept.touch(mode=0o600)
-            kept.write_text(password, encoding="utf-8")
-        self.password = kept.read_text(encoding="utf-8")
-
-    def _wait(self, port: int, say: Say, timeout_s: float) -> None:
-        began = time.monotonic()
-        told = 0
-        while not answers(port):
-            waited = time.monotonic() - began
-            ended = self._process.poll() if self._process is not None else 0
-            if ended is not None or waited > timeout_s:
-                what = f"ended with {ended}" if ended is not None else f"did not answer in {timeout_s:.0f} s"
-                tail = self.log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
-                raise StoreError(f"the local Neo4j {what}. The end of {self.log}:\n{tail}")
-            if waited >= told + 5:
-                told += 5
-                say(f"Waiting for Neo4j ({told} s)")
-            time.sleep(0.1)
+        self.url = f"bolt://{HOST}:{port}"
 
     def stop(self) -> None:
         """End it in good order; does nothing if it is not running."""

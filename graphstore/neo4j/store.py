@@ -7,16 +7,30 @@ from collections.abc import Callable
 
 from graphstore.checks import check_topic
 from graphstore.contract import GraphStore
+from graphstore.neo4j.bulk import BulkPart
+from graphstore.neo4j.console import ConsolePart
+from graphstore.neo4j.find import FindPart
 from graphstore.neo4j.graph import Graph
 from graphstore.neo4j.jobs import JobsPart
 from graphstore.neo4j.library import LibraryPart
+from graphstore.neo4j.lineage import LineagePart
 from graphstore.neo4j.scores import ScoresPart
 from graphstore.neo4j.similarity import SimilarityPart
 from graphstore.neo4j.studies import StudiesPart
-from graphstore.vectors import VectorCache
 
 
-class Neo4jStore(LibraryPart, SimilarityPart, ScoresPart, StudiesPart, JobsPart, GraphStore):
+class Neo4jStore(
+    LibraryPart,
+    SimilarityPart,
+    ScoresPart,
+    StudiesPart,
+    JobsPart,
+    FindPart,
+    LineagePart,
+    BulkPart,
+    ConsolePart,
+    GraphStore,
+):
     """A store in a Neo4j database.
 
     Args:
@@ -28,7 +42,7 @@ class Neo4jStore(LibraryPart, SimilarityPart, ScoresPart, StudiesPart, JobsPart,
 
     Raises:
         StoreError: the server does not answer, or refuses the log-in.
-        StoreVersionError: the store in it is newer.
+        StoreVersionError: the store in it is newer, or older and to be migrated first.
         StoreInputError: the server is too old.
     """
 
@@ -36,7 +50,6 @@ class Neo4jStore(LibraryPart, SimilarityPart, ScoresPart, StudiesPart, JobsPart,
         self, url: str, user: str, password: str, database: str = "", clock: Callable[[], float] = time.time
     ) -> None:
         self._graph = Graph(url, user, password, database)
-        self._vectors = VectorCache()
         self._clock = clock
         self.url = self._graph.url
 

@@ -11,6 +11,7 @@ from graphstore.checks import (
     check_finish,
     check_lease,
     check_name,
+    is_repeat,
     lease_lost,
     missing,
     to_json,
@@ -140,8 +141,9 @@ class StudiesPart(Part):
         check_lease(lease_s, now)
 
         def work(db: Statements) -> None:
-            held = _held(db, trial)
-            merged = to_json("trial info", {**held.info, **(info or {})})
+            stored = _stored(db, trial)
+            _check_held(stored, trial)
+            merged = to_json("trial info", {**stored.info, **(info or {})})
             _change(db, trial, {"lease_expires": float(now + lease_s), "info": merged})
             db.bump("studies")
 
@@ -161,11 +163,14 @@ class StudiesPart(Part):
         ended = state in (TrialStatus.COMPLETE, TrialStatus.FAILED)
 
         def work(db: Statements) -> TrialRecord:
-            held = _held(db, trial)
+            stored = _stored(db, trial)
+            if is_repeat(stored, trial, state, value, reason) and _has_scores(db, scores):
+                return stored
+            _check_held(stored, trial)
             insert_scores(db, scores)
             changes = {
                 "state": TrialStatus(state).value,
-                "attempt": held.attempt - (state == TrialStatus.WAITING),
+                "attempt": stored.attempt - (state == TrialStatus.WAITING),
                 "owner": "",
                 "lease_expires": 0.0,
                 "value": None if value is None else float(value),
@@ -234,16 +239,25 @@ def _facts(trial: TrialRecord) -> dict[str, Any]:
     return {**vars(trial), "state": trial.state.value, "info": to_json("trial info", trial.info)}
 
 
-def _held(db: Statements, trial: TrialRecord) -> TrialRecord:
-    """The stored trial, its study locked, if the claim is still the newest. Raises LeaseLostError."""
+def _stored(db: Statements, trial: TrialRecord) -> TrialRecord:
+    """The trial as it is stored, its study locked. Raises NotFoundError."""
     _lock_study(db, trial.study)
     row = db.one(f"{_TRIAL} RETURN properties(t) AS facts", study=trial.study, number=trial.number)
     if row is None:
         raise missing("trial", f"{trial.study}/{trial.number}", "Claim one first.")
-    stored = _trial(row["facts"])
+    return _trial(row["facts"])
+
+
+def _check_held(stored: TrialRecord, trial: TrialRecord) -> None:
+    """Raise LeaseLostError unless the trial is running and this claim is the newest."""
     if stored.state is not TrialStatus.RUNNING or stored.token != trial.token:
         raise lease_lost(trial, stored.state.value, stored.token)
-    return stored
+
+
+def _has_scores(db: Statements, scores: Sequence[ScoreRecord]) -> bool:
+    wanted = {score.id for score in scores}
+    (row,) = db.rows("MATCH (s:Score) WHERE s.id IN $ids RETURN count(s) AS known", ids=sorted(wanted))
+    return bool(row["known"] == len(wanted))
 
 
 def _change(db: Statements, trial: TrialRecord, changes: dict[str, Any]) -> TrialRecord:

@@ -1,19 +1,37 @@
 """The contract's test suite.
 
-An engine's tests inherit ``GraphStoreSuite`` and supply two fixtures:
+An engine's tests inherit ``GraphStoreSuite`` and supply three fixtures:
 
 * ``store``: an open, empty store, closed after the test;
-* ``reopen``: a function that opens one more handle on the same store; all are closed after the test.
+* ``reopen``: a function that opens one more handle on the same store; all are closed after the test;
+* ``fresh``: a function that gives an open, empty store each time, and may empty for it the one it gave before.
 """
 
 from __future__ import annotations
 
+from graphstore.testing.bulk_laws import BulkLaws
 from graphstore.testing.concurrency_laws import ConcurrencyLaws
+from graphstore.testing.lease_laws import LeaseLaws
 from graphstore.testing.library_laws import LibraryLaws, SimilarityLaws
+from graphstore.testing.lineage_laws import LineageLaws
+from graphstore.testing.query_laws import QueryLaws
+from graphstore.testing.random_laws import RandomQuestionLaws
 from graphstore.testing.study_laws import JobLaws, ScoreLaws, StudyLaws
 
 
-class GraphStoreSuite(LibraryLaws, SimilarityLaws, ScoreLaws, StudyLaws, JobLaws, ConcurrencyLaws):
+class GraphStoreSuite(
+    LibraryLaws,
+    SimilarityLaws,
+    QueryLaws,
+    LineageLaws,
+    RandomQuestionLaws,
+    ScoreLaws,
+    StudyLaws,
+    LeaseLaws,
+    JobLaws,
+    BulkLaws,
+    ConcurrencyLaws,
+):
     """Every law of the contract, to be inherited by each engine's tests."""
 
 

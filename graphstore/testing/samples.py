@@ -7,16 +7,23 @@ import json
 import random
 from collections.abc import Sequence
 
+import numpy as np
+
+from graphstore.contract import GraphStore
 from graphstore.records import (
     ArchitectureRecord,
+    Embeddings,
     JobRecord,
     JobState,
     LayerRecord,
+    MeasurementRecord,
+    NeighborRecord,
     OpRecord,
     ScoreRecord,
     SpaceRecord,
     StudyRecord,
     StudyState,
+    TrialStatus,
 )
 
 OPERATIONS = (("sa", "sdp"), ("sa", "wma"), ("l", "dft"), ("l", "dct"), ("c", "5"), ("c", "9"), ("c+sa", "5+sdp"))
@@ -41,7 +48,7 @@ def architecture(layers: Sequence[LayerRecord], name: str = "", parameters: int 
         last = norm = add("add_norm", "add_norm", layer.index, [last, *heads])
         for width in layer.feed_forward:
             last = add("feed_forward", f"ff_{width}", layer.index, [last])
-        last = add("add_norm", "add_norm", layer.index, [norm, last])
+        last = add("add_norm", "add_norm", layer.index, sorted({norm, last}))
     add("output", "output", -1, [last])
     spec = json.dumps([[y.family, y.parameter, y.hidden, y.heads, y.feed_forward] for y in layers])
     families = {layer.family for layer in layers} or {""}
@@ -99,3 +106,27 @@ def study(name: str = "first", space_name: str = "nano", created: float = 100.0)
 def job(id: str = "job-1", created: float = 100.0) -> JobRecord:
     """A job that is starting."""
     return JobRecord(id, "search", JobState.STARTING, 0, "", created, 0.0, "waiting", "", {"study": "first"}, created)
+
+
+def fill(store: GraphStore, count: int = 12) -> list[ArchitectureRecord]:
+    """Put some of every kind of record into a store, except lineage."""
+    records = architectures(count)
+    ids = [record.id for record in records]
+    for name, part in (("nano", records), ("tiny", records[::-2])):
+        store.put_space(space(name))
+        store.add_architectures(name, part)
+    vectors = np.random.default_rng(0).normal(size=(count, 4)).astype(np.float32)
+    store.put_embeddings("nano", Embeddings(tuple(ids), vectors))
+    near = [
+        NeighborRecord(ids[i], ids[(i + rank) % count], "wl", rank, rank / 8) for i in range(count) for rank in (1, 2)
+    ]
+    store.put_neighbors("nano", "wl", near)
+    store.add_scores([score(id, task, 0.5 + place / 64) for place, id in enumerate(ids) for task in ("SST-2", "CoLA")])
+    store.add_measurements([MeasurementRecord(id, "cpu", "latency_s", 0.25, "s") for id in ids[:5]])
+    store.create_study(study())
+    store.add_trials("first", [(id, {"origin": "policy"}) for id in ids[:4]])
+    claimed = [store.claim_trial("first", "me", 60.0, 100.0) for _ in range(3)]
+    assert claimed[0] is not None
+    store.finish_trial(claimed[0], TrialStatus.COMPLETE, 110.0, 0.75, scores=[score(ids[0], seed=2)])
+    store.put_job(job())
+    return records

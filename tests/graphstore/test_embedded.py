@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,9 @@ class TestEmbeddedStore(GraphStoreSuite):
     @pytest.fixture
     def store(self, reopen) -> GraphStore:
         return reopen()
+
+    @pytest.fixture
+    def fresh(self, tmp_path: Path):
+        with contextlib.ExitStack() as opened:
+            numbers = itertools.count()
+            yield lambda: opened.enter_context(open_store(f"sqlite:///{tmp_path / f'fresh-{next(numbers)}.db'}"))

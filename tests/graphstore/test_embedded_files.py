@@ -16,6 +16,7 @@ import pytest
 from graphstore import open_store
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import ForeignFileError, StoreError, StoreInputError, StoreVersionError
+from graphstore.maintenance import check
 from graphstore.records import Embeddings
 from graphstore.testing import samples
 
@@ -83,6 +84,15 @@ def test_foreign_or_damaged_file(path: Path, kind: str, create: bool):
     assert [file.name for file in path.parent.iterdir()] == ["store.db"]
 
 
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_foreign_or_damaged_file_is_reported(path: Path, kind: str):
+    FOREIGN[kind](path)
+    before = path.read_bytes()
+    assert not check(f"sqlite:///{path}").ok
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["store.db"]
+
+
 @pytest.mark.parametrize("where", ["header", "table", "both"])
 def test_newer_store(path: Path, where: str):
     newer = SCHEMA_VERSION + 1
@@ -93,6 +103,7 @@ def test_newer_store(path: Path, where: str):
     before = path.read_bytes()
     with pytest.raises(StoreVersionError, match=f"got {newer}"):
         open_store(f"sqlite:///{path}")
+    assert str(newer) in check(f"sqlite:///{path}").problems[0]
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["store.db"]
 

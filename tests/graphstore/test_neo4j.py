@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from graphstore import GraphStore, open_store
 from graphstore.contract import SCHEMA_VERSION
-from graphstore.errors import StoreError, StoreVersionError
+from graphstore.errors import StoreError, StoreInputError, StoreVersionError
+from graphstore.records import Embeddings
 from graphstore.testing import GraphStoreSuite, samples
+from graphstore.vectors import exact_nearest
 
 pytestmark = pytest.mark.neo4j
 
@@ -26,6 +29,17 @@ def reopen(server, neo4j_url: str):
 
 
 class TestNeo4jStore(GraphStoreSuite):
+    examples = 25
+
+    @pytest.fixture
+    def fresh(self, server, store):
+        def emptied() -> GraphStore:
+            # Its layout stays; making it anew would take longer than the questions.
+            cypher(server, "MATCH (n) WHERE NOT n:Meta DETACH DELETE n")
+            return store
+
+        return emptied
+
     @pytest.fixture
     def store(self, reopen) -> GraphStore:
         return reopen()
@@ -66,6 +80,48 @@ def test_graph_is_laid_out_for_cypher(server, reopen):
     assert cypher(server, "MATCH (:Study)-[:RAN]->(:Trial)-[:EVALUATES]->(a)<-[:OF]-(:Score) RETURN a.id") == [
         [record.id]
     ]
+
+
+@pytest.mark.slow
+def test_nearest_in_a_large_space(server, reopen):
+    """The index names nearly all of the nearest, among the vectors of other spaces and after they were replaced."""
+    store, count = reopen(), 9312
+    for space in ("nano", "like", "longer"):
+        store.put_space(samples.space(space))
+    # Bare architectures: with layers and operations they would take a minute.
+    with server.session() as session:
+        session.run(
+            "UNWIND range(0, $n - 1) AS i CREATE (a:Architecture {id: 'a' + toString(i)}) WITH a, i "
+            "MATCH (s:Space) SET s.size = $n CREATE (s)-[:HOLDS {position: i}]->(a)",
+            n=count,
+        ).consume()
+    rng = np.random.default_rng(0)
+    ids = tuple(f"a{i}" for i in range(count))
+    centres = 3 * rng.normal(size=(60, 16))
+    vectors = (centres[rng.integers(60, size=count)] + 0.3 * rng.normal(size=(count, 16))).astype(np.float32)
+    near = vectors + 0.05 * rng.normal(size=(count, 16)).astype(np.float32)
+    store.put_embeddings("nano", Embeddings(ids, vectors[::-1]))
+    store.put_embeddings("like", Embeddings(ids[:3000], near[:3000]))
+    store.put_embeddings("longer", Embeddings(ids[:500], np.hstack([vectors, vectors])[:500]))
+    store.put_embeddings("nano", Embeddings(ids, vectors))
+    shares = []
+    for place in rng.integers(count, size=40):
+        query = vectors[place] + 0.1 * rng.normal(size=16)
+        expected, found = exact_nearest(ids, vectors.astype(np.float64), query, 10), store.nearest("nano", query, 10)
+        assert found == sorted(found, key=lambda pair: (pair[1], pair[0]))
+        distances = {id: float(np.linalg.norm(vectors[int(id[1:])] - query)) for id, _ in found}
+        assert {id: pytest.approx(distance) for id, distance in found} == distances
+        shares.append(len(dict(expected).keys() & dict(found).keys()) / 10)
+    assert np.mean(shares) >= 0.99
+    # Where the index cannot serve, every vector is looked at.
+    many = store.nearest("nano", vectors[0], 400)
+    assert [id for id, _ in many] == [id for id, _ in exact_nearest(ids, vectors.astype(np.float64), vectors[0], 400)]
+    assert store.nearest("nano", np.full(16, 1e39), 1)[0][1] > 1e39
+    (pair,) = store.nearest("longer", np.hstack([vectors[7], vectors[7]]), 1)
+    assert pair == ("a7", 0.0)
+    for wrong in (np.ones(32), np.full(16, np.nan)):
+        with pytest.raises(StoreInputError, match="vector"):
+            store.nearest("nano", wrong, 1)
 
 
 def test_newer_store_is_left_as_it_is(server, reopen):

@@ -12,7 +12,7 @@ from neo4j.exceptions import AuthError
 
 from graphstore import open_store
 from graphstore.errors import StoreError
-from graphstore.neo4j import server
+from graphstore.neo4j import distribution, server
 from graphstore.testing import samples
 
 
@@ -37,23 +37,23 @@ def bare(tmp_path: Path, monkeypatch) -> Path:
 def test_java_is_missing_or_too_old(bare: Path, monkeypatch):
     monkeypatch.setenv("PATH", str(bare))
     with pytest.raises(StoreError, match="there is no java"):
-        server.find_java()
+        distribution.find_java()
     program(bare, "java", "echo 'openjdk version \"11.0.2\" 2019-01-15' >&2")
     with pytest.raises(StoreError, match="11"):
-        server.find_java()
+        distribution.find_java()
     program(bare, "java", "echo 'openjdk version \"21.0.2\" 2024-01-16' >&2")
-    assert server.find_java() == str(bare / "java")
+    assert distribution.find_java() == str(bare / "java")
 
 
 def test_maven_is_missing_or_fails(bare: Path, monkeypatch):
     monkeypatch.setenv("PATH", str(bare))
     with pytest.raises(StoreError, match="there is no mvn"):
-        server.libraries()
+        distribution.libraries()
     program(bare, "mvn", "echo 'no route to repository'; exit 3")
     with pytest.raises(StoreError, match="no route to repository"):
-        server.libraries()
-    left = [path.name for path in server.cache_folder().iterdir()]
-    assert left == [f"neo4j-{server.VERSION}.lock"]
+        distribution.libraries()
+    left = [path.name for path in distribution.cache_folder().iterdir()]
+    assert left == [f"neo4j-{distribution.VERSION}.lock"]
 
 
 def test_processes_fetch_the_libraries_once(bare: Path, tmp_path: Path):
@@ -63,16 +63,18 @@ def test_processes_fetch_the_libraries_once(bare: Path, tmp_path: Path):
         'mkdir -p "$out" && : > "$out/neo4j-5.jar"'
     )
     program(bare, "mvn", script)
-    code = "from graphstore.neo4j.server import libraries; import sys; sys.exit(not any(libraries().glob('*.jar')))"
+    code = (
+        "import sys; from graphstore.neo4j.distribution import libraries; sys.exit(not any(libraries().glob('*.jar')))"
+    )
     runs = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     assert [run.wait(60) for run in runs] == [0, 0]
     assert count.read_text() == "run\n"
-    left = sorted(path.name for path in server.cache_folder().iterdir())
-    assert left == [f"neo4j-{server.VERSION}", f"neo4j-{server.VERSION}.lock"]
+    left = sorted(path.name for path in distribution.cache_folder().iterdir())
+    assert left == [f"neo4j-{distribution.VERSION}", f"neo4j-{distribution.VERSION}.lock"]
 
 
 def test_server_that_does_not_come_up(bare: Path, tmp_path: Path):
-    (server.cache_folder() / f"neo4j-{server.VERSION}").mkdir(parents=True)
+    (distribution.cache_folder() / f"neo4j-{distribution.VERSION}").mkdir(parents=True)
     script = 'case "$1" in -version) echo \'version "17.0.1"\' >&2;; *) echo "port is taken by a badger"; exit 4;; esac'
     program(bare, "java", script)
     local = server.LocalNeo4j(tmp_path / "home", authenticate=False)

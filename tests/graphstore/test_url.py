@@ -10,7 +10,7 @@ import pytest
 
 from graphstore import open_store
 from graphstore.errors import StoreInputError
-from graphstore.url import without_password
+from graphstore.url import find_server, without_password
 
 
 def test_absolute_and_relative_path_name_one_file(tmp_path: Path, monkeypatch):
@@ -63,6 +63,28 @@ def test_user_without_password_is_refused(monkeypatch):
     monkeypatch.delenv("NEO4J_PASSWORD", raising=False)
     with pytest.raises(StoreInputError, match="NEO4J_PASSWORD"):
         open_store("bolt://me@host")
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "log_in"),
+    [
+        ("bolt://host", {}, ("", "")),
+        ("bolt://host", {"NEO4J_PASSWORD": "hush"}, ("neo4j", "hush")),
+        ("bolt://host", {"NEO4J_USER": "me", "NEO4J_PASSWORD": "hush"}, ("me", "hush")),
+        ("bolt://you:psst@host", {"NEO4J_USER": "me", "NEO4J_PASSWORD": "hush"}, ("you", "psst")),
+        ("bolt://you:p%40s%2Ft@host", {}, ("you", "p@s/t")),
+        ("bolt://you@host", {"NEO4J_PASSWORD": "hush"}, ("you", "hush")),
+    ],
+)
+def test_log_in_comes_from_the_url_or_the_environment(monkeypatch, url, environment, log_in):
+    for name in ("NEO4J_USER", "NEO4J_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    server = find_server(url)
+    assert (server.user, server.password) == log_in
+    assert (server.url, server.name) == ("bolt://host", "bolt://host")
+    assert not server.password or server.password not in repr(server)
 
 
 def test_missing_file_names_the_command_that_makes_one(tmp_path: Path):

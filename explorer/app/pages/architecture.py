@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from explorer.app import components, frames, navigation, services
+from explorer.app import components, frames, navigation, services, similarity
 from explorer.app.plots import architecture_graph
 from graphstore.errors import NotFoundError
 from graphstore.records import ArchitectureRecord
@@ -51,6 +51,7 @@ def render() -> None:
     _scores(record, scores)
     st.subheader("Most similar architectures")
     _neighbors(record, architectures, scores, space)
+    similarity.render(record, services.neighbors(space, record.id), architectures)
     with st.expander("model_dict"):
         st.code(record.spec, language="json", wrap_lines=True)
 

@@ -1,0 +1,211 @@
+"""Query: which architectures are like this, by a form or in Cypher."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from explorer.app import components, cypher_console, frames, services
+from explorer.app.query_form import (
+    ADDRESS,
+    FACTS,
+    LARGEST,
+    LIMITS,
+    MOST_RULES,
+    OPEN,
+    POSITIONS,
+    SORTS,
+    Choices,
+    Ends,
+    Layer,
+    Wish,
+    choices_of,
+    read_address,
+)
+from graphstore.errors import StoreInputError
+from graphstore.queries import LOWER_IS_BETTER
+
+TABS = ("Guided", "Cypher")
+ANYTHING = "any"
+POSITION_TITLES = {"first": "First layer", "last": "Last layer", "any": "Any layer"}
+FACT_TITLES = {"parameters": "Parameters", "flops": "FLOPs", "depth": "Layers", "heterogeneity": "Heterogeneity"}
+SHOWN = ["label", "score", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
+
+
+@components.page
+def render() -> None:
+    """Draw the page."""
+    st.title("Query")
+    space = components.pick_space().name
+    asked = st.query_params.get("tab")
+    guided, cypher = st.tabs(TABS, default=asked if asked in TABS else TABS[0])
+    with guided:
+        _guided(space)
+    with cypher:
+        cypher_console.render(space)
+
+
+def _guided(space: str) -> None:
+    layers, scores = services.layers(space), services.scores(space)
+    if layers.empty:
+        st.info(
+            f"There are no architectures in {space} yet; {components.how_to_finish(space)}.",
+            icon=":material/hourglass_empty:",
+        )
+        return
+    choices = choices_of(layers, scores, frames.series_names(scores), LOWER_IS_BETTER)
+    wish, wrong = read_address(st.query_params.to_dict(), choices)
+    if wrong:
+        st.warning(f"The address asks for what this space does not have: {', '.join(wrong)}. It was left out.")
+    new = _form(wish, choices, space)
+    if new is not None:
+        for name in ADDRESS:
+            st.query_params.pop(name, None)
+        st.query_params.update(new.address())
+        wish = new
+    _answer(wish, choices, space)
+
+
+def _form(wish: Wish, choices: Choices, space: str) -> Wish | None:
+    """The form, filled as the wish says; returns what it says once its button is pressed."""
+    stated = (space, tuple(sorted(wish.address().items())))
+    if st.session_state.get("query_stated") != stated:
+        # Arrived by a link, or went back: the fields begin anew with what the address says.
+        st.session_state["query_stated"] = stated
+        st.session_state["query_round"] = st.session_state.get("query_round", 0) + 1
+    key = f"query_{st.session_state['query_round']}"
+    with st.form("query_form", border=True):
+        rules = [_layer(wish, n, choices, key) for n in range(MOST_RULES)]
+        columns = st.columns(len(FACTS), vertical_alignment="bottom")
+        ranges = {}
+        for column, name in zip(columns, FACTS, strict=True):
+            ranges[name] = _range(
+                column, FACT_TITLES[name], wish.ranges.get(name, OPEN), f"{key}_{name}", name != "heterogeneity"
+            )
+        left, middle, right, last = st.columns([2, 2, 2, 1], vertical_alignment="bottom")
+        names = ["", *choices.series]
+        series = left.selectbox(
+            "Score",
+            names,
+            index=names.index(wish.series) if wish.series in names else 0,
+            format_func=lambda name: name or "with or without",
+            help="Only architectures with this score; of a task with scores that do not compare, each kind by itself.",
+            key=f"{key}_series",
+        )
+        score = _range(middle, "Score", wish.score, f"{key}_score", False)
+        sorts = ["", *SORTS]
+        sort = right.selectbox(
+            "Order",
+            sorts,
+            index=sorts.index(wish.sort) if wish.sort in sorts else 0,
+            format_func=lambda name: SORTS.get(name, "By id"),
+            key=f"{key}_sort",
+        )
+        limit = last.selectbox("Rows at most", LIMITS, index=LIMITS.index(wish.limit), key=f"{key}_limit")
+        pressed = st.form_submit_button("Find", icon=":material/search:", type="primary")
+    if not pressed:
+        return None
+    asked = tuple(layer for layer in rules if not layer.is_empty)
+    new = Wish(asked, ranges, series, score if series else OPEN, sort if sort != "score" or series else "", limit)
+    if sort == "score" and not series:
+        st.warning("To order by a score, choose which score.")
+    st.session_state["query_stated"] = (space, tuple(sorted(new.address().items())))
+    return new
+
+
+def _layer(wish: Wish, n: int, choices: Choices, key: str) -> Layer:
+    now = wish.layers[n] if n < len(wish.layers) else Layer(list(POSITIONS)[(n + 1) % 3])
+    place, family, parameter, hidden = st.columns(4)
+    visible: Literal["visible", "collapsed"] = "visible" if n == 0 else "collapsed"
+    places, families, parameters = list(POSITIONS), ["", *choices.families], ["", *choices.parameters]
+    hiddens = [0, *choices.hiddens]
+
+    def title(value: object) -> str:
+        return str(value or ANYTHING)
+
+    return Layer(
+        place.selectbox(
+            "Layer",
+            places,
+            index=places.index(now.position),
+            format_func=POSITION_TITLES.__getitem__,
+            label_visibility=visible,
+            key=f"{key}_place{n}",
+        ),
+        family.selectbox(
+            "Operation",
+            families,
+            index=families.index(now.family),
+            format_func=title,
+            help="sa: attention, l: linear, c: convolution. A layer that mixes operations has all of them.",
+            label_visibility=visible,
+            key=f"{key}_family{n}",
+        ),
+        parameter.selectbox(
+            "Its parameter",
+            parameters,
+            index=parameters.index(now.parameter),
+            format_func=title,
+            help="The kind of attention or transform, or the convolution's kernel size.",
+            label_visibility=visible,
+            key=f"{key}_parameter{n}",
+        ),
+        hidden.selectbox(
+            "Hidden size",
+            hiddens,
+            index=hiddens.index(now.hidden),
+            format_func=title,
+            label_visibility=visible,
+            key=f"{key}_hidden{n}",
+        ),
+    )
+
+
+def _range(place: DeltaGenerator, title: str, now: Ends, key: str, whole: bool) -> Ends:
+    low, high = place.columns(2, vertical_alignment="bottom")
+    return (
+        _end(low, f"{title} from", now[0], f"{key}_from", whole),
+        _end(high, f"{title} to", now[1], f"{key}_to", whole),
+    )
+
+
+def _end(place: DeltaGenerator, title: str, now: float | None, key: str, whole: bool) -> float | None:
+    if whole:
+        start = None if now is None else int(now)
+        return place.number_input(title, 0, LARGEST, start, step=1, placeholder=ANYTHING, key=key)
+    most = float(LARGEST)
+    return place.number_input(title, -most, most, now, step=0.01, format="%g", placeholder=ANYTHING, key=key)
+
+
+def _answer(wish: Wish, choices: Choices, space: str) -> None:
+    try:
+        question = wish.question(space, choices)
+        page = services.store().find(question)
+    except StoreInputError as error:
+        st.warning(f"{error}", icon=":material/error:")
+        return
+    noun = "architecture fits" if page.total == 1 else "architectures fit"
+    shown = f"; the first {len(page.rows):,} are shown" if len(page.rows) < page.total else ""
+    st.markdown(f"**{page.total:,}** {noun}{shown}.")
+    if not page.rows:
+        st.info("Nothing fits all of it. Widen a range, or leave a rule out.", icon=":material/search_off:")
+        return
+    table = frames.architectures_frame([found.summary for found in page.rows])
+    key = wish.quantity(choices)
+    if key is not None:
+        position = question.quantities.index(key)
+        table["score"] = pd.array([found.values[position] for found in page.rows], dtype="Float64")
+    columns = [name for name in SHOWN if name in table]
+    components.architecture_table(table, columns, space, "query_table", height=480)
+    st.download_button(
+        "Download CSV",
+        table.drop(columns="label").to_csv(),
+        file_name=f"{space}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key="query_csv",
+    )

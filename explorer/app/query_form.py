@@ -1,0 +1,207 @@
+"""What a visitor asks for on the Query page: its place in the address, and the typed question it stands for.
+
+Ranges are written ``1000~5000``, either end may be left out; a layer rule is ``position,family,parameter,hidden`` with
+nothing where anything will do. What an address has wrong is left out of the question, and said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from graphstore.queries import ANY, ArchitectureQuery, Condition, Fact, LayerRule, Quantity, Range, ScoreKey, Sort
+
+POSITIONS = {"first": 0, "last": -1, "any": None}
+"""Where a layer rule looks → its place in ``LayerRule``."""
+MOST_RULES = 3
+LIMITS = (20, 50, 100, 500)
+FACTS = {"parameters": Fact.PARAMETERS, "flops": Fact.FLOPS, "depth": Fact.DEPTH, "heterogeneity": Fact.HETEROGENEITY}
+SORTS = {
+    "score": "Best score first",
+    "parameters": "Fewest parameters first",
+    "-parameters": "Most parameters first",
+    "flops": "Fewest FLOPs first",
+    "-flops": "Most FLOPs first",
+    "depth": "Fewest layers first",
+    "-depth": "Most layers first",
+    "heterogeneity": "Most alike layers first",
+    "-heterogeneity": "Most different layers first",
+}
+"""Orders by their place in the address → for people."""
+LARGEST = 10**15
+"""No number a visitor gives may be larger."""
+
+Ends = tuple[float | None, float | None]
+OPEN: Ends = (None, None)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer rule as the form has it; empty and 0 stand for anything."""
+
+    position: str = "any"
+    family: str = ""
+    parameter: str = ""
+    hidden: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every layer fits."""
+        return not (self.family or self.parameter or self.hidden)
+
+    @property
+    def rule(self) -> LayerRule:
+        """The typed rule."""
+        hidden = Range(self.hidden, self.hidden) if self.hidden else ANY
+        return LayerRule(POSITIONS[self.position], self.family or None, self.parameter or None, hidden=hidden)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What may be chosen in a space.
+
+    Attributes:
+        families: parts of the layers' families.
+        parameters: parts of their parameters.
+        hiddens: hidden sizes.
+        series: comparable scores, as ``frames.series_names`` calls them → their key.
+        lower: the series of which less is better.
+    """
+
+    families: tuple[str, ...]
+    parameters: tuple[str, ...]
+    hiddens: tuple[int, ...]
+    series: Mapping[str, ScoreKey]
+    lower: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the visitor asks for."""
+
+    layers: tuple[Layer, ...] = ()
+    ranges: Mapping[str, Ends] = field(default_factory=dict)
+    series: str = ""
+    score: Ends = OPEN
+    sort: str = ""
+    limit: int = LIMITS[0]
+
+    def address(self) -> dict[str, str]:
+        """Its place in the address; what is as usual is left out."""
+        found = {f"layer{n}": _layer_text(layer) for n, layer in enumerate(self.layers, 1) if not layer.is_empty}
+        found |= {name: _range_text(ends) for name, ends in self.ranges.items() if ends != OPEN}
+        if self.series:
+            found["series"] = self.series
+            if self.score != OPEN:
+                found["score"] = _range_text(self.score)
+        if self.sort:
+            found["sort"] = self.sort
+        if self.limit != LIMITS[0]:
+            found["limit"] = str(self.limit)
+        return found
+
+    def question(self, space: str, choices: Choices) -> ArchitectureQuery:
+        """The typed question. Raises StoreInputError for a range that ends before it begins."""
+        conditions = [Condition(FACTS[name], Range(*ends)) for name, ends in self.ranges.items() if ends != OPEN]
+        key = choices.series.get(self.series)
+        if key is not None:
+            conditions.append(Condition(key, Range(*self.score)))
+        sort: tuple[Sort, ...] = ()
+        if self.sort == "score":
+            sort = (Sort(key, descending=self.series not in choices.lower),) if key is not None else ()
+        elif self.sort:
+            sort = (Sort(FACTS[self.sort.removeprefix("-")], descending=self.sort.startswith("-")),)
+        rules = tuple(layer.rule for layer in self.layers if not layer.is_empty)
+        return ArchitectureQuery(space, rules, (), tuple(conditions), sort, self.limit)
+
+    def quantity(self, choices: Choices) -> Quantity | None:
+        """The score whose values the answer shows."""
+        return choices.series.get(self.series)
+
+
+ADDRESS = (*(f"layer{n}" for n in range(1, MOST_RULES + 1)), *FACTS, "series", "score", "sort", "limit")
+"""The names in the address that belong to a wish."""
+
+
+def choices_of(layers: pd.DataFrame, scores: pd.DataFrame, names: list[str], lower: frozenset[str]) -> Choices:
+    """What a space offers.
+
+    Args:
+        layers: as ``frames.layers_frame`` gives them.
+        scores: as ``frames.scores_frame`` gives them.
+        names: the series, in the order to offer.
+        lower: metrics of which less is better.
+    """
+    operations = [str(one).partition("_")[::2] for one in layers["operation"].unique()]
+    firsts = scores.drop_duplicates("series").set_index("series")
+    fields = ["task", "metric", "dataset", "fidelity", "recipe"]
+    series = {name: ScoreKey(*(str(firsts.loc[name, one]) for one in fields)) for name in names}
+    return Choices(
+        tuple(sorted({part for family, _ in operations for part in family.split("+")})),
+        tuple(sorted({part for _, parameter in operations for part in parameter.split("+")})),
+        tuple(sorted(int(hidden) for hidden in layers["hidden"].unique())),
+        series,
+        frozenset(name for name, key in series.items() if key.metric in lower),
+    )
+
+
+def read_address(address: Mapping[str, str], choices: Choices) -> tuple[Wish, list[str]]:
+    """The wish an address states, and the names of what in it does not fit the space or the form."""
+    wrong: list[str] = []
+    wish = Wish()
+    layers = []
+    for name in ADDRESS[:MOST_RULES]:
+        if name in address:
+            layer = _read_layer(address[name], choices)
+            layers.append(layer or Layer())
+            if layer is None:
+                wrong.append(name)
+    ranges = {name: _read_range(address[name]) for name in FACTS if name in address}
+    wrong += [name for name, ends in ranges.items() if ends is None]
+    wish = replace(wish, layers=tuple(layers), ranges={name: ends for name, ends in ranges.items() if ends is not None})
+    offered = {"series": [*choices.series], "sort": [*SORTS], "limit": [str(limit) for limit in LIMITS]}
+    chosen = {name: address[name] for name, known in offered.items() if address.get(name) in known}
+    wrong += [name for name in offered if name in address and name not in chosen]
+    limit = int(chosen.get("limit", LIMITS[0]))
+    wish = replace(wish, series=chosen.get("series", ""), sort=chosen.get("sort", ""), limit=limit)
+    if wish.sort == "score" and not wish.series:
+        wish = replace(wish, sort="")
+    if "score" in address and wish.series:
+        ends = _read_range(address["score"])
+        wish = replace(wish, score=ends or OPEN)
+        wrong += [] if ends else ["score"]
+    return wish, wrong
+
+
+def _layer_text(layer: Layer) -> str:
+    return ",".join((layer.position, layer.family, layer.parameter, str(layer.hidden or "")))
+
+
+def _read_layer(text: str, choices: Choices) -> Layer | None:
+    position, family, parameter, hidden, *more = (
+        (*text.split(","), "", "", "")[:5] if text.count(",") <= 3 else ("",) * 5
+    )
+    known_hidden = {str(size): size for size in choices.hiddens} | {"": 0}
+    fits = position in POSITIONS and family in ("", *choices.families) and parameter in ("", *choices.parameters)
+    if not fits or hidden not in known_hidden or any(more):
+        return None
+    return Layer(position, family, parameter, known_hidden[hidden])
+
+
+def _range_text(ends: Ends) -> str:
+    return "~".join("" if end is None else f"{end:.15g}" for end in ends)
+
+
+def _read_range(text: str) -> Ends | None:
+    low, mark, high = text.partition("~")
+    try:
+        ends = [float(end) if end else None for end in (low, high)]
+    except ValueError:
+        return None
+    numbers = [end for end in ends if end is not None]
+    if not mark or not all(math.isfinite(end) and abs(end) <= LARGEST for end in numbers) or numbers != sorted(numbers):
+        return None
+    return ends[0], ends[1]

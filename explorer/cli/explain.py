@@ -1,0 +1,63 @@
+"""``archex explain``: why are two architectures similar, and where do they differ?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, output, print_json
+from explorer.cli.resolve import resolve_spec
+from explorer.graphs import architecture_id
+from explorer.kernels.explanation import PatternWeight
+from explorer.runner.similar import why_similar
+
+
+def explain(
+    first: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
+    second: Annotated[str, typer.Argument(help="What to compare it with, likewise.")],
+    limit: Annotated[int, typer.Option("--limit", help="Patterns to show of each kind; 0 for all.", min=0)] = 12,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Explain a similarity: the patterns of the kernel with their weights, and the difference layer by layer."""
+    specs = [resolve_spec(text, store) for text in (first, second)]
+    ids = [architecture_id(spec) for spec in specs]
+    explanation, layers = why_similar(*specs)
+    shared, different = explanation.shared, explanation.different
+    end = limit or None
+    if json:
+        print_json(
+            {
+                "first": ids[0],
+                "second": ids[1],
+                "similarity": explanation.similarity,
+                "dissimilarity": explanation.dissimilarity,
+                "shared_patterns": len(shared),
+                "different_patterns": len(different),
+                "shared": [dataclasses.asdict(pattern) for pattern in shared[:end]],
+                "different": [dataclasses.asdict(pattern) for pattern in different[:end]],
+                "layers": [dataclasses.asdict(step) for step in layers.steps],
+            }
+        )
+        return
+    output.print(f"{ids[0]} and {ids[1]}: similarity {explanation.similarity:.4f}", markup=False)
+    for step in layers.steps:
+        output.print(f"  {step.words}", markup=False)
+    _print(f"what they share: {explanation.similarity:.4f}", shared, end, [pattern.shared for pattern in shared])
+    weights = [pattern.different for pattern in different]
+    _print(f"what keeps them apart: {explanation.dissimilarity:.4f}", different, end, weights)
+
+
+def _print(title: str, patterns: Sequence[PatternWeight], end: int | None, weights: Sequence[float]) -> None:
+    table = Table("weight", "first", "second", "pattern", title=title, title_justify="left")
+    for pattern, weight in list(zip(patterns, weights, strict=True))[:end]:
+        table.add_row(f"{weight:.4f}", str(pattern.first), str(pattern.second), escape(pattern.pattern))
+    rest = weights[end:] if end else []
+    if rest:
+        table.add_row(f"{sum(rest):.4f}", "", "", f"{len(rest)} more patterns together")
+    output.print(table)

@@ -1,0 +1,78 @@
+"""``archex find``: which architectures are like this, in this order?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
+from explorer.cli.filters import (
+    DatasetOption,
+    DepthOption,
+    FidelityOption,
+    FlopsOption,
+    HeterogeneityOption,
+    LayerOption,
+    MeasurementOption,
+    MetricOption,
+    OpOption,
+    ParametersOption,
+    RecipeOption,
+    ScoreOption,
+    SpaceOption,
+    found_document,
+    print_found,
+)
+from explorer.runner.questions import QuestionTexts, ScoreKind, build_query, check_known
+
+
+def find(
+    space: SpaceOption = "",
+    layer: LayerOption = None,
+    op: OpOption = None,
+    parameters: ParametersOption = "",
+    flops: FlopsOption = "",
+    depth: DepthOption = "",
+    heterogeneity: HeterogeneityOption = "",
+    score: ScoreOption = None,
+    measurement: MeasurementOption = None,
+    metric: MetricOption = None,
+    dataset: DatasetOption = None,
+    fidelity: FidelityOption = None,
+    recipe: RecipeOption = None,
+    sort: Annotated[
+        list[str] | None,
+        typer.Option("--sort", help="Order by a fact, score or measurement; '-SST-2': largest first. Repeatable."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", help="At most so many.", min=0, max=100_000)] = 20,
+    offset: Annotated[int, typer.Option("--offset", help="Pass over so many first.", min=0)] = 0,
+    count: Annotated[bool, typer.Option("--count", help="Only say how many there are.")] = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Find architectures by their layers, operations, size and scores."""
+    texts = QuestionTexts(
+        layer or (),
+        op or (),
+        parameters,
+        flops,
+        depth,
+        heterogeneity,
+        score or (),
+        measurement or (),
+        ScoreKind(metric, dataset, fidelity, recipe),
+    )
+    query = build_query(texts, space or None, sort or (), 0 if count else limit, offset)
+    with opened(store, create=False) as opened_store:
+        check_known(opened_store, query)
+        page = opened_store.find(query)
+    rows = [found_document(found, query.quantities) for found in page.rows]
+    if json:
+        print_json({"total": page.total, "rows": rows})
+        return
+    if rows:
+        print_found(rows, query.quantities)
+    fit = "architecture fits" if page.total == 1 else "architectures fit"
+    shown = f"; {len(rows)} shown, from number {offset + 1}" if rows and len(rows) < page.total else ""
+    output.print(f"{page.total:,} {fit}{shown}", markup=False)

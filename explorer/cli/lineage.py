@@ -1,0 +1,36 @@
+"""``archex lineage``: where a trained architecture got its first weights from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
+from explorer.cli.resolve import resolve_spec
+from explorer.graphs import architecture_id
+
+
+def lineage(
+    model: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """List which trained neighbours gave an architecture's runs their first weights, and theirs, and so on."""
+    id = architecture_id(resolve_spec(model, store))
+    with opened(store, create=False) as opened_store:
+        records = opened_store.lineage(id)
+    if json:
+        print_json({"id": id, "lineage": [dataclasses.asdict(record) for record in records]})
+        return
+    if not records:
+        output.print(f"no run of {id} took its first weights from another one", markup=False)
+        return
+    table = Table("run", "architecture", "took weights from", "architecture of it", "method", "share of parameters")
+    for record in records:
+        cells = (escape(record.run), record.architecture, escape(record.donor_run), record.donor)
+        table.add_row(*cells, escape(record.method), f"{record.share:.0%}")
+    output.print(table)

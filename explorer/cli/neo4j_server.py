@@ -1,0 +1,85 @@
+"""``archex neo4j …``: a Neo4j server on this machine that is yours: start, status, stop, logs.
+
+Every command takes ``--store neo4j`` for it, and starts it if it does not run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from explorer.cli.console import JsonOption, errors, output, print_json, say
+from graphstore.neo4j.managed import ManagedNeo4j
+from graphstore.neo4j.status import Condition, Status
+
+group = typer.Typer(no_args_is_help=True)
+
+
+def _document(status: Status) -> dict[str, object]:
+    return {"running": status.condition is Condition.RUNNING, **asdict(status), "condition": status.condition.value}
+
+
+@group.command()
+def start(json: JsonOption = False) -> None:
+    """Start the server and wait until it answers. It goes on running until `archex neo4j stop`.
+
+    It listens on this machine only. NEO4J_HOME may name a Neo4j distribution; without one, Java and Maven bring the
+    server, or a container runs it.
+    """
+    server = ManagedNeo4j()
+    login = server.start(say)
+    if json:
+        print_json(_document(server.status()))
+        return
+    output.print(f"Neo4j runs at {login.url}; every command reaches it by --store neo4j.", markup=False)
+    output.print(
+        f"Other programs log in as {login.user} with the password in {server.home / 'password'}.", soft_wrap=True
+    )
+
+
+@group.command()
+def status(json: JsonOption = False) -> None:
+    """Say whether the server runs, and what it runs from. The exit code is 0 if it runs, else 1."""
+    found = ManagedNeo4j().status()
+    if json:
+        print_json(_document(found))
+    else:
+        _print(found)
+    if found.condition is not Condition.RUNNING:
+        raise typer.Exit(1)
+
+
+def _print(status: Status) -> None:
+    where = f" at {status.url}" if status.condition is Condition.RUNNING else ""
+    process = f" (process {status.pid})" if status.pid else ""
+    lines = [f"Neo4j: {status.condition.value}{where}{process}"]
+    if status.condition is Condition.CRASHED:
+        lines.append("  It ended without having been stopped; `archex neo4j start` takes up again what is stored.")
+    verb = "runs" if where else "would run"
+    lines.append(f"  {verb} from: {' '.join((status.source, status.version)).strip() or 'nothing that works here'}")
+    lines += [f"  not from {name}: {reason}" for name, reason in status.refused.items()]
+    lines.append(f"  data, password and logs: {status.home}")
+    for line in lines:
+        output.print(line, markup=False, soft_wrap=True)
+
+
+@group.command()
+def stop(json: JsonOption = False) -> None:
+    """Stop the server in good order; its data stay."""
+    ran = ManagedNeo4j().stop(say)
+    if json:
+        print_json({"stopped": ran})
+    else:
+        errors.print("Neo4j is stopped." if ran else "Neo4j does not run.", markup=False)
+
+
+@group.command()
+def logs(
+    lines: Annotated[int, typer.Option("--lines", help="How many lines, from the end.", min=0)] = 40,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C.")] = False,
+) -> None:
+    """Show what the server printed."""
+    for line in ManagedNeo4j().logs(lines, follow):
+        output.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,145 @@
+"""``archex store``: look after the graph store: check, migrate, copy, backup."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from explorer.cli.console import (
+    DEFAULT_STORE,
+    JsonOption,
+    StoreOption,
+    errors,
+    output,
+    print_json,
+    progress_reporter,
+)
+from explorer.runner.transfer import copy_files
+from graphstore import maintenance, open_store
+from graphstore.backup import backup as save
+from graphstore.copying import copy_store
+from graphstore.url import SQLITE_PREFIX
+
+group = typer.Typer(no_args_is_help=True)
+
+UrlArgument = Annotated[str, typer.Argument(help="sqlite:///FILE, neo4j://HOST:7687, or neo4j.")]
+
+
+@group.command()
+def check(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """Check that a store is sound: its version, its layout, and that what belongs together is there."""
+    report = maintenance.check(store)
+    if json:
+        print_json(dataclasses.asdict(report) | {"ok": report.ok})
+    else:
+        counts = {name: f"{count:,}" for name, count in report.counts.items()}
+        _table(report.url, {"engine": report.engine, "version": f"{report.version} (newest: {report.newest})"} | counts)
+        output.print("no problems" if report.ok else f"{len(report.problems)} problems")
+    for problem in report.problems:
+        errors.print(f"problem: {problem}", markup=False, soft_wrap=True)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@group.command()
+def migrate(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """Bring a store that an older version of this software wrote to the newest layout."""
+    report = maintenance.migrate(store, _say)
+    if json:
+        print_json(dataclasses.asdict(report))
+    else:
+        kept = f"; the store as it was is kept as {report.backup}" if report.backup else ""
+        text = f"{report.url}: version {report.before} -> {report.after}{kept}"
+        output.print(text, markup=False, soft_wrap=True)
+
+
+@group.command()
+def copy(
+    source: UrlArgument,
+    target: UrlArgument,
+    with_files: Annotated[
+        bool, typer.Option("--with-files", help="Take prepared data, trained models and logs along.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Copy a whole catalogue from one store to another, and compare both by digests; an interrupted copy goes on."""
+    start = time.perf_counter()
+    # Not ``opened``: the password of one server must not be offered to the other.
+    with (
+        open_store(source, create=False, say=_say) as theirs,
+        open_store(target, say=_say) as ours,
+        progress_reporter() as reporter,
+    ):
+        report = copy_store(theirs, ours, reporter.update)
+        files = copy_files(theirs.url, ours.url, reporter) if with_files else None
+    seconds = time.perf_counter() - start
+    if json:
+        document: dict[str, Any] = {**vars(report), "moving": list(report.moving), "seconds": seconds}
+        document["sections"] = {
+            name: {"count": one.count, "digest": one.hexadecimal} for name, one in report.sections.items()
+        }
+        print_json(document | {"files": None if files is None else dataclasses.asdict(files)})
+    else:
+        counts = {name: f"{one.count:,}" for name, one in report.sections.items()}
+        _table(f"{report.source} -> {report.target}", counts)
+        if files is not None:
+            output.print(
+                f"files: {files.copied} copied ({files.size_bytes / 2**20:.1f} MiB), {files.kept} were there already"
+            )
+        if not report.moving:
+            output.print(f"both sides are equal, digest by digest ({seconds:.1f} s)")
+    _say_what_moved(report.moving, "run the same command again when it rests")
+
+
+@group.command()
+def backup(
+    path: Annotated[Path | None, typer.Argument(help="New file; without it, a name with date and time.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that has the name.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Save a store as one new file, checked, also while searches write to it. `archex store copy` brings it back."""
+    start = time.perf_counter()
+    with progress_reporter() as reporter:
+        place = path if path is not None else default_path(store, datetime.datetime.now())
+        report = save(store, place, reporter.update, overwrite)
+    seconds = time.perf_counter() - start
+    if json:
+        document = {"store": report.url, "path": str(report.path), "bytes": report.size_bytes}
+        print_json(document | {"moving": list(report.moving), "seconds": seconds})
+    else:
+        text = f"{report.path}: {report.size_bytes / 2**20:.1f} MiB, checked, in {seconds:.1f} s"
+        output.print(text, markup=False, soft_wrap=True)
+    _say_what_moved(report.moving, "take another backup when it rests")
+
+
+def default_path(store: str, now: datetime.datetime) -> Path:
+    """Where a backup goes: beside an embedded store, in the current folder for a server."""
+    moment = now.strftime("%Y%m%d-%H%M%S")
+    if store.startswith(SQLITE_PREFIX):
+        file = Path(store.removeprefix(SQLITE_PREFIX))
+        return file.with_name(f"{file.stem}-{moment}{file.suffix}")
+    return Path(f"archex-{moment}.db")
+
+
+def _say(line: str) -> None:
+    errors.print(line, markup=False, soft_wrap=True)
+
+
+def _say_what_moved(moving: tuple[str, ...], remedy: str) -> None:
+    if moving:
+        _say(f"error: the source kept changing in {', '.join(moving)}, whose copies lack the newest changes: {remedy}")
+        raise typer.Exit(1)
+
+
+def _table(title: str, rows: dict[str, str]) -> None:
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    output.print(table)

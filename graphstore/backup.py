@@ -1,0 +1,60 @@
+"""Backups: any store into one new SQLite store file. Restoring is copying the other way (graphstore.copying)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphstore.copying import copy_store
+from graphstore.digests import SectionProgress
+from graphstore.errors import StoreInputError
+from graphstore.url import SQLITE_PREFIX, open_store, without_password
+
+
+@dataclass(frozen=True)
+class BackupReport:
+    """A finished backup.
+
+    Attributes:
+        url: what was backed up, without a password.
+        path: the new file.
+        size_bytes: its size.
+        moving: of a server that was written meanwhile: sections that changed to the last, see CopyReport. An embedded
+            store is always saved as it was at one moment.
+    """
+
+    url: str
+    path: Path
+    size_bytes: int
+    moving: tuple[str, ...]
+
+
+def backup(url: str, path: Path, progress: SectionProgress | None = None, overwrite: bool = False) -> BackupReport:
+    """Save a store as a new file, which is whole or absent, while others go on writing to it.
+
+    Everything acknowledged before the call is in it. An embedded store is copied by SQLite's online backup, in
+    whatever version its layout is; a server's is copied record by record into a new store file.
+
+    Args:
+        url: of the store.
+        path: of the new file, in an existing folder.
+        progress: called with (section, done, total).
+        overwrite: whether a file that has the name is replaced.
+
+    Raises:
+        StoreInputError: the URL names no store, or the path may not be used.
+        StoreError: a store failed, or the backup is not whole; nothing was kept.
+    """
+    from graphstore.embedded.backup import backup_file, new_file
+
+    moving: tuple[str, ...] = ()
+    source = Path(url.removeprefix(SQLITE_PREFIX)) if url.startswith(SQLITE_PREFIX) else None
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise StoreInputError(f"backup must be another file than the store, but got {str(path)!r}. Name another file.")
+    with new_file(path, overwrite) as temporary:
+        if source is not None:
+            backup_file(source, temporary, lambda done, total: progress and progress("pages", done, total))
+        else:
+            with open_store(url, create=False) as server, open_store(f"{SQLITE_PREFIX}{temporary.absolute()}") as copy:
+                moving = copy_store(server, copy, progress).moving
+    return BackupReport(without_password(url), path, path.stat().st_size, moving)

@@ -1,0 +1,260 @@
+"""Copies a whole catalogue from one store to another, of any engines, and proves it by counts and digests.
+
+A copy may be killed at any point and run again: it writes only what is missing or has changed. What can change in a
+store (a space's info, vectors, neighbours, measurements, a study's state and budget, the progress of trials, jobs) is
+brought to the source's state; a target that holds anything else is refused before the first write. A space's info is
+written last, so that nobody takes half a library for a ready one.
+
+At most one batch of architectures is held at a time, one space's vectors or neighbours of one kernel, the scores, or
+one study's trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphstore.contract import GraphStore
+from graphstore.digests import (
+    BATCH,
+    ENDED,
+    TOPIC_SECTIONS,
+    Digest,
+    SectionProgress,
+    batches,
+    canonical,
+    digests,
+    section_digest,
+)
+from graphstore.errors import StoreError, StoreInputError
+from graphstore.records import Embeddings, MeasurementRecord, SpaceRecord
+from graphstore.restoring import to_restore
+
+__all__ = ["BATCH", "CopyReport", "Digest", "SectionProgress", "copy_store", "digests"]
+
+PASSES = 8
+"""How often a source that is written meanwhile is gone over."""
+
+
+@dataclass(frozen=True)
+class CopyReport:
+    """What a copy did.
+
+    Attributes:
+        source, target: URLs of the stores, without passwords.
+        sections: count and digest of every section that is equal on both sides.
+        passes: how often the source was gone over.
+        moving: sections the source went on changing to the last; their copies lack the newest changes and were not
+            found equal. Empty for a source at rest.
+    """
+
+    source: str
+    target: str
+    sections: Mapping[str, Digest]
+    passes: int
+    moving: tuple[str, ...]
+
+
+def copy_store(source: GraphStore, target: GraphStore, progress: SectionProgress | None = None) -> CopyReport:
+    """Copy everything the source holds, except jobs that still run, into the target.
+
+    Nobody else may write to the target meanwhile. A source that is written meanwhile is gone over again, those parts
+    that have changed, up to PASSES times.
+
+    Args:
+        source: only read.
+        target: empty, or an earlier copy of the source, whole or interrupted.
+        progress: called with (section, done, total).
+
+    Raises:
+        StoreInputError: both are one store, or the target holds something that the source has not; nothing was
+            written.
+        StoreError: a store failed, or a section differs after all; the error names it.
+    """
+    return _Copy(source, target, progress or (lambda section, done, total: None)).run()
+
+
+class _Copy:
+    def __init__(self, source: GraphStore, target: GraphStore, progress: SectionProgress) -> None:
+        self.source, self.target, self.tell = source, target, progress
+        self.sections: dict[str, Digest] = {}
+
+    def run(self) -> CopyReport:
+        if self.source.url == self.target.url:
+            raise StoreInputError(f"target must be another store than the source, but got {self.target.url!r} twice.")
+        check_target(self.source, self.target)
+        settled: dict[str, int] = {}
+        for turn in range(1, PASSES + 1):
+            at = {topic: self.source.revision(topic) for topic in TOPIC_SECTIONS}
+            moved = [topic for topic in TOPIC_SECTIONS if settled.get(topic) != at[topic]]
+            if not moved:
+                return self._report(turn - 1, ())
+            for topic in moved:
+                if self._try_topic(topic, at):
+                    settled[topic] = at[topic]
+        moved = [topic for topic in TOPIC_SECTIONS if settled.get(topic) != self.source.revision(topic)]
+        return self._report(PASSES, tuple(section for topic in moved for section in TOPIC_SECTIONS[topic]))
+
+    def _report(self, passes: int, moving: tuple[str, ...]) -> CopyReport:
+        names = [name for part in TOPIC_SECTIONS.values() for name in part]
+        ordered = {name: self.sections[name] for name in names if name in self.sections and name not in moving}
+        return CopyReport(self.source.url, self.target.url, ordered, passes, moving)
+
+    def _try_topic(self, topic: str, at: Mapping[str, int]) -> bool:
+        """Copy and compare a topic's sections; whether they are equal. Raises if they differ in a source at rest."""
+        try:
+            getattr(self, f"_copy_{topic}")()
+        except StoreInputError:
+            # What was read second may name what was not there when the first was read.
+            if all(self.source.revision(name) == at[name] for name in at):
+                raise
+            return False
+        equal = True
+        for section in TOPIC_SECTIONS[topic]:
+            theirs = section_digest(self.source, section, self.tell)
+            ours = self.sections[section] = section_digest(self.target, section, self.tell)
+            if ours != theirs:
+                if self.source.revision(topic) == at[topic]:
+                    raise StoreError(
+                        f"{section} of the copy must equal the source's, but got {ours.count} with digest "
+                        f"{ours.hexadecimal} instead of {theirs.count} with {theirs.hexadecimal}. "
+                        "See that nobody else writes to the target, or copy into an empty store."
+                    )
+                equal = False
+        return equal
+
+    def _copy_library(self) -> None:
+        spaces, held = self.source.spaces(), {space.name for space in self.target.spaces()}
+        self.tell("spaces", 0, len(spaces))
+        for turn, space in enumerate(spaces):
+            if space.name not in held:
+                self.target.put_space(SpaceRecord(space.name, {}))
+            self._copy_members(space.name)
+            self._copy_vectors(space.name)
+            for kernel in sorted({*self.source.kernels(space.name), *self.target.kernels(space.name)}):
+                self._copy_neighbors(space.name, kernel)
+            self.target.put_space(space)
+            self.tell("spaces", turn + 1, len(spaces))
+
+    def _copy_members(self, space: str) -> None:
+        ids, done = self.source.architecture_ids(space), len(self.target.architecture_ids(space))
+        for batch in batches(ids[done:]):
+            self.target.add_architectures(space, self.source.architectures(batch))
+            done += len(batch)
+            self.tell(f"members of {space}", done, len(ids))
+
+    def _copy_vectors(self, space: str) -> None:
+        theirs, ours = self.source.embeddings(space), self.target.embeddings(space)
+        if theirs.ids != ours.ids or not np.array_equal(_bits(theirs), _bits(ours)):
+            self.target.put_embeddings(space, theirs)
+
+    def _copy_neighbors(self, space: str, kernel: str) -> None:
+        theirs = self.source.neighbor_table(space, kernel)
+        if list(map(canonical, theirs)) != list(map(canonical, self.target.neighbor_table(space, kernel))):
+            name = f"neighbors in {space} by {kernel}"
+            self.target.put_neighbors(space, kernel, theirs, lambda done, total: self.tell(name, done, total))
+
+    def _copy_scores(self) -> None:
+        known = {score.id for score in self.target.scores()}
+        self._add("scores", [score for score in self.source.scores() if score.id not in known], self.target.add_scores)
+        stored = {_place(record): canonical(record) for record in self.target.measurements()}
+        changed = [record for record in self.source.measurements() if stored.get(_place(record)) != canonical(record)]
+        self._add("measurements", changed, self.target.add_measurements)
+        lines = {(line.run, line.donor_run) for line in self.target.lineage()}
+        new = [line for line in self.source.lineage() if (line.run, line.donor_run) not in lines]
+        self._add("lineage", new, self.target.add_lineage)
+
+    def _copy_studies(self) -> None:
+        for study in self.source.studies():
+            self.target.create_study(study)
+            trials = self.source.trials(study.name)
+            stored = {trial.number: trial for trial in self.target.trials(study.name)}
+            changed = [trial for trial in trials if stored.get(trial.number) != trial]
+            self._add(f"trials of {study.name}", changed, lambda part, name=study.name: self._restore(name, part))
+            self.target.update_study(study.name, state=study.state, budget=study.budget)
+
+    def _restore(self, study: str, trials: Any) -> None:
+        self.target.restore_trials(study, trials)
+
+    def _copy_jobs(self) -> None:
+        held = {job.id for job in self.target.jobs()}
+        for job in self.source.jobs():
+            if job.state in ENDED or job.id in held:
+                self.target.put_job(job)
+
+    def _add(self, section: str, records: list[Any], write: Any) -> None:
+        done = 0
+        for batch in batches(records):
+            write(batch)
+            done += len(batch)
+            self.tell(section, done, len(records))
+
+
+def check_target(source: GraphStore, target: GraphStore) -> None:
+    """Raise StoreInputError if the target holds anything the source has not. Writes nothing."""
+    spaces = {space.name for space in source.spaces()}
+    for space in target.spaces():
+        _only(target, "space", [space.name], spaces)
+        ids, held = source.architecture_ids(space.name), target.architecture_ids(space.name)
+        _only(target, f"architecture in space {space.name!r}", held, set(ids))
+        if held != ids[: len(held)]:
+            raise _refused(target, f"space {space.name!r} with its architectures in another order")
+        _only(target, f"kernel in space {space.name!r}", target.kernels(space.name), set(source.kernels(space.name)))
+        if len(target.embeddings(space.name).ids) and not len(source.embeddings(space.name).ids):
+            raise _refused(target, f"vectors in space {space.name!r}")
+    for batch in batches(target.architecture_ids()):
+        theirs = {summary.id: summary for summary in source.summaries(ids=batch)}
+        for summary in target.summaries(ids=batch):
+            if canonical(theirs[summary.id]) != canonical(summary):
+                raise _refused(target, f"architecture {summary.id!r} with other facts")
+    _same(target, "score", {s.id: s for s in target.scores()}, {s.id: s for s in source.scores()})
+    lines = [{(line.run, line.donor_run): line for line in store.lineage()} for store in (target, source)]
+    _same(target, "lineage of run", *lines)
+    measured = {_place(record) for record in source.measurements()}
+    _only(target, "measurement", (_place(record) for record in target.measurements()), measured)
+    _only(target, "job", (job.id for job in target.jobs()), {job.id for job in source.jobs()})
+    _check_studies(source, target)
+
+
+def _check_studies(source: GraphStore, target: GraphStore) -> None:
+    studies = {study.name: study for study in source.studies()}
+    for study in target.studies():
+        _only(target, "study", [study.name], set(studies))
+        theirs = vars(studies[study.name]) | {"state": study.state, "budget": study.budget}
+        if theirs != vars(study):
+            raise _refused(target, f"study {study.name!r} with other settings")
+        trials = source.trials(study.name)
+        held = target.trials(study.name)
+        _only(target, f"trial of study {study.name!r}", (t.number for t in held), {t.number for t in trials})
+        to_restore(study.name, trials, held)
+
+
+def _only(target: GraphStore, kind: str, held: Iterable[Any], allowed: set[Any]) -> None:
+    for one in held:
+        if one not in allowed:
+            raise _refused(target, f"{kind} {one!r}")
+
+
+def _same(target: GraphStore, kind: str, held: Mapping[Any, Any], theirs: Mapping[Any, Any]) -> None:
+    _only(target, kind, held, set(theirs))
+    for key, record in held.items():
+        if canonical(record) != canonical(theirs[key]):
+            raise _refused(target, f"{kind} {key!r} with another value")
+
+
+def _refused(target: GraphStore, what: str) -> StoreInputError:
+    return StoreInputError(
+        f"target of a copy must hold nothing that the source has not, but got {what} in {target.url!r}. "
+        "Name an empty store, or an earlier copy of this source; nothing was written."
+    )
+
+
+def _place(record: MeasurementRecord) -> tuple[str, str, str]:
+    return record.architecture, record.device, record.quantity
+
+
+def _bits(embeddings: Embeddings) -> Any:
+    return np.ascontiguousarray(embeddings.vectors, dtype="<f4").view("<u4")

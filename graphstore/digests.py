@@ -1,0 +1,150 @@
+"""Digests of everything a store holds, the same on every engine: what is equal has equal digests.
+
+Every record becomes canonical bytes (JSON with sorted keys, floats as their shortest exact text, vectors as
+little-endian float32), framed by its length, in the order the contract states; BLAKE2b of the stream is the section's
+digest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from graphstore.contract import GraphStore
+from graphstore.records import JobRecord, JobState
+
+Item = TypeVar("Item")
+SectionProgress = Callable[[str, int, int], None]
+"""Called with (section, done, total) while a long walk over a store goes on."""
+
+BATCH = 500
+"""Architectures read, and records written, at a time."""
+
+ENDED = (JobState.DONE, JobState.STOPPED, JobState.FAILED, JobState.LOST)
+"""Jobs in another state are processes of one machine and do not belong to a catalogue."""
+
+TOPIC_SECTIONS = {
+    "library": ("spaces", "members", "architectures", "vectors", "neighbors"),
+    "scores": ("scores", "measurements", "lineage"),
+    "studies": ("studies", "trials"),
+    "jobs": ("jobs",),
+}
+"""The sections of a catalogue by the revision topic that says when they change."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Digest:
+    """Number of records in a section, and the hexadecimal digest of them all."""
+
+    count: int
+    hexadecimal: str
+
+
+def digests(store: GraphStore, progress: SectionProgress | None = None) -> dict[str, Digest]:
+    """Digests of all sections of a store, in the order of TOPIC_SECTIONS.
+
+    Jobs that still run are left out. The sections are read one after the other: a store that is written meanwhile may
+    have been at no time what they say together.
+    """
+    sections = [section for topic in TOPIC_SECTIONS.values() for section in topic]
+    return {section: section_digest(store, section, progress) for section in sections}
+
+
+def section_digest(store: GraphStore, section: str, progress: SectionProgress | None = None) -> Digest:
+    """Digest of one section of a store."""
+    state, count = hashlib.blake2b(digest_size=16), 0
+    if progress is not None:
+        progress(section, 0, 1)
+    for item in _ITEMS[section](store, progress):
+        state.update(len(item).to_bytes(8, "little"))
+        state.update(item)
+        count += 1
+    if progress is not None:
+        progress(section, max(count, 1), max(count, 1))
+    return Digest(count, state.hexdigest())
+
+
+def batches(items: Sequence[Item], size: int = BATCH) -> Iterator[Sequence[Item]]:
+    """The items in runs of at most ``size``."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def ended_jobs(store: GraphStore) -> list[JobRecord]:
+    """The jobs that belong to a catalogue."""
+    return [job for job in store.jobs() if job.state in ENDED]
+
+
+def canonical(record: Any) -> bytes:
+    """A record as bytes that are equal for equal records of any engine."""
+    facts = dict(vars(record))
+    for field in dataclasses.fields(record):
+        value = facts[field.name]
+        if "float" in str(field.type) and value is not None:
+            # A whole number may come back as an integer from one engine, and -0.0 as 0.0 from another.
+            facts[field.name] = float(value) + 0.0
+    return _bytes(facts)
+
+
+def _bytes(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=vars).encode()
+
+
+def _spaces(store: GraphStore, progress: SectionProgress | None) -> Iterator[bytes]:
+    return map(canonical, store.spaces())
+
+
+def _members(store: GraphStore, progress: SectionProgress | None) -> Iterator[bytes]:
+    for space in store.spaces():
+        for id in store.architecture_ids(space.name):
+            yield _bytes([space.name, id])
+
+
+def _architectures(store: GraphStore, progress: SectionProgress | None) -> Iterator[bytes]:
+    ids, done = store.architecture_ids(), 0
+    for batch in batches(ids):
+        yield from map(canonical, store.architectures(batch))
+        done += len(batch)
+        if progress is not None:
+            progress("architectures", done, len(ids))
+
+
+def _vectors(store: GraphStore, progress: SectionProgress | None) -> Iterator[bytes]:
+    for space in store.spaces():
+        embeddings = store.embeddings(space.name)
+        for id, vector in zip(embeddings.ids, embeddings.vectors.astype("<f4"), strict=True):
+            yield _bytes([space.name, id]) + vector.tobytes()
+
+
+def _neighbors(store: GraphStore, progress: SectionProgress | None) -> Iterator[bytes]:
+    for space in store.spaces():
+        for kernel in store.kernels(space.name):
+            for neighbor in store.neighbor_table(space.name, kernel):
+                yield _bytes(space.name) + canonical(neighbor)
+
+
+def _trials(store: GraphStore, progress: SectionProgress | None) -> Iterator[bytes]:
+    for study in store.studies():
+        yield from map(canonical, store.trials(study.name))
+
+
+def _listed(read: Callable[[GraphStore], Iterable[Any]]) -> Callable[[GraphStore, Any], Iterator[bytes]]:
+    return lambda store, progress: map(canonical, read(store))
+
+
+_ITEMS: dict[str, Callable[[GraphStore, SectionProgress | None], Iterator[bytes]]] = {
+    "spaces": _spaces,
+    "members": _members,
+    "architectures": _architectures,
+    "vectors": _vectors,
+    "neighbors": _neighbors,
+    "scores": _listed(lambda store: store.scores()),
+    "measurements": _listed(lambda store: store.measurements()),
+    "lineage": _listed(lambda store: store.lineage()),
+    "studies": _listed(lambda store: store.studies()),
+    "trials": _trials,
+    "jobs": _listed(ended_jobs),
+}

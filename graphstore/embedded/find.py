@@ -1,0 +1,200 @@
+"""Typed questions in the SQLite file: each is one statement composed of fixed pieces, with all values as parameters.
+
+Scores are averaged first, in a table ``v0``, ``v1``, … for each quantity that is a score. Where a condition asks for a
+score, its table is the outermost loop, as few architectures have scores. What fits is kept aside (``hit``), counted,
+ordered and cut.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from graphstore.embedded.library import SUMMARY, summary_of
+from graphstore.embedded.part import Part, space_key
+from graphstore.embedded.rules import layer_condition, op_condition
+from graphstore.parameters import Parameters
+from graphstore.queries import (
+    LOWER_IS_BETTER,
+    ArchitectureQuery,
+    Best,
+    Fact,
+    Found,
+    Kind,
+    Page,
+    Quantity,
+    ScoreKey,
+    check_comparable,
+    ends_of,
+    mean_value,
+)
+
+_FACTS = {
+    Fact.PARAMETERS: "a.parameters",
+    Fact.FLOPS: "a.flops",
+    Fact.HETEROGENEITY: "a.heterogeneity",
+    Fact.DEPTH: "json_array_length(a.profile, '$[0]')",
+}
+
+_BEST = """
+WITH mean AS (
+    SELECT task, metric, dataset, fidelity, recipe, architecture, mean_value(value) AS value
+    FROM score {where} GROUP BY task, metric, dataset, fidelity, recipe, architecture
+), ranked AS (
+    SELECT mean.*, a.id, count(*) OVER (PARTITION BY task, metric, dataset, fidelity, recipe) AS scored,
+        row_number() OVER (
+            PARTITION BY task, metric, dataset, fidelity, recipe
+            ORDER BY CASE WHEN metric IN (SELECT value FROM json_each({lower})) THEN mean.value ELSE -mean.value END,
+                a.id
+        ) AS place
+    FROM mean JOIN architecture a ON a.key = mean.architecture
+)
+SELECT task, metric, dataset, fidelity, recipe, id, value, scored FROM ranked WHERE place = 1
+ORDER BY task, metric, dataset, fidelity, recipe
+"""
+
+
+class FindPart(Part):
+    """Questions about architectures."""
+
+    def find(self, query: ArchitectureQuery) -> Page:
+        """The architectures that fit a query. See the contract."""
+        with self._database.reading() as db:
+            _add_mean(db)
+            space = None if query.space is None else space_key(db, query.space)
+            for quantity in query.quantities:
+                if isinstance(quantity, ScoreKey):
+                    check_comparable(quantity, _kinds(db, quantity, space))
+            statement = _Statement(query, space)
+            rows = db.execute(*statement.page()).fetchall()
+            (total,) = rows[0][:1] if rows else db.execute(*statement.total()).fetchone()
+        end = 1 + len(query.quantities)
+        return Page(total, tuple(Found(summary_of(*row[end:]), tuple(row[1:end])) for row in rows))
+
+    def best_per_task(self, space: str | None = None) -> list[Best]:
+        """The best architecture of every kind of comparable scores. See the contract."""
+        parameters = Parameters(":")
+        with self._database.reading() as db:
+            _add_mean(db)
+            where = ""
+            if space is not None:
+                where = "WHERE " + _in_space("score.architecture", parameters, space_key(db, space))
+            lower = parameters.place(json.dumps(sorted(LOWER_IS_BETTER)))
+            rows = db.execute(_BEST.format(where=where, lower=lower), parameters.values).fetchall()
+        return [Best(*row) for row in rows]
+
+
+class _Mean:
+    """SQLite's own average adds up in an order of its own; this one is the same on every engine."""
+
+    def __init__(self) -> None:
+        self._values: list[float] = []
+
+    def step(self, value: float, /) -> None:
+        """Take one more value."""
+        self._values.append(value)
+
+    def finalize(self) -> float:
+        """The mean of what was taken."""
+        return mean_value(self._values)
+
+
+def _add_mean(db: sqlite3.Connection) -> None:
+    db.create_aggregate("mean_value", 1, _Mean)  # type: ignore[arg-type]  # the stubs know whole numbers only
+
+
+def _in_space(column: str, parameters: Parameters, space: int) -> str:
+    # Not a list of the space's members, which takes longer to make than the few lookups after it.
+    return f"EXISTS (SELECT 1 FROM holds h WHERE h.space = {parameters.place(space)} AND h.architecture = {column})"
+
+
+def _scores(key: ScoreKey, parameters: Parameters, space: int | None) -> str:
+    conditions = [f"{field} = {parameters.place(value)}" for field, value in key.fields.items()]
+    if space is not None:
+        conditions.append(_in_space("score.architecture", parameters, space))
+    return "FROM score WHERE " + " AND ".join(conditions)
+
+
+def _kinds(db: sqlite3.Connection, key: ScoreKey, space: int | None) -> list[Kind]:
+    parameters = Parameters(":")
+    query = f"SELECT DISTINCT metric, dataset, fidelity, recipe {_scores(key, parameters, space)}"
+    return db.execute(query, parameters.values).fetchall()
+
+
+class _Statement:
+    """A query in SQL."""
+
+    def __init__(self, query: ArchitectureQuery, space: int | None) -> None:
+        self._query = query
+        self._space = space
+        self._parameters = Parameters(":")
+        self._tables = {quantity: f"v{number}" for number, quantity in enumerate(query.quantities)}
+        self._means = [self._mean(key) for key in self._tables if isinstance(key, ScoreKey)]
+        self._from = self._joined()
+        self._where = self._conditions()
+
+    def page(self) -> tuple[str, dict[str, Any]]:
+        """The rows asked for: how many fit in all, the quantities, the summary."""
+        values = "".join(f"hit.{table}, " for table in self._tables.values())
+        order = ""
+        for number, sort in enumerate(self._query.sort):
+            order += f"hit.s{number} IS NULL, hit.s{number}{' DESC' if sort.descending else ''}, "
+        limit = -1 if self._query.limit is None else self._query.limit
+        text = (
+            f"{self._hits()} SELECT (SELECT count(*) FROM hit), {values}{SUMMARY} "
+            f"FROM hit CROSS JOIN architecture a ON a.key = hit.key ORDER BY {order}a.id "
+            f"LIMIT {self._parameters.place(limit)} OFFSET {self._parameters.place(self._query.offset)}"
+        )
+        return text, self._parameters.values
+
+    def total(self) -> tuple[str, dict[str, Any]]:
+        """How many fit in all, for a page without rows."""
+        return f"{self._hits()} SELECT count(*) FROM hit", self._parameters.values
+
+    def _hits(self) -> str:
+        columns = ["a.key AS key"]
+        columns += [f"{table}.value AS {table}" for table in self._tables.values()]
+        columns += [f"{self._value(sort.quantity)} AS s{number}" for number, sort in enumerate(self._query.sort)]
+        where = " WHERE " + " AND ".join(self._where) if self._where else ""
+        hit = f"hit AS MATERIALIZED (SELECT {', '.join(columns)} FROM {self._from}{where})"
+        return "WITH " + ", ".join([*self._means, hit])
+
+    def _value(self, quantity: Quantity) -> str:
+        return _FACTS[quantity] if isinstance(quantity, Fact) else f"{self._tables[quantity]}.value"
+
+    def _mean(self, key: ScoreKey) -> str:
+        means = f"SELECT architecture, mean_value(value) AS value {_scores(key, self._parameters, self._space)}"
+        return f"{self._tables[key]} AS MATERIALIZED ({means} GROUP BY architecture)"
+
+    def _joined(self) -> str:
+        demanded = {condition.quantity for condition in self._query.conditions}
+        first = next((key for key in self._tables if isinstance(key, ScoreKey) and key in demanded), None)
+        text = "architecture a"
+        if first is not None:
+            # CROSS tells SQLite to keep this order.
+            text = f"{self._tables[first]} CROSS JOIN architecture a ON a.key = {self._tables[first]}.architecture"
+        for quantity, table in self._tables.items():
+            if quantity == first:
+                continue
+            text += f"{'' if quantity in demanded else ' LEFT'} JOIN "
+            if isinstance(quantity, ScoreKey):
+                text += f"{table} ON {table}.architecture = a.key"
+            else:
+                device, name = self._parameters.place(quantity.device), self._parameters.place(quantity.quantity)
+                text += (
+                    f"measurement {table} ON {table}.architecture = a.key AND {table}.device = {device} "
+                    f"AND {table}.quantity = {name}"
+                )
+        return text
+
+    def _conditions(self) -> list[str]:
+        found = []
+        if self._space is not None:
+            found.append(_in_space("a.key", self._parameters, self._space))
+        for condition in self._query.conditions:
+            ends = ends_of(condition)
+            found += self._parameters.within(self._value(condition.quantity), ends)
+        found += [layer_condition(rule, self._parameters) for rule in self._query.layers]
+        found += [op_condition(rule, self._parameters) for rule in self._query.ops]
+        return found

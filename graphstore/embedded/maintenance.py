@@ -1,0 +1,227 @@
+"""Checking and migrating a SQLite file."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from graphstore.checks import TOPICS
+from graphstore.contract import SCHEMA_VERSION
+from graphstore.embedded import migrations, schema
+from graphstore.embedded.backup import backup_file, new_file
+from graphstore.embedded.database import BUSY_SECONDS, Database
+from graphstore.errors import StoreError, StoreInputError
+from graphstore.maintenance import Findings, MigrationReport, told
+from graphstore.records import JobState, StudyState, TrialStatus
+
+DAMAGES = 20
+"""How many damaged places are looked for."""
+
+_COUNTED = {
+    "spaces": "space", "architectures": "architecture", "layers": "layer", "ops": "op", "feeds": "feeds",
+    "members": "holds", "neighbors": "similar", "scores": "score", "measurements": "measurement",
+    "lineage": "lineage", "studies": "study", "trials": "trial", "jobs": "job",
+}  # fmt: skip
+
+
+def _gaps(table: str, group: str, position: str) -> str:
+    """Groups of a table's rows that are not numbered from 0 without gaps."""
+    return (
+        f"SELECT {group} FROM {table} GROUP BY {group} HAVING min({position}) != 0 OR max({position}) != count(*) - 1"
+    )
+
+
+def _states(*states: str) -> str:
+    return ", ".join(f"'{state}'" for state in states)
+
+
+# Each problem, the tables it is looked for in, and a query that gives the names of the culprits.
+_SEMANTICS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    (
+        "architectures with another number of layers than their summary says",
+        ("architecture", "layer"),
+        "SELECT id FROM architecture a WHERE (SELECT count(*) FROM layer WHERE architecture = a.key) "
+        "IS NOT CASE WHEN json_valid(profile) THEN json_array_length(profile, '$[0]') END",
+    ),
+    (
+        "architectures whose layers are not numbered from 0",
+        ("architecture", "layer"),
+        f"SELECT id FROM architecture WHERE key IN ({_gaps('layer', 'architecture', 'position')})",
+    ),
+    (
+        "architectures whose operations are not numbered from 0",
+        ("architecture", "op"),
+        f"SELECT id FROM architecture WHERE key IN ({_gaps('op', 'architecture', 'position')})",
+    ),
+    (
+        "architectures with operations in a layer they do not have",
+        ("architecture", "layer", "op"),
+        "SELECT DISTINCT id FROM op o JOIN architecture a ON a.key = o.architecture WHERE o.layer != -1 AND NOT EXISTS "
+        "(SELECT 1 FROM layer WHERE architecture = o.architecture AND position = o.layer)",
+    ),
+    (
+        "architectures whose edges are not numbered from 0",
+        ("architecture", "feeds"),
+        f"SELECT id FROM architecture WHERE key IN ({_gaps('feeds', 'architecture', 'position')})",
+    ),
+    (
+        "architectures with edges from or to operations they do not have, or backwards",
+        ("architecture", "feeds", "op"),
+        "SELECT DISTINCT id FROM feeds f JOIN architecture a ON a.key = f.architecture "
+        "LEFT JOIN op s ON s.architecture = f.architecture AND s.position = f.source "
+        "LEFT JOIN op t ON t.architecture = f.architecture AND t.position = f.target "
+        "WHERE s.position IS NULL OR t.position IS NULL OR f.source >= f.target",
+    ),
+    (
+        "spaces whose architectures are not numbered from 0",
+        ("holds", "space"),
+        f"SELECT name FROM space WHERE key IN ({_gaps('holds', 'space', 'position')})",
+    ),
+    (
+        "spaces with vectors of several lengths",
+        ("holds", "space"),
+        "SELECT name FROM space WHERE key IN (SELECT space FROM holds WHERE embedding IS NOT NULL GROUP BY space "
+        "HAVING count(DISTINCT length(embedding)) > 1 OR max(length(embedding) % 4) OR NOT min(length(embedding)))",
+    ),
+    (
+        "spaces with neighbours that are not in them",
+        ("holds", "similar", "space"),
+        "SELECT DISTINCT p.name FROM similar n JOIN space p ON p.key = n.space "
+        "LEFT JOIN holds s ON s.space = n.space AND s.architecture = n.source "
+        "LEFT JOIN holds t ON t.space = n.space AND t.architecture = n.target "
+        "WHERE s.position IS NULL OR t.position IS NULL",
+    ),
+    (
+        "studies whose trials are not numbered from 0",
+        ("study", "trial"),
+        f"SELECT name FROM study WHERE key IN ({_gaps('trial', 'study', 'number')})",
+    ),
+    (
+        "studies in a state that is none",
+        ("study",),
+        f"SELECT name FROM study WHERE state NOT IN ({_states(*StudyState)})",
+    ),
+    (
+        "trials in a state that is none",
+        ("trial",),
+        f"SELECT study || '/' || number FROM trial WHERE state NOT IN ({_states(*TrialStatus)})",
+    ),
+    ("jobs in a state that is none", ("job",), f"SELECT id FROM job WHERE state NOT IN ({_states(*JobState)})"),
+    (
+        "counters of changes that are none",
+        ("revision",),
+        f"SELECT topic FROM revision WHERE value < 0 OR topic NOT IN ({_states(*TOPICS)})",
+    ),
+)
+
+
+def check_file(path: Path) -> Findings:
+    """Check a file of any version and leave it as it is. See ``graphstore.maintenance.check``."""
+    _need_file(path)
+    try:
+        schema.recognise(path)
+    except StoreInputError as error:
+        return Findings(0, {}, (str(error),))
+    except OSError as error:
+        raise StoreError(f"the store {str(path)!r} cannot be read: {error}. Check its rights.") from error
+    log = path.with_name(path.name + "-wal")
+    shared = log.exists()
+    found = _look(path, shared)
+    if found.problems and not shared and log.exists():
+        return _look(path, True)  # somebody opened it meanwhile and may have moved pages under our eyes
+    return found
+
+
+def migrate_file(path: Path, say: Callable[[str], None]) -> MigrationReport:
+    """Bring a file to the newest version. See ``graphstore.maintenance.migrate``."""
+    _need_file(path)
+    database = Database(path, create=False, any_version=True)
+    before, backup = 0, ""
+    try:
+        while True:
+            # The copy is made while nobody else can write, so that it is what the migration began with.
+            with database.writing() as db:
+                version = schema.version_of(db)
+                before = before or version
+                if version >= SCHEMA_VERSION:
+                    break
+                if not backup:
+                    copy = path.with_name(f"{path.name}.v{version}.bak")
+                    say(f"copying the store to {copy}")
+                    with new_file(copy, overwrite=True) as temporary:
+                        backup_file(path, temporary)
+                    backup = str(copy.absolute())
+                say(f"migrating from version {version} to {version + 1}")
+                migrations.apply(db, version + 1)
+    finally:
+        database.close()
+    return MigrationReport(f"sqlite:///{path.absolute()}", before, version, backup)
+
+
+def _need_file(path: Path) -> None:
+    if not path.is_file() or not path.stat().st_size:
+        raise StoreInputError(f"store file must exist, but got {str(path)!r}. Name another with --store.")
+
+
+def _look(path: Path, shared: bool) -> Findings:
+    # Without a log nobody else has the file open, so it may be read as if it never changed, leaving nothing beside it.
+    place = f"{path.absolute().as_uri()}?{'mode=ro' if shared else 'immutable=1'}"
+    connection = sqlite3.connect(place, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    with contextlib.closing(connection) as db:
+        try:
+            db.execute("BEGIN")
+            held = {kind: _names(db, kind) for kind in ("table", "index")}
+            version = schema.version_of(db) if "meta" in held["table"] else 0
+            if version < 1:
+                return Findings(0, {}, ("the file does not say its version: it is no store, or damaged",))
+            damages = [row[0] for row in db.execute(f"PRAGMA integrity_check({DAMAGES})") if row[0] != "ok"]
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"the store {str(path)!r} cannot be read: {error}. Check its rights.") from error
+        except sqlite3.DatabaseError as error:
+            return Findings(0, {}, (f"the file is damaged: {error}; restore it from a copy",))
+        problems = [f"the file is damaged: {damage}" for damage in damages]
+        for kind, names in migrations.parts(min(version, SCHEMA_VERSION)).items():
+            problems += [f"the {kind} {name} is missing" for name in sorted(names - held[kind])]
+        (header,) = db.execute("PRAGMA user_version").fetchone()
+        if header != version:
+            problems.append(f"the file's header says version {header}, its table says {version}")
+        problems += _problems(db, held["table"])
+        return Findings(version, _counts(db, held["table"]), tuple(problems))
+
+
+def _names(db: sqlite3.Connection, kind: str) -> set[str]:
+    return {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = ?", (kind,))}
+
+
+def _counts(db: sqlite3.Connection, tables: set[str]) -> dict[str, int]:
+    counts = {}
+    for kind, table in _COUNTED.items():
+        # What cannot be counted was reported as damaged.
+        with contextlib.suppress(sqlite3.DatabaseError):
+            if table in tables:
+                (counts[kind],) = db.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return counts
+
+
+def _problems(db: sqlite3.Connection, tables: set[str]) -> Iterator[str]:
+    """What is whole by SQLite's own measure, but is no sound catalogue."""
+    try:
+        orphans: dict[tuple[str, str], int] = {}
+        for table, _, parent, _ in db.execute("PRAGMA foreign_key_check"):
+            orphans[table, parent] = orphans.get((table, parent), 0) + 1
+        for (table, parent), number in sorted(orphans.items()):
+            yield f"rows of {table} that refer to no {parent}: {number}"
+    except sqlite3.DatabaseError as error:
+        yield f"references could not be checked: {error}"
+    for problem, needed, query in _SEMANTICS:
+        if not tables.issuperset(needed):
+            continue
+        try:
+            culprits = [name for (name,) in db.execute(query)]
+        except sqlite3.DatabaseError as error:
+            yield f"{problem}: could not be checked ({error})"
+            continue
+        if culprits:
+            yield told(problem, culprits)

@@ -1,0 +1,182 @@
+"""The console of ``graphstore.cypher`` on a server: what a person types may look at everything and change nothing.
+
+Four walls, from the inside out. The server refuses to write, because the transaction's access mode is READ. Before a
+text runs, the server explains it, and what its plan would do besides reading the graph (read files or the network, show
+or end what others do, administer, call procedures that are not on a short list) is refused. The server ends the
+transaction after the time limit. And the answer is read row by row up to the row limit, each value cut to a size.
+
+The walls hold off mistakes, not a person who means harm and has a log-in: one expression over a very long list cannot
+be interrupted by the server, so the caller gets its error in time, but the server works on.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import neo4j
+from neo4j.exceptions import Neo4jError
+
+from graphstore.cypher import Answer
+from graphstore.errors import StoreError, StoreInputError
+from graphstore.neo4j.part import Part
+from graphstore.neo4j.values import CUT, shown
+
+GRACE_S = 2.0
+"""How long past the time limit the server has to say that it stopped."""
+LONGEST_MESSAGE = 300
+"""Characters of a server's message that are passed on."""
+PORTION = 20
+"""Rows fetched from the server at once."""
+
+PROCEDURES = frozenset(
+    {
+        "db.labels",
+        "db.propertyKeys",
+        "db.relationshipTypes",
+        "db.schema.nodeTypeProperties",
+        "db.schema.relTypeProperties",
+        "db.schema.visualization",
+        "db.index.fulltext.queryNodes",
+        "db.index.fulltext.queryRelationships",
+        "db.index.vector.queryNodes",
+        "db.index.vector.queryRelationships",
+    }
+)
+"""Procedures that may be called: they read the graph and nothing else."""
+
+FUNCTION_FAMILIES = frozenset(
+    {"date", "datetime", "duration", "localdatetime", "localtime", "point", "time", "vector.similarity"}
+)
+"""What may stand before the last dot of a function's name; a plugin's functions could do anything."""
+
+_FORBIDDEN = {
+    "LoadCSV": "read files or the network (LOAD CSV)",
+    "Show": "show what the server does (SHOW)",
+    "Terminate": "end what others do (TERMINATE)",
+    "Administration": "administer the server",
+    "Transaction": "begin further transactions (IN TRANSACTIONS)",
+}
+_POSITION = re.compile(r"[( ]*(?:at )?line (\d+), column (\d+)")
+_EXCEPTION = re.compile(r".*\w+Exception: ", re.DOTALL)
+_FUNCTION = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\.[A-Za-z_]\w*\(")
+
+
+class ConsolePart(Part):
+    """Runs Cypher that a person typed."""
+
+    def console(self, text: str, parameters: Mapping[str, Any], row_limit: int, time_limit_s: float) -> Answer:
+        """See ``graphstore.cypher.run_query``, which checks what it is given."""
+        outcome: list[Answer | BaseException] = []
+
+        def work() -> None:
+            try:
+                outcome.append(self._answer(text, dict(parameters), row_limit, time_limit_s))
+            except BaseException as error:
+                outcome.append(error)
+
+        # A thread, because neither the server nor the driver can interrupt one long expression.
+        thread = threading.Thread(target=work, name="cypher-console", daemon=True)
+        thread.start()
+        thread.join(time_limit_s + GRACE_S)
+        if not outcome:
+            raise _too_slow(time_limit_s)
+        if isinstance(outcome[0], Answer):
+            return outcome[0]
+        raise outcome[0]
+
+    def _answer(self, text: str, parameters: dict[str, Any], row_limit: int, time_limit_s: float) -> Answer:
+        start = time.monotonic()
+        try:
+            with self._graph.looking(time_limit_s, PORTION) as transaction:
+                explained = transaction.run("EXPLAIN\n" + text, parameters).consume()
+                _check_plan(explained)
+                result = transaction.run(text, parameters)
+                columns = tuple(result.keys())
+                rows: list[tuple[Any, ...]] = []
+                for record in result:
+                    if len(rows) == row_limit:
+                        return Answer(columns, tuple(rows), True, time.monotonic() - start)
+                    rows.append(tuple(shown(value) for value in record.values()))
+                return Answer(columns, tuple(rows), False, time.monotonic() - start)
+        except StoreError as error:
+            if isinstance(error.__cause__, Neo4jError):
+                raise _in_own_words(error.__cause__, time_limit_s) or error from error.__cause__
+            raise
+        except RecursionError:
+            raise StoreInputError(
+                "values of an answer must not be nested hundreds deep, but got one that is. Return less."
+            ) from None
+
+
+def _check_plan(explained: neo4j.ResultSummary) -> None:
+    """Raise StoreInputError where a statement would do anything but read the graph."""
+    for operator, details in _operators(explained.plan or {}):
+        for beginning, what in _FORBIDDEN.items():
+            if operator.startswith(beginning):
+                raise _refused(what)
+        called = details.partition("(")[0]
+        if operator.startswith("ProcedureCall"):
+            if called not in PROCEDURES:
+                raise _refused(f"call {called}; only these procedures may be called: {', '.join(sorted(PROCEDURES))}")
+            details = details.partition("(")[2]
+        for family in _FUNCTION.findall(details):
+            if family.lower() not in FUNCTION_FAMILIES:
+                raise _refused(f"call a function of {family}, which could do anything")
+    if explained.query_type != "r":
+        raise _refused("change or administer the database")
+
+
+def _operators(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name and details of every operator of a plan."""
+    if plan:
+        yield str(plan["operatorType"]), str(plan.get("args", {}).get("Details", ""))
+    for child in plan.get("children", ()):
+        yield from _operators(child)
+
+
+def _refused(what: str) -> StoreInputError:
+    return StoreInputError(f"query must only read the graph, but this one would {what}. Leave that out.")
+
+
+def _too_slow(time_limit_s: float) -> StoreInputError:
+    return StoreInputError(
+        f"query must end within {time_limit_s:g} seconds, but this one did not. Narrow it, or allow more time."
+    )
+
+
+def _in_own_words(error: Neo4jError, time_limit_s: float) -> StoreInputError | None:
+    """The error for what the statement did wrong, in one line; ``None`` where the server itself failed."""
+    code, message = error.code or "", _placed(error.message or "")
+    if "TransactionTimedOut" in code or code.endswith(("Transaction.Terminated", "LockClientStopped")):
+        return _too_slow(time_limit_s)
+    if "OutOfMemory" in code or "StackOverflow" in code:
+        return StoreInputError(
+            "query must fit into the memory the server gives to a transaction, but this one did not. "
+            "Narrow it, or collect less."
+        )
+    if code.endswith("Statement.AccessMode"):
+        return _refused("change the database")
+    if code.endswith("ParameterMissing"):
+        names = message.partition(":")[2].strip() or message
+        return StoreInputError(f"query must get a value for each parameter, but got none for {names}. Give them.")
+    # What the server's parser does not expect at all comes as a failure of the server.
+    if code.startswith(("Neo.ClientError", "Neo.DatabaseError")) and "Security" not in code:
+        return StoreInputError(f"query must be a Cypher statement the server can run, but got {message}. Correct it.")
+    return None
+
+
+def _placed(message: str) -> str:
+    """A message of the server in one line, begun by the position in the typed text, which stands below EXPLAIN."""
+    message = _EXCEPTION.sub("", message)
+    found = _POSITION.search(message)
+    place = ""
+    if found is not None:
+        message = message[: found.start()]
+        # Line 0 stands for the whole statement.
+        place = f"in line {int(found[1]) - 1}, column {found[2]}: " if int(found[1]) > 1 else ""
+    line = " ".join(message.split()).rstrip(".")
+    return place + (line if len(line) <= LONGEST_MESSAGE else line[:LONGEST_MESSAGE] + CUT)

@@ -1,0 +1,188 @@
+"""Typed questions in Cypher: each is one query composed of fixed pieces, with all values as parameters.
+
+Where a condition asks for a score, the query starts from the index of the scores' task, as few architectures have
+scores; else from the space. What fits is collected, counted, ordered and cut on the server.
+
+The server tells -0.0 from 0.0 and compares whole numbers with floats as floats, so every float has 0.0 added, and
+bounds are of the type they are compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from graphstore.neo4j.graph import Statements
+from graphstore.neo4j.library import SUMMARY, summary_of
+from graphstore.neo4j.part import Part, need_space
+from graphstore.neo4j.rules import layer_condition, op_condition
+from graphstore.parameters import Parameters
+from graphstore.queries import (
+    KIND,
+    LOWER_IS_BETTER,
+    ArchitectureQuery,
+    Best,
+    Fact,
+    Found,
+    Kind,
+    MeasurementKey,
+    Page,
+    Quantity,
+    ScoreKey,
+    check_comparable,
+    ends_of,
+)
+
+Names = Mapping[ScoreKey | MeasurementKey, str]
+"""The variable that holds a quantity."""
+
+_MEAN = "reduce(total = 0.0, value IN given | total + value) / size(given) + 0.0"
+"""Mean of the list ``given``, which must be in ascending order."""
+
+_FACTS: dict[Quantity, str] = {
+    Fact.PARAMETERS: "a.parameters",
+    Fact.FLOPS: "a.flops",
+    Fact.HETEROGENEITY: "(a.heterogeneity + 0.0)",
+    Fact.DEPTH: "a.depth",
+}
+
+_BEST = """
+MATCH {pattern}
+WITH a, s.task AS task, s.metric AS metric, s.dataset AS dataset, s.fidelity AS fidelity, s.recipe AS recipe,
+    toFloat(s.value) AS value ORDER BY value
+WITH a, task, metric, dataset, fidelity, recipe, collect(value) AS given
+WITH a.id AS id, task, metric, dataset, fidelity, recipe, {mean} AS value
+ORDER BY CASE WHEN metric IN $lower THEN value ELSE 0.0 - value END, id
+WITH task, metric, dataset, fidelity, recipe, collect({{id: id, value: value}}) AS ranked
+RETURN task, metric, dataset, fidelity, recipe, ranked[0].id AS architecture, ranked[0].value AS value,
+    size(ranked) AS scored
+"""
+
+
+class FindPart(Part):
+    """Questions about architectures."""
+
+    def find(self, query: ArchitectureQuery) -> Page:
+        """The architectures that fit a query. See the contract."""
+
+        def work(db: Statements) -> Page:
+            if query.space is not None:
+                need_space(db, query.space)
+            for quantity in query.quantities:
+                if isinstance(quantity, ScoreKey):
+                    check_comparable(quantity, _kinds(db, quantity, query.space))
+            text, parameters = _statement(query)
+            (row,) = db.rows(text, **parameters.values)
+            rows = (Found(summary_of(found["summary"]), tuple(found["values"])) for found in row["rows"])
+            return Page(row["total"], tuple(rows))
+
+        return self._graph.read(work)
+
+    def best_per_task(self, space: str | None = None) -> list[Best]:
+        """The best architecture of every kind of comparable scores. See the contract."""
+        pattern = "(s:Score)-[:OF]->(a:Architecture)"
+        if space is not None:
+            pattern += "<-[:HOLDS]-(:Space {name: $space})"
+        query = _BEST.format(pattern=pattern, mean=_MEAN)
+
+        def work(db: Statements) -> list[Best]:
+            if space is not None:
+                need_space(db, space)
+            return [Best(**row) for row in db.rows(query, space=space, lower=sorted(LOWER_IS_BETTER))]
+
+        found = self._graph.read(work)
+        return sorted(found, key=lambda best: (best.task, best.metric, best.dataset, best.fidelity, best.recipe))
+
+
+def _score_conditions(key: ScoreKey, parameters: Parameters) -> str:
+    fits = [f"s.{field} = {parameters.place(value)}" for field, value in key.fields.items()]
+    # Every score has a value; the index on task and value is used only where both are asked for.
+    return " AND ".join([*fits, "s.value IS NOT NULL"])
+
+
+def _in_space(space: str, parameters: Parameters) -> str:
+    return f"EXISTS {{(:Space {{name: {parameters.place(space)}}})-[:HOLDS]->(a)}}"
+
+
+def _kinds(db: Statements, key: ScoreKey, space: str | None) -> list[Kind]:
+    parameters = Parameters("$")
+    query = f"MATCH (s:Score)-[:OF]->(a) WHERE {_score_conditions(key, parameters)}"
+    if space is not None:
+        query += f" WITH s, a WHERE {_in_space(space, parameters)}"
+    query += " RETURN DISTINCT "
+    rows = db.rows(query + ", ".join(f"s.{field} AS {field}" for field in KIND), **parameters.values)
+    return [(row["metric"], row["dataset"], row["fidelity"], row["recipe"]) for row in rows]
+
+
+def _statement(query: ArchitectureQuery) -> tuple[str, Parameters]:
+    """A query in Cypher; its one row has ``total`` and ``rows``, each with ``values`` and ``summary``."""
+    parameters = Parameters("$")
+    names: Names = {quantity: f"v{number}" for number, quantity in enumerate(query.quantities)}
+    bounds: dict[Quantity, list[str]] = {}
+    for condition in query.conditions:
+        expression = _expression(condition.quantity, names)
+        bounds.setdefault(condition.quantity, []).extend(parameters.within(expression, ends_of(condition)))
+    first = next((key for key in names if isinstance(key, ScoreKey) and key in bounds), None)
+    where = [bound for quantity, found in bounds.items() if quantity == first or quantity in _FACTS for bound in found]
+    where += [layer_condition(rule, parameters) for rule in query.layers]
+    where += [op_condition(rule, parameters) for rule in query.ops]
+    if first is not None:
+        text = _from_scores(first, names[first], query.space, parameters)
+    elif query.space is not None:
+        text = f"MATCH (:Space {{name: {parameters.place(query.space)}}})-[:HOLDS]->(a:Architecture)"
+    else:
+        text = "MATCH (a:Architecture)"
+    text += _where(where)
+    for quantity, name in names.items():
+        if quantity != first:
+            text += f"\nWITH *, {_value(quantity, parameters)} AS {name}"
+            if quantity in bounds:
+                text += _where([f"{name} IS NOT NULL", *bounds[quantity]])
+    return text + _page(query, names, parameters), parameters
+
+
+def _expression(quantity: Quantity, names: Names) -> str:
+    return _FACTS[quantity] if isinstance(quantity, Fact) else names[quantity]
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return "\nWHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def _from_scores(key: ScoreKey, name: str, space: str | None, parameters: Parameters) -> str:
+    """Architectures that have a score, with its mean."""
+    inside = f" WHERE {_in_space(space, parameters)}" if space is not None else ""
+    return (
+        f"MATCH (s:Score)-[:OF]->(a:Architecture) WHERE {_score_conditions(key, parameters)}\n"
+        "WITH a, toFloat(s.value) AS value ORDER BY value\n"
+        f"WITH a, collect(value) AS given{inside}\nWITH a, {_MEAN} AS {name}"
+    )
+
+
+def _value(quantity: ScoreKey | MeasurementKey, parameters: Parameters) -> str:
+    """An architecture's value of a quantity, null if it has none."""
+    if isinstance(quantity, ScoreKey):
+        conditions = _score_conditions(quantity, parameters)
+        given = f"COLLECT {{MATCH (a)<-[:OF]-(s:Score) WHERE {conditions} RETURN toFloat(s.value) AS v ORDER BY v}}"
+        return f"head([given IN [{given}] WHERE size(given) > 0 | {_MEAN}])"
+    device, name = parameters.place(quantity.device), parameters.place(quantity.quantity)
+    found = f"(a)<-[:OF]-(m:Measurement {{device: {device}, quantity: {name}}}) | toFloat(m.value) + 0.0"
+    return f"head([{found}])"
+
+
+def _page(query: ArchitectureQuery, names: Names, parameters: Parameters) -> str:
+    """What comes last: everything that fits is counted, ordered and cut."""
+    held = ", ".join(["a: a", *(f"{name}: {name}" for name in names.values())])
+    unpacked = ", ".join(["hit.a AS a", *(f"hit.{name} AS {name}" for name in names.values())])
+    order = ""
+    for sort in query.sort:
+        key = _expression(sort.quantity, names)
+        order += f"{key} IS NULL, {key}{' DESC' if sort.descending else ''}, "
+    limit = "" if query.limit is None else f" LIMIT {parameters.place(query.limit)}"
+    return f"""
+WITH collect({{{held}}}) AS hits
+RETURN size(hits) AS total, COLLECT {{
+    UNWIND hits AS hit
+    WITH {unpacked} ORDER BY {order}a.id SKIP {parameters.place(query.offset)}{limit}
+    WITH [{", ".join(names.values())}] AS values, {SUMMARY}
+    RETURN {{values: values, summary: summary}}
+}} AS rows"""

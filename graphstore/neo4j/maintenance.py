@@ -1,0 +1,208 @@
+"""Checking and migrating a Neo4j database."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from graphstore.checks import TOPICS
+from graphstore.contract import SCHEMA_VERSION
+from graphstore.errors import StoreInputError, StoreVersionError
+from graphstore.maintenance import Findings, MigrationReport, told
+from graphstore.neo4j import migrations
+from graphstore.neo4j.graph import Graph, Statements
+from graphstore.records import JobState, StudyState, TrialStatus
+from graphstore.url import Server
+
+_COUNTED = {
+    "spaces": "(found:Space)", "architectures": "(found:Architecture)", "layers": "(found:Layer)", "ops": "(found:Op)",
+    "feeds": "()-[found:FEEDS]->()", "members": "()-[found:HOLDS]->()", "neighbors": "()-[found:SIMILAR]->()",
+    "scores": "(found:Score)", "measurements": "(found:Measurement)", "lineage": "()-[found:INHERITED]->()",
+    "studies": "(found:Study)", "trials": "(found:Trial)", "jobs": "(found:Job)",
+}  # fmt: skip
+
+_GAPS = (
+    " WITH owner, count(*) AS total, count(DISTINCT number) AS apart, min(number) AS low, max(number) AS high "
+    "WHERE apart <> total OR low <> 0 OR high <> total - 1 RETURN owner"
+)
+"""Owners whose numbers are not 0, 1, 2, …"""
+
+_EDGES = (
+    "MATCH (x)-[:HAS_OP]->(o:Op)-[:FEEDS]->(t:Op)<-[:HAS_OP]-(y) "
+    "WITH CASE WHEN x:Layer THEN head([(a:Architecture)-[:HAS_LAYER]->(x) | a.id]) ELSE x.id END AS source, o, t, "
+    "CASE WHEN y:Layer THEN head([(a:Architecture)-[:HAS_LAYER]->(y) | a.id]) ELSE y.id END AS target "
+)
+
+# Each problem, and a query that gives the names of the culprits.
+_SEMANTICS = (
+    (
+        "architectures with another number of layers than their summary says",
+        "MATCH (a:Architecture) WHERE COUNT {(a)-[:HAS_LAYER]->(:Layer)} <> coalesce(a.depth, -1) RETURN a.id",
+    ),
+    (
+        "architectures whose layers are not numbered from 0",
+        "MATCH (a:Architecture)-[:HAS_LAYER]->(l:Layer) WITH a.id AS owner, l.index AS number" + _GAPS,
+    ),
+    (
+        "architectures whose operations are not numbered from 0",
+        "MATCH (a:Architecture) CALL (a) {MATCH (a)-[:HAS_OP]->(o:Op) RETURN o.index AS number UNION ALL "
+        "MATCH (a)-[:HAS_LAYER]->(:Layer)-[:HAS_OP]->(o:Op) RETURN o.index AS number} "
+        "WITH a.id AS owner, number" + _GAPS,
+    ),
+    (
+        "architectures whose edges are not numbered from 0",
+        "MATCH (a:Architecture) CALL (a) {MATCH (a)-[:HAS_OP]->(:Op)-[f:FEEDS]->() RETURN f.position AS number "
+        "UNION ALL MATCH (a)-[:HAS_LAYER]->(:Layer)-[:HAS_OP]->(:Op)-[f:FEEDS]->() RETURN f.position AS number} "
+        "WITH a.id AS owner, number" + _GAPS,
+    ),
+    (
+        "architectures with edges to operations of another, or backwards",
+        _EDGES + "WITH source, target, o, t WHERE source <> target OR o.index >= t.index RETURN DISTINCT source",
+    ),
+    (
+        "layers that belong to no architecture, or to several",
+        "MATCH (l:Layer) WHERE COUNT {(:Architecture)-[:HAS_LAYER]->(l)} <> 1 RETURN elementId(l)",
+    ),
+    (
+        "operations that belong to no layer or architecture, or to several",
+        "MATCH (o:Op) WHERE COUNT {()-[:HAS_OP]->(o)} <> 1 RETURN elementId(o)",
+    ),
+    (
+        "operations in another layer than they say",
+        "MATCH (n)-[:HAS_OP]->(o:Op) WHERE coalesce(o.layer, -2) <> CASE WHEN n:Layer THEN n.index ELSE -1 END "
+        "RETURN elementId(o)",
+    ),
+    (
+        "spaces whose architectures are not numbered from 0",
+        "MATCH (s:Space)-[h:HOLDS]->() WITH s.name AS owner, h.position AS number" + _GAPS,
+    ),
+    (
+        "spaces with another number of architectures than they say, or with one twice",
+        "MATCH (s:Space) OPTIONAL MATCH (s)-[:HOLDS]->(a:Architecture) WITH s, count(a) AS total, "
+        "count(DISTINCT a) AS apart WHERE total <> coalesce(s.size, -1) OR apart <> total RETURN s.name",
+    ),
+    (
+        "spaces with vectors of several lengths",
+        "MATCH (s:Space)-[h:HOLDS]->() WHERE h.embedding IS NOT NULL "
+        "WITH s, count(DISTINCT size(h.embedding)) AS lengths WHERE lengths > 1 RETURN s.name",
+    ),
+    (
+        "spaces with neighbours that are not in them",
+        "MATCH (a)-[r:SIMILAR]->(b) WHERE NOT EXISTS {(a)<-[:HOLDS]-(s:Space) WHERE s.name = r.space} "
+        "OR NOT EXISTS {(b)<-[:HOLDS]-(s:Space) WHERE s.name = r.space} RETURN DISTINCT r.space",
+    ),
+    (
+        "architectures with several neighbours of one rank",
+        "MATCH (a)-[r:SIMILAR]->() WITH a, r.space AS space, r.kernel AS kernel, count(*) AS total, "
+        "count(DISTINCT r.rank) AS apart WHERE apart <> total RETURN DISTINCT a.id",
+    ),
+    (
+        "scores without their architecture",
+        "MATCH (s:Score) WHERE NOT EXISTS {(s)-[:OF]->(a:Architecture) WHERE a.id = s.architecture} RETURN s.id",
+    ),
+    (
+        "measurements without their architecture",
+        "MATCH (m:Measurement) WHERE NOT EXISTS {(m)-[:OF]->(a:Architecture) WHERE a.id = m.architecture} "
+        "RETURN m.architecture + '/' + m.device + '/' + m.quantity",
+    ),
+    (
+        "studies without their space",
+        "MATCH (s:Study) WHERE NOT EXISTS {MATCH (p:Space) WHERE p.name = s.space} RETURN s.name",
+    ),
+    (
+        "studies whose trials are not numbered from 0",
+        "MATCH (s:Study)-[:RAN]->(t:Trial) WITH s.name AS owner, t.number AS number" + _GAPS,
+    ),
+    (
+        "trials without their study or architecture",
+        "MATCH (t:Trial) WHERE NOT EXISTS {(t)<-[:RAN]-(s:Study) WHERE s.name = t.study} OR NOT EXISTS "
+        "{(t)-[:EVALUATES]->(a:Architecture) WHERE a.id = t.architecture} RETURN t.study + '/' + toString(t.number)",
+    ),
+    (
+        "studies in a state that is none",
+        f"MATCH (s:Study) WHERE NOT coalesce(s.state, '') IN {[state.value for state in StudyState]} RETURN s.name",
+    ),
+    (
+        "trials in a state that is none",
+        f"MATCH (t:Trial) WHERE NOT coalesce(t.state, '') IN {[state.value for state in TrialStatus]} "
+        "RETURN t.study + '/' + toString(t.number)",
+    ),
+    (
+        "jobs in a state that is none",
+        f"MATCH (j:Job) WHERE NOT coalesce(j.state, '') IN {[state.value for state in JobState]} RETURN j.id",
+    ),
+)
+
+
+def check_server(server: Server) -> Findings:
+    """Check a database of any version. See ``graphstore.maintenance.check``."""
+    with _opened(server) as graph:
+        if not graph.version:
+            return Findings(0, {}, ("there is no store in the database",))
+
+        def work(db: Statements) -> Findings:
+            counts = {
+                kind: int(db.rows(f"MATCH {pattern} RETURN count(found) AS number")[0]["number"])
+                for kind, pattern in _COUNTED.items()
+            }
+            return Findings(graph.version, counts, (*_layout(db, graph.version), *_problems(db)))
+
+        return graph.read(work)
+
+
+def migrate_server(server: Server, say: Callable[[str], None]) -> MigrationReport:
+    """Bring a database to the newest version; of one that is newest, make again what is missing of its layout."""
+    with _opened(server) as graph:
+        before = graph.version
+        if not before:
+            raise StoreInputError(
+                f"database must hold a store, but got {server.name!r}, which holds none. Name another with --store."
+            )
+        if before > SCHEMA_VERSION:
+            raise StoreVersionError(
+                f"version of the store must be at most {SCHEMA_VERSION}, but got {before} in {server.name!r}. "
+                "Update this software; the store was left as it is."
+            )
+        for version in range(before + 1, SCHEMA_VERSION + 1):
+            say(f"migrating from version {version - 1} to {version}")
+            graph.lay_out(1, version)
+        if before == SCHEMA_VERSION:
+            graph.lay_out(1, before)
+        return MigrationReport(server.name, before, SCHEMA_VERSION)
+
+
+@contextlib.contextmanager
+def _opened(server: Server) -> Iterator[Graph]:
+    graph = Graph(server.url, server.user, server.password, server.database, any_version=True)
+    try:
+        yield graph
+    finally:
+        graph.close()
+
+
+def _layout(db: Statements, version: int) -> Iterator[str]:
+    """What is missing of the layout, or does not serve yet."""
+    if version > SCHEMA_VERSION:
+        yield f"the layout's version is {version}, newer than this software knows ({SCHEMA_VERSION}): update it"
+    constraints = {row["name"] for row in db.rows("SHOW CONSTRAINTS YIELD name RETURN name")}
+    indexes = {row["name"]: row["state"] for row in db.rows("SHOW INDEXES YIELD name, state RETURN name, state")}
+    for rule in migrations.rules(min(version, SCHEMA_VERSION)):
+        there = rule.name in (constraints if rule.kind == "CONSTRAINT" else indexes)
+        if not there:
+            yield f"the {rule.kind.lower()} {rule.name} is missing: `archex store migrate` makes it again"
+        elif indexes[rule.name] != "ONLINE":
+            yield f"the index {rule.name} must be ONLINE, but is {indexes[rule.name]}: wait, or drop it and migrate"
+    topics = db.rows("MATCH (m:Meta) WHERE m.topic <> 'schema' RETURN m.topic AS topic, m.revision AS revision")
+    found = Counter(row["topic"] for row in topics if isinstance(row["revision"], int) and row["revision"] >= 0)
+    for topic in TOPICS:
+        if found[topic] != 1:
+            yield f"counters of changes of {topic} must be 1, but are {found[topic]}"
+
+
+def _problems(db: Statements) -> Iterator[str]:
+    """What the constraints cannot rule out."""
+    for problem, query in _SEMANTICS:
+        culprits = [next(iter(row.values())) for row in db.rows(query)]
+        if culprits:
+            yield told(problem, culprits)

@@ -1,0 +1,305 @@
+"""The user's own Neo4j on this machine: started when it is needed, running until it is stopped.
+
+Its home, ``archex/neo4j`` in the user's data folder, has the configuration, the data, the logs, the password (a file
+its owner alone can read) and ``server.json``, which says what runs: the process by number *and* start, so that another
+process that was given its number is never taken for it. Commands that start or stop it hold a lock, one at a time. The
+server comes from the first of three sources that works (see ``graphstore.neo4j.distribution`` and ``container``); once
+there are data, only from those that see them.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from graphstore.errors import StoreError
+from graphstore.neo4j.container import Container, find_container
+from graphstore.neo4j.distribution import Distribution, Say, alone, fetched_distribution, named_distribution, quiet
+from graphstore.neo4j.server import (
+    ENTRY_POINT,
+    HOST,
+    STOP_SECONDS,
+    USER,
+    answers,
+    configure,
+    free_port,
+    is_free,
+    kept_password,
+    known_password,
+    log_file,
+    log_tail,
+    server_command,
+    set_password,
+    wait_ready,
+)
+from graphstore.neo4j.status import Condition, Login, NoServerError, State, Status
+
+FIRST_PORT = 7687
+HEAP = "1g"
+NAMED, FETCHED, CONTAINER = "NEO4J_HOME", "Java and Maven", "containers"
+
+# Starts a command that is no child of ours, and prints its process number: it outlives us, and others reap it.
+_DETACH = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
+
+
+def data_folder() -> Path:
+    """``archex`` in the user's data folder."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "archex"
+
+
+def _started(process: psutil.Process) -> float:
+    # Relative to the boot: the time of day may be set while the server runs.
+    return float(process.create_time() - psutil.boot_time())
+
+
+class ManagedNeo4j:
+    """The managed server of one home folder. Any number of processes may have such an object of it at once.
+
+    Args:
+        home: its folder; by default the user's.
+        first_port: the port it takes at its first start, if that is free; it keeps the port it got.
+        heap: the most memory Java's heap may take, in ``m`` or ``g``.
+    """
+
+    def __init__(self, home: Path | None = None, first_port: int = FIRST_PORT, heap: str = HEAP) -> None:
+        self.home = (home or data_folder() / "neo4j").absolute()
+        self._first_port = first_port
+        self._heap = heap
+        self._file = self.home / "server.json"
+
+    @property
+    def log(self) -> Path:
+        """The file everything it prints goes to, unless it runs in a container."""
+        return log_file(self.home)
+
+    def start(self, say: Say = quiet) -> Login:
+        """Start it if it does not run, and wait until it answers.
+
+        Args:
+            say: told what is going on, one line at a time.
+
+        Raises:
+            StoreError: no source of a server works, each with its reason; or it does not come up.
+        """
+        state = State.read(self._file)
+        if self._is_up(state) and answers(state.port):
+            return self._login(state)
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with alone(self.home / "lock"):
+            state = State.read(self._file)
+            self._refuse_elsewhere(state)
+            if not self._is_up(state):
+                state = self._adopted(state)
+            if not self._is_up(state):
+                return self._start(state, say)
+            self._wait(state, say)
+            return self._login(state)
+
+    def login_at(self, port: int) -> Login | None:
+        """How to log in to the running server if it listens on this port of the loopback address."""
+        state = State.read(self._file)
+        return self._login(state) if state.port == port and self._is_up(state) else None
+
+    def status(self) -> Status:
+        """What runs, or would run."""
+        state = State.read(self._file)
+        source, version, refused = state.source, state.version, state.refused
+        if state.up and state.host != socket.gethostname():
+            condition = Condition.ELSEWHERE
+        elif self._is_up(state):
+            condition = Condition.RUNNING if answers(state.port) else Condition.STARTING
+        else:
+            condition = Condition.CRASHED if state.up else Condition.STOPPED
+            try:
+                chosen, refused = self._choose(state, quiet, fetch=False)
+                source, version = _named(chosen)
+            except NoServerError as error:
+                source, version, refused = "", "", error.refused
+        url = f"bolt://{HOST}:{state.port}" if state.port else ""
+        pid = state.pid if condition in (Condition.RUNNING, Condition.STARTING) else 0
+        return Status(condition, url, source, version, pid, refused, str(self.home), str(self.log))
+
+    def stop(self, say: Say = quiet) -> bool:
+        """Stop it in good order; one that does not end in a minute is killed, and takes up again at the next start.
+
+        Returns:
+            Whether it ran.
+        """
+        if not self._file.exists():
+            return False
+        with alone(self.home / "lock"):
+            state = State.read(self._file)
+            self._refuse_elsewhere(state)
+            if not self._is_up(state):
+                state = self._adopted(state)
+            running = self._is_up(state)
+            if running:
+                say("Stopping Neo4j")
+                self._end(state)
+            replace(state, up=False, pid=0, started=0.0).write(self._file)
+            return running
+
+    def logs(self, lines: int, follow: bool = False) -> Iterator[str]:
+        """The last lines of what it printed, and with ``follow`` all further ones, for ever."""
+        state = State.read(self._file)
+        if state.source == CONTAINER:
+            container = find_container(state.port, known_password(self.home))
+            yield from container.logs(lines, follow)
+            return
+        if not self.log.exists():
+            return
+        with self.log.open(encoding="utf-8", errors="replace") as file:
+            yield from (line.rstrip("\n") for line in file.readlines()[-lines:])
+            while follow:
+                line = file.readline()
+                if line:
+                    yield line.rstrip("\n")
+                else:
+                    time.sleep(0.3)
+
+    def _start(self, state: State, say: Say) -> Login:
+        chosen, refused = self._choose(state, say, fetch=True)
+        wanted = state.port or self._first_port
+        port = wanted if is_free(wanted) else free_port()
+        if port != wanted:
+            say(f"Port {wanted} is taken; Neo4j listens on {port}")
+        source, version = _named(chosen)
+        new = State(port, source, version, True, socket.gethostname(), refused=refused)
+        say(f"Starting Neo4j {version} from {source}")
+        size = self.log.stat().st_size if self.log.exists() else 0
+        try:
+            if isinstance(chosen, Container):
+                replace(chosen, port=port).up()
+            else:
+                configure(self.home, port, True, self._heap)
+                set_password(self.home, chosen)
+                new = self._spawn(new, server_command(self.home, chosen, self._heap))
+            new.write(self._file)
+            took = self._wait(new, say, size)
+        except BaseException:
+            with suppress(StoreError):  # What went wrong first is what is told.
+                self._end(new)
+            replace(state, up=False, pid=0, started=0.0).write(self._file)
+            raise
+        say(f"Neo4j answers at bolt://{HOST}:{port} after {took:.0f} s; `archex neo4j stop` ends it")
+        return self._login(new)
+
+    def _choose(self, state: State, say: Say, fetch: bool) -> tuple[Distribution | Container, dict[str, str]]:
+        """The first source that works, and why those before it do not."""
+        sources: dict[str, Callable[[], Distribution | Container]] = {
+            NAMED: named_distribution,
+            FETCHED: lambda: fetched_distribution(say, fetch),
+            # Only to look needs no password, and makes none.
+            CONTAINER: lambda: find_container(state.port, kept_password(self.home) if fetch else "unused"),
+        }
+        refused: dict[str, str] = {}
+        for name, find in sources.items():
+            if state.source and (state.source == CONTAINER) != (name == CONTAINER):
+                place = "in a container's volume" if state.source == CONTAINER else f"in {self.home / 'data'}"
+                refused[name] = f"the data are {place}. Move them with `archex store copy`."
+                continue
+            try:
+                return find(), refused
+            except StoreError as error:
+                refused[name] = str(error)
+        raise NoServerError(refused)
+
+    def _spawn(self, state: State, command: list[str]) -> State:
+        with subprocess.Popen(
+            ["sh", "-c", _DETACH, "sh", str(self.log), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        ) as shell:
+            pid = int(shell.communicate()[0])
+        with suppress(psutil.Error):  # It may have ended already, which the wait finds out.
+            return replace(state, pid=pid, started=_started(psutil.Process(pid)))
+        return replace(state, pid=pid)
+
+    def _wait(self, state: State, say: Say, size: int = 0) -> float:
+        def ended() -> str:
+            return "" if self._is_up(state) else "ended"
+
+        def said() -> str:
+            return log_tail(self.log, size) if state.source != CONTAINER else "See `archex neo4j logs`."
+
+        return wait_ready(state.port, ended, said, say)
+
+    def _end(self, state: State) -> None:
+        if state.source == CONTAINER:
+            find_container(state.port, known_password(self.home)).stop()
+            return
+        process = self._process(state)
+        if process is None:
+            return
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+            if not self._ends(state, STOP_SECONDS):
+                process.kill()
+                self._ends(state, STOP_SECONDS)
+
+    def _ends(self, state: State, timeout_s: float) -> bool:
+        """Wait for the process; one that has ended and that nobody reaps counts as ended."""
+        deadline = time.monotonic() + timeout_s
+        while self._process(state) is not None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self._process(state) is None
+
+    def _is_up(self, state: State) -> bool:
+        if not state.up or state.host != socket.gethostname():
+            return False
+        if state.source == CONTAINER:
+            with suppress(StoreError):
+                return find_container(state.port, known_password(self.home)).is_running()
+            return False
+        return self._process(state) is not None
+
+    def _process(self, state: State) -> psutil.Process | None:
+        """The server's process, never another one that was given its number."""
+        with suppress(psutil.Error):
+            process = psutil.Process(state.pid) if state.pid else None
+            if process and self._is_ours(process) and abs(_started(process) - state.started) < 1.0:
+                return process
+        return None
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        words = process.cmdline()  # Empty for one that has ended and was not reaped yet.
+        return ENTRY_POINT in words and f"--home-dir={self.home}" in words
+
+    def _adopted(self, state: State) -> State:
+        """Find a server on our home whose starter was killed before it could write down that it runs."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if self._is_ours(process):
+                    lines = (self.home / "conf" / "neo4j.conf").read_text(encoding="utf-8").splitlines()
+                    port = int(dict(line.split("=", 1) for line in lines)["server.bolt.listen_address"].split(":")[1])
+                    found = replace(state, up=True, port=port, pid=process.pid, started=_started(process))
+                    found = replace(found, host=socket.gethostname(), source=state.source or FETCHED)
+                    found.write(self._file)
+                    return found
+        return state
+
+    def _refuse_elsewhere(self, state: State) -> None:
+        if state.up and state.host != socket.gethostname():
+            raise StoreError(
+                f"the managed Neo4j must be started and stopped on the machine it runs on, {state.host!r}, but this is "
+                f"{socket.gethostname()!r}. Stop it there; if that machine is gone, delete {self._file}."
+            )
+
+    def _login(self, state: State) -> Login:
+        return Login(f"bolt://{HOST}:{state.port}", USER, known_password(self.home))
+
+
+def _named(chosen: Distribution | Container) -> tuple[str, str]:
+    """Source and version."""
+    if isinstance(chosen, Container):
+        return CONTAINER, ""
+    return chosen.source, chosen.version

@@ -1,0 +1,95 @@
+"""Layouts of the Neo4j store, one migration after the other; a new store is made by running all of them.
+
+Every rule is idempotent, so an interrupted migration is simply run again; the version is written after its rules. A
+migration that was published never changes: what is to be different becomes the next one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import neo4j
+from neo4j.exceptions import ClientError
+
+from graphstore.checks import TOPICS
+
+VECTORS = "archex_holds_embedding"
+"""Name of the index over the vectors of all spaces. Quantization would change the order of what is near."""
+
+INDEX_SECONDS = 600
+"""How long to wait until the indexes hold what is there already."""
+
+
+class Rule(NamedTuple):
+    """A constraint or an index: ``CREATE kind name IF NOT EXISTS body``."""
+
+    kind: str
+    name: str
+    body: str
+
+
+_FIRST = (
+    Rule("CONSTRAINT", "archex_meta", "FOR (n:Meta) REQUIRE n.topic IS UNIQUE"),
+    Rule("CONSTRAINT", "archex_space", "FOR (n:Space) REQUIRE n.name IS UNIQUE"),
+    Rule("CONSTRAINT", "archex_architecture", "FOR (n:Architecture) REQUIRE n.id IS UNIQUE"),
+    Rule("CONSTRAINT", "archex_score", "FOR (n:Score) REQUIRE n.id IS UNIQUE"),
+    Rule(
+        "CONSTRAINT",
+        "archex_measurement",
+        "FOR (n:Measurement) REQUIRE (n.architecture, n.device, n.quantity) IS UNIQUE",
+    ),
+    Rule("CONSTRAINT", "archex_study", "FOR (n:Study) REQUIRE n.name IS UNIQUE"),
+    Rule("CONSTRAINT", "archex_trial", "FOR (n:Trial) REQUIRE (n.study, n.number) IS UNIQUE"),
+    Rule("CONSTRAINT", "archex_trial_architecture", "FOR (n:Trial) REQUIRE (n.study, n.architecture) IS UNIQUE"),
+    Rule("CONSTRAINT", "archex_job", "FOR (n:Job) REQUIRE n.id IS UNIQUE"),
+    Rule("INDEX", "archex_score_task", "FOR (n:Score) ON (n.task, n.value)"),
+    Rule("INDEX", "archex_similar", "FOR ()-[r:SIMILAR]-() ON (r.space, r.kernel)"),
+)
+
+_SECOND = (
+    Rule("INDEX", "archex_inherited", "FOR ()-[r:INHERITED]-() ON (r.run)"),
+    Rule("INDEX", "archex_parameters", "FOR (n:Architecture) ON (n.parameters)"),
+    Rule(
+        "VECTOR INDEX",
+        VECTORS,
+        "FOR ()-[r:HOLDS]-() ON (r.embedding) OPTIONS {indexConfig: "
+        "{`vector.similarity_function`: 'euclidean', `vector.quantization.enabled`: false}}",
+    ),
+)
+
+MIGRATIONS = (_FIRST, _SECOND)
+"""The first is what version 1 has; each further one leads from the version before it to the next."""
+
+
+def rules(version: int) -> list[Rule]:
+    """The constraints and indexes that a store of ``version`` has."""
+    return [rule for step in MIGRATIONS[:version] for rule in step]
+
+
+def apply(session: neo4j.Session, first: int, last: int) -> None:
+    """Take the migrations ``first`` to ``last``; to be repeated after an interruption.
+
+    The version is written last: a store that states one has all of it.
+    """
+    for step in MIGRATIONS[first - 1 : last]:
+        for rule in step:
+            try:
+                session.execute_write(_create, rule)
+            except ClientError as error:
+                # IF NOT EXISTS does not see what another process is just making.
+                if error.code != "Neo.ClientError.Schema.EquivalentSchemaRuleAlreadyExists":
+                    raise
+    session.run("CALL db.awaitIndexes($seconds)", seconds=INDEX_SECONDS).consume()
+    session.execute_write(_write_version, last)
+
+
+def _create(transaction: neo4j.ManagedTransaction, rule: Rule) -> None:
+    transaction.run(f"CREATE {rule.kind} {rule.name} IF NOT EXISTS {rule.body}").consume()
+
+
+def _write_version(transaction: neo4j.ManagedTransaction, version: int) -> None:
+    topics = "UNWIND $topics AS topic MERGE (m:Meta {topic: topic}) ON CREATE SET m.revision = 0"
+    transaction.run(topics, topics=sorted(TOPICS)).consume()
+    # Another process may be one version ahead already.
+    raised = "MERGE (m:Meta {topic: 'schema'}) WITH m WHERE coalesce(m.version, 0) < $version SET m.version = $version"
+    transaction.run(raised, version=version).consume()

@@ -1,0 +1,55 @@
+"""Rules for layers and operations as Cypher conditions on an architecture ``a``."""
+
+from __future__ import annotations
+
+from graphstore.parameters import Parameters
+from graphstore.queries import SOME, LayerRule, OpRule, Range, parts_of
+
+_OF_LAYERS, _OF_ENDS = "(a)-[:HAS_LAYER]->(:Layer)-[:HAS_OP]->(o:Op)", "(a)-[:HAS_OP]->(o:Op)"
+
+
+def layer_condition(rule: LayerRule, parameters: Parameters) -> str:
+    """The condition that layers are as the rule says."""
+    fits = []
+    if rule.position is not None:
+        place = parameters.place(rule.position)
+        fits.append(f"l.index = {place}" if rule.position >= 0 else f"l.index = a.depth + {place}")
+    for field, named in (("l.family", rule.family), ("l.parameter", rule.parameter)):
+        if named is not None:
+            fits += _parts(field, named, rule.pure, parameters)
+    fits += parameters.within("l.hidden", rule.hidden.whole_ends)
+    fits += parameters.within("l.heads", rule.heads.whole_ends)
+    fits += parameters.within("size(l.feed_forward)", rule.feed_forward_depth.whole_ends)
+    widths = parameters.within("w", rule.feed_forward.whole_ends)
+    if widths:
+        fits.append(f"all(w IN l.feed_forward WHERE {' AND '.join(widths)})")
+    return _counted(["(a)-[:HAS_LAYER]->(l:Layer)"], fits, rule.count, parameters)
+
+
+def op_condition(rule: OpRule, parameters: Parameters) -> str:
+    """The condition that so many operations are as the rule says."""
+    fits = []
+    if rule.kind is not None:
+        fits.append(f"o.kind = {parameters.place(rule.kind)}")
+    if rule.label is not None and rule.label.endswith("*"):
+        fits.append(f"o.label STARTS WITH {parameters.place(rule.label[:-1])}")
+    elif rule.label is not None:
+        fits.append(f"o.label = {parameters.place(rule.label)}")
+    return _counted([_OF_LAYERS, _OF_ENDS], fits, rule.count, parameters)
+
+
+def _parts(field: str, named: str, pure: bool, parameters: Parameters) -> list[str]:
+    wanted = parts_of(named)
+    fits = [f"('+' + {field} + '+') CONTAINS {parameters.place(f'+{part}+')}" for part in wanted]
+    if pure:
+        # With all wanted parts in it, and as many as are wanted, there is no other and none twice.
+        fits.append(f"size(split({field}, '+')) = {parameters.place(len(wanted))}")
+    return fits
+
+
+def _counted(patterns: list[str], fits: list[str], count: Range, parameters: Parameters) -> str:
+    where = f" WHERE {' AND '.join(fits)}" if fits else ""
+    if count == SOME:
+        return "(" + " OR ".join(f"EXISTS {{{pattern}{where}}}" for pattern in patterns) + ")"
+    many = " + ".join(f"COUNT {{{pattern}{where}}}" for pattern in patterns)
+    return " AND ".join(parameters.within(f"({many})", count.whole_ends)) or "true"

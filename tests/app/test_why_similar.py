@@ -1,0 +1,87 @@
+"""Why two architectures are similar, on the Architecture page: the figures are those of the kernel."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explorer.app.services import STORE_VARIABLE
+from explorer.graphs import build_graph
+from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
+from explorer.space.difference import difference
+from explorer.space.formats import from_json
+from explorer.space.named import named_model
+from graphstore import open_store
+
+
+def script() -> None:
+    from explorer.app.pages import architecture
+
+    architecture.render()
+
+
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch, filled):
+    def go(**parameters: str) -> AppTest:
+        monkeypatch.setenv(STORE_VARIABLE, filled.url)
+        page = AppTest.from_function(script, default_timeout=60)
+        for key, value in parameters.items():
+            page.query_params[key] = value
+        return page.run()
+
+    return go
+
+
+def tables(page):
+    """The three tables of the section: layers, what keeps apart, what is shared."""
+    return [table.value for table in [*page.table, *page.dataframe[3:]]]
+
+
+def check(page, first, second):
+    """Compare what the page shows with the kernel and the difference of the two."""
+    assert not page.exception
+    kernel = WeisfeilerLehman(5).fit_transform([build_graph(first), build_graph(second)])[0, 1]
+    layers, apart, shared = tables(page)
+    assert shared["weight"].sum() == pytest.approx(kernel, abs=1e-12)
+    assert apart["weight"].sum() == pytest.approx(1 - kernel, abs=1e-12)
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert shown["Similarity"] == f"{kernel:.4f}"
+    assert len(layers) == len(difference(first, second).steps)
+
+
+def test_a_neighbour_is_explained(visit, filled):
+    page = visit(id=filled.best)
+    assert tables(page) == []
+    with open_store(filled.url) as store:
+        nearest = store.neighbors("nano", filled.best, "weisfeiler_lehman", 3)
+        specs = {id: from_json(store.architecture(id).spec) for id in (filled.best, *(n.target for n in nearest))}
+    picker = page.selectbox(key=f"why_picked_{filled.best}")
+    assert picker.options[1].startswith(f"2. {nearest[1].target[:8]} ({nearest[1].dissimilarity:.4f})")
+    picker.set_value(nearest[1].target).run()
+    check(page, specs[filled.best], specs[nearest[1].target])
+    assert page.query_params["with"] in (nearest[1].target, [nearest[1].target])
+    again = visit(id=filled.best, **{"with": nearest[1].target})
+    check(again, specs[filled.best], specs[nearest[1].target])
+
+
+@pytest.mark.parametrize("typed", ["BERT-Mini", "bert-mini"])
+def test_a_named_model_that_is_not_in_the_store(visit, filled, typed):
+    page = visit(id=filled.best)
+    page.text_input(key=f"why_typed_{filled.best}").set_value(typed).run()
+    with open_store(filled.url) as store:
+        check(page, from_json(store.architecture(filled.best).spec), named_model("BERT-Mini"))
+    assert tables(page)[0]["the other one"].iloc[-1].startswith("3: sa sdp, hidden size 256")
+
+
+def test_itself_has_no_difference(visit, filled):
+    page = visit(id=filled.best, **{"with": filled.best[:8]})
+    assert not page.exception
+    layers, shared = tables(page)
+    assert set(layers.index) == {"same"}
+    assert shared["weight"].sum() == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("asked", ["zz", "0" * 24, "' OR 1=1 --", "<b>", "x" * 500])
+def test_an_unknown_id_is_a_warning(visit, filled, asked):
+    page = visit(id=filled.best, **{"with": asked})
+    assert not page.exception
+    assert len(page.warning) == 1
+    assert tables(page) == []

@@ -1,0 +1,231 @@
+"""The commands that ask the store, and every example of docs/queries.md as it stands there."""
+
+import json
+import re
+import shlex
+import statistics
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from explorer.cli.main import build
+from explorer.errors import InputError
+from explorer.graphs import architecture_id, build_graph
+from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
+from explorer.runner.importing import import_nas_bench_bert
+from explorer.runner.progress import SilentReporter
+from explorer.space.named import named_model
+from graphstore import open_store
+from graphstore.errors import StoreInputError
+from graphstore.queries import LineageRecord
+from graphstore.records import MeasurementRecord, ScoreRecord, StudyRecord, StudyState, TrialStatus
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "queries.md"
+SPACE = "nas-bench-bert"
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("bash") for line in block.strip().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    """A folder with ``explorer.db``: NAS-Bench-BERT, a measured, a searched and an inherited architecture."""
+    table = Path(__file__).resolve().parents[3] / "shared/data/architectures/nas_bench_bert/BERT_benchmark.json"
+    if not table.exists():
+        pytest.skip("needs the folder ../shared/data, which is absent here")
+    folder = tmp_path_factory.mktemp("questions")
+    (folder / "BERT_benchmark.json").symlink_to(table)
+    with open_store(f"sqlite:///{folder / 'explorer.db'}") as store:
+        import_nas_bench_bert(store, table, SilentReporter())
+        ids = [summary.id for summary in store.summaries(SPACE)][:3]
+        store.add_measurements([MeasurementRecord(id, "raspberry", "latency", 0.2, "s") for id in ids])
+        store.create_study(StudyRecord("STUDY", SPACE, "random", "sst", 0, 3, {}, StudyState.OPEN, 0.0))
+        store.add_trials("STUDY", [(id, {}) for id in ids])
+        first = store.claim_trial("STUDY", "me", 60.0, 10.0)
+        store.finish_trial(first, TrialStatus.COMPLETE, 14.0, value=0.75)
+        second = store.claim_trial("STUDY", "me", 60.0, 20.0)
+        store.finish_trial(second, TrialStatus.FAILED, 21.0, reason="out of\nmemory")
+        store.claim_trial("STUDY", "gone", 5.0, 30.0)
+        store.expire_leases("STUDY", 100.0, 3)
+        store.add_lineage([LineageRecord("trained:STUDY/1", ids[1], "trained:STUDY/0", ids[0], "ordered", 0.5)])
+    return folder, ids
+
+
+@pytest.fixture
+def archex(catalogue, monkeypatch, capsys):
+    """Runs a command in the folder of the catalogue, in this process."""
+    monkeypatch.chdir(catalogue[0])
+    monkeypatch.delenv("EXPLORER_STORE", raising=False)
+
+    def run(*arguments):
+        build()(list(arguments), standalone_mode=False)
+        return capsys.readouterr().out
+
+    return run
+
+
+def means(task):
+    """Mean score of each architecture, worked out by a loop; some of them were trained twice."""
+    with open_store("sqlite:///explorer.db") as store:
+        values = defaultdict(list)
+        for score in store.scores(space=SPACE, task=task):
+            values[score.architecture].append(score.value)
+        return {id: statistics.fmean(found) for id, found in values.items()}, store.summaries(SPACE)
+
+
+def document(text):
+    return json.loads(text)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_document_works(archex, catalogue, command):
+    program, *arguments = shlex.split(command)
+    assert program == "archex"
+    arguments = [catalogue[1][1] if word == "ID" else word for word in arguments]
+    told = archex(*arguments)
+    assert told.strip()
+    assert not told.startswith("0 architectures")
+    if "--json" not in arguments:
+        assert document(archex(*arguments, "--json"))
+
+
+def test_every_python_example_of_the_document_works(catalogue, monkeypatch):
+    monkeypatch.chdir(catalogue[0])
+    shown = []
+    for block in blocks("python"):
+        exec(compile(block, str(DOCUMENT), "exec"), {"print": lambda *values: shown.append(values)})
+    (total, rows), (similarity, *_) = shown
+    assert total > len(rows) == 5
+    assert 0 < similarity < 1
+
+
+def test_find_gives_the_values_it_was_asked_for(archex):
+    asked = ["find", "--space", SPACE, "--layer", "last c", "--parameters", "<=10M", "--score", "sst>=0.8"]
+    found = document(archex(*asked, "--sort", "-sst", "--limit", "1000", "--json"))
+    assert found["total"] == len(found["rows"])
+    values = [row["values"]["sst"] for row in found["rows"]]
+    assert values == sorted(values, reverse=True)
+    scores, summaries = means("sst")
+    small = [s.id for s in summaries if s.families[-1] == "c" and s.parameters <= 10_000_000]
+    assert {row["id"]: row["values"]["sst"] for row in found["rows"]} == pytest.approx(
+        {id: scores[id] for id in small if scores.get(id, 0.0) >= 0.8}
+    )
+    page = document(archex(*asked, "--sort", "-sst", "--limit", "2", "--offset", "3", "--json"))
+    assert page == {"total": found["total"], "rows": found["rows"][3:5]}
+    assert document(archex(*asked, "--count", "--json")) == {"total": found["total"], "rows": []}
+    assert archex(*asked, "--count").strip() == f"{found['total']} architectures fit"
+
+
+def test_pareto_rows_beat_each_other_nowhere(archex):
+    front = document(archex("pareto", "--objective", "parameters", "--objective", "-sst", "--space", SPACE, "--json"))
+    assert front["objectives"][1] == {"quantity": "sst", "more_is_better": True}
+    scores, summaries = means("sst")
+    known = {s.id: (s.parameters, -scores[s.id]) for s in summaries if s.id in scores}
+    naive = {id for id, p in known.items() if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in known.values())}
+    assert {row["id"] for row in front["rows"]} == naive
+
+
+def test_best_is_the_largest_mean(archex):
+    best = {one["task"]: one for one in document(archex("best", "--space", SPACE, "--json"))["best"]}
+    scores, _ = means("glue")
+    assert best["glue"]["value"] == pytest.approx(max(scores.values()))
+    assert scores[best["glue"]["architecture"]] == max(scores.values())
+    assert best["glue"]["scored"] == len(scores)
+
+
+def test_explain_adds_up(archex, tmp_path):
+    models = [named_model("BERT-Mini"), named_model("FlexiBERT-Mini")]
+    kernel = WeisfeilerLehman(5).fit_transform([build_graph(model) for model in models])[0, 1]
+    found = document(archex("explain", "BERT-Mini", "FlexiBERT-Mini", "--limit", "0", "--json"))
+    assert [found["first"], found["second"]] == [architecture_id(model) for model in models]
+    assert sum(pattern["shared"] for pattern in found["shared"]) == pytest.approx(kernel, abs=1e-12)
+    assert sum(pattern["different"] for pattern in found["different"]) == pytest.approx(1 - kernel, abs=1e-12)
+    assert [step["change"] for step in found["layers"]] == ["changed"] * 4
+    few = document(archex("explain", "BERT-Mini", "FlexiBERT-Mini", "--limit", "2", "--json"))
+    assert (len(few["shared"]), few["different_patterns"]) == (2, len(found["different"]))
+
+
+def test_neighbours_by_vector(archex, catalogue):
+    id = catalogue[1][0]
+    found = document(archex("neighbors", id, "--by", "vector", "--k", "4", "--space", SPACE, "--json"))["neighbors"]
+    with open_store("sqlite:///explorer.db") as store:
+        embedded = store.embeddings(SPACE)
+    vectors = dict(zip(embedded.ids, embedded.vectors.astype(float), strict=True))
+    distances = sorted((((vector - vectors[id]) ** 2).sum() ** 0.5, other) for other, vector in vectors.items())
+    nearest = [distance for distance, other in distances if other != id][:4]
+    assert [row["distance"] for row in found] == pytest.approx(nearest, rel=1e-5)
+    assert id not in [row["id"] for row in found]
+    with pytest.raises(InputError, match="vector"):
+        archex("neighbors", "BERT-Base", "--by", "vector")
+
+
+def test_trials_of_a_study(archex, catalogue):
+    told = document(archex("studies", "STUDY", "--json"))
+    assert (told["study"], told["complete"], told["failed"]) == ("STUDY", 1, 1)
+    shown = [(t["trial"], t["state"], t["attempt"], t["value"], t["architecture"]) for t in told["trials"]]
+    states = [("complete", 1, 0.75), ("failed", 1, None), ("stale", 1, None)]
+    assert shown == [(n, *state, id) for n, (state, id) in enumerate(zip(states, catalogue[1], strict=True))]
+    assert [trial["seconds"] for trial in told["trials"]][:2] == [4.0, 1.0]
+    table = archex("studies", "STUDY")
+    assert "stale" in table
+    assert "out of memory" in table
+
+
+def test_lineage_goes_back_to_the_donors(archex, catalogue):
+    told = document(archex("lineage", catalogue[1][1][:8], "--json"))
+    (record,) = told["lineage"]
+    assert (record["donor"], record["share"]) == (catalogue[1][0], 0.5)
+    assert document(archex("lineage", "BERT-Base", "--json"))["lineage"] == []
+
+
+BAD = {
+    "unknown space": (["find", "--space", "nowhere"], "nowhere"),
+    "unknown task": (["find", "--space", SPACE, "--score", "SST-9"], "sst"),
+    "unknown order": (["find", "--sort", "size"], "parameters"),
+    "unknown kind": (["find", "--score", "sst", "--recipe", "mine"], "nas-bench-bert"),
+    "unknown measurement": (["find", "--measurement", "gpu latency"], "raspberry latency"),
+    "no range": (["find", "--parameters", "small"], "<=10M"),
+    "no layer rule": (["find", "--layer", "last colour=red"], "last family=c"),
+    "no op rule": (["find", "--op", "c_*_5"], "c_* >=3"),
+    "unknown objective": (["pareto", "--objective", "speed"], "sst"),
+    "unknown study": (["studies", "nothing"], "nothing"),
+    "unknown architecture": (["explain", "BERT-Mini", "BERT-Huge"], "BERT-Tiny"),
+    "no store": (["best", "--store", "sqlite:///none.db"], "none.db"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_questions_say_what_would_be_good(archex, case):
+    arguments, told = BAD[case]
+    with pytest.raises((InputError, StoreInputError), match=re.escape(told)):
+        archex(*arguments)
+
+
+def test_scores_that_do_not_compare_are_refused_with_their_kinds(tmp_path, archex):
+    url = f"sqlite:///{tmp_path / 'two.db'}"
+    archex("space", "build", _tiny(tmp_path), "--store", url)
+    with open_store(url) as store:
+        ids = [summary.id for summary in store.summaries("tiny")]
+        store.add_scores(
+            [ScoreRecord(ids[0], "sst", "acc", 0.5, "d", kind, "r", 0, "here") for kind in ("half", "full")]
+        )
+    with pytest.raises(StoreInputError, match="half"):
+        archex("find", "--sort", "-sst", "--store", url)
+    one = document(archex("find", "--sort", "-sst", "--fidelity", "full", "--store", url, "--limit", "1", "--json"))
+    assert one["rows"][0]["id"] == ids[0]
+    best = document(archex("best", "--store", url, "--json"))["best"]
+    assert [kind["fidelity"] for kind in best] == ["full", "half"]
+
+
+def _tiny(folder):
+    path = folder / "tiny.yaml"
+    path.write_text(
+        "name: tiny\nhidden: [32]\nheads: [2]\nlayers: [2]\noperations: {sa: [sdp], c: [5]}\n"
+        "feed_forward: {depth: [1], width: [64]}\nlayers_per_stack: 1\n"
+    )
+    return str(path)

@@ -1,0 +1,298 @@
+"""Whole catalogues between engines: equal by digests, resumable after a kill, never mixed with another catalogue."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphstore import GraphStore, open_store
+from graphstore.copying import PASSES, copy_store, digests
+from graphstore.errors import StoreError, StoreInputError
+from graphstore.queries import LineageRecord
+from graphstore.records import (
+    Embeddings,
+    JobState,
+    MeasurementRecord,
+    NeighborRecord,
+    SpaceRecord,
+    StudyState,
+    TrialRecord,
+    TrialStatus,
+)
+from graphstore.testing import samples
+
+COPIER = """
+import sys
+from graphstore import open_store
+from graphstore.copying import copy_store
+with open_store(sys.argv[1], create=False) as source, open_store(sys.argv[2]) as target:
+    copy_store(source, target, lambda *step: print(*step, flush=True))
+"""
+
+
+def filled(url: str, count: int = 40) -> GraphStore:
+    """A store with every kind of record, in every state."""
+    store = open_store(url)
+    records = samples.architectures(count, seed=5)
+    ids = [record.id for record in records]
+    for name, part in (("nano", records), ("empty", []), ("tiny", list(reversed(records[: count // 2])))):
+        store.put_space(samples.space(name))
+        store.add_architectures(name, part)
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(count - 3, 5)).astype(np.float32)
+    vectors[0, :3] = [-0.0, np.finfo(np.float32).smallest_subnormal, np.finfo(np.float32).max]
+    store.put_embeddings("nano", Embeddings(tuple(ids[3:]), vectors))
+    store.put_embeddings("tiny", Embeddings(tuple(ids[:2]), vectors[:2, :3]))
+    for space, kernel, held in (("nano", "wl", ids), ("nano", "nh", ids[:7]), ("tiny", "wl", ids[:5])):
+        table = [
+            NeighborRecord(one, held[(place + rank) % len(held)], kernel, rank, float(rng.random()))
+            for place, one in enumerate(held)
+            for rank in range(1, 4)
+        ]
+        store.put_neighbors(space, kernel, table)
+    store.add_scores([samples.score(id, task, float(rng.random()), seed) for id in ids[:9] for task, seed in TASKS])
+    store.add_measurements([MeasurementRecord(id, "cpu", "latency", float(rng.random()), "s") for id in ids[4:8]])
+    runs = [f"trained:first/{number}" for number in range(3)]
+    store.add_lineage([LineageRecord(runs[n], ids[n], runs[0], ids[0], "ordered", n / 7) for n in (1, 2)])
+    store.create_study(samples.study())
+    store.create_study(samples.study("second", "tiny", created=50.0))
+    store.update_study("second", state=StudyState.DONE, budget=99)
+    store.restore_trials("first", [trial(number, ids[number], state) for number, state in enumerate(TrialStatus)])
+    store.add_trials("second", [(ids[0], {"origin": "Ünïcode"})])
+    for state in JobState:
+        store.put_job(dataclasses.replace(samples.job(f"job-{state}"), state=state, info={"a": [1, 2.5, None]}))
+    return store
+
+
+TASKS = (("SST-2", 1), ("SST-2", 2), ("mean", 1))
+
+
+def trial(number: int, architecture: str, state: TrialStatus) -> TrialRecord:
+    claimed = int(state is not TrialStatus.WAITING)
+    held = state is TrialStatus.RUNNING
+    value = 0.1 + 0.2 if state is TrialStatus.COMPLETE else None
+    return TrialRecord(
+        "first", number, architecture, state, claimed, 2 * claimed, "me" if held else "", 90.0 * held, value,
+        f"reason {number}", {"x": number}, 1.0, 2.0, 3.0,
+    )  # fmt: skip
+
+
+def test_there_and_back_again(tmp_path: Path, either_url: str):
+    """Every record of every kind survives a copy to each engine and back; running jobs stay where they run."""
+    seen: dict[str, tuple[int, int]] = {}
+
+    def note(section: str, done: int, total: int) -> None:
+        assert 0 <= done <= total
+        seen[section] = (done, total)
+
+    with (
+        filled(f"sqlite:///{tmp_path}/one.db") as one,
+        open_store(either_url) as middle,
+        open_store(f"sqlite:///{tmp_path}/back.db") as back,
+    ):
+        before = one.revision()
+        there = copy_store(one, middle, note)
+        assert {"members of nano", "architectures", "vectors", "scores", "trials of first", "jobs"} <= set(seen)
+        assert all(done == total for done, total in seen.values())
+        assert (there.moving, one.revision()) == ((), before)
+        again = copy_store(middle, back)
+        assert digests(one) == digests(middle) == digests(back) == there.sections == again.sections
+        assert {section: digest.count for section, digest in there.sections.items()} == {
+            "spaces": 3, "members": 60, "architectures": 40, "vectors": 39, "neighbors": 156, "scores": 27,
+            "measurements": 4, "lineage": 2, "studies": 2, "trials": 6, "jobs": 4,
+        }  # fmt: skip
+        ids = [summary.id for summary in one.summaries()]
+        assert back.architectures(ids) == one.architectures(ids) == [one.architecture(id) for id in ids]
+        assert back.trials("first") == one.trials("first")
+        assert back.embeddings("nano").vectors.tobytes() == one.embeddings("nano").vectors.tobytes()
+        assert (back.spaces(), back.studies(), back.scores()) == (one.spaces(), one.studies(), one.scores())
+        assert {job.id for job in back.jobs()} == {f"job-{state}" for state in ("done", "stopped", "failed", "lost")}
+        at = middle.revision()
+        copy_store(one, middle)
+        assert middle.revision() == at
+
+
+def changes() -> dict[str, Callable[[GraphStore], object]]:
+    """One change for every section, each of which the digests must show, and of these sections only."""
+    ids = [record.id for record in samples.architectures(41, seed=5)]
+    extra = samples.architectures(41, seed=5)[40]
+
+    def vectors(store: GraphStore) -> None:
+        held = store.embeddings("tiny")
+        store.put_embeddings("tiny", Embeddings(held.ids, held.vectors[::-1]))
+
+    def neighbors(store: GraphStore) -> None:
+        first, *rest = store.neighbor_table("nano", "nh")
+        closer = dataclasses.replace(first, dissimilarity=np.nextafter(first.dissimilarity, 0).item())
+        store.put_neighbors("nano", "nh", [closer, *rest])
+
+    return {
+        "spaces": lambda store: store.put_space(SpaceRecord("nano", {"ready": True})),
+        "members": lambda store: store.add_architectures("empty", store.architectures(ids[:1])),
+        "architectures,members": lambda store: store.add_architectures("nano", [extra]),
+        "vectors": vectors,
+        "neighbors": neighbors,
+        "scores": lambda store: store.add_scores([samples.score(ids[0], "new")]),
+        "measurements": lambda store: store.add_measurements([MeasurementRecord(ids[4], "cpu", "latency", 7.0, "s")]),
+        "lineage": lambda store: store.add_lineage([LineageRecord("a", ids[0], "b", ids[1], "ordered", 0.5)]),
+        "studies": lambda store: store.update_study("first", budget=17),
+        "trials": lambda store: store.claim_trial("first", "you", 5.0, 10.0),
+        "jobs": lambda store: store.update_job("job-failed", message="why"),
+    }
+
+
+def test_a_change_is_seen_by_the_digests_and_copied(tmp_path: Path, either_url: str):
+    with filled(f"sqlite:///{tmp_path}/one.db") as one, open_store(either_url) as other:
+        copy_store(one, other)
+        for sections, change in changes().items():
+            change(one)
+            mine, theirs = digests(one), digests(other)
+            assert {name for name in mine if mine[name] != theirs[name]} == set(sections.split(","))
+            copy_store(one, other)
+            assert digests(other) == mine
+
+
+def additions() -> dict[str, Callable[[GraphStore], object]]:
+    """What a target may hold that the source has not."""
+    every = changes()
+    kept = ("members", "architectures,members", "scores", "lineage", "trials")
+    return {
+        **{name: every[name] for name in kept},
+        "space": lambda store: store.put_space(samples.space("more")),
+        "kernel": lambda store: store.put_neighbors("tiny", "x", store_neighbor(store)),
+        "study": lambda store: store.create_study(samples.study("third")),
+        "trial": lambda store: store.add_trials("second", [(store.architecture_ids("tiny")[0], {})]),
+        "job": lambda store: store.put_job(samples.job("more")),
+        "measurement": lambda store: store.add_measurements(
+            [MeasurementRecord(store.architecture_ids()[0], "gpu", "latency", 7.0, "s")]
+        ),
+    }
+
+
+def store_neighbor(store: GraphStore) -> list[NeighborRecord]:
+    first, second = store.architecture_ids("tiny")[:2]
+    return [NeighborRecord(first, second, "x", 1, 0.5)]
+
+
+@pytest.mark.parametrize("kind", list(additions()))
+def test_target_with_something_of_its_own_is_refused_and_left_as_it_is(tmp_path: Path, kind: str):
+    with filled(f"sqlite:///{tmp_path}/one.db") as one, open_store(f"sqlite:///{tmp_path}/two.db") as two:
+        copy_store(one, two)
+        additions()[kind](two)
+        one.add_scores([samples.score(one.architecture_ids()[0], "later")])
+        before = digests(two), two.revision()
+        with pytest.raises(StoreInputError, match=r"nothing that the source has not|gone no further"):
+            copy_store(one, two)
+        assert (digests(two), two.revision()) == before
+        with pytest.raises(StoreInputError, match="another store"):
+            copy_store(one, one)
+
+
+def test_target_whose_records_say_something_else_is_refused(tmp_path: Path):
+    (record, *_) = samples.architectures(1)
+    others = {
+        "facts": dataclasses.replace(record, parameters=7),
+        "value": record,
+        "settings": record,
+    }
+    for kind, changed in others.items():
+        with (
+            open_store(f"sqlite:///{tmp_path}/{kind}-one.db") as one,
+            open_store(f"sqlite:///{tmp_path}/{kind}-two.db") as two,
+        ):
+            for store, held, number in ((one, record, 1), (two, changed, 2)):
+                store.put_space(samples.space())
+                store.add_architectures("nano", [held])
+                if kind == "value":
+                    store.add_scores([samples.score(record.id, value=number / 4)])
+                if kind == "settings":
+                    store.create_study(dataclasses.replace(samples.study(), seed=number))
+            before = digests(two)
+            with pytest.raises(StoreInputError, match=kind):
+                copy_store(one, two)
+            assert digests(two) == before
+
+
+def test_what_differs_after_all_is_named(tmp_path: Path):
+    """The same facts but another graph: seen by the comparison at the end."""
+    (record, *_) = samples.architectures(1)
+    other = dataclasses.replace(record, feeds=tuple(reversed(record.feeds)))
+    with open_store(f"sqlite:///{tmp_path}/one.db") as one, open_store(f"sqlite:///{tmp_path}/two.db") as two:
+        for store, held in ((one, record), (two, other)):
+            store.put_space(samples.space())
+            store.add_architectures("nano", [held])
+        with pytest.raises(StoreError, match="architectures of the copy"):
+            copy_store(one, two)
+
+
+def test_killed_copies_are_taken_up_again(tmp_path: Path, either_url: str):
+    """`kill -9` at random steps: what is there is a whole part of the source, and the next run ends the work."""
+    source = f"sqlite:///{tmp_path}/one.db"
+    rng = random.Random(3)
+    command = [sys.executable, "-c", COPIER, source, either_url]
+    with filled(source, 300) as one, open_store(either_url) as two:
+        expected = digests(one)
+        for last in (2, 8, 25):
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as copier:
+                assert copier.stdout is not None
+                for _ in range(rng.randint(1, last)):
+                    assert copier.stdout.readline()
+                time.sleep(rng.uniform(0.0, 0.05))
+                copier.kill()
+            assert copier.returncode == -signal.SIGKILL
+            held = two.architecture_ids()
+            assert two.architectures(held) == one.architectures(held)
+            assert all(space.info in ({}, one.space(space.name).info) for space in two.spaces())
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert digests(two) == expected
+
+
+class Growing:
+    """A progress callable that writes to the source whenever the copy has come to a place it knows."""
+
+    def __init__(self, store: GraphStore, rounds: int) -> None:
+        self.store, self.left = store, rounds
+        self.records = samples.architectures(60 + 5 * rounds, seed=5)[60:]
+
+    def __call__(self, section: str, done: int, total: int) -> None:
+        if not self.left or section not in ("scores", "jobs") or done != total:
+            return
+        self.left -= 1
+        new, self.records = self.records[:5], self.records[5:]
+        ids = [record.id for record in new]
+        self.store.add_architectures("nano", new)
+        vectors = np.full((5, 2), self.left, dtype=np.float32)
+        self.store.put_embeddings("nano", Embeddings(tuple(ids), vectors))
+        self.store.add_trials("first", [(id, {}) for id in ids])
+        claimed = self.store.claim_trial("first", "me", 10.0, 100.0)
+        assert claimed is not None
+        proof = samples.score(claimed.architecture, "trial", seed=claimed.number)
+        self.store.finish_trial(claimed, TrialStatus.COMPLETE, 101.0, 0.5, scores=[proof])
+
+
+def test_source_that_grows_meanwhile_is_gone_over_again(tmp_path: Path, either_url: str):
+    with filled(f"sqlite:///{tmp_path}/one.db", 60) as one, open_store(either_url) as two:
+        report = copy_store(one, two, Growing(one, 3))
+        assert report.moving == ()
+        assert 2 <= report.passes <= PASSES
+        assert report.sections["architectures"].count == 75
+        assert digests(one) == digests(two) == report.sections
+
+
+def test_source_that_never_rests_is_said_so(tmp_path: Path):
+    with filled(f"sqlite:///{tmp_path}/one.db", 60) as one, open_store(f"sqlite:///{tmp_path}/two.db") as two:
+        report = copy_store(one, two, Growing(one, 50))
+        assert report.passes == PASSES
+        assert {"architectures", "trials"} <= set(report.moving)
+        copy_store(one, two)
+        assert digests(one) == digests(two)
