@@ -1,8 +1,14 @@
-"""All pairs of a library by Weisfeiler-Lehman: our sparse, blocked path beside GraKeL, on the same graphs.
+"""All pairs of a library by Weisfeiler-Lehman, our sparse blocks beside GraKeL; the other kernels pair by pair.
 
-Run ``uv run python benchmarks/kernels.py`` (9,312 graphs, a minute and 10 GB) or with ``--quick`` (1,500 graphs). Each
-side runs in a process of its own, several times in turn; medians are printed, then one JSON line:
-``time_ratio`` and ``memory_ratio`` (ours over GraKeL's), ``max_abs_difference`` (on a block of both results).
+``uv run python benchmarks/kernels.py``: all 9,312 architectures of the tiny-mini space, 43.4 million pairs (2 minutes,
+11 GB for GraKeL). ``--quick``: 1,500 of them, where Python itself is most of our memory. ``--large``: instead, 100,000
+architectures of the finest tiny-mini space and the 50 nearest of each, out of 5 billion pairs, within 4 GB.
+
+Both sides run in processes of their own, one after the other, each with one thread of linear algebra. Time is that of
+the kernel from the graphs on; memory is the peak of the whole process as the operating system counts it, Python and the
+graphs included. The last line is one JSON object: ``time_ratio`` (ours over GraKeL's processor time, which other work
+on the machine disturbs least), ``wall_ratio`` (by the clock), ``memory_ratio``, ``max_abs_difference`` (over all pairs)
+and ``library_s`` (graphs and hashes of the library); with ``--large`` ``seconds`` and ``peak_mb``.
 """
 
 from __future__ import annotations
@@ -12,99 +18,236 @@ import json
 import multiprocessing
 import resource
 import statistics
+import tempfile
 import time
 import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from explorer.graphs import ArchitectureGraph, build_graph
-from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
+from explorer.graphs import ArchitectureGraph, build_graph, graph_hash
+from explorer.kernels.blocks import RowProducts, dissimilarity_blocks
+from explorer.kernels.registry import KERNELS, make_kernel
+from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.grammar import load_space
 
 ITERATIONS = 5
-SHOWN = 200
+SPACE = "tiny-mini"
+NEAREST, LARGE, LARGE_ROWS = 50, 100_000, 256
 
 
 def _graphs(count: int) -> list[ArchitectureGraph]:
-    space = load_space("nano")
-    step = space.count() // count
-    return [build_graph(space.at(index * step)) for index in range(count)]
+    """Architectures at equal distances over the space's index, all of them for its full count."""
+    space = load_space(SPACE)
+    return [build_graph(space.at(index * space.count() // count)) for index in range(count)]
 
 
-def _ours(graphs: list[ArchitectureGraph]) -> np.ndarray[Any, Any]:
-    shown = np.empty((0, len(graphs)))
-    for start, block in dissimilarity_blocks(WeisfeilerLehman(ITERATIONS).features(graphs)):
-        if start == 0:
-            shown = block[:SHOWN].copy()
-    return shown
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _grakel(graphs: list[ArchitectureGraph]) -> np.ndarray[Any, Any]:
+def _ours(graphs: list[ArchitectureGraph]) -> None:
+    for _ in dissimilarity_blocks(WeisfeilerLehman(ITERATIONS).counts(graphs)):
+        pass
+
+
+def _import_grakel() -> Any:
+    """GraKeL, whose import takes seconds that are not part of any time here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from grakel import Graph
-        from grakel.kernels import VertexHistogram
-        from grakel.kernels import WeisfeilerLehman as Reference
+        import grakel
+    return grakel
 
+
+def _grakel(graphs: Sequence[ArchitectureGraph], name: str, **options: Any) -> np.ndarray[Any, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        grakel = _import_grakel()
         converted = []
         for graph in graphs:
             edges: dict[int, dict[int, float]] = {node: {} for node in range(len(graph))}
             for source, target in graph.edges:
                 edges[source][target] = 1.0
-            converted.append(Graph(edges, node_labels=dict(enumerate(graph.labels))))
-        kernel = Reference(n_iter=ITERATIONS, base_graph_kernel=VertexHistogram, normalize=True)
-        gram = kernel.fit_transform(converted)
-    return 1.0 - gram[:SHOWN]
+            converted.append(grakel.Graph(edges, node_labels=dict(enumerate(graph.labels))))
+        gram: np.ndarray[Any, Any] = getattr(grakel.kernels, name)(normalize=True, **options).fit_transform(converted)
+    return gram
 
 
-def _measure(side: str, count: int, pipe: Connection) -> None:
+def _measure(side: str, count: int, result: str, pipe: Connection) -> None:
     graphs = _graphs(count)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    shown = (_ours if side == "ours" else _grakel)(graphs)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pipe.send((seconds, (peak - before) / 1024, shown))
+    if side == "grakel":
+        _import_grakel()
+    wall, processor = time.perf_counter(), time.process_time()
+    gram = None
+    with threadpool_limits(1):
+        if side == "ours":
+            _ours(graphs)
+        else:
+            gram = _grakel(graphs, "WeisfeilerLehman", n_iter=ITERATIONS)
+    pipe.send((time.process_time() - processor, time.perf_counter() - wall, _peak_mb()))
+    if gram is not None:
+        np.save(result, gram)
 
 
-def _run(side: str, count: int) -> tuple[float, float, np.ndarray[Any, Any]]:
+def _child(side: str, count: int, result: str) -> tuple[float, float, float]:
+    """Processor seconds of all threads, seconds on the clock, and the peak of the child's memory in MB."""
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(side, count, send))
+    process = context.Process(target=_measure, args=(side, count, result, send))
     process.start()
-    result: tuple[float, float, np.ndarray[Any, Any]] = receive.recv()
+    send.close()
+    try:
+        found: tuple[float, float, float] = receive.recv()
+    except EOFError:
+        process.join()
+        raise SystemExit(f"the process of {side} ended with {process.exitcode}, probably out of memory") from None
     process.join()
-    return result
+    return found
+
+
+def _difference(count: int, result: str) -> float:
+    """Largest difference of the dissimilarities of all pairs."""
+    theirs = np.load(result, mmap_mode="r")
+    largest = 0.0
+    for start, block in dissimilarity_blocks(WeisfeilerLehman(ITERATIONS).counts(_graphs(count))):
+        other = 1.0 - theirs[start : start + len(block)]
+        here = np.arange(len(block))
+        other[here, start + here] = 0.0
+        largest = max(largest, float(np.abs(block - other).max()))
+    return largest
+
+
+def library_seconds() -> tuple[float, float]:
+    """From the grammar to the graphs and hashes of the whole space: by the clock, and of the processor."""
+    wall, processor = time.perf_counter(), time.process_time()
+    for spec in load_space(SPACE):
+        graph_hash(build_graph(spec))
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def side_by_side(count: int, repeats: int) -> dict[str, float]:
+    """Both ways to all pairs of ``count`` graphs: GraKeL's once, ours, as it is short, ``repeats`` times."""
+    figures: dict[str, list[tuple[float, float, float]]] = {"ours": [], "grakel": []}
+    with tempfile.TemporaryDirectory() as folder:
+        result = str(Path(folder) / "gram.npy")
+        figures["grakel"].append(_child("grakel", count, result))
+        for _ in range(repeats):
+            figures["ours"].append(_child("ours", count, result))
+        difference = _difference(count, result)
+    print(
+        f"{count:,} graphs of {SPACE}, {count * (count - 1) // 2:,} pairs, Weisfeiler-Lehman, {ITERATIONS} iterations"
+    )
+    medians = {
+        side: [statistics.median(column) for column in zip(*runs, strict=True)] for side, runs in figures.items()
+    }
+    for side, (processor, wall, megabytes) in medians.items():
+        runs = len(figures[side])
+        print(f"{side:>8}: {processor:8.2f} s processor, {wall:8.2f} s clock, {megabytes:8.0f} MB  (median of {runs})")
+    time_ratio, wall_ratio, memory_ratio = (
+        ours / theirs for ours, theirs in zip(medians["ours"], medians["grakel"], strict=True)
+    )
+    return {
+        "time_ratio": time_ratio,
+        "wall_ratio": wall_ratio,
+        "memory_ratio": memory_ratio,
+        "max_abs_difference": difference,
+    }
+
+
+def _edit_distances(graphs: Sequence[ArchitectureGraph]) -> None:
+    import networkx as nx
+
+    networks = [graph.to_networkx() for graph in graphs]
+    for row, first in enumerate(networks):
+        for second in networks[row:]:
+            next(nx.optimize_graph_edit_distance(first, second, lambda one, two: one["label"] == two["label"]))
+
+
+def pair_by_pair(counts: dict[str, int]) -> None:
+    """Each kernel on a few graphs beside the library it is compared with, in processor milliseconds a pair."""
+    rivals: dict[str, tuple[str, Callable[[Sequence[ArchitectureGraph]], object]]] = {
+        "weisfeiler_lehman": ("GraKeL", lambda graphs: _grakel(graphs, "WeisfeilerLehman", n_iter=ITERATIONS)),
+        "neighborhood_hash": (
+            "GraKeL, count-sensitive",
+            lambda graphs: _grakel(graphs, "NeighborhoodHash", R=3, nh_type="count_sensitive", bits=16, random_state=0),
+        ),
+        "random_walk": ("GraKeL, fast (approximate)", lambda graphs: _grakel(graphs, "RandomWalkLabeled", lamda=0.1)),
+        "edit_distance_upper_bound": ("networkx, first approximation", _edit_distances),
+    }
+    _import_grakel()
+    for name in KERNELS:
+        graphs = _graphs(counts[name])
+        pairs = len(graphs) * (len(graphs) + 1) / 2
+        label, rival = rivals[name]
+        seconds = []
+        for run in (make_kernel(name).fit_transform, rival):
+            start = time.process_time()
+            with threadpool_limits(1):
+                run(graphs)
+            seconds.append(time.process_time() - start)
+        ours, theirs = (1000 * value / pairs for value in seconds)
+        print(f"{name:>26}: {ours:9.5f} ms a pair; {label}: {theirs:9.5f} ms ({len(graphs)} graphs)")
+
+
+def large(count: int) -> dict[str, float]:
+    """The nearest of each of many architectures, a block of rows at a time in two threads."""
+    start, processor = time.perf_counter(), time.process_time()
+    rng = np.random.default_rng(0)
+    space = load_space(SPACE).at_level(1, True)
+    specs = list(dict.fromkeys(space.sample(count + count // 100 + 1, rng)))[:count]
+    counts = WeisfeilerLehman(ITERATIONS).counts([build_graph(spec) for spec in specs])
+    del specs
+    graphs_s = time.perf_counter() - start
+    products = RowProducts(counts)
+    ready_s = time.perf_counter() - start
+    starts = range(0, count, LARGE_ROWS)
+    indices = np.empty((count, NEAREST), dtype=np.int32)
+    values = np.empty((count, NEAREST))
+
+    def fill(first: int) -> None:
+        last = min(first + LARGE_ROWS, count)
+        indices[first:last], values[first:last] = products.nearest(first, last, NEAREST)
+
+    # Two threads for two blocks use two cores better than two threads for each product.
+    with threadpool_limits(1), ThreadPoolExecutor(2) as pool:
+        list(pool.map(fill, starts))
+    seconds = time.perf_counter() - start
+    pairs = count * (count - 1) // 2
+    print(f"{count:,} architectures of {SPACE} at its finest level, {counts.shape[1]:,} labels, {pairs:,} pairs")
+    print(
+        f"graphs and counts {graphs_s:.1f} s, preparation {ready_s - graphs_s:.1f} s, pairs {seconds - ready_s:.1f} s"
+    )
+    print(f"{seconds:.1f} s clock, {time.process_time() - processor:.1f} s processor, {_peak_mb():.0f} MB peak")
+    print(
+        f"mean dissimilarity of the nearest {values[:, 0].mean():.4f}, of number {NEAREST} {values[:, -1].mean():.4f}"
+    )
+    return {"seconds": seconds, "peak_mb": _peak_mb()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="1,500 graphs instead of 9,312")
-    quick = parser.parse_args().quick
-    count, repeats = (1_500, 3) if quick else (9_312, 3)
-    figures: dict[str, list[tuple[float, float]]] = {"ours": [], "grakel": []}
-    shown: dict[str, np.ndarray[Any, Any]] = {}
-    for _ in range(repeats):
-        for side, seen in figures.items():
-            seconds, megabytes, shown[side] = _run(side, count)
-            seen.append((seconds, megabytes))
-    medians = {
-        side: [statistics.median(column) for column in zip(*seen, strict=True)] for side, seen in figures.items()
-    }
-    print(f"{count:,} graphs, {count * (count - 1) // 2:,} pairs, medians of {repeats} runs")
-    for side, (seconds, megabytes) in medians.items():
-        print(f"{side:>8}: {seconds:7.2f} s {megabytes:9.0f} MB")
-    here = np.arange(len(shown["grakel"]))
-    shown["grakel"][here, here] = 0.0
-    difference = float(np.abs(shown["ours"] - shown["grakel"]).max())
-    ratios = {
-        "time_ratio": medians["ours"][0] / medians["grakel"][0],
-        "memory_ratio": medians["ours"][1] / medians["grakel"][1],
-        "max_abs_difference": difference,
-    }
-    print(json.dumps(ratios))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="1,500 graphs instead of 9,312, few pairs of the others")
+    parser.add_argument("--large", action="store_true", help="100,000 architectures, top 50 only (10,000 with --quick)")
+    parser.add_argument("--graphs", type=int, help="another number of graphs, at most 9,312 without --large")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of our side")
+    options = parser.parse_args()
+    quick: bool = options.quick
+    if options.large:
+        figures = large(options.graphs or (10_000 if quick else LARGE))
+    else:
+        wall, processor = library_seconds()
+        figures = {"library_s": wall}
+        print(f"graphs and hashes of {SPACE}: {wall:.2f} s clock, {processor:.2f} s processor")
+        few, many, tiny = (12, 200, 8) if quick else (40, 1000, 24)
+        shown = dict(zip(KERNELS, (many, many, few, tiny), strict=True))
+        pair_by_pair({name: min(number, options.graphs or number) for name, number in shown.items()})
+        figures |= side_by_side(options.graphs or (1_500 if quick else 9_312), options.repeats)
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

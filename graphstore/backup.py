@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from graphstore.copying import copy_store
 from graphstore.digests import SectionProgress
 from graphstore.errors import StoreInputError
-from graphstore.url import SQLITE_PREFIX, open_store, without_password
+from graphstore.url import SQLITE_PREFIX, check_name, open_store, quiet, sqlite_path, without_password
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,13 @@ class BackupReport:
     moving: tuple[str, ...]
 
 
-def backup(url: str, path: Path, progress: SectionProgress | None = None, overwrite: bool = False) -> BackupReport:
+def backup(
+    url: str,
+    path: Path,
+    progress: SectionProgress | None = None,
+    overwrite: bool = False,
+    say: Callable[[str], None] = quiet,
+) -> BackupReport:
     """Save a store as a new file, which is whole or absent, while others go on writing to it.
 
     Everything acknowledged before the call is in it. An embedded store is copied by SQLite's online backup, in
@@ -40,6 +47,7 @@ def backup(url: str, path: Path, progress: SectionProgress | None = None, overwr
         path: of the new file, in an existing folder.
         progress: called with (section, done, total).
         overwrite: whether a file that has the name is replaced.
+        say: told, one line each, how the managed server starts.
 
     Raises:
         StoreInputError: the URL names no store, or the path may not be used.
@@ -48,13 +56,24 @@ def backup(url: str, path: Path, progress: SectionProgress | None = None, overwr
     from graphstore.embedded.backup import backup_file, new_file
 
     moving: tuple[str, ...] = ()
-    source = Path(url.removeprefix(SQLITE_PREFIX)) if url.startswith(SQLITE_PREFIX) else None
+    source = sqlite_path(url) if url.startswith(SQLITE_PREFIX) else None
+    if not path.name:
+        raise StoreInputError(f"backup must be the name of a new file, but got {str(path)!r}. Name one.")
+    check_name(path, "backup")
+    if path.is_symlink() and not path.exists() and not overwrite:
+        raise StoreInputError(
+            f"backup must have a name that is free, but got {str(path)!r}, a link to nothing. Name another file, or "
+            "say --overwrite."
+        )
     if source is not None and path.exists() and source.exists() and path.samefile(source):
         raise StoreInputError(f"backup must be another file than the store, but got {str(path)!r}. Name another file.")
     with new_file(path, overwrite) as temporary:
         if source is not None:
             backup_file(source, temporary, lambda done, total: progress and progress("pages", done, total))
         else:
-            with open_store(url, create=False) as server, open_store(f"{SQLITE_PREFIX}{temporary.absolute()}") as copy:
+            with (
+                open_store(url, create=False, say=say) as server,
+                open_store(f"{SQLITE_PREFIX}{temporary.absolute()}") as copy,
+            ):
                 moving = copy_store(server, copy, progress).moving
     return BackupReport(without_password(url), path, path.stat().st_size, moving)

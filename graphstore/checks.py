@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphstore.errors import LeaseLostError, NotFoundError, StoreInputError
+from graphstore.fields import (
+    LONGEST_NAME,
+    all_fit,
+    check_field,
+    check_fields,
+    check_records,
+    is_integer,
+    is_number,
+    is_text,
+    shown,
+)
 from graphstore.records import (
     ArchitectureRecord,
     Embeddings,
     JobRecord,
-    JobState,
+    LayerRecord,
     MeasurementRecord,
     NeighborRecord,
+    OpRecord,
+    ScoreRecord,
+    SpaceRecord,
+    StudyRecord,
+    StudyState,
     TrialRecord,
     TrialStatus,
 )
@@ -40,13 +56,24 @@ def check_topic(topic: str) -> None:
 
 
 def check_name(field: str, value: str) -> None:
-    """Raise StoreInputError unless ``value`` is a text with something in it."""
-    if not isinstance(value, str) or not value:
-        raise StoreInputError(f"{field} must be a non-empty text, but got {value!r}. Give it a name.")
+    """Raise StoreInputError unless ``value`` is a plain text with something in it that is not too long."""
+    if not value or not is_text(value):
+        raise StoreInputError(
+            f"{field} must be a non-empty plain text of at most {LONGEST_NAME:,} bytes in UTF-8, but got "
+            f"{shown(value)}. Give it another name."
+        )
+
+
+def check_number(field: str, value: float) -> None:
+    """Raise StoreInputError unless ``value`` is a plain finite number."""
+    if not is_number(value):
+        raise StoreInputError(f"{field} must be a plain finite number, but got {shown(value)}. Correct it.")
 
 
 def to_json(field: str, value: Mapping[str, Any]) -> str:
     """The map as JSON text. Raises StoreInputError if it holds what JSON cannot say, such as NaN or an array."""
+    if not isinstance(value, Mapping):
+        raise StoreInputError(f"{field} must be a JSON-able map, but got {shown(value)}. Give a dict.")
     try:
         return json.dumps(dict(value), allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
@@ -56,8 +83,29 @@ def to_json(field: str, value: Mapping[str, Any]) -> str:
         ) from None
 
 
-def check_architecture(architecture: ArchitectureRecord) -> None:
-    """Raise StoreInputError unless layers and operations are numbered from 0 and edges join operations once each."""
+def check_space(space: SpaceRecord) -> str:
+    """The space's info as JSON text. Raises StoreInputError for a wrong field."""
+    check_name("space name", space.name)
+    return to_json("space info", space.info)
+
+
+def check_architectures(architectures: Sequence[ArchitectureRecord]) -> None:
+    """Raise StoreInputError unless all fields are right and every graph joins operations numbered from 0."""
+    check_records(ArchitectureRecord, architectures, lambda record: f"architecture {shown(record.id)}")
+    for kind, field in ((LayerRecord, "layers"), (OpRecord, "ops")):
+        # All at once first: one by one takes several times longer, and there are hundreds of thousands of them.
+        if not all_fit(kind, list(chain.from_iterable(getattr(record, field) for record in architectures))):
+            for record in architectures:
+                _check_parts(kind, getattr(record, field), field, f"architecture {shown(record.id)}")
+    for architecture in architectures:
+        _check_graph(architecture)
+
+
+def _check_parts(kind: type, parts: Sequence[Any], field: str, where: str) -> None:
+    check_records(kind, parts, lambda part: f"{field}[{shown(part.index)}] of {where}", f"{field} of {where}")
+
+
+def _check_graph(architecture: ArchitectureRecord) -> None:
     where = f"architecture {architecture.id!r}"
     check_name("architecture id", architecture.id)
     if [layer.index for layer in architecture.layers] != list(range(len(architecture.layers))):
@@ -72,20 +120,36 @@ def check_architecture(architecture: ArchitectureRecord) -> None:
             raise StoreInputError(
                 f"ops[{op.index}].layer of {where} must be -1 or below {depth}, but got {op.layer}. Correct it."
             )
-    for source, target in architecture.feeds:
+    edges = architecture.feeds
+    if (
+        set(map(type, edges)) - {tuple}
+        or set(map(len, edges)) - {2}
+        or set(map(type, chain.from_iterable(edges))) - {int}
+    ):
+        raise StoreInputError(
+            f"feeds of {where} must be pairs of plain integers, but got {shown(edges)}. Convert them with int()."
+        )
+    for source, target in edges:
         if not 0 <= source < target < size:
             raise StoreInputError(
                 f"feeds of {where} must lead from an op to a later one below {size}, but got {(source, target)}. "
                 "Number the ops in topological order."
             )
-    if len(set(architecture.feeds)) != len(architecture.feeds):
+    if len(set(edges)) != len(edges):
         raise StoreInputError(f"feeds of {where} must name each edge once, but got one twice. Remove the second.")
 
 
 def check_embeddings(embeddings: Embeddings) -> NDArray[np.float32]:
     """The vectors as float32 ``[N, d]``. Raises StoreInputError for a wrong shape, a repeated id or no finite value."""
-    with np.errstate(over="ignore"):
-        vectors = np.ascontiguousarray(embeddings.vectors, dtype=np.float32)
+    for id in embeddings.ids:
+        check_name("embedding id", id)
+    try:
+        with np.errstate(over="ignore"):
+            vectors = np.ascontiguousarray(embeddings.vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise StoreInputError(
+            f"embedding vectors must be numbers, but got {shown(embeddings.vectors)} ({error}). Embed again."
+        ) from None
     if vectors.ndim != 2 or vectors.shape[0] != len(embeddings.ids) or (len(vectors) and not vectors.shape[1]):
         raise StoreInputError(
             f"embedding vectors must have shape [{len(embeddings.ids)}, d], but got {list(vectors.shape)}. "
@@ -116,38 +180,65 @@ def check_members(field: str, space: str, wanted: Iterable[str], members: Iterab
 def check_neighbors(kernel: str, neighbors: Sequence[NeighborRecord]) -> None:
     """Raise StoreInputError for another kernel, a rank below 1 or taken twice, or a dissimilarity not finite."""
     check_name("kernel", kernel)
+    check_records(NeighborRecord, neighbors, lambda neighbor: f"neighbour of {shown(neighbor.source)}")
     places = set()
     for neighbor in neighbors:
         if neighbor.kernel != kernel:
             raise StoreInputError(
                 f"kernel of a neighbour must be {kernel!r}, but got {neighbor.kernel!r}. Write each kernel by itself."
             )
-        if neighbor.rank < 1 or not math.isfinite(neighbor.dissimilarity):
+        if neighbor.rank < 1:
             raise StoreInputError(
-                f"neighbour of {neighbor.source!r} must have a rank from 1 and a finite dissimilarity, but got "
-                f"{neighbor.rank} and {neighbor.dissimilarity}. Correct them."
+                f"rank of a neighbour of {neighbor.source!r} must be from 1, but got {neighbor.rank}. Rank again."
             )
         places.add((neighbor.source, neighbor.rank))
     if len(places) != len(neighbors):
         raise StoreInputError("ranks of an architecture's neighbours must be distinct, but got one twice. Rank again.")
 
 
-def check_measurement(measurement: MeasurementRecord) -> None:
-    """Raise StoreInputError unless the value is finite."""
-    if not math.isfinite(measurement.value):
-        raise StoreInputError(
-            f"value of measurement {measurement.quantity!r} must be a finite number, but got {measurement.value!r}. "
-            "Leave it out instead."
-        )
+def check_scores(scores: Sequence[ScoreRecord]) -> None:
+    """Raise StoreInputError unless all fields are right."""
+    check_records(ScoreRecord, scores, lambda score: f"score {shown(score.task)}")
 
 
-def check_finish(state: TrialStatus, value: float | None) -> None:
+def check_measurements(measurements: Sequence[MeasurementRecord]) -> None:
+    """Raise StoreInputError unless all fields are right."""
+    check_records(MeasurementRecord, measurements, lambda measurement: f"measurement {shown(measurement.quantity)}")
+
+
+def check_study(study: StudyRecord) -> str:
+    """The study's settings as JSON text. Raises StoreInputError for a wrong field."""
+    check_name("study name", study.name)
+    check_fields(study, f"study {study.name!r}")
+    return to_json("study settings", study.settings)
+
+
+def check_study_changes(name: str, state: StudyState | None, budget: int | None) -> None:
+    """Raise StoreInputError unless what is given may stand in a study."""
+    for field, value in (("state", state), ("budget", budget)):
+        if value is not None:
+            check_field(StudyRecord, field, value, f"study {shown(name)}")
+
+
+def check_proposals(proposals: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
+    """The infos of proposed trials as JSON text, by architecture. Raises StoreInputError for a wrong one."""
+    for id, _ in proposals:
+        check_name("architecture of a trial", id)
+    return {id: to_json("trial info", info) for id, info in reversed(proposals)}
+
+
+def check_finish(
+    state: TrialStatus, now: float, value: float | None, reason: str, scores: Sequence[ScoreRecord]
+) -> None:
     """Raise StoreInputError unless ``state`` ends a trial and a value comes with ``complete`` and only with it."""
+    check_number("now", now)
+    check_field(TrialRecord, "reason", reason, "a trial")
+    check_scores(scores)
     if state not in (TrialStatus.COMPLETE, TrialStatus.FAILED, TrialStatus.STALE, TrialStatus.WAITING):
         raise StoreInputError(
             f"state of a finished trial must be complete, failed, stale or waiting, but got {state!r}. Use one of them."
         )
-    if state == TrialStatus.COMPLETE and (value is None or not math.isfinite(value)):
+    if state == TrialStatus.COMPLETE and (value is None or not is_number(value)):
         raise StoreInputError(
             f"value of a complete trial must be a finite number, but got {value!r}. Finish it as failed instead."
         )
@@ -155,13 +246,29 @@ def check_finish(state: TrialStatus, value: float | None) -> None:
         raise StoreInputError(f"value of a {state} trial must be None, but got {value!r}. Leave the value out.")
 
 
-def check_lease(lease_s: float, now: float) -> None:
-    """Raise StoreInputError unless the lease is longer than nothing and both are finite."""
-    if not (math.isfinite(now) and math.isfinite(lease_s) and lease_s > 0):
+def check_lease(lease_s: float, now: float, info: Mapping[str, Any] | None = None) -> None:
+    """Raise StoreInputError unless the lease is longer than nothing, both are finite, and ``info`` is JSON-able."""
+    if info is not None:
+        to_json("trial info", info)
+    if not (is_number(now) and is_number(lease_s) and lease_s > 0):
         raise StoreInputError(
             f"lease must be a finite number of seconds above 0 from a finite time, but got {lease_s!r} from {now!r}. "
             "Correct it."
         )
+
+
+def check_expiry(now: float, max_attempts: int) -> None:
+    """Raise StoreInputError unless the time is finite and the limit a plain integer."""
+    check_number("now", now)
+    if not is_integer(max_attempts):
+        raise StoreInputError(f"max_attempts must be a plain integer, but got {shown(max_attempts)}. Correct it.")
+
+
+def check_job(job: JobRecord) -> str:
+    """The job's info as JSON text. Raises StoreInputError for a wrong field."""
+    check_name("job id", job.id)
+    check_fields(job, f"job {job.id!r}")
+    return to_json("job info", job.info)
 
 
 def operations_of(architecture: ArchitectureRecord) -> list[str]:
@@ -218,7 +325,4 @@ def changed_job(job: JobRecord, changes: Mapping[str, Any]) -> JobRecord:
     unknown = sorted(set(changes) - set(allowed))
     if unknown:
         raise StoreInputError(f"changes of a job must be among {', '.join(allowed)}, but got {unknown}. Correct them.")
-    if "state" in changes and changes["state"] not in set(JobState):
-        states = ", ".join(JobState)
-        raise StoreInputError(f"state of a job must be one of {states}, but got {changes['state']!r}. Use one of them.")
     return dataclasses.replace(job, **changes)

@@ -169,6 +169,14 @@ class GraphStore(ABC):
     # Whole catalogues -------------------------------------------------------------------------------------------
 
     @abstractmethod
+    def identity(self) -> str:
+        """The same text for two handles exactly if both are on one store, whatever URLs they were opened by."""
+
+    @abstractmethod
+    def problems(self) -> list[str]:
+        """What makes the store no sound catalogue, one sentence each; see ``graphstore.maintenance.check``."""
+
+    @abstractmethod
     def architecture_ids(self, space: str | None = None) -> list[str]:
         """Ids of a space's architectures in its order, or of all in theirs. Raises NotFoundError (space)."""
 

@@ -70,9 +70,10 @@ def copy_store(source: GraphStore, target: GraphStore, progress: SectionProgress
         progress: called with (section, done, total).
 
     Raises:
-        StoreInputError: both are one store, or the target holds something that the source has not; nothing was
-            written.
-        StoreError: a store failed, or a section differs after all; the error names it.
+        StoreInputError: both are one store, by whatever names, or the target holds something that the source has not;
+            nothing was written.
+        StoreError: the source is not sound (nothing was written), a store failed, or a section differs after all; the
+            error names it.
     """
     return _Copy(source, target, progress or (lambda section, done, total: None)).run()
 
@@ -83,8 +84,12 @@ class _Copy:
         self.sections: dict[str, Digest] = {}
 
     def run(self) -> CopyReport:
-        if self.source.url == self.target.url:
-            raise StoreInputError(f"target must be another store than the source, but got {self.target.url!r} twice.")
+        if self.source.identity() == self.target.identity():
+            raise StoreInputError(
+                f"target must be another store than the source, but got {self.target.url!r}, which is the same as "
+                f"{self.source.url!r}. Name another; nothing was written."
+            )
+        check_source(self.source)
         check_target(self.source, self.target)
         settled: dict[str, int] = {}
         for turn in range(1, PASSES + 1):
@@ -191,6 +196,21 @@ class _Copy:
             write(batch)
             done += len(batch)
             self.tell(section, done, len(records))
+
+
+def check_source(source: GraphStore) -> None:
+    """Raise StoreError if the source is no sound catalogue: what its methods do not show would be left out unseen."""
+    for _ in range(PASSES):
+        at = source.revision()
+        problems = source.problems()
+        if not problems:
+            return
+        if source.revision() == at:  # else it was written meanwhile, and a server shows that in halves
+            break
+    raise StoreError(
+        f"source of a copy must be sound, but got {source.url!r} with {'; '.join(problems)}. "
+        "Mend it, as `archex store check` says; nothing was written."
+    )
 
 
 def check_target(source: GraphStore, target: GraphStore) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from graphstore.contract import GraphStore
+from graphstore.errors import StoreError
 from graphstore.records import JobRecord, JobState
 
 Item = TypeVar("Item")
@@ -90,7 +91,13 @@ def canonical(record: Any) -> bytes:
 
 
 def _bytes(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=vars).encode()
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=vars).encode()
+    except ValueError as error:
+        raise StoreError(
+            f"what a store holds must be finite, but got {str(value)[:200]} ({error}): it is damaged. "
+            "See `archex store check`."
+        ) from None
 
 
 def _spaces(store: GraphStore, progress: SectionProgress | None) -> Iterator[bytes]:
@@ -106,7 +113,9 @@ def _members(store: GraphStore, progress: SectionProgress | None) -> Iterator[by
 def _architectures(store: GraphStore, progress: SectionProgress | None) -> Iterator[bytes]:
     ids, done = store.architecture_ids(), 0
     for batch in batches(ids):
-        yield from map(canonical, store.architectures(batch))
+        # The summary too: an engine may keep it beside the layers that it was made of.
+        for record, summary in zip(store.architectures(batch), store.summaries(ids=batch), strict=True):
+            yield canonical(record) + canonical(summary)
         done += len(batch)
         if progress is not None:
             progress("architectures", done, len(ids))

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphstore.contract import SCHEMA_VERSION
-from graphstore.url import locate, needing_driver
+from graphstore.url import locate, needing_driver, quiet
+
+MISLED = "architectures whose summary is not what their layers make it"
+"""A problem that each engine looks for in its own way."""
 
 EXAMPLES = 3
 """How many culprits a problem names."""
@@ -68,17 +71,18 @@ class Findings:
     problems: tuple[str, ...]
 
 
-def check(url: str) -> CheckReport:
+def check(url: str, say: Callable[[str], None] = quiet) -> CheckReport:
     """Check a store of any version, damaged or not, and change nothing.
 
     Args:
         url: as ``open_store`` takes it.
+        say: told, one line each, how the managed server starts.
 
     Raises:
         StoreInputError: the URL breaks a rule, or the file is missing.
         StoreError: the server does not answer, or the file cannot be read.
     """
-    place = locate(url)
+    place = locate(url, say)
     if isinstance(place, Path):
         from graphstore.embedded.maintenance import check_file
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from graphstore.errors import StoreInputError
+from graphstore.fields import check_records, shown
 from graphstore.records import ArchitectureSummary
 
 LOWER_IS_BETTER = frozenset({"loss", "perplexity", "mse", "rmse", "mae"})
@@ -303,6 +304,7 @@ def check_comparable(key: ScoreKey, kinds: Iterable[Kind]) -> None:
 
 def check_lineage(records: Sequence[LineageRecord]) -> None:
     """Raise StoreInputError for a nameless run, a run that is its own donor, or a share outside of 0 to 1."""
+    check_records(LineageRecord, records, lambda record: f"lineage of run {shown(record.run)}")
     for record in records:
         for name, run in (("run", record.run), ("donor_run", record.donor_run)):
             if not run:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphstore.errors import StoreInputError
+from graphstore.fields import is_number
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class ScoreRecord:
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.value):
+        if not is_number(self.value):
             raise StoreInputError(
                 f"value of score {self.task!r} must be a finite number, but got {self.value!r}. "
                 "Record the trial as failed instead."

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Iterable, Sequence
 
 from graphstore.errors import StoreInputError
+from graphstore.fields import check_fields, shown
 from graphstore.records import TrialRecord, TrialStatus
 
 
@@ -49,18 +48,17 @@ def to_restore(study: str, given: Sequence[TrialRecord], stored: Iterable[TrialR
 
 
 def _check(study: str, trial: TrialRecord) -> None:
+    check_fields(trial, f"trial {study}/{shown(trial.number)}")
     if trial.study != study:
         raise StoreInputError(
-            f"study of trial {trial.number} must be {study!r}, but got {trial.study!r}. Restore each study by itself."
+            f"study of trial {trial.number} must be {study!r}, but got {shown(trial.study)}. "
+            "Restore each study by itself."
         )
     if trial.number < 0 or trial.state not in set(TrialStatus):
         raise StoreInputError(
             f"trial of {study!r} must have a number from 0 and one of the states {', '.join(TrialStatus)}, but got "
             f"{trial.number!r} and {trial.state!r}. Correct them."
         )
-    numbers = [getattr(trial, field.name) for field in dataclasses.fields(trial) if "float" in str(field.type)]
-    if not all(number is None or math.isfinite(number) for number in numbers):
-        raise StoreInputError(f"times and value of trial {study}/{trial.number} must be finite. Correct them.")
 
 
 def _earlier(one: TrialRecord, other: TrialRecord) -> bool:

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from graphstore.contract import GraphStore
-from graphstore.errors import StoreInputError
+from graphstore.errors import StoreError, StoreInputError
 
 SQLITE_PREFIX = "sqlite:///"
 MANAGED = "neo4j"
 LOOPBACK = ("localhost", "127.0.0.1")
 NEO4J_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
+_LOGIN = re.compile(r"[A-Za-z][\w+.-]*:.*@", re.DOTALL)
+_URL = re.compile(r"[A-Za-z][\w+.-]*:/[^\s]*@")
 EXAMPLES = "sqlite:///explorer.db or neo4j://localhost:7687, or neo4j alone for a server that is started for you"
 
 
@@ -41,20 +45,37 @@ class Server:
     name: str
 
 
-def _quiet(_: str) -> None:
-    pass
+def quiet(_: str) -> None:
+    """Tell nobody."""
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown: everything before the last ``@`` of its authority is left out."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
+    """The URL as it may be shown: what stands before its last ``@`` is left out but for the scheme.
+
+    A file's path stays whole. A password may hold any sign, so that only the last ``@`` ends it for sure.
+    """
+    if "@" not in url or url.startswith(SQLITE_PREFIX):
         return url
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    scheme = _SCHEME.match(url)
+    return (scheme[0] if scheme else "") + url.rpartition("@")[2]
 
 
-def open_store(url: str, create: bool = True, say: Callable[[str], None] = _quiet) -> GraphStore:
+def scrubbed(text: str, words: Iterable[str] = ()) -> str:
+    """A text as it may be shown: without the passwords of the URLs in it.
+
+    Args:
+        text: any text, such as an error's.
+        words: what may stand in it and hold a password, such as the words of a command line; spaces are part of it.
+    """
+    for word in words:
+        url = word.partition("=")[2] if word.startswith("--") else word
+        if _LOGIN.match(url) and not url.startswith(SQLITE_PREFIX):
+            for form in {url, " ".join(url.split()), repr(url)[1:-1]}:
+                text = text.replace(form, without_password(url))
+    return _URL.sub(lambda found: without_password(found[0]), text)
+
+
+def open_store(url: str, create: bool = True, say: Callable[[str], None] = quiet) -> GraphStore:
     """Open the store a URL names.
 
     Args:
@@ -86,7 +107,7 @@ def open_store(url: str, create: bool = True, say: Callable[[str], None] = _quie
     return store
 
 
-def locate(url: str, say: Callable[[str], None] = _quiet) -> Path | Server:
+def locate(url: str, say: Callable[[str], None] = quiet) -> Path | Server:
     """The file or the server that a URL names, as ``open_store`` takes it; the managed server is started.
 
     Raises:
@@ -95,7 +116,7 @@ def locate(url: str, say: Callable[[str], None] = _quiet) -> Path | Server:
     """
     scheme = url.partition("://")[0]
     if scheme == "sqlite":
-        return _sqlite_path(url)
+        return sqlite_path(url)
     if url == MANAGED or scheme in NEO4J_SCHEMES:
         return find_server(url, say)
     schemes = ", ".join(("sqlite", *NEO4J_SCHEMES))
@@ -118,17 +139,42 @@ def needing_driver(name: str) -> Iterator[None]:
         ) from None
 
 
-def _sqlite_path(url: str) -> Path:
+def sqlite_path(url: str) -> Path:
+    """The file that a URL of an embedded store names, whether it is there or not.
+
+    Raises:
+        StoreInputError: it names none, or none that there could be.
+    """
     path = url.removeprefix(SQLITE_PREFIX)
-    if path == url or path in {"", "/"} or path.startswith(":"):
+    if path == url or not Path(path).name or path.startswith(":"):
         raise StoreInputError(
-            f"store URL must be sqlite:/// and the path of a file, but got {url!r}. "
+            f"store URL must be sqlite:/// and the path of a file, but got {without_password(url)!r}. "
             "Write sqlite:///explorer.db for a file here, sqlite:////home/me/explorer.db for one elsewhere."
         )
+    check_name(Path(path), "store URL")
     return Path(path)
 
 
-def find_server(url: str, say: Callable[[str], None] = _quiet) -> Server:
+def check_name(path: Path, what: str) -> None:
+    """Raise StoreInputError for a path that the system cannot have.
+
+    Args:
+        path: of a file, whether it is there or not.
+        what: it is, for the error.
+    """
+    try:
+        # SQLite's own files beside it have longer names.
+        path.with_name(f"{path.name}-journal").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StoreInputError(
+            f"{what} must name a file there can be, but got {str(path)[:100]!r} ({reason}). Name another."
+        ) from None
+
+
+def find_server(url: str, say: Callable[[str], None] = quiet) -> Server:
     """The server that a URL and the environment name; the managed one is started if it does not run.
 
     Args:
@@ -145,6 +191,11 @@ def find_server(url: str, say: Callable[[str], None] = _quiet) -> Server:
         login = ManagedNeo4j().start(say)
         return Server(login.url, login.user, login.password, "", MANAGED)
     shown = without_password(url)
+    if "@" in "".join(re.split("([/?#])", url.partition("://")[2], maxsplit=1)[1:]):
+        raise StoreInputError(
+            f"store URL must have no @ behind its host, but got {shown!r} with one. If it belongs to the password, "
+            "percent-encode that: %2F for /, %3F for ?, %23 for #, %40 for @."
+        )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -172,7 +223,10 @@ def find_server(url: str, say: Callable[[str], None] = _quiet) -> Server:
         # The managed server by its address is the same store as by its name, so that its work folder is the same too.
         from graphstore.neo4j.managed import FIRST_PORT, ManagedNeo4j
 
-        login_there = ManagedNeo4j().login_at(port or FIRST_PORT)
+        login_there = None
+        # Whatever is wrong with the managed server's own files, this may be another one.
+        with contextlib.suppress(StoreError, OSError):
+            login_there = ManagedNeo4j().login_at(port or FIRST_PORT)
         if login_there is not None:
             name = MANAGED
             if not password:

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# The contract's suites are written with plain asserts; pytest explains them when they fail. Registered before any test
+# imports them.
+pytest.register_assert_rewrite("graphstore.testing", "explorer.testing")
+
 # Test machines are small and shared: how long an example takes says nothing about the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")

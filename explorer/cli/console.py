@@ -108,12 +108,12 @@ def progress_reporter() -> Iterator[Reporter]:
 @contextmanager
 def opened(url: str, create: bool = True) -> Iterator[GraphStore]:
     """Open a store for one command, and let the processes it starts log in as it did."""
-    parts = urlsplit(url)
-    if parts.username:
-        os.environ["NEO4J_USER"] = unquote(parts.username)
-    if parts.password:
-        os.environ["NEO4J_PASSWORD"] = unquote(parts.password)
     with open_store(url, create=create, say=say) as store:
+        parts = urlsplit(url)  # Of a URL that was found to be one.
+        if parts.username:
+            os.environ["NEO4J_USER"] = unquote(parts.username)
+        if parts.password:
+            os.environ["NEO4J_PASSWORD"] = unquote(parts.password)
         yield store
 
 

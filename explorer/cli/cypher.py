@@ -14,6 +14,7 @@ from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened,
 from explorer.errors import InputError
 from graphstore.cypher import LONGEST_TIME_S, MOST_ROWS, ROWS, TIME_S, run_query
 from graphstore.neo4j.saved_queries import SavedQuery, saved_queries, saved_query
+from graphstore.neo4j.screening import parameter_names
 
 WIDEST_CELL = 200
 """Characters of a value that the table shows; --json has all of it."""
@@ -43,11 +44,21 @@ def cypher(
     if list_saved:
         _print_list(saved_queries(), json)
         return
-    given = dict(_pair(one) for one in param or [])
+    given: dict[str, str] = {}
+    for one in param or []:
+        name, value = _pair(one)
+        if name in given:
+            raise InputError("--param", "give each parameter once", one, f"Leave out all but one of {name}=….")
+        given[name] = value
     if saved:
         query = saved_query(saved)
         text, parameters = query.text, query.values(given)
     else:
+        asked = parameter_names(text)
+        for name in given:
+            if name not in asked:
+                known = ", ".join(f"${one}" for one in sorted(asked)) or "none"
+                raise InputError("--param", "name a parameter of the statement", name, f"The statement has {known}.")
         parameters = {name: _value(value) for name, value in given.items()}
     with opened(store, create=False) as opened_store:
         answer = run_query(opened_store, text, parameters, limit, timeout)

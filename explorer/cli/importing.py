@@ -1,11 +1,14 @@
-"""``archex import``: results from elsewhere."""
+"""``archex import``: results from elsewhere. Sound rows go in; refused ones are listed, and the exit code is 2."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from explorer.cli.console import (
     DEFAULT_STORE,
@@ -17,10 +20,27 @@ from explorer.cli.console import (
     print_json,
     progress_reporter,
 )
-from explorer.runner.importing import import_nas_bench_bert
-from explorer.space.nas_bench_bert import read_nas_bench_bert
+from explorer.errors import DataError
+from explorer.runner.importing import (
+    ImportFile,
+    ImportReport,
+    edgetran_file,
+    import_file,
+    nas_bench_bert_file,
+    refusal,
+    table_file,
+)
+from explorer.training.files import write_json
+
+SHOWN_ROWS = 20
+REFUSED = 2
+"""Exit code when rows were refused: the user's input, whatever else of it went in."""
 
 group = typer.Typer(no_args_is_help=True)
+StrictOption = Annotated[bool, typer.Option("--strict", help="Import nothing if a single row is refused.")]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", help="Write the whole report, with every refused row, as JSON to this file.")
+]
 
 
 @group.callback()
@@ -31,28 +51,92 @@ def formats() -> None:
 @group.command("nas-bench-bert")
 def nas_bench_bert(
     file: Annotated[Path, typer.Argument(help="The published BERT_benchmark.json.")],
+    strict: StrictOption = False,
+    report: ReportOption = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Import NAS-Bench-BERT: 500 trained encoders with eight GLUE scores each."""
-    read_nas_bench_bert(file)  # A malformed file is refused before there is a store.
-    with opened(store) as opened_store, progress_reporter() as reporter:
-        report = import_nas_bench_bert(opened_store, file, reporter)
-    for line in report.left_out:
-        errors.print(f"left out: {line}", markup=False)
+    _bring_in(nas_bench_bert_file(file), strict, report, store, json)
+
+
+@group.command("edgetran")
+def edgetran(
+    file: Annotated[Path, typer.Argument(help="The published codesign_dataset.json.")],
+    with_predicted: Annotated[
+        bool,
+        typer.Option(
+            "--with-predicted",
+            help="Also take glue and pretrain_loss, which were fitted, as scores marked as predicted.",
+        ),
+    ] = False,
+    strict: StrictOption = False,
+    report: ReportOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Import EdgeTran: latency, energy and peak power of encoders on seven devices."""
+    _bring_in(edgetran_file(file, with_predicted), strict, report, store, json)
+
+
+@group.command("table")
+def table(
+    file: Annotated[Path, typer.Argument(help="A .csv, .tsv, .json or .jsonl file with one row per result.")],
+    mapping: Annotated[Path, typer.Option("--mapping", help="YAML file that says what the columns mean.")],
+    space: Annotated[str, typer.Option("--space", help="Space the architectures go into; made if it is new.")],
+    strict: StrictOption = False,
+    report: ReportOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Import a table of your own, described by a small mapping."""
+    _bring_in(table_file(file, mapping, space), strict, report, store, json)
+
+
+def _bring_in(read: ImportFile, strict: bool, report: Path | None, store: str, json: bool) -> None:
+    if not read.rows.sound or (strict and read.rows.refused):
+        found = refusal(read, read.rows.refused)  # Known before there is a store, so none is made.
+    else:
+        with opened(store, create=not read.names_stored) as opened_store, progress_reporter() as reporter:
+            found = import_file(opened_store, read, reporter, strict)
+    document = dataclasses.asdict(found)
+    if report is not None:
+        _write_report(report, document)
+    for line in found.left_out[:SHOWN_ROWS]:
+        errors.print(f"left out: {line}", markup=False, soft_wrap=True)
+    if len(found.left_out) > SHOWN_ROWS:
+        errors.print(f"and {len(found.left_out) - SHOWN_ROWS} more; --report FILE or --json lists them all")
+    if found.refused:
+        _print_refused(found)
     if json:
-        print_json(
-            {
-                "space": report.space,
-                "architectures": report.architectures,
-                "scores": report.scores,
-                "new_architectures": report.new_architectures,
-                "new_scores": report.new_scores,
-                "left_out": list(report.left_out),
-            }
-        )
+        print_json(document)
     else:
         output.print(
-            f"{report.architectures} architectures and {report.scores} scores in the file; "
-            f"{report.new_architectures} and {report.new_scores} of them are new in space {report.space}"
+            f"{found.rows} rows with {found.architectures} architectures, {found.scores} scores and "
+            f"{found.measurements} measurements; new are {found.new_architectures}, {found.new_scores} and "
+            f"{found.new_measurements} of them, in space {found.space}; {len(found.refused)} rows were refused",
+            soft_wrap=True,
         )
+    if found.refused:
+        raise typer.Exit(REFUSED)
+
+
+def _write_report(path: Path, document: dict[str, Any]) -> None:
+    try:
+        write_json(path, document)
+    except OSError as error:
+        raise DataError(
+            "--report", f"be a file that can be written ({error.strerror})", str(path), "Check it."
+        ) from None
+
+
+def _print_refused(report: ImportReport) -> None:
+    table = Table("row", "field", "must", "got", "remedy", title="refused rows", title_justify="left")
+    for one in report.refused[:SHOWN_ROWS]:
+        table.add_row(str(one.row), *(escape(text) for text in (one.field, one.rule, one.value, one.remedy)))
+    errors.print(table)
+    if len(report.refused) > SHOWN_ROWS:
+        more = len(report.refused) - SHOWN_ROWS
+        errors.print(f"and {more} more; --report FILE or --json lists them all")
+    if not report.rows:
+        errors.print("nothing was imported")

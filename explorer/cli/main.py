@@ -17,12 +17,14 @@ import typer
 from explorer.cli.console import errors
 from explorer.errors import ExplorerError, InputError
 from graphstore.errors import StoreError, StoreInputError
+from graphstore.url import scrubbed
 
 COMMANDS = (
     "demo",
     "app",
     "search",
     "train",
+    "export",
     "params",
     "neighbors",
     "explain",
@@ -76,9 +78,12 @@ def _run() -> int:
     except (InputError, StoreInputError) as error:
         return _say(error, 2)
     except typer.TyperException as error:
-        return _say(error.format_message() if hasattr(error, "format_message") else error, 2)
+        return _say(_usage(error), 2)
     except (ExplorerError, StoreError) as error:
         return _say(error, 1)
+    except OSError as error:
+        # Of a file or folder that nobody foresaw: the system's own words say what it is.
+        return _say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), 1)
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     if code == INTERRUPTED:
@@ -87,8 +92,16 @@ def _run() -> int:
     return code if isinstance(code, int) else 0
 
 
+def _usage(error: typer.TyperException) -> str:
+    """What is wrong with the words of the command line."""
+    text: str = error.format_message() if hasattr(error, "format_message") else str(error)
+    if "unexpected extra argument" in text and "://" in text:
+        text += ". Name a store with --store"
+    return text
+
+
 def _say(error: object, code: int) -> int:
-    text = str(error)
+    text = scrubbed(str(error), [*sys.argv[1:], os.environ.get("EXPLORER_STORE", "")])
     if code == 2:
         text = " ".join(text.split())
     errors.print(f"error: {text}", markup=False, soft_wrap=True)

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
+from explorer.errors import DataError, InputError
 from explorer.graphs import architecture_id
 from explorer.runner.candidates import score_kind
-from explorer.runner.similar import choose_space, nearest_by_vector, nearest_in_space
+from explorer.runner.similar import (
+    choose_space,
+    nearest_by_vector,
+    nearest_in_space,
+    nearest_to_vector,
+    vector_of,
+)
+from explorer.space.documents import parse_json
+from explorer.space.formats import read_json_file
 from graphstore import GraphStore
+
+STANDARD_INPUT = "-"
 
 
 class By(StrEnum):
@@ -38,28 +52,56 @@ def known_scores(store: GraphStore, architecture: str) -> dict[str, float]:
     return found
 
 
+def read_vector(source: str) -> Any:
+    """The JSON document of a file, or of standard input for ``-``. Raises DataError if there is none."""
+    if source != STANDARD_INPUT:
+        return read_json_file(Path(source))
+    text = sys.stdin.read()
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise DataError("standard input", f"hold valid JSON ({error})", text, "Correct it.") from None
+
+
 def neighbors(
-    model: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
+    model: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")] = "",
+    vector: Annotated[
+        str,
+        typer.Option("--vector", help="Instead of a model: a JSON file with a list of numbers, or - for input."),
+    ] = "",
     k: Annotated[int, typer.Option("--k", help="How many.", min=1, max=100)] = 10,
     space: Annotated[
         str, typer.Option("--space", help="Where to look; by default where it is, else the largest.")
     ] = "",
-    by: Annotated[By, typer.Option("--by", help="Exact kernel dissimilarity, or distance of the vectors.")] = By.KERNEL,
+    by: Annotated[
+        By | None,
+        typer.Option("--by", help="Exact kernel dissimilarity, the default, or distance of the vectors."),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """List the architectures most similar by exact kernel dissimilarity, or by vector, with their scores."""
-    spec = resolve_spec(model, store)
-    id = architecture_id(spec)
+    if bool(model) == bool(vector):
+        raise InputError("neighbors", "get a model or --vector, one of them", model or None, "Name what to start from.")
+    if vector and by is By.KERNEL:
+        raise InputError("--by", "be vector where --vector is given", by.value, "Leave it out.")
+    asked: dict[str, Any]
+    if vector:
+        asked = {"vector": vector_of(read_vector(vector)).tolist()}
+    else:
+        spec = resolve_spec(model, store)
+        asked = {"id": architecture_id(spec)}
     with opened(store, create=False) as opened_store:
-        place = choose_space(opened_store, id, space)
-        if by is By.KERNEL:
-            found = [(n.target, n.dissimilarity) for n in nearest_in_space(opened_store, place, spec, k)]
-        else:
+        place = choose_space(opened_store, asked.get("id"), space)
+        if vector:
+            found = nearest_to_vector(opened_store, place, np.array(asked["vector"]), k)
+        elif by is By.VECTOR:
             found = nearest_by_vector(opened_store, place, spec, k)
+        else:
+            found = [(n.target, n.dissimilarity) for n in nearest_in_space(opened_store, place, spec, k)]
         summaries = {s.id: s for s in opened_store.summaries(ids=[target for target, _ in found])}
         scores = {target: known_scores(opened_store, target) for target, _ in found}
-    measure = "dissimilarity" if by is By.KERNEL else "distance"
+    measure = "distance" if vector or by is By.VECTOR else "dissimilarity"
     rows: list[dict[str, Any]] = [
         {
             "rank": rank,
@@ -73,7 +115,7 @@ def neighbors(
         for rank, (target, value) in enumerate(found, start=1)
     ]
     if json:
-        print_json({"id": id, "space": place, "neighbors": rows})
+        print_json({**asked, "space": place, "neighbors": rows})
         return
     table = Table("rank", "id", measure, "operations", "hidden", "encoder parameters", "scores")
     for row in rows:

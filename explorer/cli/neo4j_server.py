@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from explorer.cli.console import JsonOption, errors, output, print_json, say
+from explorer.errors import InputError
 from graphstore.neo4j.managed import ManagedNeo4j
 from graphstore.neo4j.status import Condition, Status
 
@@ -57,7 +58,9 @@ def _print(status: Status) -> None:
     lines = [f"Neo4j: {status.condition.value}{where}{process}"]
     if status.condition is Condition.CRASHED:
         lines.append("  It ended without having been stopped; `archex neo4j start` takes up again what is stored.")
-    verb = "runs" if where else "would run"
+    if status.condition is Condition.SILENT:
+        lines.append("  Its process lives but does not answer: wait, or `archex neo4j stop` and start it again.")
+    verb = "runs" if status.pid or where else "would run"
     lines.append(f"  {verb} from: {' '.join((status.source, status.version)).strip() or 'nothing that works here'}")
     lines += [f"  not from {name}: {reason}" for name, reason in status.refused.items()]
     lines.append(f"  data, password and logs: {status.home}")
@@ -79,7 +82,14 @@ def stop(json: JsonOption = False) -> None:
 def logs(
     lines: Annotated[int, typer.Option("--lines", help="How many lines, from the end.", min=0)] = 40,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Show what the server printed."""
-    for line in ManagedNeo4j().logs(lines, follow):
+    if json and follow:
+        raise InputError("--follow", "be left out with --json, which prints one document", follow, "Choose one.")
+    found = ManagedNeo4j().logs(lines, follow)
+    if json:
+        print_json({"lines": list(found)})
+        return
+    for line in found:
         output.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +13,7 @@ from explorer.errors import InputError
 from explorer.graphs import architecture_id
 from explorer.measure.size import flops, parameters
 from explorer.space.formats import to_model_dict
+from explorer.space.spec import ArchitectureSpec
 
 MAX_VOCABULARY = 1_000_000
 
@@ -19,30 +21,46 @@ MAX_VOCABULARY = 1_000_000
 def params(
     model: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
     vocab: Annotated[int, typer.Option("--vocab", help="Size of the vocabulary.")] = 30_522,
+    against: Annotated[str, typer.Option("--against", help="Another model, to compare the sizes with.")] = "",
     length: Annotated[int, typer.Option("--length", help="Sequence length, in tokens, for the FLOPs.")] = 128,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Print the number of parameters and the FLOPs of an architecture."""
+    """Print the number of parameters and the FLOPs of an architecture, or of two and the ratio of their parameters."""
     if not 1 <= vocab <= MAX_VOCABULARY:
         raise InputError("--vocab", f"be from 1 to {MAX_VOCABULARY}", vocab, "Give the size of your vocabulary.")
     if not 1 <= length <= 8192:
         raise InputError("--length", "be from 1 to 8192", length, "Give a sequence length in tokens.")
-    spec = resolve_spec(model, store)
-    document = {
+    document = _sizes(resolve_spec(model, store), vocab, length)
+    other = _sizes(resolve_spec(against, store), vocab, length) if against else None
+    if json:
+        compared = {"against": other, "ratio": document["parameters"] / other["parameters"]} if other else {}
+        print_json({**document, **compared})
+        return
+    _print_sizes(model, document)
+    if other:
+        _print_sizes(against, other)
+        ratio = document["parameters"] / other["parameters"]
+        difference = f"{abs(1 - ratio):.2%} {'fewer' if ratio < 1 else 'more'}" if ratio != 1 else "as many"
+        output.print(f"{model} / {against} = {ratio:.4f}: {difference} parameters", markup=False)
+
+
+def _sizes(spec: ArchitectureSpec, vocab: int, length: int) -> dict[str, Any]:
+    return {
         "id": architecture_id(spec),
         "model_dict": to_model_dict(spec),
         "vocabulary": vocab,
+        "length": length,
         "parameters": parameters(spec, vocab_size=vocab),
         "encoder_parameters": parameters(spec, embeddings=False),
         "flops": flops(spec, length=length),
     }
-    if json:
-        print_json(document)
-    else:
-        output.print(
-            f"{model} ({document['id']}): {document['parameters']:,} parameters with a vocabulary of {vocab:,}, "
-            f"{document['encoder_parameters']:,} of them in the encoder; "
-            f"{document['flops']:,} FLOPs at length {length}",
-            markup=False,
-        )
+
+
+def _print_sizes(model: str, sizes: Mapping[str, Any]) -> None:
+    output.print(
+        f"{model} ({sizes['id']}): {sizes['parameters']:,} parameters with a vocabulary of {sizes['vocabulary']:,}, "
+        f"{sizes['encoder_parameters']:,} of them in the encoder; "
+        f"{sizes['flops']:,} FLOPs at length {sizes['length']}",
+        markup=False,
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -18,16 +19,23 @@ from explorer.cli.console import (
     print_json,
     progress_reporter,
 )
+from explorer.cli.filters import DepthOption, FlopsOption, ParametersOption
 from explorer.errors import InputError
 from explorer.graphs import architecture_id
+from explorer.measure.size import flops_cost, parameter_cost
+from explorer.runner.catalogue import FLOPS_LENGTH
 from explorer.runner.library import build_space, check_size
+from explorer.runner.rules import parse_range
+from explorer.space.constraints import AdditiveCost, Constraint
 from explorer.space.formats import to_model_dict
-from explorer.space.grammar import DesignSpace, load_space
+from explorer.space.grammar import DesignSpace, load_space, preset_names
+from explorer.space.sampling import sample_within
+from graphstore.queries import Range
 
 group = typer.Typer(no_args_is_help=True)
 MAX_SAMPLE = 100_000
 
-Preset = Annotated[str, typer.Argument(help="Name of a preset (nano, tiny-mini, small) or a YAML file.")]
+Preset = Annotated[str, typer.Argument(help=f"A preset ({', '.join(preset_names())}) or a YAML file.")]
 LevelOption = Annotated[
     int | None, typer.Option("--layers-per-stack", help="Layers that share their choices; 1 is the finest level.")
 ]
@@ -38,6 +46,15 @@ MixedOption = Annotated[
 
 def _space(preset: str, level: int | None, mixed: bool) -> DesignSpace:
     return load_space(preset).at_level(level, True if mixed else None)
+
+
+def _ends(span: Range) -> tuple[float, float]:
+    low = -math.inf if span.at_least is None else span.at_least
+    return low, math.inf if span.at_most is None else span.at_most
+
+
+def _constraint(name: str, cost: AdditiveCost, text: str) -> Constraint:
+    return Constraint(name, cost, *_ends(parse_range(f"--{name}", text, whole=True)))
 
 
 @group.command()
@@ -85,18 +102,35 @@ def sample(
     number: Annotated[int, typer.Option("--count", help="How many to draw.")] = 1,
     layers_per_stack: LevelOption = None,
     mixed: MixedOption = False,
+    parameters: ParametersOption = "",
+    flops: FlopsOption = "",
+    depth: DepthOption = "",
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Draw architectures uniformly and print them as model_dict."""
+    """Draw architectures uniformly, from the whole space or from those in the given ranges, and print them."""
     if not 1 <= number <= MAX_SAMPLE:
         raise InputError("--count", f"be from 1 to {MAX_SAMPLE}", number, "Draw fewer at a time.")
     if seed < 0:
         raise InputError("--seed", "be 0 or more", seed, "Choose another seed.")
-    specs = _space(preset, layers_per_stack, mixed).sample(number, np.random.default_rng(seed))
-    rows = [{"id": architecture_id(spec), "model_dict": to_model_dict(spec)} for spec in specs]
+    space = _space(preset, layers_per_stack, mixed)
+    if depth:
+        space = space.with_depths(*_ends(parse_range("--depth", depth, whole=True)))
+    sizes = {"parameters": parameter_cost(embeddings=False), "flops": flops_cost(FLOPS_LENGTH)}
+    ranges = {"parameters": parameters, "flops": flops}
+    constraints = [_constraint(name, sizes[name], text) for name, text in ranges.items() if text]
+    specs = sample_within(space, number, np.random.default_rng(seed), constraints)
+    rows: list[dict[str, Any]] = [
+        {
+            "id": architecture_id(spec),
+            "model_dict": to_model_dict(spec),
+            **{name: size(spec) for name, size in sizes.items()},
+        }
+        for spec in specs
+    ]
     if json:
         print_json({"architectures": rows})
     else:
         for row in rows:
-            output.print(f"{row['id']}  {row['model_dict']}", soft_wrap=True, markup=False)
+            size = f"{row['parameters']:,} encoder parameters"
+            output.print(f"{row['id']}  {size}  {row['model_dict']}", soft_wrap=True, markup=False)

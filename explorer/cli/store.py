@@ -19,12 +19,13 @@ from explorer.cli.console import (
     output,
     print_json,
     progress_reporter,
+    say,
 )
 from explorer.runner.transfer import copy_files
 from graphstore import maintenance, open_store
 from graphstore.backup import backup as save
 from graphstore.copying import copy_store
-from graphstore.url import SQLITE_PREFIX
+from graphstore.url import SQLITE_PREFIX, sqlite_path
 
 group = typer.Typer(no_args_is_help=True)
 
@@ -34,7 +35,7 @@ UrlArgument = Annotated[str, typer.Argument(help="sqlite:///FILE, neo4j://HOST:7
 @group.command()
 def check(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
     """Check that a store is sound: its version, its layout, and that what belongs together is there."""
-    report = maintenance.check(store)
+    report = maintenance.check(store, say)
     if json:
         print_json(dataclasses.asdict(report) | {"ok": report.ok})
     else:
@@ -50,7 +51,7 @@ def check(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
 @group.command()
 def migrate(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
     """Bring a store that an older version of this software wrote to the newest layout."""
-    report = maintenance.migrate(store, _say)
+    report = maintenance.migrate(store, say)
     if json:
         print_json(dataclasses.asdict(report))
     else:
@@ -72,8 +73,8 @@ def copy(
     start = time.perf_counter()
     # Not ``opened``: the password of one server must not be offered to the other.
     with (
-        open_store(source, create=False, say=_say) as theirs,
-        open_store(target, say=_say) as ours,
+        open_store(source, create=False, say=say) as theirs,
+        open_store(target, say=say) as ours,
         progress_reporter() as reporter,
     ):
         report = copy_store(theirs, ours, reporter.update)
@@ -108,7 +109,7 @@ def backup(
     start = time.perf_counter()
     with progress_reporter() as reporter:
         place = path if path is not None else default_path(store, datetime.datetime.now())
-        report = save(store, place, reporter.update, overwrite)
+        report = save(store, place, reporter.update, overwrite, say)
     seconds = time.perf_counter() - start
     if json:
         document = {"store": report.url, "path": str(report.path), "bytes": report.size_bytes}
@@ -123,18 +124,14 @@ def default_path(store: str, now: datetime.datetime) -> Path:
     """Where a backup goes: beside an embedded store, in the current folder for a server."""
     moment = now.strftime("%Y%m%d-%H%M%S")
     if store.startswith(SQLITE_PREFIX):
-        file = Path(store.removeprefix(SQLITE_PREFIX))
+        file = sqlite_path(store)
         return file.with_name(f"{file.stem}-{moment}{file.suffix}")
     return Path(f"archex-{moment}.db")
 
 
-def _say(line: str) -> None:
-    errors.print(line, markup=False, soft_wrap=True)
-
-
 def _say_what_moved(moving: tuple[str, ...], remedy: str) -> None:
     if moving:
-        _say(f"error: the source kept changing in {', '.join(moving)}, whose copies lack the newest changes: {remedy}")
+        say(f"error: the source kept changing in {', '.join(moving)}, whose copies lack the newest changes: {remedy}")
         raise typer.Exit(1)
 
 

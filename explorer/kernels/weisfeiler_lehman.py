@@ -1,123 +1,81 @@
-"""The Weisfeiler–Lehman subtree kernel from sparse label counts, exact and in blocks.
+"""The Weisfeiler–Lehman subtree kernel from sparse label counts, exact.
 
 Shervashidze et al., "Weisfeiler-Lehman graph kernels", JMLR 12 (2011). A graph's feature vector counts its node
 labels after 0, 1, … ``iterations`` refinements; a refinement relabels each node by its label and the multiset of its
-*out*-neighbours' labels (the direction GraKeL reads a directed graph in). The kernel is the cosine of the counts,
-equal to GraKeL's ``WeisfeilerLehman(n_iter=iterations, normalize=True)``.
+neighbours' labels, by default those of the *out*-neighbours (the direction GraKeL reads a directed graph in). The
+kernel is the cosine of the counts, equal to GraKeL's ``WeisfeilerLehman(n_iter=iterations, normalize=True)``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from explorer.graphs import ArchitectureGraph
-from explorer.kernels.contract import GraphKernel
+from explorer.kernels.blocks import dissimilarity_blocks, unit_rows
+from explorer.kernels.contract import Direction, GraphKernel, one_way
+from explorer.kernels.nodes import NodeTable
 
-BLOCK_ROWS = 512
-
-
-def _compress(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number the distinct pairs of two label columns."""
-    return np.unique(first * (second.max(initial=0) + 1) + second, return_inverse=True)[1].astype(np.int64)
+__all__ = ["WeisfeilerLehman", "dissimilarity_blocks"]
 
 
-class _NodeTable:
-    """All nodes of many graphs in one array: owner graph, first label, padded out-neighbours."""
-
-    def __init__(self, graphs: Sequence[ArchitectureGraph]) -> None:
-        sizes = np.array([len(graph) for graph in graphs], dtype=np.int64)
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        nodes = int(starts[-1])
-        self.owner = np.repeat(np.arange(len(graphs)), sizes)
-        names: dict[str, int] = {}
-        self.labels = np.fromiter(
-            (names.setdefault(label, len(names)) for graph in graphs for label in graph.labels), np.int64, nodes
-        )
-        counts = [len(graph.edges) for graph in graphs]
-        edges = np.array([edge for graph in graphs for edge in graph.edges], dtype=np.int64).reshape(-1, 2)
-        edges += np.repeat(starts[:-1], counts)[:, None]
-        edges = edges[np.argsort(edges[:, 0], kind="stable")]
-        degree = np.bincount(edges[:, 0], minlength=nodes)
-        slot = np.arange(len(edges)) - np.repeat(np.cumsum(degree) - degree, degree)
-        # The last row (index `nodes`) stands for "no neighbour" and carries the label -1 + 1 = 0.
-        self.neighbors = np.full((nodes, int(degree.max(initial=0))), nodes, dtype=np.int64)
-        self.neighbors[edges[:, 0], slot] = edges[:, 1]
-
-    def refine(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """One refinement of the labels ``[nodes]``."""
-        around = np.append(labels + 1, 0)[self.neighbors]
-        around.sort(axis=1)
-        refined = labels
-        for column in around.T:
-            refined = _compress(refined, column)
-        return refined
+def _number(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Number the distinct rows of several label columns, each at least 0."""
+    combined, size = np.zeros(len(columns[0]), dtype=np.int64), 1
+    for column in columns:
+        width = int(column.max(initial=0)) + 1
+        if size * width > np.iinfo(np.int64).max:
+            combined = np.unique(combined, return_inverse=True)[1].astype(np.int64)
+            size = int(combined.max(initial=0)) + 1
+        combined, size = combined * width + column, size * width
+    return np.unique(combined, return_inverse=True)[1].astype(np.int64)
 
 
 class WeisfeilerLehman(GraphKernel):
-    """Weisfeiler–Lehman subtree kernel on out-neighbours.
+    """Weisfeiler–Lehman subtree kernel.
 
     Args:
         iterations: number of refinements, at least 0.
+        direction: whose labels a refinement collects, ``OUT`` or ``IN``.
     """
 
     name = "weisfeiler_lehman"
 
-    def __init__(self, iterations: int = 5) -> None:
-        self.iterations = iterations
-        self._graphs: tuple[ArchitectureGraph, ...] = ()
+    def __init__(self, iterations: int = 5, direction: Direction = Direction.OUT) -> None:
+        super().__init__()
+        self.iterations, self.direction = iterations, one_way(direction)
 
-    def features(self, graphs: Sequence[ArchitectureGraph]) -> sparse.csr_matrix:
-        """Unit-length label counts ``[N, F]`` of the graphs; rows' inner products are the kernel."""
-        table = _NodeTable(graphs)
+    def counts(self, graphs: Sequence[ArchitectureGraph]) -> sparse.csr_matrix:
+        """How often each graph has each label ``[N, F]``, as integers; their cosines are the kernel.
+
+        The labels are numbered for these graphs alone: rows of two calls do not compare.
+        """
+        table = NodeTable(graphs, self.direction)
+        neighbors = table.neighbors()
         labels = table.labels
+        ones = np.ones(len(labels), dtype=np.int64)
         blocks = []
         for iteration in range(self.iterations + 1):
             if iteration:
-                labels = table.refine(labels)
+                # The extra last entry is the label of "no neighbour".
+                around = np.append(labels + 1, 0)[neighbors]
+                around.sort(axis=1)
+                labels = _number([labels, *around.T])
             shape = (len(graphs), int(labels.max(initial=-1)) + 1)
-            ones = np.ones(len(labels))
             blocks.append(sparse.coo_matrix((ones, (table.owner, labels)), shape=shape).tocsr())
-        counts = sparse.hstack(blocks, format="csr")
-        norms = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
-        return sparse.csr_matrix(sparse.diags(1.0 / np.maximum(norms, 1e-300)) @ counts)
+        return sparse.hstack(blocks, format="csr")
 
-    def fit_transform(self, graphs: Sequence[ArchitectureGraph]) -> NDArray[np.float64]:
-        """Gram matrix ``[N, N]`` of the graphs."""
-        self._graphs = tuple(graphs)
-        features = self.features(graphs)
-        return np.asarray((features @ features.T).toarray())
+    def features(self, graphs: Sequence[ArchitectureGraph]) -> sparse.csr_matrix:
+        """Unit-length label counts ``[N, F]`` of the graphs; rows' inner products are the kernel."""
+        return unit_rows(self.counts(graphs))
 
-    def transform(self, graphs: Sequence[ArchitectureGraph]) -> NDArray[np.float64]:
-        """Similarities ``[M, N]`` to the fitted graphs."""
-        features = self.features((*self._graphs, *graphs))
-        fitted = len(self._graphs)
-        return np.asarray((features[fitted:] @ features[:fitted].T).toarray())
-
-
-def dissimilarity_blocks(
-    features: sparse.csr_matrix, block_rows: int = BLOCK_ROWS
-) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """All pairs in blocks of rows, so that memory stays bounded.
-
-    Args:
-        features: unit-length rows ``[N, F]``.
-        block_rows: rows per block.
-
-    Yields:
-        (first row, dissimilarities ``[rows, N]`` in [0, 1]).
-    """
-    # A feature of one graph only adds to nothing but that graph's similarity to itself, which is 1 anyway.
-    shared = np.flatnonzero(features.getnnz(axis=0) > 1)
-    columns = features[:, shared].T.tocsr()
-    rows = features[:, shared]
-    for start in range(0, features.shape[0], block_rows):
-        block = (rows[start : start + block_rows] @ columns).toarray()
-        np.subtract(1.0, block, out=block)
-        np.clip(block, 0.0, 1.0, out=block)
-        here = np.arange(block.shape[0])
-        block[here, start + here] = 0.0
-        yield start, block
+    def compare(
+        self, rows: tuple[ArchitectureGraph, ...], columns: tuple[ArchitectureGraph, ...]
+    ) -> NDArray[np.float64]:
+        """Cosines ``[M, N]`` of the label counts."""
+        features = self.features(columns if rows is columns else (*columns, *rows))
+        fitted, others = features[: len(columns)], features[0 if rows is columns else len(columns) :]
+        return np.asarray((others @ fitted.T).toarray())

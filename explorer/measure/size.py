@@ -29,6 +29,7 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 
 from explorer.errors import InputError
+from explorer.space.constraints import AdditiveCost
 from explorer.space.spec import ArchitectureSpec, Family, LayerSpec
 
 POSITIONS = ("relative_key", "absolute")
@@ -66,6 +67,28 @@ def _layer_parameters(layer: LayerSpec, max_positions: int, relative: bool) -> i
     return total + _linear(width, hidden) + 4 * hidden + sum(_linear(a, b) for a, b in pairwise(widths))
 
 
+def parameter_cost(
+    vocab_size: int = 30522,
+    max_positions: int = 512,
+    token_types: int = 2,
+    positions: str = "relative_key",
+    pooler: bool = False,
+    embeddings: bool = True,
+) -> AdditiveCost:
+    """``parameters`` as a sum over layers, which sampling can aim at; arguments and errors are the same."""
+    relative = _relative(positions)
+    embedded = vocab_size + token_types + 2 + (0 if relative else max_positions)
+
+    def link(before: int | None, after: int | None) -> int:
+        if after is None:
+            return _linear(before, before) if before and pooler else 0
+        if before is None:
+            return embedded * after if embeddings else 0
+        return _linear(before, after) if before != after else 0
+
+    return AdditiveCost(lambda layer: _layer_parameters(layer, max_positions, relative), link)
+
+
 def parameters(
     spec: ArchitectureSpec,
     vocab_size: int = 30522,
@@ -89,13 +112,7 @@ def parameters(
     Raises:
         InputError: ``positions`` is neither of the two.
     """
-    relative = _relative(positions)
-    width, last = spec.layers[0].hidden, spec.layers[-1].hidden
-    total = sum(_layer_parameters(layer, max_positions, relative) for layer in spec.layers)
-    total += sum(_linear(a.hidden, b.hidden) for a, b in pairwise(spec.layers) if a.hidden != b.hidden)
-    if embeddings:
-        total += (vocab_size + token_types + 2 + (0 if relative else max_positions)) * width
-    return total + (_linear(last, last) if pooler else 0)
+    return parameter_cost(vocab_size, max_positions, token_types, positions, pooler, embeddings)(spec)
 
 
 @lru_cache(maxsize=4096)
@@ -124,6 +141,18 @@ def _layer_flops(layer: LayerSpec, length: int, relative: bool) -> int:
     return total + 2 * length * (width * hidden + sum(a * b for a, b in pairwise(widths)))
 
 
+def flops_cost(length: int = 128, positions: str = "relative_key") -> AdditiveCost:
+    """``flops`` as a sum over layers, which sampling can aim at; arguments and errors are the same."""
+    if length < 1:
+        raise InputError("length", "be at least 1", length, "Give the sequence's tokens.")
+    relative = _relative(positions)
+
+    def link(before: int | None, after: int | None) -> int:
+        return 2 * length * before * after if before and after and before != after else 0
+
+    return AdditiveCost(lambda layer: _layer_flops(layer, length, relative), link)
+
+
 def flops(spec: ArchitectureSpec, length: int = 128, positions: str = "relative_key") -> int:
     """Floating-point operations of the encoder's forward pass over one sequence, without embeddings and pooler.
 
@@ -135,8 +164,4 @@ def flops(spec: ArchitectureSpec, length: int = 128, positions: str = "relative_
     Raises:
         InputError: ``length`` is not positive, or ``positions`` is neither of the two.
     """
-    if length < 1:
-        raise InputError("length", "be at least 1", length, "Give the sequence's tokens.")
-    relative = _relative(positions)
-    projections = sum(a.hidden * b.hidden for a, b in pairwise(spec.layers) if a.hidden != b.hidden)
-    return 2 * length * projections + sum(_layer_flops(layer, length, relative) for layer in spec.layers)
+    return flops_cost(length, positions)(spec)

@@ -69,15 +69,7 @@ def build_space(store: GraphStore, space: DesignSpace, reporter: Reporter) -> Sp
     Raises:
         SpecError: the space is too large to be enumerated.
     """
-    source = {
-        "hidden": space.hidden,
-        "heads": space.heads,
-        "layers": space.layers,
-        "operations": space.operations,
-        "feed_forward": [space.ff_depths, space.ff_widths],
-        "layers_per_stack": space.layers_per_stack,
-        "heterogeneous_feed_forward": space.heterogeneous_feed_forward,
-    }
+    source = space.source()
     if is_ready(store, space.name, source):
         return store.space(space.name)
     _refuse_other_grammar(store, space.name, source)

@@ -28,6 +28,9 @@ from graphstore.queries import (
     Sort,
 )
 
+LARGEST_NUMBER = 2**63 - 1
+"""The largest whole number that a store counts with."""
+
 
 @dataclass(frozen=True)
 class ScoreKind:
@@ -130,8 +133,11 @@ def build_query(
         offset: so many are passed over first.
 
     Raises:
-        InputError: a text is not what it should be.
+        InputError: a text is not what it should be, or a number is too large.
     """
+    for name, number in (("limit", limit), ("offset", offset)):
+        if number is not None and number > LARGEST_NUMBER:
+            raise InputError(name, f"be at most {LARGEST_NUMBER:,}", number, "Give a smaller number.")
     facts: list[Condition] = []
     for fact in Fact:
         text: str = getattr(texts, fact.value)

@@ -70,6 +70,8 @@ def parse_range(field: str, text: str, whole: bool = False) -> Range:
     low, high = -math.inf, math.inf
     if ".." in given:
         start, end = (part.strip() for part in given.lstrip("=").split("..", 1))
+        if not start and not end:
+            raise InputError(field, "have a beginning or an end", text, "Write for example 2..4, 2.. or ..4.")
         low = _number(field, start) if start else low
         high = _number(field, end) if end else high
     elif given[:1] in ("<", ">", "="):

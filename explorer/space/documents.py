@@ -7,12 +7,57 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from explorer.errors import DataError
+
 MAX_BITS = 64
 """No number in an architecture or a space is longer; longer ones cannot even be shown."""
+MAX_DEPTH = 64
+"""Most lists and objects in one another: ten times what any format here needs, and few enough to be shown."""
+MAX_FILE_BYTES = 256 * 2**20
+"""Larger files are no tables of a library's size; one of 20,000 architectures takes some 60 MB."""
+
+
+def read_text(path: Path) -> str:
+    """Read a text file a user named; a byte order mark is passed over.
+
+    Raises:
+        DataError: it is missing, no plain file, empty, too large, or not readable as UTF-8.
+    """
+    shown = str(path)
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise DataError("file", "be a plain file", shown, "Check the path.")
+        if size > MAX_FILE_BYTES:
+            raise DataError("file", f"have at most {MAX_FILE_BYTES:,} bytes", f"{shown} ({size:,})", "Split the file.")
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise DataError("file", "exist", shown, "Check the path.") from None
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        # A path with a null character is a ValueError.
+        raise DataError("file", f"be readable UTF-8 text ({error})", shown, "Check the file.") from None
+    if not text.strip():
+        raise DataError("file", "hold something", shown, "The file is empty.")
+    return text
+
+
+def _check_depth(document: Any) -> Any:
+    level = [document]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            child
+            for value in level
+            if isinstance(value, dict | list)
+            for child in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return document
+    raise ValueError(f"it is nested too deeply, more than {MAX_DEPTH} levels")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -31,7 +76,7 @@ def parse_json(text: str) -> Any:
         ValueError: it is no JSON, is nested too deeply, or an object repeats a key; the message says which.
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return _check_depth(json.loads(text, object_pairs_hook=_unique))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -81,7 +126,7 @@ def parse_yaml(text: str) -> Any:
             type; the message says where.
     """
     try:
-        return yaml.load(text, Loader=_Loader)
+        return _check_depth(yaml.load(text, Loader=_Loader))
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
     except RecursionError:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import DataError, SpecError
-from explorer.space.documents import parse_json
+from explorer.space.documents import parse_json, read_text
 from explorer.space.spec import MAX_LAYERS, ArchitectureSpec, Family, HeadOp, LayerSpec, require_size
 
 
@@ -130,14 +130,9 @@ def read_json_file(path: Path) -> Any:
     """Read a JSON file a user named.
 
     Raises:
-        DataError: the file is missing, not readable as UTF-8, no JSON, or an object in it repeats a key.
+        DataError: the file is missing, empty, not readable as UTF-8, no JSON, or an object in it repeats a key.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError("file", "exist", str(path), "Check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError("file", f"be readable UTF-8 text ({error})", str(path), "Check the file.") from None
+    text = read_text(path)
     try:
         return parse_json(text)
     except ValueError as error:

@@ -1,79 +1,39 @@
 """A design space from YAML: counting, indexing, enumeration and uniform sampling (FlexiBERT, arXiv 2205.11656).
 
 All layers of one *stack* share their choices; ``layers_per_stack`` is the coarseness of a search level. A space is a
-disjoint union over depths of tuples of layer choices, so every index stands for exactly one architecture and nothing
-needs to be enumerated to be counted.
+disjoint union over depths of tuples of layer choices, so every index stands for exactly one architecture, every
+architecture has exactly one index, and nothing needs to be enumerated to be counted. That holds with an operation per
+head too (EdgeTran, arXiv 2303.13745): layers then choose multisets of operations (``explorer.space.layers``), so no
+two indices stand for the same graph.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from explorer.errors import SpecError
 from explorer.space.documents import parse_yaml
+from explorer.space.layers import LayerChoices, LayerPick, Operation, OperationsPer, mixed_digits
 from explorer.space.resources import data_folder
+from explorer.space.space_document import parse_space
 from explorer.space.spec import (
     MAX_HEADS,
     MAX_HIDDEN,
     MAX_LAYERS,
     MAX_STACK,
     ArchitectureSpec,
+    Family,
+    HeadOp,
     LayerSpec,
 )
 
-MAX_OPTIONS = 32
-Options = Annotated[list[int], Field(min_length=1, max_length=MAX_OPTIONS)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-
-
-class _FeedForward(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    depth: Options
-    width: Options
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    name: Name
-    title: str = ""
-    hidden: Options
-    heads: Options
-    layers: Options
-    operations: dict[Literal["sa", "l", "c"], Annotated[list[str | int], Field(min_length=1, max_length=MAX_OPTIONS)]]
-    feed_forward: _FeedForward
-    layers_per_stack: int = Field(default=2, ge=1, le=MAX_LAYERS)
-    heterogeneous_feed_forward: bool = False
-
-
-def _as_spec_error(source: str, error: ValidationError) -> SpecError:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "document"
-    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    rule = f"satisfy: {first['msg'][0].lower()}{first['msg'][1:]}"
-    return SpecError(f"{source}: {field}", rule, first.get("input"), f"Correct this field{more}.")
-
-
-def _digits(index: int, bases: Sequence[int]) -> list[int]:
-    """Digits of an index in mixed radix, the last one turning fastest."""
-    digits = []
-    for base in reversed(bases):
-        index, digit = divmod(index, base)
-        digits.append(digit)
-    return digits[::-1]
-
-
-@lru_cache(maxsize=4096)
-def _built(hidden: int, family: str, parameter: str, heads: int, stack: tuple[int, ...]) -> LayerSpec:
-    # The layers of a small space recur in all of its architectures; checking each anew would make listing it slow.
-    return LayerSpec.per_layer(hidden, family, parameter, heads, stack)
+KEPT_LAYERS = 65_536
 
 
 @dataclass(frozen=True)
@@ -83,8 +43,11 @@ class DesignSpace:
     Attributes:
         name: unique short name.
         title: one line for people.
-        hidden, heads, layers: options, ascending.
+        hidden: options for the hidden size.
+        heads: options for the number of heads, one tuple per hidden size.
+        layers: options for the depth.
         operations: (family, parameter) pairs.
+        operations_per: whether a layer has one operation or each of its heads has its own.
         ff_depths, ff_widths: options of the feed-forward stack.
         layers_per_stack: layers that share their choices; divides every option of ``layers``.
         heterogeneous_feed_forward: whether the widths within one stack may differ.
@@ -93,25 +56,31 @@ class DesignSpace:
     name: str
     title: str
     hidden: tuple[int, ...]
-    heads: tuple[int, ...]
+    heads: tuple[tuple[int, ...], ...]
     layers: tuple[int, ...]
-    operations: tuple[tuple[str, str], ...]
+    operations: tuple[Operation, ...]
+    operations_per: OperationsPer
     ff_depths: tuple[int, ...]
     ff_widths: tuple[int, ...]
     layers_per_stack: int
     heterogeneous_feed_forward: bool
 
     def __post_init__(self) -> None:
-        limits = {"hidden": MAX_HIDDEN, "heads": MAX_HEADS, "layers": MAX_LAYERS}
-        limits |= {"ff_depths": MAX_STACK, "ff_widths": 4 * MAX_HIDDEN}
-        for field, maximum in limits.items():
-            options: tuple[int, ...] = getattr(self, field)
-            shown = {"ff_depths": "feed_forward.depth", "ff_widths": "feed_forward.width"}.get(field, field)
-            if len(set(options)) != len(options):
-                raise SpecError(f"{self.name}: {shown}", "list each option once", list(options), "Remove the repeats.")
-            for option in options:
-                if not 1 <= option <= maximum:
-                    raise SpecError(f"{self.name}: {shown}", f"be from 1 to {maximum}", option, "Correct the number.")
+        self._check_options("hidden", self.hidden, MAX_HIDDEN)
+        if len(self.heads) != len(self.hidden):
+            rule = f"have one tuple of options for each hidden size {list(self.hidden)}"
+            raise SpecError(f"{self.name}: heads", rule, self.heads, "Give both together.")
+        for options in self.heads:
+            self._check_options("heads", options, MAX_HEADS)
+        self._check_options("layers", self.layers, MAX_LAYERS)
+        self._check_options("feed_forward.depth", self.ff_depths, MAX_STACK)
+        self._check_options("feed_forward.width", self.ff_widths, 4 * MAX_HIDDEN)
+        for family, parameter in self.operations:
+            try:
+                HeadOp(family, parameter, 1)  # type: ignore[arg-type]
+            except SpecError as error:
+                place = f"{self.name}: operation {family}/{parameter}: {error.field}"
+                raise SpecError(place, error.rule, error.value, error.remedy) from None
         if len(set(self.operations)) != len(self.operations):
             raise SpecError(f"{self.name}: operations", "list each once", self.operations, "Remove the repeats.")
         for depth in self.layers:
@@ -119,35 +88,66 @@ class DesignSpace:
                 rule = f"divide every number of layers {list(self.layers)}"
                 remedy = "Choose a divisor of all of them."
                 raise SpecError(f"{self.name}: layers_per_stack", rule, self.layers_per_stack, remedy)
-        for hidden, heads, (family, parameter) in itertools.product(self.hidden, self.heads, self.operations):
-            try:
-                LayerSpec.per_layer(hidden, family, parameter, heads, (1,))
-            except SpecError as error:
-                place = f"{self.name}: hidden {hidden}, heads {heads}, operation {family}/{parameter}: {error.field}"
-                raise SpecError(place, error.rule, error.value, error.remedy) from None
+        self._check_heads()
+
+    def _check_options(self, field: str, options: tuple[int, ...], maximum: int) -> None:
+        if len(set(options)) != len(options):
+            raise SpecError(f"{self.name}: {field}", "list each option once", list(options), "Remove the repeats.")
+        for option in options:
+            if not 1 <= option <= maximum:
+                raise SpecError(f"{self.name}: {field}", f"be from 1 to {maximum}", option, "Correct the number.")
+
+    def _check_heads(self) -> None:
+        """Heads fit their hidden size. Only pairs of the two are looked at: no layer needs to be built for that."""
+        halved = [f"c/{parameter}" for family, parameter in self.operations if family == Family.CONVOLUTION]
+        for hidden, options in zip(self.hidden, self.heads, strict=True):
+            place = f"{self.name}: heads at hidden size {hidden}"
+            for heads in options:
+                if self.operations_per is OperationsPer.HEAD:
+                    if heads > hidden:
+                        raise SpecError(place, f"be at most {hidden}", heads, "Use fewer heads.")
+                elif hidden % heads:
+                    remedy = (
+                        "Choose a divisor, or give each hidden size its own, as in heads: {128: [2, 4], 768: [12]}."
+                    )
+                    raise SpecError(place, "divide it", heads, remedy)
+                elif halved and heads % 2:
+                    rule = f"be even for {halved[0]} (half of the heads of a convolution layer are sdp attention)"
+                    raise SpecError(place, rule, heads, "Use even numbers, or leave the convolutions out.")
 
     @classmethod
     def from_document(cls, document: Any, source: str = "design space") -> DesignSpace:
         """Read a parsed YAML document. Raises SpecError naming the field, the rule, the value and the remedy."""
-        if not isinstance(document, dict):
-            raise SpecError(source, "be a YAML mapping", document, "See data/spaces/nano.yaml for an example.")
-        try:
-            parsed = _Document.model_validate(document)
-        except ValidationError as error:
-            raise _as_spec_error(source, error) from None
-        operations = tuple((family, str(p)) for family, options in parsed.operations.items() for p in options)
+        parsed = parse_space(document, source)
         return cls(
-            parsed.name,
-            parsed.title,
-            tuple(parsed.hidden),
-            tuple(parsed.heads),
-            tuple(parsed.layers),
-            operations,
-            tuple(parsed.feed_forward.depth),
-            tuple(parsed.feed_forward.width),
-            parsed.layers_per_stack,
-            parsed.heterogeneous_feed_forward,
+            name=parsed.name,
+            title=parsed.title,
+            hidden=tuple(parsed.hidden),
+            heads=tuple(tuple(options) for options in parsed.heads_by_hidden(source)),
+            layers=tuple(parsed.layers),
+            operations=tuple((family, str(p)) for family, options in parsed.operations.items() for p in options),
+            operations_per=OperationsPer(parsed.operations_per),
+            ff_depths=tuple(parsed.feed_forward.depth),
+            ff_widths=tuple(parsed.feed_forward.width),
+            layers_per_stack=parsed.layers_per_stack,
+            heterogeneous_feed_forward=parsed.heterogeneous_feed_forward,
         )
+
+    def source(self) -> dict[str, Any]:
+        """The grammar as JSON values, by which a store knows whether a library was built from it."""
+        alike = len(set(self.heads)) == 1
+        source: dict[str, Any] = {
+            "hidden": list(self.hidden),
+            "heads": list(self.heads[0]) if alike else [list(options) for options in self.heads],
+            "layers": list(self.layers),
+            "operations": [list(operation) for operation in self.operations],
+            "feed_forward": [list(self.ff_depths), list(self.ff_widths)],
+            "layers_per_stack": self.layers_per_stack,
+            "heterogeneous_feed_forward": self.heterogeneous_feed_forward,
+        }
+        if self.operations_per is OperationsPer.HEAD:
+            source["operations_per"] = str(self.operations_per)
+        return source
 
     def at_level(
         self, layers_per_stack: int | None = None, heterogeneous_feed_forward: bool | None = None
@@ -159,39 +159,57 @@ class DesignSpace:
         mixed = self.heterogeneous_feed_forward if heterogeneous_feed_forward is None else heterogeneous_feed_forward
         return replace(self, layers_per_stack=level, heterogeneous_feed_forward=mixed)
 
+    def with_depths(self, at_least: float, at_most: float) -> DesignSpace:
+        """The part of the space whose depths lie in a range, both ends included. Raises SpecError if there is none."""
+        layers = tuple(depth for depth in self.layers if at_least <= depth <= at_most)
+        if not layers:
+            rule = f"hold one of {', '.join(map(str, self.layers))}, the depths of space {self.name}"
+            raise SpecError("range of depth", rule, (at_least, at_most), "Widen the range.")
+        return replace(self, layers=layers)
+
     @cached_property
-    def _stacks_by_depth(self) -> tuple[int, ...]:
-        widths = len(self.ff_widths)
-        return tuple(widths**depth if self.heterogeneous_feed_forward else widths for depth in self.ff_depths)
+    def choices(self) -> LayerChoices:
+        """What one layer may choose."""
+        return LayerChoices(
+            self.hidden,
+            self.heads,
+            self.operations,
+            self.operations_per,
+            self.ff_depths,
+            self.ff_widths,
+            self.heterogeneous_feed_forward,
+        )
 
     @property
     def choices_per_layer(self) -> int:
         """How many layers there are to choose from."""
-        return len(self.hidden) * len(self.heads) * len(self.operations) * sum(self._stacks_by_depth)
-
-    def _stack(self, index: int) -> tuple[int, ...]:
-        for depth, count in zip(self.ff_depths, self._stacks_by_depth, strict=True):
-            if index < count:
-                if not self.heterogeneous_feed_forward:
-                    return (self.ff_widths[index],) * depth
-                picks = _digits(index, (len(self.ff_widths),) * depth)
-                return tuple(self.ff_widths[pick] for pick in picks)
-            index -= count
-        raise AssertionError("unreachable: the index is a digit below the number of stacks")
-
-    def _layer(self, index: int) -> LayerSpec:
-        """The layer with this index, from 0 to ``choices_per_layer - 1``; the stack turns fastest."""
-        bases = (len(self.hidden), len(self.heads), len(self.operations), sum(self._stacks_by_depth))
-        hidden, heads, operation, stack = _digits(index, bases)
-        return _built(self.hidden[hidden], *self.operations[operation], self.heads[heads], self._stack(stack))
+        return self.choices.count
 
     @cached_property
     def _counts(self) -> tuple[int, ...]:
-        return tuple(self.choices_per_layer ** (depth // self.layers_per_stack) for depth in self.layers)
+        return tuple(self.choices.count ** (depth // self.layers_per_stack) for depth in self.layers)
 
     def count(self) -> int:
         """Exact number of architectures."""
         return sum(self._counts)
+
+    @cached_property
+    def _kept(self) -> dict[int, LayerSpec]:
+        # The layers of a small space recur in all of its architectures; making each anew would make listing it slow.
+        return {}
+
+    def layer_at(self, index: int) -> LayerSpec:
+        """The layer with this index, from 0 to ``choices_per_layer - 1``."""
+        layer = self._kept.get(index)
+        if layer is None:
+            layer = self.choices.build(self.choices.pick_at(index))
+            if len(self._kept) < KEPT_LAYERS:
+                self._kept[index] = layer
+        return layer
+
+    def build(self, layers: Sequence[LayerSpec]) -> ArchitectureSpec:
+        """The architecture whose stacks consist of these layers, one per stack."""
+        return ArchitectureSpec(tuple(layer for layer in layers for _ in range(self.layers_per_stack)))
 
     def at(self, index: int) -> ArchitectureSpec:
         """The architecture with this index, from 0 to ``count() - 1``.
@@ -203,12 +221,52 @@ class DesignSpace:
             raise SpecError("index", f"be from 0 to {self.count() - 1}", index, "Choose an index inside the space.")
         for depth, count in zip(self.layers, self._counts, strict=True):
             if index < count:
-                picks = _digits(index, (self.choices_per_layer,) * (depth // self.layers_per_stack))
-                return ArchitectureSpec(
-                    tuple(self._layer(pick) for pick in picks for _ in range(self.layers_per_stack))
-                )
+                digits = mixed_digits(index, [self.choices.count] * (depth // self.layers_per_stack))
+                return self.build([self.layer_at(digit) for digit in digits])
             index -= count
         raise AssertionError("unreachable: the index was checked against the count")
+
+    def picks(self, spec: ArchitectureSpec) -> list[LayerPick]:
+        """The choices of each stack of an architecture.
+
+        Raises:
+            SpecError: the architecture is not in the space; names the first layer and field that are not.
+        """
+        if spec.depth not in self.layers:
+            rule = f"be one of {', '.join(map(str, self.layers))} in space {self.name}"
+            raise SpecError("number of layers", rule, spec.depth, "Choose another space.")
+        picks = []
+        for first in range(0, spec.depth, self.layers_per_stack):
+            for other in range(first + 1, first + self.layers_per_stack):
+                if spec.layers[other] != spec.layers[first]:
+                    rule = f"equal layers[{first}], its stack's first, in space {self.name}"
+                    raise SpecError(f"layers[{other}]", rule, str(spec.layers[other]), "Choose a finer level.")
+            try:
+                picks.append(self.choices.pick(spec.layers[first]))
+            except SpecError as error:
+                rule = f"{error.rule} in space {self.name}"
+                raise SpecError(f"layers[{first}]: {error.field}", rule, error.value, error.remedy) from None
+        return picks
+
+    def index_of(self, spec: ArchitectureSpec) -> int:
+        """The index of an architecture; the inverse of ``at``.
+
+        Raises:
+            SpecError: the architecture is not in the space; names the first layer and field that are not.
+        """
+        index = 0
+        for pick in self.picks(spec):
+            index = index * self.choices.count + self.choices.index(pick)
+        return sum(self._counts[: self.layers.index(spec.depth)]) + index
+
+    def __contains__(self, spec: object) -> bool:
+        if not isinstance(spec, ArchitectureSpec):
+            return False
+        try:
+            self.picks(spec)
+        except SpecError:
+            return False
+        return True
 
     def __iter__(self) -> Iterator[ArchitectureSpec]:
         """All architectures in index order, one at a time."""
@@ -216,10 +274,12 @@ class DesignSpace:
 
     def sample(self, count: int, rng: np.random.Generator) -> list[ArchitectureSpec]:
         """Draw ``count`` architectures uniformly, with replacement."""
-        total = self.count()
-        # Exact for spaces beyond 64 bits too: integers from random bytes, with enough bits to make the bias nil.
-        size = (total.bit_length() + 64) // 8 + 1
-        return [self.at(int.from_bytes(rng.bytes(size), "little") % total) for _ in range(count)]
+        return [self.at(uniform_below(self.count(), rng)) for _ in range(count)]
+
+
+def uniform_below(total: int, rng: np.random.Generator) -> int:
+    """A uniform whole number from 0 to ``total - 1``, however large: from random bytes, enough to make the bias nil."""
+    return int.from_bytes(rng.bytes((total.bit_length() + 64) // 8 + 1), "little") % total
 
 
 def preset_names() -> list[str]:

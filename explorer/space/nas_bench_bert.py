@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from explorer.errors import DataError, SpecError
+from explorer.space.documents import MAX_BITS
 from explorer.space.formats import read_json_file
-from explorer.space.spec import ArchitectureSpec, LayerSpec
+from explorer.space.imports.rows import FoundRow, FoundScore, ReadRows, number, read_rows
+from explorer.space.spec import MAX_LAYERS, MAX_STACK, ArchitectureSpec, LayerSpec
 
 METRICS = {
     "cola": "matthews_correlation",
@@ -57,80 +59,116 @@ def _get(row: Any, place: str, key: str, kind: type | tuple[type, ...]) -> Any:
     value = row.get(key) if isinstance(row, Mapping) else None
     if isinstance(value, bool) or not isinstance(value, kind):
         names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
-        raise DataError(f"{place}.{key}", f"be a {names}", value, "Check the row against the published file.")
+        raise DataError(f"{place}{key}", f"be a {names}", value, "Check the row against the published file.")
     return value
 
 
 def _layer(row: Any, place: str, hidden: int) -> LayerSpec:
     operation = _get(row, place, "operation_type", str)
     if operation not in OPERATIONS:
-        raise DataError(f"{place}.operation_type", "be one of SA, LT, DSC", operation, "Correct the row.")
+        raise DataError(f"{place}operation_type", "be one of SA, LT, DSC", operation, "Correct the row.")
     parameter = str(_get(row, place, "operation_parameter", (str, int))).lower()
     width, repeats = (_get(row, place, key, int) for key in ("feed_forward_dimension", "num_feed_forward"))
-    if not 1 <= repeats <= 8:
-        raise DataError(f"{place}.num_feed_forward", "be from 1 to 8", repeats, "Correct the row.")
+    if not 1 <= repeats <= MAX_STACK:
+        raise DataError(f"{place}num_feed_forward", f"be from 1 to {MAX_STACK}", repeats, "Correct the row.")
     heads = _get(row, place, "num_operation_heads", int)
     try:
         return LayerSpec.per_layer(hidden, OPERATIONS[operation], parameter, heads, (width,) * repeats)
     except SpecError as error:
-        raise DataError(f"{place}: {error.field}", error.rule, error.value, error.remedy) from None
+        raise DataError(f"{place}{error.field}", error.rule, error.value, error.remedy) from None
 
 
-def _score(row: Any, place: str, task: str) -> float:
-    value = _get(row, place, task, (int, float))
-    # Only a correlation can be negative. Compared before float(), which has no room for long whole numbers.
-    lowest = -100 if "correlation" in METRICS[task] else 0
-    if not lowest <= value <= 100:
-        raise DataError(f"{place}.{task}", f"be a percentage from {lowest} to 100", value, "Correct the row.")
-    return float(value) / 100.0
+def _score(scores: Any, task: str) -> float:
+    value = _get(scores, "scores.", task, (int, float))
+    lowest = -100 if "correlation" in METRICS[task] else 0  # Only a correlation can be negative.
+    return number(f"scores.{task}", value, lowest, 100, "percentage") / 100.0
 
 
-def _seconds(row: Any, place: str) -> float:
-    value = _get(row, place, "time_to_train", (int, float))
-    if not 0 <= value <= MAX_SECONDS:
-        rule = f"be a time from 0 to {MAX_SECONDS} seconds"
-        raise DataError(f"{place}.time_to_train", rule, value, "Correct the row.")
-    return float(value)
-
-
-def _encoder(row: Any, place: str) -> TrainedEncoder:
-    number = _get(row, place, "id", int)
-    overrides = _get(_get(row, place, "hparams", dict), f"{place}.hparams", "model_hparam_overrides", dict)
-    inside = f"{place}.hparams.model_hparam_overrides"
+def _encoder(row: Any) -> TrainedEncoder:
+    identity = _get(row, "", "id", int)
+    if identity.bit_length() > MAX_BITS:
+        raise DataError("id", f"have at most {MAX_BITS} bits", identity, "Correct the row.")
+    overrides = _get(_get(row, "", "hparams", dict), "hparams.", "model_hparam_overrides", dict)
+    inside = "hparams.model_hparam_overrides."
     hidden = _get(overrides, inside, "hidden_size", int)
-    layers = _get(_get(overrides, inside, "nas_config", dict), f"{inside}.nas_config", "encoder_layers", list)
+    layers = _get(_get(overrides, inside, "nas_config", dict), f"{inside}nas_config.", "encoder_layers", list)
+    if len(layers) > MAX_LAYERS:
+        raise DataError(
+            f"{inside}nas_config.encoder_layers", f"be 1 to {MAX_LAYERS} layers", len(layers), "Shorten it."
+        )
+    built = [_layer(layer, f"layer {index}: ", hidden) for index, layer in enumerate(layers)]
     try:
-        built = [_layer(layer, f"{place} layer {index}", hidden) for index, layer in enumerate(layers)]
         spec = ArchitectureSpec(tuple(built))
     except SpecError as error:
-        raise DataError(f"{place}: {error.field}", error.rule, error.value, error.remedy) from None
-    published = _get(row, place, "scores", dict)
-    scores = {task: _score(published, f"{place}.scores", task) for task in METRICS}
+        raise DataError(error.field, error.rule, error.value, error.remedy) from None
+    published = _get(row, "", "scores", dict)
+    scores = {task: _score(published, task) for task in METRICS}
     missing = tuple(task for task, value in scores.items() if value == 0.0 and "correlation" not in METRICS[task])
     kept = {task: value for task, value in scores.items() if task not in missing}
     if missing:
         missing = (*missing, "glue")
     else:
         kept["glue"] = sum(kept.values()) / len(kept)
-    return TrainedEncoder(number, spec, kept, missing, _seconds(row, place))
+    seconds = number("time_to_train", _get(row, "", "time_to_train", (int, float)), 0, MAX_SECONDS)
+    return TrainedEncoder(identity, spec, kept, missing, seconds)
 
 
-def read_nas_bench_bert(path: Path) -> list[TrainedEncoder]:
-    """Read the whole table; nothing of it counts unless every row is sound.
+def _rows(path: Path) -> ReadRows[TrainedEncoder]:
+    document = read_json_file(path)
+    if not isinstance(document, list) or not document:
+        raise DataError(path.name, "be a list of rows", document, "Use the published BERT_benchmark.json.")
+    seen: set[int] = set()
+
+    def convert(_: int, row: Any) -> TrainedEncoder:
+        encoder = _encoder(row)
+        if encoder.number in seen:
+            raise DataError("id", "be unique in the file", encoder.number, "Remove the repeated row.")
+        seen.add(encoder.number)
+        return encoder
+
+    return read_rows(document, convert)
+
+
+def _found(row: TrainedEncoder) -> FoundRow:
+    scores = tuple(
+        FoundScore(
+            task,
+            METRICS.get(task, f"mean of {len(METRICS)} tasks"),
+            value,
+            dataset="GLUE",
+            fidelity="published",
+            recipe="nas-bench-bert",
+            seed=0,
+            source=f"nas-bench-bert:{row.number}",
+            seconds=row.seconds if task == "glue" else 0.0,
+        )
+        for task, value in row.scores.items()
+    )
+    lost = ", ".join(task for task in row.missing if task != "glue")
+    told = (f"model {row.number}: {lost} is 0, which means missing; it and the mean glue are left out",) if lost else ()
+    return FoundRow(row.spec, scores, left_out=told)
+
+
+def find_nas_bench_bert(path: Path) -> ReadRows[FoundRow]:
+    """Read the table row by row, for an import.
 
     ``glue`` is the mean of the eight tasks. A row that misses one has no ``glue``: a mean of seven would not be
     comparable with the others.
 
     Raises:
+        DataError: the file is missing, no JSON, or no list of rows.
+    """
+    rows = _rows(path)
+    return ReadRows(tuple((turn, _found(row)) for turn, row in rows.sound), rows.refused)
+
+
+def read_nas_bench_bert(path: Path) -> list[TrainedEncoder]:
+    """Read the whole table; nothing of it counts unless every row is sound.
+
+    Raises:
         DataError: the file is missing or no JSON, or a row is malformed (which row, which field, what to do).
     """
-    document = read_json_file(path)
-    if not isinstance(document, list) or not document:
-        raise DataError(str(path.name), "be a list of rows", document, "Use the published BERT_benchmark.json.")
-    rows = [_encoder(row, f"{path.name} row {index}") for index, row in enumerate(document)]
-    numbers: set[int] = set()
-    for index, row in enumerate(rows):
-        if row.number in numbers:
-            raise DataError(f"{path.name} row {index}.id", "be unique", row.number, "Remove the repeated row.")
-        numbers.add(row.number)
-    return rows
+    rows = _rows(path)
+    if rows.refused:
+        raise rows.refused[0].error(path.name)
+    return [row for _, row in rows.sound]

@@ -122,15 +122,26 @@ class Source:
         return tuple(name for name in self.tasks if name in GLUE_TASKS)
 
     def key(self, recipe: Recipe) -> str:
-        """Digest of everything the preparation depends on; the user's files count by their content."""
+        """Digest of everything the preparation depends on; the user's files count by their content.
+
+        Raises:
+            DataError: a file is there and cannot be read.
+        """
         parts = [PREPARATION_VERSION, *self.tasks, str(recipe.vocab_size), str(recipe.length)]
         parts += [str(recipe.train_examples), str(recipe.dev_examples), str(recipe.task_seed)]
         files = [self.text] if self.text else []
         if self.folder:
             files += [self.folder / name / f"{part}.tsv" for name in self.glue for part in ("train", "dev")]
-        raws = [path.read_bytes() if path.is_file() else b"absent" for path in files]
+        raws = [_content(path) for path in files]
         names = [path.stem for path in files]
         return digest(*parts, *names, *raws, "" if self.text else installation_key())
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes() if path.is_file() else b"absent"
+    except OSError as error:
+        raise DataError("data", f"be readable ({error.strerror})", str(path), "Check who may read it.") from None
 
 
 def _exists(path: Path) -> bool:

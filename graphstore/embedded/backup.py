@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from graphstore.embedded import schema
-from graphstore.embedded.database import BUSY_SECONDS
+from graphstore.embedded.database import BUSY_SECONDS, is_writable, reading_options
 from graphstore.errors import StoreError, StoreInputError
 
 PAGES = 1024
@@ -36,12 +36,17 @@ def backup_file(source: Path, path: Path, progress: Callable[[int, int], None] |
     if not source.is_file() or not schema.recognise(source):
         raise StoreInputError(f"store file must exist, but got {str(source)!r}. Name another with --store.")
 
+    options = "mode=rw" if is_writable(source) else reading_options(source)
+
     def tell(status: int, remaining: int, total: int) -> None:
         if progress is not None:
             progress(total - remaining, total)
 
     try:
-        with contextlib.closing(_connect(source, "rw")) as reader, contextlib.closing(_connect(path, "rwc")) as writer:
+        with (
+            contextlib.closing(_connect(source, options)) as reader,
+            contextlib.closing(_connect(path, "mode=rwc")) as writer,
+        ):
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             reader.backup(writer, pages=PAGES, progress=tell)
@@ -100,7 +105,7 @@ def _verify(path: Path) -> None:
         raise StoreError(f"the backup {str(path)!r} is empty. Try again.")
     orphans: list[object] = []
     try:
-        with contextlib.closing(_connect(path, "ro&immutable=1")) as database:
+        with contextlib.closing(_connect(path, "mode=ro&immutable=1")) as database:
             verdicts = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
             orphans = database.execute("PRAGMA foreign_key_check").fetchall()
     except sqlite3.DatabaseError as error:
@@ -131,7 +136,7 @@ def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
         os.close(folder)
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, options: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+        f"{path.absolute().as_uri()}?{options}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
     )

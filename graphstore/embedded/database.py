@@ -28,14 +28,16 @@ OLDEST_SQLITE = (3, 38, 0)
 class Database:
     """A pool of connections: each thread has one to itself while it reads or writes.
 
+    A store whose file or folder is not writable can be read, and refuses the first write.
+
     Args:
         path: the file; its folder must exist.
         create: whether a missing file is made.
         any_version: for maintenance: whether a file of an older version is opened too.
 
     Raises:
-        StoreInputError: the file is missing and ``create`` is false, its folder is missing, or one of them is not
-            writable.
+        StoreInputError: the file is missing and ``create`` is false, or is to be made in a folder that is missing or
+            not writable.
         ForeignFileError: the file is no store, or is damaged; it is left as it is.
         StoreVersionError: the file is newer, or older and to be migrated first; it is left as it is.
         StoreError: SQLite is too old, or the file cannot be opened.
@@ -50,6 +52,7 @@ class Database:
         self._writer = threading.Lock()
         self._closed = False
         self._pid = os.getpid()
+        self._readable_only = False
         try:
             self._check_place(create)
         except OSError as error:
@@ -87,6 +90,9 @@ class Database:
             finally:
                 maker.close()
             schema.recognise(self.path)
+        self._readable_only = not is_writable(self.path)
+        if self._readable_only:
+            return
         first = self._connect()
         try:
             self._use_wal(first)
@@ -100,7 +106,7 @@ class Database:
         log = self.path.with_name(self.path.name + "-wal")
         shared = log.exists()
         # Without a log nobody else has the file open, so it may be read as if it never changed.
-        looker = self._connect("mode=ro" if shared else "immutable=1")
+        looker = self._connect(reading_options(self.path) if shared else "immutable=1")
         try:
             return schema.verify(self.path, looker)
         except ForeignFileError:
@@ -151,10 +157,7 @@ class Database:
                 ) from error
             # The low byte tells the kind of error: https://www.sqlite.org/rescode.html, section 2.
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-                raise StoreInputError(
-                    f"store file must be writable, and so must its folder, but got {str(self.path)!r} ({error}). "
-                    "Copy it to a place of your own, or change the rights."
-                ) from error
+                raise StoreInputError(_not_writable(self.path, error)) from error
             if self._is_full(error):
                 raise StoreError(
                     f"the disk is full under the store {str(self.path)!r} ({error}); of this transaction nothing was "
@@ -181,7 +184,8 @@ class Database:
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         with self._errors():
-            connection = connection or self._connect()
+            # What cannot be written is looked at anew each time: somebody who may write to it may have come or gone.
+            connection = connection or self._connect(reading_options(self.path) if self._readable_only else "mode=rwc")
             try:
                 connection.execute(begin)
                 yield connection
@@ -193,7 +197,7 @@ class Database:
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._lock:
-            if not self._closed:
+            if not self._closed and not self._readable_only:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -207,6 +211,8 @@ class Database:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that writes; it is taken back if the block raises."""
+        if self._readable_only:
+            raise StoreInputError(_not_writable(self.path, "it was opened for reading"))
         # Threads of one process queue here in order; processes wait for each other in SQLite's busy handler.
         with self._writer, self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
@@ -218,6 +224,29 @@ class Database:
         if os.getpid() == self._pid:
             for connection in idle:
                 connection.close()
+
+
+def is_writable(path: Path) -> bool:
+    """Whether a store's file can be written, and files beside it."""
+    effective = os.access in os.supports_effective_ids
+    return all(os.access(place, os.W_OK, effective_ids=effective) for place in (path, path.parent))
+
+
+def reading_options(path: Path) -> str:
+    """How to open a store's file to read it where files beside it cannot be made, as a part of SQLite's URI.
+
+    Without a log nobody has the file open, so that it may be read as if it never changed; with one, SQLite reads it by
+    the files that its writer keeps beside it.
+    """
+    log = path.with_name(path.name + "-wal")
+    return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+
+
+def _not_writable(path: Path, why: object) -> str:
+    return (
+        f"store file must be writable, and so must its folder, but got {str(path)!r} ({why}). "
+        "Copy it to a place of your own, or change the rights."
+    )
 
 
 def bump(connection: sqlite3.Connection, topic: str) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from graphstore.checks import changed_job, check_name, missing, to_json
+from graphstore.checks import changed_job, check_job, missing
 from graphstore.embedded.database import bump
 from graphstore.embedded.part import Part
 from graphstore.records import JobRecord, JobState
@@ -20,7 +20,6 @@ class JobsPart(Part):
 
     def put_job(self, job: JobRecord) -> None:
         """Create or replace a job."""
-        check_name("job id", job.id)
         row = _row(job)
         with self._database.writing() as db:
             if db.execute(_JOB + " WHERE id = ?", (job.id,)).fetchone() != row:
@@ -49,7 +48,7 @@ class JobsPart(Part):
 
 def _row(job: JobRecord) -> tuple[Any, ...]:
     values = {name: getattr(job, name) for name in _FIELDS}
-    values |= {"state": JobState(job.state).value, "info": to_json("job info", job.info)}
+    values |= {"info": check_job(job), "state": JobState(job.state).value}
     return tuple(values.values())
 
 

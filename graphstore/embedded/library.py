@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from graphstore.checks import PREFIX_LENGTH, check_architecture, check_name, one_id, operations_of, to_json
+from graphstore.checks import PREFIX_LENGTH, check_architectures, check_space, one_id, operations_of
 from graphstore.contract import Progress
 from graphstore.embedded.database import bump, write_many
 from graphstore.embedded.part import Part, architecture_keys, space_key
@@ -28,8 +28,7 @@ class LibraryPart(Part):
 
     def put_space(self, space: SpaceRecord) -> None:
         """Create the space or replace its ``info``."""
-        check_name("space name", space.name)
-        info = to_json("space info", space.info)
+        info = check_space(space)
         with self._database.writing() as db:
             changed = db.execute(
                 "INSERT INTO space (name, info) VALUES (?, ?) "
@@ -56,8 +55,7 @@ class LibraryPart(Part):
         self, space: str, architectures: Sequence[ArchitectureRecord], progress: Progress | None = None
     ) -> int:
         """Add architectures to a space, in batches. See the contract."""
-        for architecture in architectures:
-            check_architecture(architecture)
+        check_architectures(architectures)
         added = 0
         with self._database.reading() as db:
             space_key(db, space)

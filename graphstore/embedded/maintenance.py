@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from graphstore.embedded import migrations, schema
 from graphstore.embedded.backup import backup_file, new_file
 from graphstore.embedded.database import BUSY_SECONDS, Database
 from graphstore.errors import StoreError, StoreInputError
-from graphstore.maintenance import Findings, MigrationReport, told
+from graphstore.maintenance import MISLED, Findings, MigrationReport, told
 from graphstore.records import JobState, StudyState, TrialStatus
 
 DAMAGES = 20
@@ -187,7 +189,7 @@ def _look(path: Path, shared: bool) -> Findings:
         (header,) = db.execute("PRAGMA user_version").fetchone()
         if header != version:
             problems.append(f"the file's header says version {header}, its table says {version}")
-        problems += _problems(db, held["table"])
+        problems += unsound(db)
         return Findings(version, _counts(db, held["table"]), tuple(problems))
 
 
@@ -205,8 +207,9 @@ def _counts(db: sqlite3.Connection, tables: set[str]) -> dict[str, int]:
     return counts
 
 
-def _problems(db: sqlite3.Connection, tables: set[str]) -> Iterator[str]:
+def unsound(db: sqlite3.Connection) -> Iterator[str]:
     """What is whole by SQLite's own measure, but is no sound catalogue."""
+    tables = _names(db, "table")
     try:
         orphans: dict[tuple[str, str], int] = {}
         for table, _, parent, _ in db.execute("PRAGMA foreign_key_check"):
@@ -225,3 +228,30 @@ def _problems(db: sqlite3.Connection, tables: set[str]) -> Iterator[str]:
             continue
         if culprits:
             yield told(problem, culprits)
+    try:
+        wrong = _misled(db) if tables.issuperset(("architecture", "layer")) else []
+    except sqlite3.DatabaseError as error:
+        yield f"{MISLED}: could not be checked ({error})"
+        return
+    if wrong:
+        yield told(MISLED, wrong)
+
+
+def _misled(db: sqlite3.Connection) -> list[str]:
+    """Architectures whose summary is not what their layers make it."""
+    rows = db.execute(
+        "SELECT a.id, a.profile, l.family, l.parameter, l.hidden FROM architecture a "
+        "LEFT JOIN layer l ON l.architecture = a.key ORDER BY a.key, l.position"
+    )
+    wrong = []
+    for (id, profile), found in itertools.groupby(rows, key=lambda row: row[:2]):
+        layers = [row[2:] for row in found if row[2] is not None]
+        families, _, hiddens = zip(*layers, strict=True) if layers else ((), (), ())
+        operations = [f"{family}_{parameter}" for family, parameter, _ in layers]
+        try:
+            told_of = json.loads(profile)
+        except ValueError:
+            told_of = None
+        if told_of != [list(families), operations, list(hiddens)]:
+            wrong.append(id)
+    return wrong

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from graphstore.checks import check_measurement
+from graphstore.checks import check_measurements, check_scores
 from graphstore.embedded.database import bump, write_many
 from graphstore.embedded.part import Part, known_architecture_keys, space_key
 from graphstore.records import MeasurementRecord, ScoreRecord
@@ -17,6 +17,7 @@ class ScoresPart(Part):
 
     def add_scores(self, scores: Sequence[ScoreRecord]) -> int:
         """Add scores; returns how many were new. Raises NotFoundError if an architecture is unknown."""
+        check_scores(scores)
         with self._database.writing() as db:
             return insert_scores(db, scores)
 
@@ -39,8 +40,7 @@ class ScoresPart(Part):
 
     def add_measurements(self, measurements: Sequence[MeasurementRecord]) -> int:
         """Add or replace measurements; returns how many were new. Raises NotFoundError."""
-        for measurement in measurements:
-            check_measurement(measurement)
+        check_measurements(measurements)
         with self._database.writing() as db:
             keys = known_architecture_keys(db, {m.architecture for m in measurements})
             rows = [(keys[m.architecture], m.device, m.quantity, m.value, m.unit) for m in measurements]

@@ -9,9 +9,13 @@ from typing import Any
 
 from graphstore.checks import (
     LEASE_RAN_OUT,
+    check_expiry,
     check_finish,
     check_lease,
     check_name,
+    check_proposals,
+    check_study,
+    check_study_changes,
     is_repeat,
     lease_lost,
     missing,
@@ -40,8 +44,7 @@ class StudiesPart(Part):
 
     def create_study(self, study: StudyRecord) -> StudyRecord:
         """Create the study, or return the stored one if the name is taken. Raises NotFoundError (space)."""
-        check_name("study name", study.name)
-        settings = to_json("study settings", study.settings)
+        settings = check_study(study)
         with self._database.writing() as db:
             stored = db.execute(_STUDY + " WHERE s.name = ?", (study.name,)).fetchone()
             if stored is None:
@@ -67,6 +70,7 @@ class StudiesPart(Part):
 
     def update_study(self, name: str, *, state: StudyState | None = None, budget: int | None = None) -> StudyRecord:
         """Change state or budget. Raises NotFoundError."""
+        check_study_changes(name, state, budget)
         with self._database.writing() as db:
             before = _read_study(db, name)
             after = (StudyState(state or before.state).value, before.budget if budget is None else budget)
@@ -77,7 +81,7 @@ class StudiesPart(Part):
 
     def add_trials(self, study: str, proposals: Sequence[tuple[str, dict[str, Any]]]) -> list[TrialRecord]:
         """Append waiting trials; an architecture with a trial in the study is skipped. See the contract."""
-        infos = {id: to_json("trial info", info) for id, info in reversed(proposals)}
+        infos = check_proposals(proposals)
         with self._database.writing() as db:
             key = _study_key(db, study)
             keys = known_architecture_keys(db, infos)
@@ -118,7 +122,7 @@ class StudiesPart(Part):
 
     def renew_lease(self, trial: TrialRecord, lease_s: float, now: float, info: dict[str, Any] | None = None) -> None:
         """Prolong the lease; merge ``info`` into the trial's. Raises LeaseLostError if the token is out of date."""
-        check_lease(lease_s, now)
+        check_lease(lease_s, now, info)
         with self._database.writing() as db:
             key, stored = _stored(db, trial)
             _check_held(stored, trial)
@@ -139,7 +143,7 @@ class StudiesPart(Part):
         scores: Sequence[ScoreRecord] = (),
     ) -> TrialRecord:
         """End a running trial and add its scores, in one transaction. See the contract."""
-        check_finish(state, value)
+        check_finish(state, now, value, reason, scores)
         ended = state in (TrialStatus.COMPLETE, TrialStatus.FAILED)
         with self._database.writing() as db:
             key, stored = _stored(db, trial)
@@ -158,6 +162,7 @@ class StudiesPart(Part):
 
     def expire_leases(self, study: str, now: float, max_attempts: int) -> list[TrialRecord]:
         """Turn running trials whose lease ended before ``now`` stale; those at the limit of attempts fail."""
+        check_expiry(now, max_attempts)
         with self._database.writing() as db:
             key = _study_key(db, study)
             changed = db.execute(

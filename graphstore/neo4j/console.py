@@ -1,12 +1,14 @@
 """The console of ``graphstore.cypher`` on a server: what a person types may look at everything and change nothing.
 
-Four walls, from the inside out. The server refuses to write, because the transaction's access mode is READ. Before a
-text runs, the server explains it, and what its plan would do besides reading the graph (read files or the network, show
-or end what others do, administer, call procedures that are not on a short list) is refused. The server ends the
-transaction after the time limit. And the answer is read row by row up to the row limit, each value cut to a size.
+Five walls, from the inside out. The server refuses to write, because the transaction's access mode is READ. Before a
+text runs, it is read for words that do more (see ``graphstore.neo4j.screening``), and the server explains it: what its
+plan would do besides reading the graph (read files or the network, show or end what others do, administer, call
+procedures that are not on a short list) is refused. The server ends the transaction after the time limit. And the
+answer is read row by row up to the row limit, each value cut to a size.
 
 The walls hold off mistakes, not a person who means harm and has a log-in: one expression over a very long list cannot
-be interrupted by the server, so the caller gets its error in time, but the server works on.
+be interrupted by the server, so the caller gets its error in time, but the server works on; nor does the server count
+its memory, so that one that gathers enough ends the server.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from neo4j.exceptions import Neo4jError
 from graphstore.cypher import Answer
 from graphstore.errors import StoreError, StoreInputError
 from graphstore.neo4j.part import Part
+from graphstore.neo4j.screening import check_procedure, check_words, refused, screen, tokens
 from graphstore.neo4j.values import CUT, shown
 
 GRACE_S = 2.0
@@ -31,27 +34,6 @@ LONGEST_MESSAGE = 300
 """Characters of a server's message that are passed on."""
 PORTION = 20
 """Rows fetched from the server at once."""
-
-PROCEDURES = frozenset(
-    {
-        "db.labels",
-        "db.propertyKeys",
-        "db.relationshipTypes",
-        "db.schema.nodeTypeProperties",
-        "db.schema.relTypeProperties",
-        "db.schema.visualization",
-        "db.index.fulltext.queryNodes",
-        "db.index.fulltext.queryRelationships",
-        "db.index.vector.queryNodes",
-        "db.index.vector.queryRelationships",
-    }
-)
-"""Procedures that may be called: they read the graph and nothing else."""
-
-FUNCTION_FAMILIES = frozenset(
-    {"date", "datetime", "duration", "localdatetime", "localtime", "point", "time", "vector.similarity"}
-)
-"""What may stand before the last dot of a function's name; a plugin's functions could do anything."""
 
 _FORBIDDEN = {
     "LoadCSV": "read files or the network (LOAD CSV)",
@@ -62,7 +44,6 @@ _FORBIDDEN = {
 }
 _POSITION = re.compile(r"[( ]*(?:at )?line (\d+), column (\d+)")
 _EXCEPTION = re.compile(r".*\w+Exception: ", re.DOTALL)
-_FUNCTION = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)\.[A-Za-z_]\w*\(")
 
 
 class ConsolePart(Part):
@@ -70,6 +51,7 @@ class ConsolePart(Part):
 
     def console(self, text: str, parameters: Mapping[str, Any], row_limit: int, time_limit_s: float) -> Answer:
         """See ``graphstore.cypher.run_query``, which checks what it is given."""
+        screen(text, parameters)
         outcome: list[Answer | BaseException] = []
 
         def work() -> None:
@@ -117,17 +99,13 @@ def _check_plan(explained: neo4j.ResultSummary) -> None:
     for operator, details in _operators(explained.plan or {}):
         for beginning, what in _FORBIDDEN.items():
             if operator.startswith(beginning):
-                raise _refused(what)
-        called = details.partition("(")[0]
+                raise refused(what)
         if operator.startswith("ProcedureCall"):
-            if called not in PROCEDURES:
-                raise _refused(f"call {called}; only these procedures may be called: {', '.join(sorted(PROCEDURES))}")
-            details = details.partition("(")[2]
-        for family in _FUNCTION.findall(details):
-            if family.lower() not in FUNCTION_FAMILIES:
-                raise _refused(f"call a function of {family}, which could do anything")
+            called, _, details = details.partition("(")
+            check_procedure(called)
+        check_words(tokens(details))
     if explained.query_type != "r":
-        raise _refused("change or administer the database")
+        raise refused("change or administer the database")
 
 
 def _operators(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -136,10 +114,6 @@ def _operators(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield str(plan["operatorType"]), str(plan.get("args", {}).get("Details", ""))
     for child in plan.get("children", ()):
         yield from _operators(child)
-
-
-def _refused(what: str) -> StoreInputError:
-    return StoreInputError(f"query must only read the graph, but this one would {what}. Leave that out.")
 
 
 def _too_slow(time_limit_s: float) -> StoreInputError:
@@ -159,7 +133,7 @@ def _in_own_words(error: Neo4jError, time_limit_s: float) -> StoreInputError | N
             "Narrow it, or collect less."
         )
     if code.endswith("Statement.AccessMode"):
-        return _refused("change the database")
+        return refused("change the database")
     if code.endswith("ParameterMissing"):
         names = message.partition(":")[2].strip() or message
         return StoreInputError(f"query must get a value for each parameter, but got none for {names}. Give them.")

@@ -36,6 +36,19 @@ OLDEST_SERVER = (5, 23)
 """The first server that reads ``CALL (variables) {…}``."""
 
 
+LOCK = """
+MATCH (m:Meta {topic: $topic}) SET m.locked = true
+WITH m, coalesce(m.marks, []) AS marks
+SET m.marks = CASE WHEN $mark IN marks THEN marks ELSE (marks + $mark)[-$kept..] END
+WITH m, NOT $mark IN marks AS new
+"""
+"""Begins a statement that writes a topic: waits until nobody else writes it, and leaves the transaction's mark.
+
+The marks are read after the first SET, which waits for the lock, so nobody else's is missed. ``m`` is the topic's node,
+``new`` whether the mark was not there: the transaction has not taken effect yet.
+"""
+
+
 class Statements:
     """Runs Cypher inside one managed transaction."""
 
@@ -59,15 +72,10 @@ class Statements:
         """Wait until nobody else writes these topics, and leave the transaction's mark; returns whether it was new."""
         new = False
         for topic in sorted(topics):
-            # Read after the first SET, which waits for the lock, so nobody else's mark is missed.
-            (row,) = self.rows(
-                "MATCH (m:Meta {topic: $topic}) SET m.locked = true WITH m, coalesce(m.marks, []) AS marks "
-                "SET m.marks = CASE WHEN $mark IN marks THEN marks ELSE (marks + $mark)[-$kept..] END "
-                "RETURN NOT $mark IN marks AS new",
-                topic=topic,
-                mark=mark,
-                kept=MARKS,
-            )
+            query = LOCK + "RETURN new, m.revision IS NOT NULL AS counted"
+            row = self.one(query, topic=topic, mark=mark, kept=MARKS)
+            if row is None or not row["counted"]:
+                raise StoreError(_uncounted(topic))
             new = row["new"]
         return new
 
@@ -133,7 +141,11 @@ class Graph:
             if server < OLDEST_SERVER:
                 raise StoreInputError(f"Neo4j must be 5.23 or newer, but got {agent!r}. Name a newer server.")
             known = self.version = session.execute_read(_version)
-            if any_version or known == SCHEMA_VERSION:
+            if any_version:
+                return
+            if known == SCHEMA_VERSION:
+                if not session.execute_read(_is_counted):
+                    session.execute_write(migrations.write_version, known)
                 return
             if known > SCHEMA_VERSION:
                 raise StoreVersionError(
@@ -212,6 +224,32 @@ class Graph:
 
         return self._managed(lambda session: session.execute_write(locked))
 
+    def write_at_once(
+        self, topic: str, query: str, result: Callable[[dict[str, Any]], Result], **parameters: Any
+    ) -> Result:
+        """As ``write``, by one statement that begins with LOCK, counts the change itself and returns one row.
+
+        The row says ``new``, as LOCK does, and ``counted``: whether there is a counter to count with.
+
+        Args:
+            topic: what is written.
+            query: the statement; taken a second time, it must change nothing.
+            result: what to return for its row; it may raise, and then nothing is written.
+            parameters: of the statement, besides those of LOCK.
+        """
+        mark = secrets.randbits(63)
+        results: list[Result] = []
+
+        def run(transaction: neo4j.ManagedTransaction) -> Result:
+            row = Statements(transaction).one(query, topic=topic, mark=mark, kept=MARKS, **parameters)
+            if row is None or not row["counted"]:
+                raise StoreError(_uncounted(topic))
+            if row["new"] or not results:
+                results.append(result(row))
+            return results[-1]
+
+        return self._managed(lambda session: session.execute_write(run))
+
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         """Turn the driver's errors into the store's. None of them shows the password."""
@@ -235,6 +273,22 @@ class Graph:
         self._closed = True
         if os.getpid() == self._pid:
             self._driver.close()
+
+
+def _uncounted(topic: str) -> str:
+    return (
+        f"the counter of changes of {topic} must be in the database, but is missing: it was emptied or damaged under "
+        "the open store; nothing was written. Open the store again, or run `archex store migrate`."
+    )
+
+
+def _is_counted(transaction: neo4j.ManagedTransaction) -> bool:
+    """Whether all counters of changes are there, and the store's identity."""
+    query = (
+        "MATCH (m:Meta) WHERE m.topic IN $topics AND m.revision IS NOT NULL OR m.identity IS NOT NULL "
+        "RETURN count(m) AS found"
+    )
+    return bool(transaction.run(query, topics=list(TOPICS)).single(strict=True)["found"] == len(TOPICS) + 1)
 
 
 def _version(transaction: neo4j.ManagedTransaction) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from graphstore.checks import changed_job, check_name, missing, to_json
+from graphstore.checks import changed_job, check_job, missing
 from graphstore.neo4j.graph import Statements
 from graphstore.neo4j.part import Part
 from graphstore.records import JobRecord, JobState
@@ -16,7 +16,6 @@ class JobsPart(Part):
 
     def put_job(self, job: JobRecord) -> None:
         """Create or replace a job."""
-        check_name("job id", job.id)
         facts = _facts(job)
         self._graph.write(["jobs"], lambda db: _put(db, facts))
 
@@ -47,7 +46,7 @@ def _put(db: Statements, facts: dict[str, Any]) -> None:
 
 
 def _facts(job: JobRecord) -> dict[str, Any]:
-    return {**vars(job), "state": JobState(job.state).value, "info": to_json("job info", job.info)}
+    return {**vars(job), "info": check_job(job), "state": JobState(job.state).value}
 
 
 def _job(facts: dict[str, Any]) -> JobRecord:

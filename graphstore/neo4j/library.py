@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from graphstore.checks import PREFIX_LENGTH, check_architecture, check_name, missing, one_id, operations_of, to_json
+from graphstore.checks import PREFIX_LENGTH, check_architectures, check_space, missing, one_id, operations_of
 from graphstore.contract import Progress
 from graphstore.neo4j.graph import Statements
 from graphstore.neo4j.part import Part, known_architectures, need_space
@@ -71,8 +71,7 @@ class LibraryPart(Part):
 
     def put_space(self, space: SpaceRecord) -> None:
         """Create the space or replace its ``info``."""
-        check_name("space name", space.name)
-        info = to_json("space info", space.info)
+        info = check_space(space)
 
         def work(db: Statements) -> None:
             stored = db.one("MATCH (s:Space {name: $name}) RETURN s.info AS info", name=space.name)
@@ -101,8 +100,7 @@ class LibraryPart(Part):
         self, space: str, architectures: Sequence[ArchitectureRecord], progress: Progress | None = None
     ) -> int:
         """Add architectures to a space, in batches. See the contract."""
-        for architecture in architectures:
-            check_architecture(architecture)
+        check_architectures(architectures)
         self._graph.read(lambda db: need_space(db, space))
         added = 0
         for start in range(0, len(architectures), BATCH):

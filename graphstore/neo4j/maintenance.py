@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from graphstore.checks import TOPICS
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import StoreInputError, StoreVersionError
-from graphstore.maintenance import Findings, MigrationReport, told
-from graphstore.neo4j import migrations
+from graphstore.maintenance import MISLED, Findings, MigrationReport, told
+from graphstore.neo4j import migrations, properties
 from graphstore.neo4j.graph import Graph, Statements
 from graphstore.records import JobState, StudyState, TrialStatus
 from graphstore.url import Server
@@ -39,6 +39,14 @@ _SEMANTICS = (
     (
         "architectures with another number of layers than their summary says",
         "MATCH (a:Architecture) WHERE COUNT {(a)-[:HAS_LAYER]->(:Layer)} <> coalesce(a.depth, -1) RETURN a.id",
+    ),
+    (
+        MISLED,
+        "MATCH (a:Architecture) "
+        "WITH a, COLLECT {MATCH (a)-[:HAS_LAYER]->(l:Layer) RETURN l ORDER BY l.index} AS layers "
+        "WHERE coalesce(a.families, []) <> [l IN layers | l.family] "
+        "OR coalesce(a.operations, []) <> [l IN layers | l.family + '_' + l.parameter] "
+        "OR coalesce(a.hiddens, []) <> [l IN layers | l.hidden] RETURN a.id",
     ),
     (
         "architectures whose layers are not numbered from 0",
@@ -146,7 +154,7 @@ def check_server(server: Server) -> Findings:
                 kind: int(db.rows(f"MATCH {pattern} RETURN count(found) AS number")[0]["number"])
                 for kind, pattern in _COUNTED.items()
             }
-            return Findings(graph.version, counts, (*_layout(db, graph.version), *_problems(db)))
+            return Findings(graph.version, counts, (*_layout(db, graph.version), *unsound(db)))
 
         return graph.read(work)
 
@@ -197,12 +205,16 @@ def _layout(db: Statements, version: int) -> Iterator[str]:
     found = Counter(row["topic"] for row in topics if isinstance(row["revision"], int) and row["revision"] >= 0)
     for topic in TOPICS:
         if found[topic] != 1:
-            yield f"counters of changes of {topic} must be 1, but are {found[topic]}"
+            number = found[topic]
+            yield f"counters of changes of {topic} must be 1, but are {number}: `archex store migrate` makes it again"
+    identity = "MATCH (m:Meta {topic: 'schema'}) WHERE m.identity IS :: STRING NOT NULL RETURN m.identity"
+    if version > 1 and len(db.rows(identity)) != 1:
+        yield "the store's identity is missing: `archex store migrate` makes it again"
 
 
-def _problems(db: Statements) -> Iterator[str]:
+def unsound(db: Statements) -> Iterator[str]:
     """What the constraints cannot rule out."""
-    for problem, query in _SEMANTICS:
+    for problem, query in (*_SEMANTICS, *properties.queries()):
         culprits = [next(iter(row.values())) for row in db.rows(query)]
         if culprits:
             yield told(problem, culprits)

@@ -92,7 +92,7 @@ class ManagedNeo4j:
         state = State.read(self._file)
         if self._is_up(state) and answers(state.port):
             return self._login(state)
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._make_home()
         with alone(self.home / "lock"):
             state = State.read(self._file)
             self._refuse_elsewhere(state)
@@ -100,7 +100,10 @@ class ManagedNeo4j:
                 state = self._adopted(state)
             if not self._is_up(state):
                 return self._start(state, say)
+            if state.ready:
+                say(f"Neo4j runs (process {state.pid}) but does not answer; `archex neo4j stop` ends it")
             self._wait(state, say)
+            replace(state, ready=True).write(self._file)
             return self._login(state)
 
     def login_at(self, port: int) -> Login | None:
@@ -115,7 +118,8 @@ class ManagedNeo4j:
         if state.up and state.host != socket.gethostname():
             condition = Condition.ELSEWHERE
         elif self._is_up(state):
-            condition = Condition.RUNNING if answers(state.port) else Condition.STARTING
+            silent = Condition.SILENT if state.ready else Condition.STARTING
+            condition = Condition.RUNNING if answers(state.port) else silent
         else:
             condition = Condition.CRASHED if state.up else Condition.STOPPED
             try:
@@ -124,7 +128,7 @@ class ManagedNeo4j:
             except NoServerError as error:
                 source, version, refused = "", "", error.refused
         url = f"bolt://{HOST}:{state.port}" if state.port else ""
-        pid = state.pid if condition in (Condition.RUNNING, Condition.STARTING) else 0
+        pid = state.pid if condition in (Condition.RUNNING, Condition.STARTING, Condition.SILENT) else 0
         return Status(condition, url, source, version, pid, refused, str(self.home), str(self.log))
 
     def stop(self, say: Say = quiet) -> bool:
@@ -144,7 +148,7 @@ class ManagedNeo4j:
             if running:
                 say("Stopping Neo4j")
                 self._end(state)
-            replace(state, up=False, pid=0, started=0.0).write(self._file)
+            _stopped(state).write(self._file)
             return running
 
     def logs(self, lines: int, follow: bool = False) -> Iterator[str]:
@@ -165,6 +169,16 @@ class ManagedNeo4j:
                 else:
                     time.sleep(0.3)
 
+    def _make_home(self) -> None:
+        try:
+            self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (self.home / "lock").open("a").close()
+        except OSError as error:
+            raise StoreError(
+                f"the managed Neo4j must have a folder it may write to, but got {str(self.home)!r} ({error.strerror}). "
+                "Correct the rights, or XDG_DATA_HOME."
+            ) from None
+
     def _start(self, state: State, say: Say) -> Login:
         chosen, refused = self._choose(state, say, fetch=True)
         wanted = state.port or self._first_port
@@ -184,10 +198,12 @@ class ManagedNeo4j:
                 new = self._spawn(new, server_command(self.home, chosen, self._heap))
             new.write(self._file)
             took = self._wait(new, say, size)
+            new = replace(new, ready=True)
+            new.write(self._file)
         except BaseException:
             with suppress(StoreError):  # What went wrong first is what is told.
                 self._end(new)
-            replace(state, up=False, pid=0, started=0.0).write(self._file)
+            _stopped(state).write(self._file)
             raise
         say(f"Neo4j answers at bolt://{HOST}:{port} after {took:.0f} s; `archex neo4j stop` ends it")
         return self._login(new)
@@ -281,7 +297,7 @@ class ManagedNeo4j:
                 if self._is_ours(process):
                     lines = (self.home / "conf" / "neo4j.conf").read_text(encoding="utf-8").splitlines()
                     port = int(dict(line.split("=", 1) for line in lines)["server.bolt.listen_address"].split(":")[1])
-                    found = replace(state, up=True, port=port, pid=process.pid, started=_started(process))
+                    found = replace(_stopped(state), up=True, port=port, pid=process.pid, started=_started(process))
                     found = replace(found, host=socket.gethostname(), source=state.source or FETCHED)
                     found.write(self._file)
                     return found
@@ -296,6 +312,11 @@ class ManagedNeo4j:
 
     def _login(self, state: State) -> Login:
         return Login(f"bolt://{HOST}:{state.port}", USER, known_password(self.home))
+
+
+def _stopped(state: State) -> State:
+    """What is kept of a server that does not run."""
+    return replace(state, up=False, pid=0, started=0.0, ready=False)
 
 
 def _named(chosen: Distribution | Container) -> tuple[str, str]:

@@ -80,16 +80,29 @@ def apply(session: neo4j.Session, first: int, last: int) -> None:
                 if error.code != "Neo.ClientError.Schema.EquivalentSchemaRuleAlreadyExists":
                     raise
     session.run("CALL db.awaitIndexes($seconds)", seconds=INDEX_SECONDS).consume()
-    session.execute_write(_write_version, last)
+    session.execute_write(write_version, last)
 
 
 def _create(transaction: neo4j.ManagedTransaction, rule: Rule) -> None:
     transaction.run(f"CREATE {rule.kind} {rule.name} IF NOT EXISTS {rule.body}").consume()
 
 
-def _write_version(transaction: neo4j.ManagedTransaction, version: int) -> None:
-    topics = "UNWIND $topics AS topic MERGE (m:Meta {topic: topic}) ON CREATE SET m.revision = 0"
-    transaction.run(topics, topics=sorted(TOPICS)).consume()
-    # Another process may be one version ahead already.
-    raised = "MERGE (m:Meta {topic: 'schema'}) WITH m WHERE coalesce(m.version, 0) < $version SET m.version = $version"
+def write_version(transaction: neo4j.ManagedTransaction, version: int) -> None:
+    """State the version, and make the counters of changes and the store's identity where they are missing.
+
+    A counter that was lost begins at the time in milliseconds, above all it can have counted: caches keep by it what
+    they read at a lower one.
+    """
+    counters = (
+        "OPTIONAL MATCH (s:Meta {topic: 'schema'}) WITH CASE WHEN s IS NULL THEN 0 ELSE timestamp() END AS first "
+        "UNWIND $topics AS topic MERGE (m:Meta {topic: topic}) SET m.locked = true "
+        "WITH m, first WHERE m.revision IS NULL SET m.revision = first"
+    )
+    transaction.run(counters, topics=sorted(TOPICS)).consume()
+    # Another process may be one version ahead already. What was there is read behind the first SET, which waits for it.
+    raised = (
+        "MERGE (m:Meta {topic: 'schema'}) SET m.locked = true "
+        "WITH m SET m.version = CASE WHEN coalesce(m.version, 0) < $version THEN $version ELSE m.version END, "
+        "m.identity = coalesce(m.identity, randomUUID())"
+    )
     transaction.run(raised, version=version).consume()

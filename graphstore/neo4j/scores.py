@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
-from graphstore.checks import check_known_architectures, check_measurement
-from graphstore.neo4j.graph import Statements
+from graphstore.checks import check_known_architectures, check_measurements, check_scores
+from graphstore.neo4j.graph import LOCK, Statements
 from graphstore.neo4j.part import Part, need_architectures, need_space
 from graphstore.records import MeasurementRecord, ScoreRecord
 
-# One round trip: what is new is created and counted as a change, unless an architecture is unknown.
+# What is new is created and counted as a change, unless an architecture is unknown. Scores that come by themselves are
+# locked and added in one round trip: the lines run in their order, so nobody else's scores are missed.
 _ADD = """
 UNWIND $rows AS row
 OPTIONAL MATCH (a:Architecture {id: row[0]})
 OPTIONAL MATCH (s:Score {id: row[1]})
-WITH collect(CASE WHEN a IS NULL THEN row[0] END) AS unknown,
+WITH m, new, collect(CASE WHEN a IS NULL THEN row[0] END) AS unknown,
     collect(CASE WHEN s IS NULL THEN {architecture: a, row: row} END) AS fresh
 CALL (unknown, fresh) {
-    UNWIND CASE WHEN size(unknown) = 0 THEN fresh ELSE [] END AS new
-    WITH new.architecture AS a, new.row AS row
+    UNWIND CASE WHEN size(unknown) = 0 THEN fresh ELSE [] END AS one
+    WITH one.architecture AS a, one.row AS row
     CREATE (:Score {
         architecture: row[0], id: row[1], task: row[2], metric: row[3], value: row[4], dataset: row[5],
         fidelity: row[6], recipe: row[7], seed: row[8], source: row[9], seconds: row[10]
     })-[:OF]->(a)
     RETURN count(*) AS added
 }
-MATCH (m:Meta {topic: 'scores'}) SET m.revision = m.revision + CASE WHEN added > 0 THEN 1 ELSE 0 END
-RETURN unknown, added
+SET m.revision = m.revision + CASE WHEN added > 0 THEN 1 ELSE 0 END
+RETURN new, m.revision IS NOT NULL AS counted, unknown, added
 """
+
+_ADD_LOCKED = "MATCH (m:Meta {topic: 'scores'}) WITH m, true AS new " + _ADD
 
 
 class ScoresPart(Part):
@@ -36,7 +40,9 @@ class ScoresPart(Part):
 
     def add_scores(self, scores: Sequence[ScoreRecord]) -> int:
         """Add scores; returns how many were new. Raises NotFoundError if an architecture is unknown."""
-        return self._graph.write(["scores"], lambda db: insert_scores(db, scores))
+        check_scores(scores)
+        rows = _rows(scores)
+        return self._graph.write_at_once("scores", LOCK + _ADD, _added, rows=rows) if rows else 0
 
     def scores(
         self, space: str | None = None, architecture: str | None = None, task: str | None = None
@@ -59,8 +65,7 @@ class ScoresPart(Part):
 
     def add_measurements(self, measurements: Sequence[MeasurementRecord]) -> int:
         """Add or replace measurements; returns how many were new. Raises NotFoundError."""
-        for measurement in measurements:
-            check_measurement(measurement)
+        check_measurements(measurements)
         newest = {(m.architecture, m.device, m.quantity): m for m in measurements}
 
         def work(db: Statements) -> int:
@@ -103,14 +108,22 @@ class ScoresPart(Part):
 
 def insert_scores(db: Statements, scores: Sequence[ScoreRecord]) -> int:
     """Add scores inside a writing transaction; returns how many were new. Raises NotFoundError."""
+    rows = _rows(scores)
+    return _added(db.rows(_ADD_LOCKED, rows=rows)[0]) if rows else 0
+
+
+def _rows(scores: Sequence[ScoreRecord]) -> list[list[Any]]:
+    """What _ADD takes: each score once, as first given, in an order in which no two writers deadlock."""
     first = {score.id: score for score in reversed(scores)}
-    if not first:
-        return 0
     rows = [
         [s.architecture, id, s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source, s.seconds]
         for id, s in first.items()
     ]
-    (row,) = db.rows(_ADD, rows=sorted(rows, key=lambda values: values[:2]))
+    return sorted(rows, key=lambda values: values[:2])
+
+
+def _added(row: dict[str, Any]) -> int:
+    """How many scores _ADD wrote. Raises NotFoundError if an architecture is unknown."""
     if row["unknown"]:
         check_known_architectures(row["unknown"], ())
     added: int = row["added"]

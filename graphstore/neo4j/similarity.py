@@ -113,8 +113,9 @@ class SimilarityPart(Part):
         self, space: str, kernel: str, neighbors: Iterable[NeighborRecord], progress: Progress | None = None
     ) -> None:
         """Replace the space's SIMILAR relations of this kernel, in batches. See the contract."""
-        given = sorted(neighbors, key=lambda n: (n.source, n.rank))
+        given = list(neighbors)
         check_neighbors(kernel, given)
+        given.sort(key=lambda n: (n.source, n.rank))
 
         def check(db: Statements) -> None:
             need_space(db, space)

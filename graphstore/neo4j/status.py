@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -11,12 +12,18 @@ from typing import Any
 
 from graphstore.errors import StoreError
 
+LARGEST_PID = 2**31 - 1
+
 
 class Condition(StrEnum):
-    """Whether the server runs. ``crashed``: it ended without having been stopped."""
+    """Whether the server runs.
+
+    ``crashed``: it ended without having been stopped. ``not answering``: its process lives and did answer once.
+    """
 
     RUNNING = "running"
     STARTING = "starting"
+    SILENT = "not answering"
     STOPPED = "stopped"
     CRASHED = "crashed"
     ELSEWHERE = "on another machine"
@@ -67,6 +74,7 @@ class State:
         host: name of the machine it runs on.
         pid, started: its process, and when that began, in seconds after the machine's boot; 0 in a container.
         refused: see Status.
+        ready: whether it has answered since it was started.
     """
 
     port: int = 0
@@ -77,20 +85,26 @@ class State:
     pid: int = 0
     started: float = 0.0
     refused: Mapping[str, str] = field(default_factory=dict)
+    ready: bool = False
 
     @classmethod
     def read(cls, file: Path) -> State:
         """What a file says; of a server that never ran if it is not there.
 
         Raises:
-            StoreError: it is damaged.
+            StoreError: it is damaged, or cannot be read.
         """
         try:
-            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            return cls(**found)
+            found: Any = json.loads(file.read_text(encoding="utf-8"))
+            return cls(**_checked(found))
         except FileNotFoundError:
             return cls()
-        except (ValueError, TypeError) as error:
+        except OSError as error:
+            raise StoreError(
+                f"{file} must be a file this user may read, but is not ({error.strerror}). "
+                "Correct the rights, or XDG_DATA_HOME."
+            ) from None
+        except (ValueError, TypeError, RecursionError) as error:
             raise StoreError(f"{file} must be as this software wrote it ({error}). Delete it.") from None
 
     def write(self, file: Path) -> None:
@@ -98,6 +112,23 @@ class State:
         part = file.with_name(f"{file.name}.part")
         part.write_text(json.dumps(asdict(self)), encoding="utf-8")
         part.rename(file)
+
+
+def _checked(found: Any) -> dict[str, Any]:
+    """The fields of a state as a file has them. Raises ValueError for what this software never wrote."""
+    if not isinstance(found, dict):
+        raise ValueError("no fields")
+    for name, value in found.items():
+        kind = type(getattr(State(), name, None))
+        fits = {
+            "started": isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+            "refused": isinstance(value, dict) and all(isinstance(reason, str) for reason in value.values()),
+            "port": type(value) is int and 0 <= value <= 65535,
+            "pid": type(value) is int and 0 <= value <= LARGEST_PID,
+        }
+        if not fits.get(name, type(value) is kind):
+            raise ValueError(f"{name[:40]} is {str(value)[:40]!r}")
+    return found
 
 
 class NoServerError(StoreError):

@@ -14,6 +14,7 @@ from graphstore.neo4j.graph import Graph
 from graphstore.neo4j.jobs import JobsPart
 from graphstore.neo4j.library import LibraryPart
 from graphstore.neo4j.lineage import LineagePart
+from graphstore.neo4j.maintenance import unsound
 from graphstore.neo4j.scores import ScoresPart
 from graphstore.neo4j.similarity import SimilarityPart
 from graphstore.neo4j.studies import StudiesPart
@@ -56,6 +57,15 @@ class Neo4jStore(
     def close(self) -> None:
         """Release connections."""
         self._graph.close()
+
+    def identity(self) -> str:
+        """The same text for two handles exactly if both are on one store, by whatever address."""
+        query = "MATCH (m:Meta {topic: 'schema'}) RETURN m.identity AS identity"
+        return str((self._graph.read(lambda db: db.one(query)) or {}).get("identity"))
+
+    def problems(self) -> list[str]:
+        """What makes the store no sound catalogue, one sentence each."""
+        return self._graph.read(lambda db: list(unsound(db)))
 
     def revision(self, topic: str = "") -> int:
         """A number that grows with every change of a topic, or of anything."""

@@ -8,9 +8,13 @@ from typing import Any
 
 from graphstore.checks import (
     LEASE_RAN_OUT,
+    check_expiry,
     check_finish,
     check_lease,
     check_name,
+    check_proposals,
+    check_study,
+    check_study_changes,
     is_repeat,
     lease_lost,
     missing,
@@ -31,8 +35,7 @@ class StudiesPart(Part):
 
     def create_study(self, study: StudyRecord) -> StudyRecord:
         """Create the study, or return the stored one if the name is taken. Raises NotFoundError (space)."""
-        check_name("study name", study.name)
-        state, settings = StudyState(study.state).value, to_json("study settings", study.settings)
+        settings, state = check_study(study), StudyState(study.state).value
         facts = {**vars(study), "created": float(study.created), "state": state, "settings": settings}
 
         def work(db: Statements) -> StudyRecord:
@@ -55,6 +58,7 @@ class StudiesPart(Part):
 
     def update_study(self, name: str, *, state: StudyState | None = None, budget: int | None = None) -> StudyRecord:
         """Change state or budget. Raises NotFoundError."""
+        check_study_changes(name, state, budget)
 
         def work(db: Statements) -> StudyRecord:
             before = _read_study(db, name)
@@ -69,7 +73,7 @@ class StudiesPart(Part):
 
     def add_trials(self, study: str, proposals: Sequence[tuple[str, dict[str, Any]]]) -> list[TrialRecord]:
         """Append waiting trials; an architecture with a trial in the study is skipped. See the contract."""
-        infos = {id: to_json("trial info", info) for id, info in reversed(proposals)}
+        infos = check_proposals(proposals)
         ordered = list(dict.fromkeys(id for id, _ in proposals))
         now = self._clock()
 
@@ -138,7 +142,7 @@ class StudiesPart(Part):
 
     def renew_lease(self, trial: TrialRecord, lease_s: float, now: float, info: dict[str, Any] | None = None) -> None:
         """Prolong the lease; merge ``info`` into the trial's. Raises LeaseLostError if the token is out of date."""
-        check_lease(lease_s, now)
+        check_lease(lease_s, now, info)
 
         def work(db: Statements) -> None:
             stored = _stored(db, trial)
@@ -159,7 +163,7 @@ class StudiesPart(Part):
         scores: Sequence[ScoreRecord] = (),
     ) -> TrialRecord:
         """End a running trial and add its scores, in one transaction. See the contract."""
-        check_finish(state, value)
+        check_finish(state, now, value, reason, scores)
         ended = state in (TrialStatus.COMPLETE, TrialStatus.FAILED)
 
         def work(db: Statements) -> TrialRecord:
@@ -185,6 +189,7 @@ class StudiesPart(Part):
 
     def expire_leases(self, study: str, now: float, max_attempts: int) -> list[TrialRecord]:
         """Turn running trials whose lease ended before ``now`` stale; those at the limit of attempts fail."""
+        check_expiry(now, max_attempts)
 
         def work(db: Statements) -> list[TrialRecord]:
             _lock_study(db, study)

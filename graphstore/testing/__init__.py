@@ -17,6 +17,7 @@ from graphstore.testing.lineage_laws import LineageLaws
 from graphstore.testing.query_laws import QueryLaws
 from graphstore.testing.random_laws import RandomQuestionLaws
 from graphstore.testing.study_laws import JobLaws, ScoreLaws, StudyLaws
+from graphstore.testing.value_laws import ValueLaws
 
 
 class GraphStoreSuite(
@@ -29,6 +30,7 @@ class GraphStoreSuite(
     StudyLaws,
     LeaseLaws,
     JobLaws,
+    ValueLaws,
     BulkLaws,
     ConcurrencyLaws,
 ):

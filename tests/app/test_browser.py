@@ -162,7 +162,7 @@ def test_every_page(tab, server, filled, name, request):
 def test_the_menu_leads_everywhere(tab, server):
     visit(tab, server.url, "Space")
     for title, _ in PAGES.values():
-        tab.locator("[data-testid=stSidebarNavLink]", has_text=title).click()
+        tab.get_by_test_id("stSidebarNavLink").filter(has=tab.get_by_text(title, exact=True)).click()
         tab.locator("h1", has_text=title).wait_for()
         settle(tab)
     assert "space=nano" in tab.url

@@ -226,7 +226,7 @@ def test_nothing_fits_is_said(visit, filled):
 def test_an_embedded_store_says_how_to_get_neo4j(visit, filled):
     page = visit(filled.url)
     assert "archex neo4j start" in texts(page)
-    assert not page.text_area
+    assert [area.key for area in page.text_area] == ["nearest_vector"]
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_statements_and_saved_queries_are_answered(archex, server_url):
         (("MATCH (n\nRETURN n",), "in line 2, column 1"),
         (("RETURN 1", "--timeout", "0"), "time limit"),
         (("RETURN 1", "--param", "x"), "NAME=VALUE"),
-        (("RETURN 1", "--param", "x=[NaN]"), "parameters"),
+        (("RETURN $x", "--param", "x=[NaN]"), "parameters"),
         (("--saved", "hubs", "--param", "limit=many"), "limit"),
         (("--saved", "hubs", "--param", "nope=1"), "nope"),
         (("--saved", "nope"), "counts"),
@@ -94,6 +94,8 @@ def test_statements_and_saved_queries_are_answered(archex, server_url):
         (("RETURN 1", "--list"), "only one"),
         (("RETURN 1", "--saved", "counts"), "only one"),
         (("RETURN 1", "--limit", "0"), "--limit"),
+        (("RETURN $x", "--param", "x=1", "--param", "x=2"), "once"),
+        (("RETURN $x, '$z'", "--param", "x=1", "--param", "z=1"), "The statement has $x"),
         (("RETURN 1",), "archex find"),
     ],
 )

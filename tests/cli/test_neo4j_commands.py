@@ -78,6 +78,14 @@ def test_start_status_logs_stop(archex, tmp_path: Path, monkeypatch):
     assert shown.returncode == 0
     assert "not from NEO4J_HOME: NEO4J_HOME is not set" in shown.stdout
     assert archex("neo4j", "logs", "--lines", "1").stdout == "badger is listening\n"
+    assert document(archex("neo4j", "logs", "--json")) == {"lines": ["badger is listening"]}
+    assert archex("neo4j", "logs", "--json", "--follow").returncode == 2
+    process = psutil.Process(found["pid"])
+    process.suspend()
+    silent = archex("neo4j", "status")
+    process.resume()
+    assert silent.returncode == 1
+    assert f"Neo4j: not answering (process {process.pid})" in silent.stdout
     password = (Path(found["home"]) / "password").read_text()
     assert password not in again.stdout + started.stdout + started.stderr + shown.stdout
     assert document(archex("neo4j", "stop", "--json")) == {"stopped": True}

@@ -1,6 +1,8 @@
 """The commands that ask the store, and every example of docs/queries.md as it stands there."""
 
+import io
 import json
+import math
 import re
 import shlex
 import statistics
@@ -19,7 +21,7 @@ from explorer.space.named import named_model
 from graphstore import open_store
 from graphstore.errors import StoreInputError
 from graphstore.queries import LineageRecord
-from graphstore.records import MeasurementRecord, ScoreRecord, StudyRecord, StudyState, TrialStatus
+from graphstore.records import MeasurementRecord, ScoreRecord, SpaceRecord, StudyRecord, StudyState, TrialStatus
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "queries.md"
 SPACE = "nas-bench-bert"
@@ -53,6 +55,8 @@ def catalogue(tmp_path_factory):
         store.claim_trial("STUDY", "gone", 5.0, 30.0)
         store.expire_leases("STUDY", 100.0, 3)
         store.add_lineage([LineageRecord("trained:STUDY/1", ids[1], "trained:STUDY/0", ids[0], "ordered", 0.5)])
+        point = store.embeddings(SPACE).vectors[:2].mean(axis=0)
+    (folder / "point.json").write_text(json.dumps(point.tolist()))
     return folder, ids
 
 
@@ -164,6 +168,62 @@ def test_neighbours_by_vector(archex, catalogue):
         archex("neighbors", "BERT-Base", "--by", "vector")
 
 
+def test_nearest_to_any_vector(archex, monkeypatch):
+    asked = ["neighbors", "--k", "7", "--space", SPACE, "--json"]
+    told = document(archex(*asked, "--vector", "point.json"))
+    with open_store("sqlite:///explorer.db") as store:
+        embedded = store.embeddings(SPACE)
+    vectors = dict(zip(embedded.ids, embedded.vectors.astype(float).tolist(), strict=True))
+    text = Path("point.json").read_text()
+    distances = sorted((math.dist(vector, json.loads(text)), id) for id, vector in vectors.items())
+    assert [row["id"] for row in told["neighbors"]] == [id for _, id in distances[:7]]
+    assert [row["distance"] for row in told["neighbors"]] == pytest.approx([d for d, _ in distances[:7]], rel=1e-5)
+    assert (told["vector"], told["space"]) == (json.loads(text), SPACE)
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert document(archex(*asked, "--vector", "-", "--by", "vector")) == told
+    # An architecture's own vector leads to itself, which neighbours of an architecture leave out.
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(vectors[embedded.ids[5]])))
+    first = document(archex(*asked, "--vector", "-"))["neighbors"][0]
+    assert first["distance"] == 0
+    assert vectors[first["id"]] == vectors[embedded.ids[5]]
+
+
+BAD_VECTORS = {
+    "no JSON": ("[1, 2", "valid JSON"),
+    "nothing": ("", "valid JSON"),
+    "no list": ('{"vector": [1]}', "vector must be a JSON list of numbers, but got {'vector'"),
+    "empty": ("[]", "vector must be a JSON list of numbers, but got []"),
+    "text": ('[0, "1"]', "vector[1] must be a finite number"),
+    "truth": ("[true]", "vector[0] must be a finite number"),
+    "gap": ("[0, null]", "vector[1] must be a finite number"),
+    "not a number": ("[0, NaN]", "but got nan"),
+    "infinite": ("[-Infinity]", "but got -inf"),
+    "too large": ("[1e39]", "at most 1e+15 from zero"),
+    "far too large": (f"[1{'0' * 400}]", "at most 1e+15 from zero"),
+    "nested": ("[[1, 2]]", "vector[0] must be a finite number"),
+    "too short": ("[1, 2, 3]", "vector must have shape [16] as the space's vectors, but got [3]"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_VECTORS)
+def test_bad_vectors_say_what_would_be_good(archex, monkeypatch, case):
+    text, told = BAD_VECTORS[case]
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    with pytest.raises((InputError, StoreInputError), match=re.escape(told)):
+        archex("neighbors", "--vector", "-", "--space", SPACE)
+
+
+def test_a_space_without_vectors_says_so(tmp_path, archex):
+    url = f"sqlite:///{tmp_path / 'bare.db'}"
+    archex("space", "build", _tiny(tmp_path), "--store", url)
+    with open_store(url) as store:
+        ids = store.embeddings("tiny").ids
+        store.put_space(SpaceRecord("bare", store.space("tiny").info))
+        store.add_architectures("bare", [store.architecture(id) for id in ids])
+    with pytest.raises(InputError, match="space must have vectors, but got 'bare'"):
+        archex("neighbors", "--vector", "point.json", "--space", "bare", "--store", url)
+
+
 def test_trials_of_a_study(archex, catalogue):
     told = document(archex("studies", "STUDY", "--json"))
     assert (told["study"], told["complete"], told["failed"]) == ("STUDY", 1, 1)
@@ -195,6 +255,11 @@ BAD = {
     "unknown objective": (["pareto", "--objective", "speed"], "sst"),
     "unknown study": (["studies", "nothing"], "nothing"),
     "unknown architecture": (["explain", "BERT-Mini", "BERT-Huge"], "BERT-Tiny"),
+    "no start": (["neighbors", "--space", SPACE], "a model or --vector"),
+    "two starts": (["neighbors", "BERT-Mini", "--vector", "point.json"], "a model or --vector"),
+    "vector by kernel": (["neighbors", "--vector", "point.json", "--by", "kernel"], "--by must be vector"),
+    "no such file": (["neighbors", "--vector", "none.json"], "none.json"),
+    "vector of no space": (["neighbors", "--vector", "point.json", "--space", "nowhere"], "nowhere"),
     "no store": (["best", "--store", "sqlite:///none.db"], "none.db"),
 }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 import signal
 import sqlite3
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +17,12 @@ import pytest
 from explorer.cli.main import main
 from explorer.cli.store import default_path
 from explorer.runner.workplace import run_folder, work_folder
-from graphstore import open_store
+from graphstore import maintenance, open_store
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.copying import digests
 from graphstore.embedded import migrations, schema
+from graphstore.errors import StoreError
+from graphstore.neo4j.managed import ManagedNeo4j
 from graphstore.testing import samples
 
 
@@ -157,6 +161,58 @@ def test_backup_has_a_name_of_its_own_or_the_one_given(archex, url: str, tmp_pat
     moment = datetime.datetime(2026, 1, 2, 3, 4, 5)
     assert default_path("sqlite:////data/a.db", moment) == Path("/data/a-20260102-030405.db")
     assert default_path("bolt://host:1", moment) == Path("archex-20260102-030405.db")
+
+
+def test_passwords_are_not_echoed(archex, monkeypatch):
+    for url in ("neo4j://neo4j:s3/cretpw@localhost:7687", "neo4j://neo4j:123/cretpw@h", "neo4j:/neo4j:cretpw@h"):
+        assert "cretpw" not in refused(archex("check", "--store", url))
+    for words in (
+        ("check", "neo4j://neo4j:cretpw@h"),
+        ("check", "neo4j://neo4j:my cretpw@h"),
+        ("migrate", "neo4j:cretpw@h"),
+        ("backup", "a.db", "neo4j://neo4j:'cret\\pw@h"),
+    ):
+        said = refused(archex(*words))
+        assert "cret" not in said
+        assert ("--store" in said) == ("://" in words[-1])
+    monkeypatch.setenv("EXPLORER_STORE", "neo4j+me:my cretpw@h")
+    assert "cretpw" not in refused(archex("check"))
+
+
+@pytest.mark.parametrize("name", ["", "/", ".", "x" * 300, "x" * 250])
+def test_a_store_that_no_file_can_be_is_one_line(archex, tmp_path: Path, name: str):
+    for command in ("check", "migrate", "backup"):
+        assert "store URL must" in refused(archex(command, "--store", f"sqlite:///{name}"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backup_that_no_file_can_be_is_one_line(archex, url: str, tmp_path: Path):
+    (tmp_path / "link.db").symlink_to(tmp_path / "nowhere.db")
+    for name in ("", ".", "x" * 300, "x" * 250, "link.db"):
+        assert "backup must" in refused(archex("backup", name, "--store", url))
+    assert archex("backup", "link.db", "--store", url, "--overwrite").returncode == 0
+    assert not (tmp_path / "link.db").is_symlink()
+    assert not (tmp_path / "nowhere.db").exists()
+
+
+def test_an_error_of_the_system_is_one_line(archex, url: str, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/full/file")
+
+    monkeypatch.setattr(maintenance, "check", fail)
+    done = archex("check", "--store", url)
+    assert (done.returncode, done.stderr) == (1, "error: No space left on device: /full/file\n")
+
+
+def test_what_starts_the_managed_server_tells_so(archex, monkeypatch, tmp_path: Path):
+    def start(self: ManagedNeo4j, say: Callable[[str], None]) -> None:
+        say("Starting the badger")
+        raise StoreError("it slept on")
+
+    monkeypatch.setattr(ManagedNeo4j, "start", start)
+    for command in ("check", "backup", "migrate"):
+        done = archex(command, "--store", "neo4j")
+        assert (done.returncode, done.stderr) == (1, "Starting the badger\nerror: it slept on\n")
 
 
 def test_check_finds_what_is_wrong(archex, url: str, tmp_path: Path):

@@ -1,8 +1,6 @@
-"""The store's suite is written with plain asserts; pytest explains them when they fail."""
+"""Fixtures that the store's tests share."""
 
 import pytest
-
-pytest.register_assert_rewrite("graphstore.testing")
 
 
 @pytest.fixture(params=["embedded", pytest.param("neo4j", marks=pytest.mark.neo4j)])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +197,76 @@ def test_target_with_something_of_its_own_is_refused_and_left_as_it_is(tmp_path:
         assert (digests(two), two.revision()) == before
         with pytest.raises(StoreInputError, match="another store"):
             copy_store(one, one)
+
+
+def test_a_file_by_another_name_is_the_same_store(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "one.db")
+    with filled(f"sqlite:///{tmp_path}/one.db", 12) as one:
+        for name in ("link.db", "folder/../one.db"):
+            with open_store(f"sqlite:///{tmp_path}/{name}") as same:
+                assert same.identity() == one.identity()
+                with pytest.raises(StoreInputError, match="another store"):
+                    copy_store(one, same)
+        with open_store(f"sqlite:///{tmp_path}/two.db") as two:
+            assert two.identity() != one.identity()
+
+
+@pytest.mark.neo4j
+def test_a_server_by_another_address_is_the_same_store(server, neo4j_url: str):
+    with open_store(neo4j_url) as one:
+        before = digests(one)
+        for url in (neo4j_url.replace("bolt://", "neo4j://"), neo4j_url.replace("127.0.0.1", "localhost")):
+            with open_store(url) as same:
+                assert (same.identity(), same.url == one.url) == (one.identity(), url == neo4j_url)
+                with pytest.raises(StoreInputError, match="another store"):
+                    copy_store(one, same)
+        first = one.identity()
+        assert digests(one) == before
+    with server.session() as session:
+        session.run("MATCH (m:Meta) DELETE m").consume()
+    with open_store(neo4j_url) as other:
+        assert other.identity() not in (first, "None")
+
+
+@pytest.mark.neo4j
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ("MATCH (s:Score)-[r:OF]->() WITH r LIMIT 1 DELETE r", "scores without their architecture: 1"),
+        ("MATCH (a:Architecture) WITH a LIMIT 1 SET a.families = ['x']", "not what their layers make it: 1"),
+        ("MATCH (m:Measurement) WITH m LIMIT 1 SET m.value = sqrt(-1)", "measurements with a property .*: 1"),
+    ],
+)
+def test_an_unsound_source_is_refused(tmp_path: Path, server, neo4j_url: str, damage: str, problem: str):
+    with filled(neo4j_url, 12) as one, open_store(f"sqlite:///{tmp_path}/two.db") as two:
+        with server.session() as session:
+            session.run(damage).consume()
+        with pytest.raises(StoreError, match=f"source of a copy must be sound.*{problem}"):
+            copy_store(one, two)
+        assert two.revision() == 0
+
+
+@pytest.mark.neo4j
+def test_a_wrong_summary_is_in_the_digests(server, neo4j_url: str):
+    with open_store(neo4j_url) as store:
+        samples.fill(store, 3)
+        for change in ("a.families = ['x']", "a.operations = ['x']", "a.hiddens = [1]", "a.depth = 9"):
+            before = digests(store)
+            with server.session() as session:
+                session.run(f"MATCH (a:Architecture) WITH a ORDER BY a.id LIMIT 1 SET {change}").consume()
+            after = digests(store)
+            assert [name for name in after if after[name] != before[name]] == ["architectures"]
+
+
+def test_an_unsound_file_is_refused(tmp_path: Path):
+    with filled(f"sqlite:///{tmp_path}/one.db", 12) as one, open_store(f"sqlite:///{tmp_path}/two.db") as two:
+        with closing(sqlite3.connect(tmp_path / "one.db")) as db:
+            db.execute("UPDATE score SET architecture = 999 WHERE id = (SELECT min(id) FROM score)")
+            db.commit()
+        with pytest.raises(StoreError, match=r"source of a copy must be sound.*rows of score that refer to no"):
+            copy_store(one, two)
+        assert two.revision() == 0
 
 
 def test_target_whose_records_say_something_else_is_refused(tmp_path: Path):

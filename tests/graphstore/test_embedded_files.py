@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from graphstore import open_store
+from graphstore.backup import backup
 from graphstore.contract import SCHEMA_VERSION
+from graphstore.digests import digests
 from graphstore.errors import ForeignFileError, StoreError, StoreInputError, StoreVersionError
 from graphstore.maintenance import check
 from graphstore.records import Embeddings
@@ -142,21 +144,53 @@ def test_a_store_that_cannot_be_written(path: Path, folder_mode: int, file_mode:
         file.chmod(file_mode)
         folder.chmod(folder_mode)
         try:
-            with (
-                ordinary_user(),
-                pytest.raises(StoreInputError, match=r"writable, and so must its folder, but got .*store\.db"),
-                open_store(f"sqlite:///{file}", create=False) as store,
-            ):
-                store.put_space(samples.space())
+            with ordinary_user(), open_store(f"sqlite:///{file}", create=False) as store:
+                assert store.count("nano") == 50
+                for call in (lambda: store.put_space(samples.space("new")), lambda: store.put_job(samples.job())):
+                    with pytest.raises(StoreInputError, match=r"writable, and so must its folder, but got .*store\.db"):
+                        call()
+                assert len(store.nearest("nano", np.ones(4), 3)) == 3
+                with tempfile.TemporaryDirectory() as mine:
+                    saved = Path(mine) / "saved.db"
+                    backup(f"sqlite:///{file}", saved)
+                    with open_store(f"sqlite:///{saved}") as copy:
+                        assert digests(copy) == digests(store)
+                assert check(f"sqlite:///{file}").ok
+            assert [entry.name for entry in folder.iterdir()] == ["store.db"]
         finally:
             folder.chmod(0o777)
         assert file.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="rights of files are POSIX's")
+def test_a_store_that_another_writes_is_read_without_rights(path: Path):
+    """What the writer acknowledged is seen from its log, and the log is left to it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = folder / "store.db"
+        file.write_bytes(path.read_bytes())
+        with open_store(f"sqlite:///{file}") as writer:
+            writer.put_space(samples.space("first"))
+            for entry in folder.iterdir():
+                entry.chmod(0o444)
+            folder.chmod(0o555)
+            try:
+                with ordinary_user(), open_store(f"sqlite:///{file}", create=False) as reader:
+                    assert [space.name for space in reader.spaces()] == ["first", "nano"]
+                    if os.getuid() == 0:
+                        os.seteuid(0)
+                        writer.put_space(samples.space("second"))
+                        os.seteuid(65534)
+                        assert [space.name for space in reader.spaces()] == ["first", "nano", "second"]
+            finally:
+                folder.chmod(0o777)
+        assert [entry.name for entry in folder.iterdir()] == ["store.db"]
+
+
 @pytest.mark.parametrize("create", [True, False])
 @pytest.mark.parametrize("name", ["a" * 300, "a" * 300 + "/store.db"])
 def test_a_name_too_long_for_a_file(tmp_path: Path, name: str, create: bool):
-    with pytest.raises(StoreInputError, match=r"store file must .* but got '") as caught:
+    with pytest.raises(StoreInputError, match=r"store (file|URL) must .* but got '") as caught:
         open_store(f"sqlite:///{tmp_path}/{name}", create=create)
     assert "aaa" in str(caught.value)
 

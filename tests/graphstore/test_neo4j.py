@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from graphstore import GraphStore, open_store
+from graphstore.checks import TOPICS
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import StoreError, StoreInputError, StoreVersionError
+from graphstore.maintenance import check, migrate
 from graphstore.records import Embeddings
 from graphstore.testing import GraphStoreSuite, samples
 from graphstore.vectors import exact_nearest
@@ -131,6 +133,38 @@ def test_newer_store_is_left_as_it_is(server, reopen):
     with pytest.raises(StoreVersionError, match="version"):
         reopen()
     assert cypher(server, "MATCH (n) RETURN properties(n)") == before
+
+
+@pytest.mark.parametrize("damage", ["MATCH (n) DETACH DELETE n", "MATCH (m:Meta) WHERE m.topic <> 'schema' DELETE m",
+                                    "MATCH (m:Meta) REMOVE m.revision"])  # fmt: skip
+def test_lost_counters_are_told_and_made_again(server, neo4j_url, reopen, damage: str):
+    store = reopen()
+    samples.fill(store, 3)
+    at = {topic: store.revision(topic) for topic in TOPICS}
+    cypher(server, damage)
+    writes = (
+        lambda: store.put_space(samples.space("new")),
+        lambda: store.add_scores([samples.score(samples.architectures(1)[0].id, "new")]),
+        lambda: store.create_study(samples.study("new")),
+        lambda: store.put_job(samples.job("new")),
+    )
+    for write in writes:
+        with pytest.raises(StoreError, match=r"counter of changes of .* is missing.*archex store migrate"):
+            write()
+    emptied = "DETACH" in damage
+    assert not any("new" in str(rows) for rows in cypher(server, "MATCH (n) RETURN properties(n)"))
+    if not emptied and "REMOVE" in damage:
+        migrate(neo4j_url, lambda line: None)
+    else:
+        reopen()
+    # What was read at a revision before must not be taken for what is there now.
+    assert all(emptied or store.revision(topic) > at[topic] for topic in TOPICS)
+    assert check(neo4j_url).problems == ()
+    if emptied:
+        store.put_space(samples.space())
+        store.add_architectures("nano", samples.architectures(1))
+    for write in writes:
+        write()
 
 
 def test_no_server_is_an_error_without_the_password(monkeypatch):

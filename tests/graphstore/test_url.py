@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from graphstore import open_store
 from graphstore.errors import StoreInputError
-from graphstore.url import find_server, without_password
+from graphstore.maintenance import check, migrate
+from graphstore.url import find_server, scrubbed, without_password
 
 
 def test_absolute_and_relative_path_name_one_file(tmp_path: Path, monkeypatch):
@@ -31,7 +33,7 @@ def test_path_is_taken_as_it_stands(tmp_path: Path, name: str):
 MALFORMED = """
 explorer.db postgres://host/db sqlite: sqlite:// sqlite://explorer.db sqlite:/// sqlite://// sqlite:///:memory: http://x
 bolt:// bolt://:7687 neo4j://host:port neo4j://host:99999 bolt://host/a/b bolt://host?database=x NEO4J://host
-neo4j+x://host bolt://[::1
+neo4j+x://host bolt://[::1 sqlite:///. sqlite:////// sqlite://///
 """
 
 
@@ -44,7 +46,8 @@ def test_malformed_url(url: str, tmp_path: Path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://me:hush@host/0", "bolt://me:hush@host:port", "bolt://me:hush@:1", "x://a:hush@b@c"]
+    "url",
+    ["redis://me:hush@host/0", "bolt://me:hush@host:port", "bolt://me:hush@:1", "x://a:hush@b@c", "neo4j:/me:hush@h"],
 )
 def test_errors_hide_the_password(url: str):
     with pytest.raises(StoreInputError) as caught:
@@ -54,9 +57,39 @@ def test_errors_hide_the_password(url: str):
 
 def test_without_password():
     assert without_password("bolt://me:hush@host:7687/db") == "bolt://host:7687/db"
-    assert without_password("bolt://me:hu@sh@host/db@x") == "bolt://host/db@x"
-    assert without_password("sqlite:///plain.db") == "sqlite:///plain.db"
+    assert without_password("bolt://me:hu@sh@host/db") == "bolt://host/db"
+    assert without_password("neo4j://me:hu/s@h?@host:7687") == "neo4j://host:7687"
+    assert without_password("neo4j:/me:hush@host") == without_password("me:hush@host") == "host"
+    assert without_password("sqlite:///pl@in.db") == "sqlite:///pl@in.db"
     assert without_password("no url") == "no url"
+
+
+def test_scrubbed_texts_hold_no_password():
+    words = ["store", "--store=bolt://me:hush hush@host", "neo4j://me:hush\\'@h", "you:psst@host"]
+    text = "got (bolt://me:hush hush@host), 'neo4j://me:hush\\'@h', you:psst@host, neo4j:/me:hush@host. badger@host"
+    assert scrubbed(text, words) == "got (bolt://host), 'neo4j://h', host, host. badger@host"
+    assert scrubbed("sqlite:///a@b.db", ["sqlite:///a@b.db"]) == "sqlite:///a@b.db"
+
+
+@pytest.mark.parametrize("sign", "/?#")
+@pytest.mark.parametrize("begin", ["123", "s3"])
+def test_a_password_with_a_sign_of_urls_is_refused_before_anybody_is_asked(sign: str, begin: str, monkeypatch):
+    def ask(*arguments: object, **options: object) -> None:
+        raise AssertionError("a name was looked up")
+
+    monkeypatch.setattr(socket, "getaddrinfo", ask)
+    with pytest.raises(StoreInputError, match=r"percent-encode.*%2F") as caught:
+        open_store(f"neo4j://neo4j:{begin}{sign}cretpw@localhost:7687")
+    assert begin not in str(caught.value).replace("%23", "")
+    assert "cretpw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("state", ["{", '{"pid": "z"}', "[]"])
+def test_a_damaged_managed_server_does_not_stand_in_the_way_of_another(tmp_path: Path, monkeypatch, state: str):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (tmp_path / "archex" / "neo4j").mkdir(parents=True)
+    (tmp_path / "archex" / "neo4j" / "server.json").write_text(state)
+    assert find_server("neo4j://me:hush@localhost:7687").name == "neo4j://localhost:7687"
 
 
 def test_user_without_password_is_refused(monkeypatch):
@@ -93,6 +126,15 @@ def test_missing_file_names_the_command_that_makes_one(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
     open_store(f"sqlite:///{tmp_path}/none.db").close()
     open_store(f"sqlite:///{tmp_path}/none.db", create=False).close()
+
+
+@pytest.mark.parametrize("act", [open_store, check, lambda url: migrate(url, print)])
+def test_a_name_that_no_file_can_have(act, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("x" * 300, "x" * 250, "y\0z"):
+        with pytest.raises(StoreInputError, match="store URL must name a file there can be"):
+            act(f"sqlite:///{name}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_folder_and_folder_as_file(tmp_path: Path):

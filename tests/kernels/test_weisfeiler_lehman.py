@@ -1,79 +1,75 @@
 """The sparse Weisfeiler-Lehman kernel against GraKeL's and against the laws of a kernel."""
 
-import warnings
-
 import numpy as np
 import pytest
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from grakel import Graph
-    from grakel.kernels import VertexHistogram
-    from grakel.kernels import WeisfeilerLehman as GraKeLWeisfeilerLehman
-
-from explorer.graphs import ArchitectureGraph, build_graph
-from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
-from explorer.space.grammar import load_space
+from explorer.errors import InputError
+from explorer.kernels.contract import Direction
+from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
+from explorer.space.grammar import preset_names
+from explorer.testing.kernels import GraphKernelSuite, architectures, random_graphs, reversed_graph
 
 
-def graphs(count, seed=0, space="small"):
-    specs = load_space(space).at_level(1, True).sample(count, np.random.default_rng(seed))
-    return [build_graph(spec) for spec in specs]
+class TestWeisfeilerLehman(GraphKernelSuite):
+    def make_kernel(self):
+        return WeisfeilerLehman(3)
 
 
-def random_graph(rng):
-    """Any labelled directed acyclic graph, not only those of architectures."""
-    nodes = int(rng.integers(2, 15))
-    edges = tuple((a, b) for a in range(nodes) for b in range(a + 1, nodes) if rng.random() < 0.3)
-    labels = tuple(str(label) for label in rng.integers(0, 3, nodes))
-    return ArchitectureGraph(("node",) * nodes, labels, (0,) * nodes, edges)
+class TestWeisfeilerLehmanOfWhatComesBefore(GraphKernelSuite):
+    def make_kernel(self):
+        return WeisfeilerLehman(2, Direction.IN)
 
 
-def grakel_gram(batch, iterations):
-    converted = [
-        Graph({a: {b: 1.0 for s, b in g.edges if s == a} for a in range(len(g))}, node_labels=dict(enumerate(g.labels)))
-        for g in batch
-    ]
-    kernel = GraKeLWeisfeilerLehman(n_iter=iterations, base_graph_kernel=VertexHistogram, normalize=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return kernel.fit_transform(converted)
-
-
-@pytest.mark.parametrize("space", ["nano", "small"])
-def test_equal_to_grakel_on_architectures(space):
-    batch = graphs(80, space=space)
+@pytest.mark.slow
+@pytest.mark.parametrize("space", preset_names())
+def test_equal_to_grakel_on_500_architectures(space, grakel_gram):
+    batch = architectures(500, 0, space)
+    expected, _ = grakel_gram("WeisfeilerLehman", batch, n_iter=5)
     ours = WeisfeilerLehman(5).fit_transform(batch)
-    np.testing.assert_allclose(ours, grakel_gram(batch, 5), atol=1e-12)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_equal_to_grakel_on_any_graphs(seed):
-    rng = np.random.default_rng(seed)
-    batch = [random_graph(rng) for _ in range(30)]
-    ours = WeisfeilerLehman(3).fit_transform(batch)
-    np.testing.assert_allclose(ours, grakel_gram(batch, 3), atol=1e-12)
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_equal_to_grakel_on_any_graphs(iterations, grakel_gram):
+    batch = random_graphs(150, iterations, most=14)
+    expected, _ = grakel_gram("WeisfeilerLehman", batch, n_iter=iterations)
+    ours = WeisfeilerLehman(iterations).fit_transform(batch)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
 
 
-def test_gram_is_symmetric_unit_and_positive_semidefinite():
-    gram = WeisfeilerLehman().fit_transform(graphs(60))
-    np.testing.assert_allclose(gram, gram.T, atol=1e-15)
-    np.testing.assert_allclose(np.diag(gram), 1.0)
-    assert np.linalg.eigvalsh(gram).min() > -1e-10
+def naive_counts(graph, iterations):
+    """Counts of labels written out as nested tuples."""
+    labels = list(graph.labels)
+    counts = {}
+    for depth in range(iterations + 1):
+        for label in labels:
+            counts[depth, label] = counts.get((depth, label), 0) + 1
+        around = [sorted((labels[t] for s, t in graph.edges if s == node), key=repr) for node in range(len(graph))]
+        labels = [(label, tuple(found)) for label, found in zip(labels, around, strict=True)]
+    return counts
 
 
-def test_transform_is_the_block_of_the_joint_gram():
-    first, second = graphs(30, seed=1), graphs(20, seed=2)
-    kernel = WeisfeilerLehman()
-    kernel.fit_transform(first)
-    joint = WeisfeilerLehman().fit_transform([*first, *second])
-    np.testing.assert_allclose(kernel.transform(second), joint[30:, :30], atol=1e-14)
+def test_counts_are_those_of_a_naive_refinement():
+    batch = [*random_graphs(20, 5), *architectures(4, 6)]
+    expected = [naive_counts(graph, 3) for graph in batch]
+    products = [[sum(n * two.get(key, 0) for key, n in one.items()) for two in expected] for one in expected]
+    counts = WeisfeilerLehman(3).counts(batch)
+    np.testing.assert_array_equal((counts @ counts.T).toarray(), products)
 
 
-def test_blocks_are_one_minus_the_gram():
-    batch = graphs(50)
-    kernel = WeisfeilerLehman()
-    blocks = list(dissimilarity_blocks(kernel.features(batch), block_rows=16))
-    assert [start for start, _ in blocks] == [0, 16, 32, 48]
-    expected = np.clip(1 - kernel.fit_transform(batch), 0, 1)
-    np.testing.assert_allclose(np.concatenate([block for _, block in blocks]), expected, atol=1e-12)
+def test_features_are_the_counts_at_unit_length():
+    batch = architectures(10, 7)
+    features = WeisfeilerLehman().features(batch).toarray()
+    counts = WeisfeilerLehman().counts(batch).toarray()
+    np.testing.assert_allclose(features, counts / np.linalg.norm(counts, axis=1)[:, None], rtol=1e-14)
+
+
+def test_looking_back_is_looking_ahead_in_the_reversed_graphs():
+    batch = [*architectures(10, 8), *random_graphs(10, 8)]
+    ahead = WeisfeilerLehman(4, Direction.OUT).fit_transform([reversed_graph(graph) for graph in batch])
+    np.testing.assert_allclose(WeisfeilerLehman(4, Direction.IN).fit_transform(batch), ahead, rtol=0, atol=1e-14)
+
+
+def test_no_direction_at_once():
+    with pytest.raises(InputError, match="direction"):
+        WeisfeilerLehman(2, Direction.EITHER)

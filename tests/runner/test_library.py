@@ -1,15 +1,13 @@
 """A library holds every architecture with its vector and its exact neighbours, however often its building was cut."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 
-from explorer.errors import DataError, InputError, SpecError
+from explorer.errors import InputError, SpecError
 from explorer.graphs import architecture_id, build_graph
 from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
-from explorer.runner.importing import import_nas_bench_bert
 from explorer.runner.library import build_library, build_space, is_ready
 from explorer.runner.progress import SilentReporter
 from explorer.runner.similar import choose_space, nearest_in_space
@@ -94,7 +92,7 @@ def test_another_grammar_needs_another_name(empty):
     build_space(empty, tiny(), SilentReporter())
     before = empty.revision()
     with pytest.raises(SpecError, match="Rename"):
-        build_space(empty, dataclasses.replace(tiny(), hidden=(32,)), SilentReporter())
+        build_space(empty, dataclasses.replace(tiny(), hidden=(32,), heads=((2, 4),)), SilentReporter())
     assert empty.revision() == before
 
 
@@ -109,31 +107,6 @@ def test_new_architectures_join_a_library(empty):
     build_library(empty, "mine", specs[:20], SilentReporter(), source={"from": "a"})
     build_library(empty, "mine", specs[10:40], SilentReporter(), source={"from": "b"})
     assert empty.embeddings("mine").ids == tuple(architecture_id(spec) for spec in specs[:40])
-
-
-def test_the_published_table_comes_in_once(empty, shared_data):
-    path = shared_data / "architectures/nas_bench_bert/BERT_benchmark.json"
-    first = import_nas_bench_bert(empty, path, SilentReporter())
-    assert (first.architectures, first.scores) == (491, 4498)
-    assert (first.new_architectures, first.new_scores) == (491, 4498)
-    before = empty.revision()
-    second = import_nas_bench_bert(empty, path, SilentReporter())
-    assert (second.new_architectures, second.new_scores) == (0, 0)
-    assert empty.revision() == before
-    assert any("model 47" in line for line in second.left_out)
-
-
-def test_a_table_with_other_values_is_refused_whole(empty, shared_data, tmp_path):
-    path = shared_data / "architectures/nas_bench_bert/BERT_benchmark.json"
-    import_nas_bench_bert(empty, path, SilentReporter())
-    before = empty.revision()
-    rows = json.loads(path.read_text())
-    rows[3]["scores"]["sst"] = 11.0
-    changed = tmp_path / "changed.json"
-    changed.write_text(json.dumps(rows))
-    with pytest.raises(DataError, match="imported before"):
-        import_nas_bench_bert(empty, changed, SilentReporter())
-    assert empty.revision() == before
 
 
 def test_neighbours_of_an_architecture_outside_are_those_it_would_have_inside(empty):
@@ -155,12 +128,3 @@ def test_a_library_may_be_tiny(empty, count):
     assert is_ready(empty, "own")
     assert empty.embeddings("own").vectors.shape == (count, 16)
     assert len(empty.neighbors("own", architecture_id(specs[0]), "weisfeiler_lehman")) == count - 1
-
-
-def test_a_bad_table_changes_nothing(empty, tmp_path):
-    path = tmp_path / "bad.json"
-    path.write_text('[{"id": 1}]')
-    before = empty.revision()
-    with pytest.raises(DataError, match="row 0"):
-        import_nas_bench_bert(empty, path, SilentReporter())
-    assert empty.revision() == before

@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_indices_count_layers_in_the_order_of_their_options(mixed):
     layers = [
         LayerSpec.per_layer(hidden, family, parameter, heads, stack)
         for hidden, heads, (family, parameter), stack in itertools.product(
-            space.hidden, space.heads, space.operations, stacks
+            space.hidden, space.heads[0], space.operations, stacks
         )
     ]
     assert space.choices_per_layer == len(layers)
@@ -68,7 +69,7 @@ def test_what_cannot_be_listed_is_counted_and_indexed():
     feed_forward = {"depth": [8], "width": widths}
     space = DesignSpace.from_document(document(layers=[64], feed_forward=feed_forward, heterogeneous_feed_forward=True))
     small = load_space("nano")
-    per_layer = len(small.hidden) * len(small.heads) * len(small.operations) * 16**8
+    per_layer = len(small.hidden) * len(small.heads[0]) * len(small.operations) * 16**8
     assert space.choices_per_layer == per_layer
     assert space.count() == per_layer**32
     assert space.at(0).layers[-1].feed_forward == (64,) * 8
@@ -112,6 +113,15 @@ def document(**changes):
         ({"heads": [3]}, "heads"),
         ({"layers_per_stack": 3}, "layers_per_stack"),
         ({"layers_per_stack": 0}, "layers_per_stack"),
+        ({"heads": {32: [2]}}, "heads must have one entry for each hidden size"),
+        ({"heads": {32: [2], 64: [2], 96: [2]}}, "heads must have one entry for each hidden size"),
+        ({"heads": {32: [2], 64: [3]}}, "heads at hidden size 64 must divide it"),
+        ({"heads": {32: [1], 64: [2]}}, "heads at hidden size 32 must be even for c/5"),
+        ({"heads": {32: [], 64: [2]}}, "heads.32"),
+        ({"heads": [40], "operations_per": "head"}, "heads at hidden size 32 must be at most 32"),
+        ({"operations_per": "stack"}, "operations_per"),
+        ({"operations": {}}, "operations"),
+        ({"operations": {"c": [5, "5"]}}, "operations must list each once"),
         ({"operations": {"x": ["sdp"]}}, "operations"),
         ({"operations": {"sa": ["dft"]}}, "operation sa/dft"),
         ({"operations": {"c": [4]}}, "operation c/4"),
@@ -169,7 +179,7 @@ def test_a_name_too_long_for_a_file_is_refused():
 
 
 def test_every_preset_loads():
-    assert {"nano", "small", "tiny-mini"} <= set(preset_names())
+    assert {"nano", "small", "tiny-mini", "edgetran", "full"} <= set(preset_names())
     for name in preset_names():
         assert load_space(name).name == name
 
@@ -191,3 +201,36 @@ def test_choices_differ_exactly_where_architectures_do():
     assert specs[0].depth == 2
     assert (codes[0, 11:] == -1).all()
     assert (codes[0, :11] >= 0).all()
+
+
+def test_heads_by_hidden_size():
+    space = DesignSpace.from_document(document(hidden=[64, 48], heads={48: [6, 12], 64: [4]}, layers=[2]))
+    assert {(spec.layers[0].hidden, len(spec.layers[0].heads)) for spec in space} == {(64, 4), (48, 6), (48, 12)}
+    assert space.count() == 3 * 6 * 4
+
+
+def test_a_huge_grammar_is_checked_without_building_its_layers(monkeypatch):
+    """32 x 32 x 96 combinations, of which only the pairs of hidden size and heads can break a rule."""
+    built = []
+    monkeypatch.setattr(LayerSpec, "__post_init__", lambda layer: built.append(layer))
+    operations = {"sa": ["sdp", "wma"], "l": ["dft", "dct"], "c": list(range(3, 67, 2))}
+    sizes = {"hidden": list(range(128, 128 * 33, 128)), "heads": [2, 4, 8, 16, 32, 64, 128]}
+    space = DesignSpace.from_document(document(**sizes, operations=operations))
+    assert space.choices_per_layer == 32 * 7 * 36 * 4
+    assert built == []
+
+
+def test_what_a_library_was_built_from_is_json_and_tells_grammars_apart():
+    per_head = document(operations_per="head")
+    by_hidden = document(heads={32: [2], 64: [4]})
+    sources = [DesignSpace.from_document(d).source() for d in (document(), per_head, by_hidden)]
+    assert [json.loads(json.dumps(source)) for source in sources] == sources
+    assert sources[0] not in sources[1:]
+    assert sources[1] != sources[2]
+
+
+def test_depths_can_be_left_out():
+    space = load_space("tiny-mini")
+    assert space.with_depths(3, 100).count() == 96**2
+    with pytest.raises(SpecError, match="range of depth must hold one of 2, 4"):
+        space.with_depths(3, 3)

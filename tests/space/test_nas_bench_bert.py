@@ -1,4 +1,4 @@
-"""NAS-Bench-BERT's table: read whole, or refused with the row named."""
+"""NAS-Bench-BERT's table: read row by row, each sound or refused with the reason."""
 
 import copy
 import json
@@ -7,7 +7,7 @@ import pytest
 
 from explorer.errors import DataError
 from explorer.graphs import architecture_id
-from explorer.space.nas_bench_bert import read_nas_bench_bert
+from explorer.space.nas_bench_bert import find_nas_bench_bert, read_nas_bench_bert
 
 LAYER = {
     "operation_type": "DSC",
@@ -65,6 +65,7 @@ def test_an_accuracy_of_zero_is_missing_and_takes_the_mean_with_it(tmp_path):
         (("time_to_train",), float("inf"), "time_to_train"),
         (("time_to_train",), float("nan"), "time_to_train"),
         (("hparams",), [], "hparams"),
+        (("id",), 10**30, "id must have at most 64 bits"),
         (("hparams", "model_hparam_overrides", "hidden_size"), 129, "layer 0"),
         (("hparams", "model_hparam_overrides", "nas_config", "encoder_layers"), [], "layers"),
         (("hparams", "model_hparam_overrides", "nas_config", "encoder_layers"), [{}], "operation_type"),
@@ -75,15 +76,19 @@ def test_an_accuracy_of_zero_is_missing_and_takes_the_mean_with_it(tmp_path):
         ),
     ],
 )
-def test_one_bad_row_refuses_the_file(tmp_path, path, value, named):
-    bad = copy.deepcopy(ROW)
-    bad["id"] = 1
+def test_a_bad_row_is_refused_and_the_others_are_read(tmp_path, path, value, named):
+    bad, last = copy.deepcopy(ROW), copy.deepcopy(ROW)
+    bad["id"], last["id"] = 1, 2
     place = bad
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    with pytest.raises(DataError, match=f"row 1.*{named}"):
-        read_nas_bench_bert(write(tmp_path, [ROW, bad]))
+    path = write(tmp_path, [ROW, bad, last])
+    with pytest.raises(DataError, match=f"row 2: .*{named}"):
+        read_nas_bench_bert(path)
+    rows = find_nas_bench_bert(path)
+    assert [number for number, _ in rows.sound] == [1, 3]
+    assert [one.row for one in rows.refused] == [2]
 
 
 def test_correlations_may_be_negative(tmp_path):
@@ -95,7 +100,7 @@ def test_correlations_may_be_negative(tmp_path):
 
 
 def test_repeated_ids_and_other_documents_are_refused(tmp_path):
-    with pytest.raises(DataError, match="unique"):
+    with pytest.raises(DataError, match="row 2: id must be unique"):
         read_nas_bench_bert(write(tmp_path, [ROW, ROW]))
     with pytest.raises(DataError, match="list of rows"):
         read_nas_bench_bert(write(tmp_path, {}))
@@ -107,3 +112,7 @@ def test_the_published_table(shared_data):
     assert (len(ids), len(set(ids))) == (500, 491)
     assert [row.number for row in rows if row.missing] == [47]
     assert sum(len(row.scores) for row in rows) == 500 * 9 - 2
+    found = find_nas_bench_bert(shared_data / "architectures/nas_bench_bert/BERT_benchmark.json")
+    assert found.refused == ()
+    assert [row.architecture for _, row in found.sound] == [row.spec for row in rows]
+    assert [{score.task: score.value for score in row.scores} for _, row in found.sound] == [row.scores for row in rows]

@@ -3,13 +3,14 @@
 import contextlib
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer.errors import DataError, SpecError
 from explorer.space.formats import from_json, from_model_dict, read_json_file, to_json, to_model_dict
-from explorer.space.grammar import load_space
+from explorer.space.grammar import load_space, preset_names
 from explorer.space.named import named_model, named_models
 from explorer.space.spec import ArchitectureSpec, Family, HeadOp, LayerSpec
 
@@ -44,18 +45,68 @@ def test_both_forms_describe_the_same_architecture():
     assert from_model_dict(to_model_dict(spec, per_head=True)) == spec
 
 
+def test_heads_need_not_tile_the_hidden_size_and_then_there_is_only_the_per_head_form():
+    document = {"l": 1, "o": [["l_dft_42"] * 12], "h": [512], "f": [[256]]}
+    spec = from_model_dict(document)
+    assert not spec.is_per_layer
+    assert to_model_dict(spec) == document
+
+
+@st.composite
+def layers(draw):
+    """Any layer at all, not only those of a space."""
+    size = draw(st.integers(1, 300))
+    kernels = st.integers(0, 63).map(lambda half: ("c", str(2 * half + 1)))
+    kinds = st.sampled_from([("sa", "sdp"), ("sa", "wma"), ("l", "dft"), ("l", "dct")]) | kernels
+    operations = draw(st.lists(kinds, min_size=1, max_size=12))
+    if draw(st.booleans()):
+        operations = operations[:1] * len(operations)
+    hidden = draw(st.sampled_from([size * len(operations), draw(st.integers(1, 8192))]))
+    heads = tuple(HeadOp(family, parameter, size) for family, parameter in operations)
+    return LayerSpec(hidden, heads, tuple(draw(st.lists(st.integers(1, 32768), min_size=1, max_size=8))))
+
+
+def check_round_trips(spec):
+    assert from_json(to_json(spec)) == spec
+    assert from_model_dict(json.loads(json.dumps(to_model_dict(spec, per_head=True)))) == spec
+    if spec.is_per_layer:
+        written = to_model_dict(spec, per_head=False)
+        assert isinstance(written["o"][0], str)
+        assert from_model_dict(json.loads(json.dumps(written))) == spec
+    else:
+        with pytest.raises(SpecError, match="per-layer form"):
+            to_model_dict(spec, per_head=False)
+
+
+@given(st.lists(layers(), min_size=1, max_size=6))
+def test_any_architecture_survives_both_forms(drawn):
+    check_round_trips(ArchitectureSpec(tuple(drawn)))
+
+
+@given(st.lists(st.sampled_from(["sa", "l", "c"]), min_size=1, max_size=12), st.data())
+def test_any_per_layer_document_comes_back_as_it_went_in(families, data):
+    parameters = {"sa": st.sampled_from(["sdp", "wma"]), "l": st.sampled_from(["dft", "dct"])}
+    counts = [2 * data.draw(st.integers(1, 8)) for _ in families]
+    document = {
+        "l": len(families),
+        "o": families,
+        "h": [count * data.draw(st.integers(1, 128)) for count in counts],
+        "n": counts,
+        "f": [data.draw(st.lists(st.integers(1, 32768), min_size=1, max_size=8)) for _ in families],
+        "p": [data.draw(parameters.get(family, st.sampled_from([1, 5, 9, 13, 127]))) for family in families],
+    }
+    assert to_model_dict(from_model_dict(document)) == document
+
+
+@given(st.sampled_from(preset_names()), st.integers(0, 2**32 - 1))
+def test_architectures_of_every_space_survive_both_forms(name, seed):
+    for spec in load_space(name).sample(3, np.random.default_rng(seed)):
+        check_round_trips(spec)
+
+
 def test_an_architecture_of_mixed_layers_has_no_per_layer_form():
     with pytest.raises(SpecError, match="per-layer form"):
         to_model_dict(from_model_dict(PER_HEAD), per_head=False)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_random_architectures_survive_json(seed):
-    import numpy as np
-
-    space = load_space("small").at_level(1, True)
-    for spec in space.sample(20, np.random.default_rng(seed)):
-        assert from_json(to_json(spec)) == spec
 
 
 @pytest.mark.parametrize(
@@ -74,6 +125,10 @@ def test_random_architectures_survive_json(seed):
         ({"f": [512, [512]]}, r"model_dict.f\[0\]"),
         ({"f": [["512"], [512]]}, "layer 0"),
         ({"extra": 1}, "model_dict"),
+        ({"l": 10**30}, "model_dict.l"),
+        ({"h": [float("nan"), 128]}, "layer 0"),
+        ({"h": [10**30, 128]}, "layer 0"),
+        ({"n": [2, 10**400]}, "layer 1"),
         ({"p": ["sdp", "1" * 5000]}, "layer 1: parameter of c must be an odd kernel size from 1 to 127"),
         ({"p": ["sdp", 10**400]}, "layer 1: parameter of c"),
     ],
@@ -147,5 +202,23 @@ def test_json_files_are_refused_with_their_path(tmp_path):
     missing.write_text("{")
     with pytest.raises(DataError, match="valid JSON"):
         read_json_file(missing)
+    for empty in ("", " \n", "\ufeff"):
+        missing.write_text(empty)
+        with pytest.raises(DataError, match="hold something"):
+            read_json_file(missing)
+    missing.write_text(json.dumps(PER_LAYER), encoding="utf-16")
+    with pytest.raises(DataError, match="UTF-8"):
+        read_json_file(missing)
+    with pytest.raises(DataError, match="plain file"):
+        read_json_file(tmp_path)
+    for nested in ("[" * 66 + "]" * 66, "[" * 950 + "]" * 950, "[" * 100_000):
+        missing.write_text(nested)
+        with pytest.raises(DataError, match="nested too deeply"):
+            read_json_file(missing)
+    missing.write_text('{"l": ' + "1" * 5000 + "}")
+    with pytest.raises(DataError, match="valid JSON"):
+        read_json_file(missing)
+    missing.write_text(json.dumps(PER_LAYER), encoding="utf-8-sig")
+    assert from_model_dict(read_json_file(missing)) == from_model_dict(PER_LAYER)
     missing.write_text(json.dumps(PER_LAYER))
     assert from_model_dict(read_json_file(missing)) == from_model_dict(PER_LAYER)

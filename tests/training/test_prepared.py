@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,3 +150,11 @@ def test_bad_recipes_are_refused(change):
         dataclasses.replace(QUICK, **change)
     with pytest.raises(InputError, match="recipe must be one of nano, quick"):
         recipe_named("giant")
+
+
+def test_a_file_that_may_not_be_read_is_a_data_error():
+    unreadable = Path("/proc/self/mem")  # A plain file that even root cannot read from its start.
+    if not unreadable.is_file():
+        pytest.skip("needs the folder /proc, which this system does not have")
+    with pytest.raises(DataError, match="data must be readable"):
+        resolve_source(None, unreadable).key(QUICK)

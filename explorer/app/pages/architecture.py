@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from explorer.app import components, frames, navigation, services, similarity
+from explorer.app import components, frames, lineage_view, navigation, services, similarity
 from explorer.app.plots import architecture_graph
 from graphstore.errors import NotFoundError
 from graphstore.records import ArchitectureRecord
@@ -49,6 +49,8 @@ def render() -> None:
     st.dataframe(frames.layer_table(record.layers), hide_index=True, key="architecture_layers")
     st.subheader("Scores")
     _scores(record, scores)
+    st.subheader("Lineage")
+    lineage_view.render(record, space)
     st.subheader("Most similar architectures")
     _neighbors(record, architectures, scores, space)
     similarity.render(record, services.neighbors(space, record.id), architectures)

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer.app import components, cypher_console, frames, services
+from explorer.app import components, cypher_console, frames, services, standings
 from explorer.app.query_form import (
     ADDRESS,
     FACTS,
@@ -25,11 +25,16 @@ from explorer.app.query_form import (
     choices_of,
     read_address,
 )
+from explorer.errors import DataError, InputError
+from explorer.runner.similar import nearest_to_vector, vector_of
+from explorer.space.documents import parse_json
 from graphstore.errors import StoreInputError
 from graphstore.queries import LOWER_IS_BETTER
 
-TABS = ("Guided", "Cypher")
+TABS = ("Guided", "Best per task", "Pareto", "Cypher")
 ANYTHING = "any"
+LONGEST_VECTOR = 100_000
+"""Characters of a pasted vector."""
 POSITION_TITLES = {"first": "First layer", "last": "Last layer", "any": "Any layer"}
 FACT_TITLES = {"parameters": "Parameters", "flops": "FLOPs", "depth": "Layers", "heterogeneity": "Heterogeneity"}
 SHOWN = ["label", "score", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
@@ -40,22 +45,27 @@ def render() -> None:
     """Draw the page."""
     st.title("Query")
     space = components.pick_space().name
-    asked = st.query_params.get("tab")
-    guided, cypher = st.tabs(TABS, default=asked if asked in TABS else TABS[0])
+    # The key is the name in the address.
+    guided, best, pareto, cypher = st.tabs(TABS, key="tab", bind="query-params")
     with guided:
-        _guided(space)
+        asked = _guided(space)
     with cypher:
         cypher_console.render(space)
+    # Drawn only when looked at: their answers are the costly ones.
+    if best.open:
+        with best:
+            standings.best(space)
+    if pareto.open:
+        with pareto:
+            _pareto(asked, space)
 
 
-def _guided(space: str) -> None:
+def _guided(space: str) -> tuple[Wish, Choices] | None:
+    """Draw the tab; returns what is asked for, or ``None`` where there is nothing to ask about."""
     layers, scores = services.layers(space), services.scores(space)
     if layers.empty:
-        st.info(
-            f"There are no architectures in {space} yet; {components.how_to_finish(space)}.",
-            icon=":material/hourglass_empty:",
-        )
-        return
+        _nothing_yet(space)
+        return None
     choices = choices_of(layers, scores, frames.series_names(scores), LOWER_IS_BETTER)
     wish, wrong = read_address(st.query_params.to_dict(), choices)
     if wrong:
@@ -67,6 +77,71 @@ def _guided(space: str) -> None:
         st.query_params.update(new.address())
         wish = new
     _answer(wish, choices, space)
+    with st.expander("Nearest to a vector"):
+        _nearest(space, scores)
+    return wish, choices
+
+
+def _nothing_yet(space: str) -> None:
+    st.info(
+        f"There are no architectures in {space} yet; {components.how_to_finish(space)}.",
+        icon=":material/hourglass_empty:",
+    )
+
+
+def _pareto(asked: tuple[Wish, Choices] | None, space: str) -> None:
+    if asked is None:
+        _nothing_yet(space)
+        return
+    wish, choices = asked
+    try:
+        question = wish.question(space, choices)
+    except StoreInputError as error:
+        st.warning(f"{error}", icon=":material/error:")
+        return
+    titles = ["layers"] if any(not layer.is_empty for layer in wish.layers) else []
+    titles += [FACT_TITLES[name].lower() for name, ends in wish.ranges.items() if ends != OPEN]
+    titles += [f"score {wish.series}"] if wish.series else []
+    standings.pareto(space, choices, question, ", ".join(titles))
+
+
+def _nearest(space: str, scores: pd.DataFrame) -> None:
+    """The architectures nearest to a point of the space's embedding that the visitor gives."""
+    left, right = st.columns([4, 1])
+    text = left.text_area(
+        "Vector",
+        height=80,
+        max_chars=LONGEST_VECTOR,
+        placeholder="[0.25, -1, 3e-2, …]",
+        help="A JSON list of as many numbers as the space's vectors have.",
+        key="nearest_vector",
+    )
+    k = right.number_input("How many", 1, 100, 10, key="nearest_k")
+    if not text.strip():
+        return
+    try:
+        found = nearest_to_vector(services.store(), space, vector_of(_json(text)), int(k))
+    except (InputError, StoreInputError) as error:
+        st.warning(f"{error}", icon=":material/error:")
+        return
+    table = frames.architectures_frame(services.store().summaries(ids=[id for id, _ in found]))
+    table = table.loc[[id for id, _ in found]].copy()
+    table["distance"] = [distance for _, distance in found]
+    series = next(iter(frames.series_names(scores)), None)
+    if series is not None:
+        table["score"] = frames.mean_scores(scores, series).reindex(table.index)
+    columns = ["distance", *(name for name in SHOWN if name in table)]
+    components.architecture_table(table, columns, space, "nearest_table")
+    st.caption(
+        "By Euclidean distance in the space's embedding." + (f" The score is {series}." if series is not None else "")
+    )
+
+
+def _json(text: str) -> object:
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise DataError("vector", f"be valid JSON ({error})", text, "Write for example [0.25, -1, 3e-2].") from None
 
 
 def _form(wish: Wish, choices: Choices, space: str) -> Wish | None:

@@ -1,0 +1,210 @@
+"""How a user's table is to be read: which columns give the architecture, which are scores, which are measurements.
+
+A mapping is a small YAML file. Where it gives a text or a seed, ``{column: NAME}`` takes it from the row instead.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from explorer.errors import DataError
+from explorer.space.documents import parse_yaml, read_text
+from explorer.space.imports.rows import MAX_TEXT
+
+MAX_COLUMNS = 1000
+MAX_SEED = 2**31 - 1
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("be one line of printable characters without blanks at its ends")
+    return text
+
+
+Title = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_printable)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT), AfterValidator(_printable)]
+LAYER_KEYS = ("l", "o", "h", "n", "f", "p")
+
+
+class Layout(StrEnum):
+    """How the rows stand in the file."""
+
+    CSV = "csv"
+    TSV = "tsv"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+class Scale(StrEnum):
+    """What a score's number means: 0 to 1, 0 to 100, as it is, or as it is with smaller being better."""
+
+    FRACTION = "fraction"
+    PERCENT = "percent"
+    RAW = "raw"
+    LOSS = "loss"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Column(_Part):
+    """A value that stands in a column of the row."""
+
+    column: Text
+
+
+Given = Text | Column
+"""A fixed text, or one from a column."""
+
+
+class LayerColumns(_Part):
+    """Columns with the keys of a ``model_dict``, each cell JSON; ``l`` may be left out."""
+
+    l: Text | None = None  # noqa: E741 - the format's own name
+    o: Text
+    h: Text
+    n: Text | None = None
+    f: Text
+    p: Text | None = None
+
+
+class ArchitectureColumns(_Part):
+    """What gives a row's architecture: exactly one of the four.
+
+    Attributes:
+        model_dict: column with a ``model_dict``, as JSON text or as an object.
+        name: column with the name of a named model.
+        id: column with an id of the store.
+        columns: a column for each key of a ``model_dict``.
+    """
+
+    model_dict: Text | None = None
+    name: Text | None = None
+    id: Text | None = None
+    columns: LayerColumns | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> ArchitectureColumns:
+        given = [key for key in type(self).model_fields if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of model_dict, name, id, columns")
+        return self
+
+
+class ScoreColumn(_Part):
+    """A column of scores. Scores are comparable where task, metric, dataset, fidelity and recipe agree."""
+
+    column: Text
+    task: Given
+    metric: Given
+    dataset: Given
+    fidelity: Given = "published"
+    recipe: Given
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | Column = 0
+    scale: Scale = Field(default=Scale.FRACTION, strict=False)
+    missing: Literal["refuse", "skip"] = "refuse"
+
+
+class MeasurementColumn(_Part):
+    """A column of measurements, in the unit the mapping names."""
+
+    column: Text
+    device: Given
+    quantity: Given
+    unit: Given
+    missing: Literal["refuse", "skip"] = "refuse"
+
+
+class Mapping(_Part):
+    """How a table is to be read.
+
+    Attributes:
+        source: where the table is from; with a row's key it says where a score comes from.
+        title: one line for people, kept with a new space.
+        format: how the rows stand in the file; by default what the file's name ends with.
+        key: column that names a row; by default rows are counted.
+        architecture: which columns give the architecture.
+        scores: the columns of scores.
+        measurements: the columns of measurements.
+    """
+
+    source: Text
+    title: Title = ""
+    format: Layout | None = Field(default=None, strict=False)
+    key: Text | None = None
+    architecture: ArchitectureColumns
+    scores: list[ScoreColumn] = Field(default=[], max_length=MAX_COLUMNS)
+    measurements: list[MeasurementColumn] = Field(default=[], max_length=MAX_COLUMNS)
+
+    def layout(self, path: Path) -> Layout:
+        """How the rows of this file stand.
+
+        Raises:
+            DataError: neither the mapping nor the file's name says so.
+        """
+        if self.format is not None:
+            return self.format
+        suffix = path.suffix.lower().removeprefix(".")
+        if suffix not in set(Layout):
+            rule = f"end with one of {', '.join(f'.{known}' for known in Layout)}"
+            raise DataError("file", rule, path.name, "Rename it, or write format: into the mapping.")
+        return Layout(suffix)
+
+
+RULES = {
+    "missing": "be given",
+    "extra_forbidden": "not be given, because nothing reads it",
+    "model_type": "be a list of keys and values",
+    "model_attributes_type": "be a list of keys and values",
+    "string_unicode": "be sound Unicode text",
+}
+PREFIX = re.compile(r"^(Value error, |(Input|String|List|Value) should )")
+UNION_MEMBERS = {"constrained-str", "str", "int", "Column", "constrained-int"}
+
+
+def _reworded(place: str, error: ValidationError) -> DataError:
+    """One of pydantic's complaints, the others counted, as field, rule, value and remedy."""
+    found = error.errors()
+    # Of a union every member complains; the deepest place says most.
+    first = max(found, key=lambda one: len(one["loc"])) if found[0]["loc"] else found[0]
+    # A union's members have places of their own, named after types; those are no keys of the mapping.
+    keys = (str(part) for part in first["loc"])
+    field = ".".join(key for key in keys if key not in UNION_MEMBERS and "[" not in key)[:200] or "the mapping"
+    message = PREFIX.sub("", first["msg"])
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    rule = RULES.get(first["type"], message[:1].lower() + message[1:])
+    value = None if first["type"] == "missing" else first.get("input")
+    field = field if field.isprintable() else ascii(field)
+    return DataError(f"{place}: {field}", rule, value, f"Correct this key; docs/formats.md describes them all{more}.")
+
+
+def parse_mapping(document: Any, place: str = "mapping") -> Mapping:
+    """Check a mapping that is parsed already.
+
+    Raises:
+        DataError: it breaks a rule.
+    """
+    try:
+        return Mapping.model_validate(document)
+    except ValidationError as error:
+        raise _reworded(place, error) from None
+
+
+def read_mapping(path: Path) -> Mapping:
+    """Read a mapping from its YAML file.
+
+    Raises:
+        DataError: the file is missing, no YAML, or breaks a rule.
+    """
+    text = read_text(path)
+    try:
+        document = parse_yaml(text)
+    except ValueError as error:
+        raise DataError(path.name, f"hold valid YAML ({error})", text[:80], "Correct the file.") from None
+    return parse_mapping(document, path.name)

@@ -1,0 +1,82 @@
+"""A user's design space, a YAML document: its fields and their types; rules between fields lie elsewhere."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError
+
+from explorer.errors import SpecError
+from explorer.space.spec import MAX_LAYERS
+
+MAX_OPTIONS = 32
+Options = Annotated[list[int], Field(min_length=1, max_length=MAX_OPTIONS)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+ByHidden = Annotated[dict[int, Options], Field(min_length=1, max_length=MAX_OPTIONS)]
+TAGS = ("as a list", "by hidden size")
+
+
+def _tag(value: object) -> str:
+    return TAGS[isinstance(value, dict)]
+
+
+class _FeedForward(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    depth: Options
+    width: Options
+
+
+class SpaceDocument(BaseModel):
+    """A design space as its writer gives it; ``docs/formats.md`` describes the fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: Name
+    title: str = ""
+    hidden: Options
+    heads: Annotated[
+        Annotated[Options, Tag("as a list")] | Annotated[ByHidden, Tag("by hidden size")], Discriminator(_tag)
+    ]
+    layers: Options
+    operations: Annotated[
+        dict[Literal["sa", "l", "c"], Annotated[list[str | int], Field(min_length=1, max_length=MAX_OPTIONS)]],
+        Field(min_length=1),
+    ]
+    operations_per: Literal["layer", "head"] = "layer"
+    feed_forward: _FeedForward
+    layers_per_stack: int = Field(default=2, ge=1, le=MAX_LAYERS)
+    heterogeneous_feed_forward: bool = False
+
+    def heads_by_hidden(self, source: str) -> list[list[int]]:
+        """The options for the number of heads, one list per hidden size. Raises SpecError."""
+        if not isinstance(self.heads, dict):
+            return [self.heads] * len(self.hidden)
+        if set(self.heads) != set(self.hidden):
+            rule = f"have one entry for each hidden size {self.hidden}"
+            raise SpecError(f"{source}: heads", rule, sorted(self.heads), "Add or remove entries.")
+        return [self.heads[size] for size in self.hidden]
+
+
+def _as_spec_error(source: str, error: ValidationError) -> SpecError:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part not in TAGS) or "document"
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    rule = f"satisfy: {first['msg'][0].lower()}{first['msg'][1:]}"
+    return SpecError(f"{source}: {field}", rule, first.get("input"), f"Correct this field{more}.")
+
+
+def parse_space(document: Any, source: str) -> SpaceDocument:
+    """Check a parsed YAML document.
+
+    Args:
+        document: what the parser returned.
+        source: its name, for the error.
+
+    Raises:
+        SpecError: names the field, the rule, the value and the remedy.
+    """
+    if not isinstance(document, dict):
+        raise SpecError(source, "be a YAML mapping", document, "See data/spaces/nano.yaml for an example.")
+    try:
+        return SpaceDocument.model_validate(document)
+    except ValidationError as error:
+        raise _as_spec_error(source, error) from None
