@@ -20,6 +20,7 @@ from explorer.graphs import architecture_id
 from explorer.runner.candidates import score_kind
 from explorer.runner.similar import (
     choose_space,
+    nearest_by_overlap,
     nearest_by_vector,
     nearest_in_space,
     nearest_to_vector,
@@ -37,6 +38,11 @@ class By(StrEnum):
 
     KERNEL = "kernel"
     VECTOR = "vector"
+    OVERLAP = "overlap"
+
+
+MEASURES = {By.KERNEL: "dissimilarity", By.VECTOR: "distance", By.OVERLAP: "overlap"}
+"""What each kind of neighbours is ranked by."""
 
 
 def known_scores(store: GraphStore, architecture: str) -> dict[str, float]:
@@ -75,15 +81,19 @@ def neighbors(
     ] = "",
     by: Annotated[
         By | None,
-        typer.Option("--by", help="Exact kernel dissimilarity, the default, or distance of the vectors."),
+        typer.Option(
+            "--by",
+            help="Exact kernel dissimilarity, the default; distance of the vectors; or how many leading "
+            "layers are the same, ties by vector.",
+        ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """List the architectures most similar by exact kernel dissimilarity, or by vector, with their scores."""
+    """List the architectures most similar by exact kernel dissimilarity, by vector or by overlap, with their scores."""
     if bool(model) == bool(vector):
         raise InputError("neighbors", "get a model or --vector, one of them", model or None, "Name what to start from.")
-    if vector and by is By.KERNEL:
+    if vector and by in (By.KERNEL, By.OVERLAP):
         raise InputError("--by", "be vector where --vector is given", by.value, "Leave it out.")
     asked: dict[str, Any]
     if vector:
@@ -97,11 +107,13 @@ def neighbors(
             found = nearest_to_vector(opened_store, place, np.array(asked["vector"]), k)
         elif by is By.VECTOR:
             found = nearest_by_vector(opened_store, place, spec, k)
+        elif by is By.OVERLAP:
+            found = nearest_by_overlap(opened_store, place, spec, k)
         else:
             found = [(n.target, n.dissimilarity) for n in nearest_in_space(opened_store, place, spec, k)]
         summaries = {s.id: s for s in opened_store.summaries(ids=[target for target, _ in found])}
         scores = {target: known_scores(opened_store, target) for target, _ in found}
-    measure = "distance" if vector or by is By.VECTOR else "dissimilarity"
+    measure = "distance" if vector else MEASURES[by or By.KERNEL]
     rows: list[dict[str, Any]] = [
         {
             "rank": rank,

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.embedding.mds import classical_mds, rank_agreement
 from explorer.embedding.neighbors import nearest_in_rows
 from explorer.errors import SpecError
 from explorer.graphs import ArchitectureGraph
+from explorer.kernels.multi_view import MultiViewKernel
 from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
 from explorer.runner.catalogue import architecture_records
+from explorer.runner.placing import DIMENSIONS, library_vectors
 from explorer.runner.progress import Reporter
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace
@@ -25,18 +26,16 @@ from graphstore.errors import NotFoundError
 from graphstore.records import Embeddings, NeighborRecord, SpaceRecord
 
 MAX_LIBRARY = 20_000
-"""Most architectures a library holds: their dissimilarities are kept in memory as float32, 1.6 GB at this size."""
-DIMENSIONS = 16
+"""Most architectures a library holds, as all pairs of them are compared."""
 NEIGHBORS = 10
 ITERATIONS = 5
-AGREEMENT_PAIRS = 50_000
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever what a library holds changes, so that older ones are rebuilt."""
 
 
 def _settings() -> dict[str, Any]:
     kernel = {"name": WeisfeilerLehman.name, "iterations": ITERATIONS, "direction": "out"}
-    embedding = {"method": "classical_mds", "dimensions": DIMENSIONS}
+    embedding = {"method": "principal_axes", "kernel": MultiViewKernel.name, "dimensions": DIMENSIONS}
     return {"kernel": kernel, "embedding": embedding, "neighbors": NEIGHBORS, "layout": LAYOUT}
 
 
@@ -120,7 +119,9 @@ def build_library(
     store.add_architectures(name, records, lambda done, total: reporter.update("store", done, total))
     reporter.update("store", len(records), len(records))
     ids = tuple(record.id for record in records)
-    vectors, agreement, found = _similarity([graph for _, graph in pairs], reporter)
+    graphs = [graph for _, graph in pairs]
+    found = _neighbors(graphs, reporter)
+    vectors, agreement = library_vectors(graphs)
     store.put_embeddings(name, Embeddings(ids, vectors))
     reporter.update("embedding", 1, 1)
     store.put_neighbors(
@@ -135,26 +136,17 @@ def build_library(
     return store.space(name)
 
 
-def _similarity(
+def _neighbors(
     graphs: Sequence[ArchitectureGraph], reporter: Reporter
-) -> tuple[NDArray[np.float32], float, tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Vectors ``[N, d]``, their rank agreement with the exact dissimilarities, and the neighbours of each graph."""
-    count = len(graphs)
-    features = WeisfeilerLehman(ITERATIONS).features(graphs)
-    dissimilarities = np.empty((count, count), dtype=np.float32)
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Indices ``[N, k]`` of each graph's exact nearest neighbours and their dissimilarities."""
     indices, values = [], []
-    for start, block in dissimilarity_blocks(features):
+    for start, block in dissimilarity_blocks(WeisfeilerLehman(ITERATIONS).counts(graphs)):
         near, far = nearest_in_rows(block, start, NEIGHBORS)
         indices.append(near)
         values.append(far)
-        dissimilarities[start : start + len(block)] = block
-        reporter.update("similarity", start + len(block), count)
-    rng = np.random.default_rng(0)
-    first, second = rng.integers(0, count, size=(2, AGREEMENT_PAIRS))
-    exact = dissimilarities[first, second]
-    vectors = classical_mds(dissimilarities, DIMENSIONS, rng)
-    agreement = rank_agreement(vectors, first, second, exact) if count > 2 else 1.0
-    return vectors, agreement, (np.concatenate(indices), np.concatenate(values))
+        reporter.update("similarity", start + len(block), len(graphs))
+    return np.concatenate(indices), np.concatenate(values)
 
 
 def _neighbor_records(

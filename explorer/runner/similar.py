@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.embedding.neighbors import nearest_in_rows
+from explorer.embedding.overlap import layer_codes, overlap_neighbors_of
 from explorer.errors import DataError, InputError
 from explorer.graphs import architecture_id, build_graph
+from explorer.kernels.blocks import RowProducts
 from explorer.kernels.explanation import Explanation, explain
-from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
+from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
 from explorer.runner.library import ITERATIONS, is_ready
+from explorer.runner.placing import Placer
 from explorer.space.difference import Difference, difference
 from explorer.space.formats import from_json
 from explorer.space.spec import ArchitectureSpec
@@ -53,9 +55,7 @@ def nearest_in_space(store: GraphStore, space: str, spec: ArchitectureSpec, k: i
         return stored
     others = [summary for summary in store.summaries(space) if summary.id != id]
     graphs = [build_graph(spec), *(build_graph(from_json(summary.spec)) for summary in others)]
-    features = WeisfeilerLehman(ITERATIONS).features(graphs)
-    _, first = next(dissimilarity_blocks(features, block_rows=1))
-    indices, values = nearest_in_rows(first, 0, k)
+    indices, values = RowProducts(WeisfeilerLehman(ITERATIONS).counts(graphs)).nearest(0, 1, k)
     found = zip(indices[0], values[0], strict=True)
     return [
         NeighborRecord(id, others[index - 1].id, WeisfeilerLehman.name, rank, float(value))
@@ -63,19 +63,47 @@ def nearest_in_space(store: GraphStore, space: str, spec: ArchitectureSpec, k: i
     ]
 
 
+def _vector_in(store: GraphStore, space: str, spec: ArchitectureSpec) -> NDArray[np.float32]:
+    """The vector ``[d]`` of an architecture in a space, placed there if it is not in it. Raises InputError."""
+    id = architecture_id(spec)
+    embedded = store.embeddings(space)
+    if not embedded.ids:
+        raise InputError("space", "have vectors", space, "Build or import it again to finish it.")
+    if id in embedded.ids:
+        return embedded.vectors[embedded.ids.index(id)]
+    return Placer.of_space(store, space).place([build_graph(spec)])[0]
+
+
 def nearest_by_vector(store: GraphStore, space: str, spec: ArchitectureSpec, k: int) -> list[tuple[str, float]]:
     """The k nearest of a space by the Euclidean distance of its vectors, itself left out: (id, distance).
 
+    An architecture that is not in the space is placed among its vectors first.
+
     Raises:
-        InputError: the architecture has no vector in the space.
+        InputError: the space has no vectors.
     """
     id = architecture_id(spec)
-    embedded = store.embeddings(space)
-    if id not in embedded.ids:
-        rule = f"have a vector in space {space}, to compare by vector"
-        raise InputError("architecture", rule, id, "Compare by kernel instead, or choose its space by --space.")
-    found = store.nearest(space, embedded.vectors[embedded.ids.index(id)], k + 1)
+    vector = _vector_in(store, space, spec)
+    found = nearest_to_vector(store, space, vector.astype(np.float64), k + 1)
     return [(other, distance) for other, distance in found if other != id][:k]
+
+
+def nearest_by_overlap(store: GraphStore, space: str, spec: ArchitectureSpec, k: int) -> list[tuple[str, float]]:
+    """The k of a space that share most leading layers, ties by vector, itself left out: (id, how many layers).
+
+    Whose weights an architecture can start from (FlexiBERT's biased overlap).
+
+    Raises:
+        InputError: the space has no vectors.
+    """
+    id = architecture_id(spec)
+    vector = _vector_in(store, space, spec)
+    embedded = store.embeddings(space)
+    specs = [from_json(summary.spec) for summary in store.summaries(space, embedded.ids)]
+    codes = layer_codes([spec, *specs])
+    found = overlap_neighbors_of(codes[:1], vector[None], codes[1:], embedded.vectors, k + 1)
+    pairs = [(embedded.ids[row], float(same)) for row, same in zip(found[0][0], found[1][0], strict=True)]
+    return [(other, same) for other, same in pairs if other != id][:k]
 
 
 def vector_of(document: object) -> NDArray[np.float64]:

@@ -91,7 +91,8 @@ class SimilarityPart(Part):
             need_space(db, space)
             return _load(db, space)
 
-        return self._graph.read(work)
+        # With the topic's lock: a server applies a commit piece by piece, and that of many vectors takes a while.
+        return self._graph.write(["library"], work)
 
     def nearest(self, space: str, vector: NDArray[np.floating[Any]], k: int) -> list[tuple[str, float]]:
         """The ``k`` nearest by Euclidean distance, ties by id. See the contract."""

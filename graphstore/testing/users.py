@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import multiprocessing
 import os
+import sys
 import time
 import traceback
+import types
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -55,13 +58,14 @@ class Crew:
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["__main__", __name__, "graphstore.neo4j.store"])
+        self._context.set_forkserver_preload([__name__, "graphstore.neo4j.store"])
         self._members: list[ForkServerProcess] = []
 
     def start(self, role: Callable[..., None], *arguments: Any) -> ForkServerProcess:
         """Run ``role(*arguments)`` in a new process."""
         member = self._context.Process(target=role, args=arguments)
-        member.start()
+        with _no_main():
+            member.start()
         self._members.append(member)
         return member
 
@@ -84,6 +88,17 @@ class Crew:
             member.kill()
             member.join()
             member.close()
+
+
+@contextlib.contextmanager
+def _no_main() -> Iterator[None]:
+    """Start a process that does not run this one's main module again; under a test runner it may be anything."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _answer(role: Callable[..., Any], connection: Connection, *arguments: Any) -> None:

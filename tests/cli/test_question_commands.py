@@ -17,6 +17,7 @@ from explorer.graphs import architecture_id, build_graph
 from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
 from explorer.runner.importing import import_nas_bench_bert
 from explorer.runner.progress import SilentReporter
+from explorer.space.formats import from_model_dict
 from explorer.space.named import named_model
 from graphstore import open_store
 from graphstore.errors import StoreInputError
@@ -164,8 +165,27 @@ def test_neighbours_by_vector(archex, catalogue):
     nearest = [distance for distance, other in distances if other != id][:4]
     assert [row["distance"] for row in found] == pytest.approx(nearest, rel=1e-5)
     assert id not in [row["id"] for row in found]
-    with pytest.raises(InputError, match="vector"):
-        archex("neighbors", "BERT-Base", "--by", "vector")
+    # From elsewhere: placed among the vectors first.
+    other = document(archex("neighbors", "BERT-Base", "--by", "vector", "--k", "3", "--space", SPACE, "--json"))
+    placed = [row["distance"] for row in other["neighbors"]]
+    assert placed == sorted(placed)
+    assert len(placed) == 3
+
+
+def test_neighbours_by_overlap(archex, catalogue):
+    id = catalogue[1][0]
+    found = document(archex("neighbors", id, "--by", "overlap", "--k", "6", "--space", SPACE, "--json"))["neighbors"]
+    with open_store("sqlite:///explorer.db") as store:
+        layers = {summary.id: json.loads(summary.spec) for summary in store.summaries(SPACE)}
+        architectures = {key: from_model_dict(spec).layers for key, spec in layers.items()}
+    own = architectures.pop(id)
+
+    def overlap(layers) -> int:
+        same = [first == second for first, second in zip(own, layers, strict=False)]
+        return next((index for index, equal in enumerate(same) if not equal), len(same))
+
+    assert [row["overlap"] for row in found] == sorted(map(overlap, architectures.values()), reverse=True)[:6]
+    assert [row["overlap"] for row in found] == [overlap(architectures[row["id"]]) for row in found]
 
 
 def test_nearest_to_any_vector(archex, monkeypatch):

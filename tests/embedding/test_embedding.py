@@ -1,46 +1,108 @@
-"""Classical scaling against scipy's exact solution, and the exact nearest neighbours."""
+"""Classical scaling against the full eigendecomposition; one law for all methods of embedding."""
 
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist, squareform
 
-from explorer.embedding.mds import classical_mds, rank_agreement
-from explorer.embedding.neighbors import nearest_in_rows
+from explorer.embedding.contract import DenseDissimilarities
+from explorer.embedding.embed import Method, embed
+from explorer.embedding.mds import classical_mds, lanczos_mds, rank_agreement
+from explorer.errors import InputError
+
+SOLVERS = (classical_mds, lanczos_mds)
 
 
-def test_distances_of_a_euclidean_configuration_are_recovered():
+def noisy(count: int, seed: int = 2) -> np.ndarray:
+    """Dissimilarities that no vectors fit exactly."""
+    rng = np.random.default_rng(seed)
+    noise = rng.random((count, count))
+    matrix = squareform(pdist(rng.normal(size=(count, 4)) * 3)) + 0.2 * (noise + noise.T)
+    np.fill_diagonal(matrix, 0)
+    return matrix.astype(np.float32)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_distances_of_a_euclidean_configuration_are_recovered(solver):
     points = np.random.default_rng(0).normal(size=(200, 6))
     distances = squareform(pdist(points))
-    vectors = classical_mds(distances.astype(np.float32), 6, np.random.default_rng(1))
+    vectors = solver(distances.astype(np.float32), 6, np.random.default_rng(1))
     np.testing.assert_allclose(squareform(pdist(vectors)), distances, atol=1e-3)
 
 
-def test_equal_to_the_full_eigendecomposition_where_nothing_fits_exactly():
-    rng = np.random.default_rng(2)
-    noise = rng.random((120, 120))
-    points = rng.normal(size=(120, 4)) * 3
-    dissimilarities = squareform(pdist(points)) + 0.2 * (noise + noise.T)
-    np.fill_diagonal(dissimilarities, 0)
+@pytest.mark.parametrize(("solver", "tolerance"), [(classical_mds, 2e-2), (lanczos_mds, 2e-3)])
+def test_equal_to_the_full_eigendecomposition_where_nothing_fits_exactly(solver, tolerance):
+    dissimilarities = noisy(120)
     centre = np.eye(120) - 1 / 120
-    values, axes = np.linalg.eigh(-0.5 * centre @ dissimilarities**2 @ centre)
+    values, axes = np.linalg.eigh(-0.5 * centre @ dissimilarities.astype(float) ** 2 @ centre)
     exact = axes[:, ::-1][:, :4] * np.sqrt(values[::-1][:4])
-    ours = classical_mds(dissimilarities.astype(np.float32), 4, np.random.default_rng(3))
-    np.testing.assert_allclose(np.abs(ours), np.abs(exact), atol=2e-2)
+    given = dissimilarities.copy()
+    ours = solver(given, 4, np.random.default_rng(3))
+    np.testing.assert_allclose(np.abs(ours), np.abs(exact), atol=tolerance)
+    assert np.array_equal(given, dissimilarities)
 
 
-def test_the_same_numbers_give_the_same_map_whatever_the_probes():
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_same_numbers_give_the_same_map_whatever_the_probes(solver):
     points = np.random.default_rng(4).normal(size=(100, 3)) * [5, 2, 1]
     distances = squareform(pdist(points)).astype(np.float32)
-    first = classical_mds(distances.copy(), 3, np.random.default_rng(5))
-    second = classical_mds(distances.copy(), 3, np.random.default_rng(6))
+    first = solver(distances, 3, np.random.default_rng(5))
+    second = solver(distances, 3, np.random.default_rng(6))
     np.testing.assert_allclose(first, second, atol=1e-2)
 
 
-def test_a_tiny_set_has_zero_columns_beyond_its_rank():
-    vectors = classical_mds(np.array([[0, 1], [1, 0]], dtype=np.float32), 16, np.random.default_rng(0))
-    assert vectors.shape == (2, 16)
-    assert np.linalg.norm(vectors[0] - vectors[1]) == pytest.approx(1.0, abs=1e-4)
-    assert not vectors[:, 2:].any()
+@pytest.mark.parametrize("method", Method)
+def test_every_method_recovers_what_fits_turned_to_its_axes(method):
+    points = np.random.default_rng(7).normal(size=(150, 3)) * [4, 2, 1]
+    distances = squareform(pdist(points)).astype(np.float32)
+    vectors = embed(distances, 3, np.random.default_rng(8), method)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(squareform(pdist(vectors)), distances, atol=5e-3)
+    np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=1e-3)
+    covariance = np.cov(vectors.T)
+    np.testing.assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=2e-2)
+    assert (np.diff(np.diag(covariance)) < 0).all()
+
+
+@pytest.mark.parametrize("method", Method)
+def test_the_same_seed_gives_the_same_vectors(method):
+    dissimilarities = DenseDissimilarities(noisy(90))
+    first, second = (embed(dissimilarities, 4, np.random.default_rng(9), method) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_tiny_set_has_zero_columns_beyond_its_rank(method, count):
+    matrix = (np.ones((count, count)) - np.eye(count)).astype(np.float32)
+    vectors = embed(matrix, 16, np.random.default_rng(0), method)
+    assert vectors.shape == (count, 16)
+    assert np.isfinite(vectors).all()
+    assert count == 1 or np.linalg.norm(vectors[0] - vectors[1]) == pytest.approx(1.0, abs=1e-3)
+    np.testing.assert_allclose(vectors[:, count - 1 :], 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", Method)
+def test_indistinguishable_things_share_a_place(method):
+    matrix = noisy(40)
+    doubled = np.block([[matrix, matrix], [matrix, matrix]])
+    vectors = embed(doubled, 4, np.random.default_rng(0), method)
+    apart = np.linalg.norm(vectors[:40] - vectors[40:], axis=1)
+    assert np.isfinite(vectors).all()
+    assert apart.max() < 0.1 * np.median(pdist(vectors))
+
+
+def test_what_is_no_dissimilarity_is_refused():
+    rng = np.random.default_rng(0)
+    for matrix, rule in (
+        (np.zeros((3, 2)), "square"),
+        (np.full((3, 3), -0.5), "none below 0"),
+        (np.full((3, 3), np.nan), "finite"),
+        (np.full((3, 3), np.inf), "finite"),
+    ):
+        with pytest.raises(InputError, match=rule):
+            embed(matrix, 2, rng)
+    with pytest.raises(InputError, match="at least 1"):
+        embed(np.zeros((3, 3)), 0, rng)
 
 
 def test_agreement_is_one_for_distances_in_the_same_order():
@@ -48,20 +110,3 @@ def test_agreement_is_one_for_distances_in_the_same_order():
     first, second = np.array([0, 1, 0]), np.array([1, 2, 2])
     assert rank_agreement(vectors, first, second, np.array([0.1, 0.2, 0.9])) == pytest.approx(1.0)
     assert rank_agreement(vectors, first, second, np.array([0.9, 0.2, 0.1])) == pytest.approx(-1.0)
-
-
-def test_neighbours_equal_a_naive_sort_with_ties_by_index():
-    rng = np.random.default_rng(7)
-    matrix = rng.integers(0, 6, (40, 40)) / 6
-    matrix = np.minimum(matrix, matrix.T)
-    np.fill_diagonal(matrix, 0)
-    indices, values = nearest_in_rows(matrix[10:20], 10, 7)
-    for row in range(10):
-        order = sorted((matrix[10 + row, j], j) for j in range(40) if j != 10 + row)[:7]
-        assert list(indices[row]) == [j for _, j in order]
-        np.testing.assert_allclose(values[row], [d for d, _ in order], atol=1e-12)
-
-
-def test_fewer_others_than_wanted():
-    indices, values = nearest_in_rows(np.zeros((1, 1)), 0, 10)
-    assert indices.shape == values.shape == (1, 0)

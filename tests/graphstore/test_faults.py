@@ -48,9 +48,14 @@ def prepare(store: GraphStore) -> list[str]:
     return [record.id for record in records]
 
 
-def scores(ids: list[str], turn: int, length: int = 2000) -> list[ScoreRecord]:
+def scores(ids: list[str], turn: int) -> list[ScoreRecord]:
     """Eight scores with long names, so that a small disk is soon full."""
-    return [samples.score(id, f"task-{turn}", 0.5, turn, "x" * length) for id in ids]
+    return [samples.score(id, f"task-{turn}", 0.5, turn, "x" * 1000) for id in ids]
+
+
+def last_scores(ids: list[str]) -> list[ScoreRecord]:
+    """More scores than there is room for."""
+    return [score for turn in range(-30, 0) for score in scores(ids, turn)]
 
 
 def fill(store: GraphStore, ids: list[str]) -> tuple[list[ScoreRecord], list[ScoreRecord], StoreError]:
@@ -176,13 +181,13 @@ def calls(store: GraphStore, ids: list[str], refused: list[ScoreRecord]) -> list
         lambda: store.add_scores(refused),
         lambda: store.add_architectures("nano", more),
         lambda: store.put_embeddings("nano", vectors),
-        lambda: store.finish_trial(trial, TrialStatus.COMPLETE, 1001.0, 0.5, scores=scores(ids, -1, 30_000)),
+        lambda: store.finish_trial(trial, TrialStatus.COMPLETE, 1001.0, 0.5, scores=last_scores(ids)),
     ]
 
 
 def check_done(store: GraphStore, ids: list[str], kept: list[ScoreRecord]) -> None:
     """The calls have taken effect, each once."""
-    assert sorted(store.scores(), key=key) == sorted(kept + scores(ids, -1, 30_000), key=key)
+    assert sorted(store.scores(), key=key) == sorted(kept + last_scores(ids), key=key)
     known = dict.fromkeys([*ids, *(record.id for record in samples.architectures(300, seed=5))])
     assert [summary.id for summary in store.summaries("nano")] == list(known)
     assert store.embeddings("nano").ids == tuple(ids)
