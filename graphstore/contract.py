@@ -55,8 +55,9 @@ class GraphStore(ABC):
       after the other, so no write is lost; one that touches several things, such as a trial and its scores, is seen
       whole. A reading method sees one state of the store, between two transactions; two reading methods may see two
       states. (A Neo4j server applies a commit piece by piece: what is read in that instant may be part of it. The
-      vectors of a space, where that takes long, are read with the writers locked out.) What a method acknowledged is seen by every later read of any thread or process. Nobody gets a busy
-      error for less than a minute of contention. Objects are not to be carried over a fork.
+      vectors of a space, where that takes long, are read with the writers locked out.) What a method acknowledged is
+      seen by every later read of any thread or process. Nobody gets a busy error for less than a minute of contention.
+      Objects are not to be carried over a fork.
     * **Order.** Every list comes in the order its method states, the same on every engine.
     * **Errors.** What the caller did wrong raises StoreInputError (NotFoundError for unknown names; an unknown
       architecture, task or kernel that only filters a list gives an empty one); what the engine suffers raises
