@@ -63,19 +63,30 @@ class FindPart(Part):
 
     def find(self, query: ArchitectureQuery) -> Page:
         """The architectures that fit a query. See the contract."""
+        for quantity in query.quantities:
+            if isinstance(quantity, ScoreKey):
+                # Few stores hold several kinds that fit; only then it matters which of them lie in the space.
+                if len(kinds := self._kinds(quantity, None)) > 1 and query.space is not None:
+                    kinds = self._kinds(quantity, query.space)
+                check_comparable(quantity, kinds)
+        text, parameters = _statement(query)
+        (row,) = self._graph.ask(text, **parameters.values)
+        if not row["total"] and query.space is not None:
+            space = query.space
+            self._graph.read(lambda db: need_space(db, space))
+        rows = (Found(summary_of(found["summary"]), tuple(found["values"])) for found in row["rows"])
+        return Page(row["total"], tuple(rows))
 
-        def work(db: Statements) -> Page:
-            if query.space is not None:
-                need_space(db, query.space)
-            for quantity in query.quantities:
-                if isinstance(quantity, ScoreKey):
-                    check_comparable(quantity, _kinds(db, quantity, query.space))
-            text, parameters = _statement(query)
-            (row,) = db.rows(text, **parameters.values)
-            rows = (Found(summary_of(found["summary"]), tuple(found["values"])) for found in row["rows"])
-            return Page(row["total"], tuple(rows))
-
-        return self._graph.read(work)
+    def _kinds(self, key: ScoreKey, space: str | None) -> list[Kind]:
+        """The kinds of comparable scores that fit a key, in a space or anywhere."""
+        parameters = Parameters("$")
+        query = f"MATCH (s:Score) WHERE {_score_conditions(key, parameters)}"
+        if space is not None:
+            query = query.replace("(s:Score)", "(s:Score)-[:OF]->(a)", 1)
+            query += f" WITH s, a WHERE {_in_space(space, parameters)}"
+        query += " RETURN DISTINCT "
+        rows = self._graph.ask(query + ", ".join(f"s.{field} AS {field}" for field in KIND), **parameters.values)
+        return [(row["metric"], row["dataset"], row["fidelity"], row["recipe"]) for row in rows]
 
     def best_per_task(self, space: str | None = None) -> list[Best]:
         """The best architecture of every kind of comparable scores. See the contract."""
@@ -101,16 +112,6 @@ def _score_conditions(key: ScoreKey, parameters: Parameters) -> str:
 
 def _in_space(space: str, parameters: Parameters) -> str:
     return f"EXISTS {{(:Space {{name: {parameters.place(space)}}})-[:HOLDS]->(a)}}"
-
-
-def _kinds(db: Statements, key: ScoreKey, space: str | None) -> list[Kind]:
-    parameters = Parameters("$")
-    query = f"MATCH (s:Score)-[:OF]->(a) WHERE {_score_conditions(key, parameters)}"
-    if space is not None:
-        query += f" WITH s, a WHERE {_in_space(space, parameters)}"
-    query += " RETURN DISTINCT "
-    rows = db.rows(query + ", ".join(f"s.{field} AS {field}" for field in KIND), **parameters.values)
-    return [(row["metric"], row["dataset"], row["fidelity"], row["recipe"]) for row in rows]
 
 
 def _statement(query: ArchitectureQuery) -> tuple[str, Parameters]:

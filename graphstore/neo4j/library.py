@@ -123,6 +123,9 @@ class LibraryPart(Part):
 
     def architecture(self, id: str) -> ArchitectureRecord:
         """One architecture whole, by its id or a unique prefix. Raises NotFoundError."""
+        rows = self._graph.ask(_ONE, id=id)
+        if rows:
+            return whole_of(**rows[0])
 
         def work(db: Statements) -> dict[str, Any]:
             whole = db.one(_ONE, id=id)

@@ -133,15 +133,11 @@ class SimilarityPart(Part):
 
     def neighbors(self, space: str, id: str, kernel: str, k: int = 10) -> list[NeighborRecord]:
         """The stored neighbours of an architecture, by rank. Empty if it has none."""
-
-        def work(db: Statements) -> list[NeighborRecord]:
-            found = db.one(_NEIGHBORS, id=id, space=space, kernel=kernel, k=max(k, 0))
-            if found is None:
-                need_space(db, space)
-                return []
-            return [NeighborRecord(id, target, kernel, rank, value) for target, rank, value in found["rows"]]
-
-        return self._graph.read(work)
+        rows = self._graph.ask(_NEIGHBORS, id=id, space=space, kernel=kernel, k=max(k, 0))
+        if not rows:
+            self._graph.read(lambda db: need_space(db, space))
+            return []
+        return [NeighborRecord(id, target, kernel, rank, value) for target, rank, value in rows[0]["rows"]]
 
 
 def _candidates(db: Statements, space: str, size: int, point: NDArray[np.float64], k: int) -> Rows:
