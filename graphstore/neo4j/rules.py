@@ -5,25 +5,32 @@ from __future__ import annotations
 from graphstore.parameters import Parameters
 from graphstore.queries import SOME, LayerRule, OpRule, Range, parts_of
 
+_LAYERS = "(a)-[:HAS_LAYER]->(l:Layer)"
 _OF_LAYERS, _OF_ENDS = "(a)-[:HAS_LAYER]->(:Layer)-[:HAS_OP]->(o:Op)", "(a)-[:HAS_OP]->(o:Op)"
 
 
 def layer_condition(rule: LayerRule, parameters: Parameters) -> str:
     """The condition that layers are as the rule says."""
     fits = []
+    family, hidden = "l.family", "l.hidden"
     if rule.position is not None:
         place = parameters.place(rule.position)
         fits.append(f"l.index = {place}" if rule.position >= 0 else f"l.index = a.depth + {place}")
-    for field, named in (("l.family", rule.family), ("l.parameter", rule.parameter)):
-        if named is not None:
-            fits += _parts(field, named, rule.pure, parameters)
-    fits += parameters.within("l.hidden", rule.hidden.whole_ends)
+        # Of one layer, the architecture itself says both: no layer needs to be visited for them.
+        family, hidden = f"a.families[{place}]", f"a.hiddens[{place}]"
+    own = _parts(family, rule.family, rule.pure, parameters) if rule.family is not None else []
+    own += parameters.within(hidden, rule.hidden.whole_ends)
+    if rule.parameter is not None:
+        fits += _parts("l.parameter", rule.parameter, rule.pure, parameters)
     fits += parameters.within("l.heads", rule.heads.whole_ends)
     fits += parameters.within("size(l.feed_forward)", rule.feed_forward_depth.whole_ends)
     widths = parameters.within("w", rule.feed_forward.whole_ends)
     if widths:
         fits.append(f"all(w IN l.feed_forward WHERE {' AND '.join(widths)})")
-    return _counted(["(a)-[:HAS_LAYER]->(l:Layer)"], fits, rule.count, parameters)
+    if rule.position is None:
+        return _counted([_LAYERS], own + fits, rule.count, parameters)
+    visited = [] if own and len(fits) == 1 else [_counted([_LAYERS], fits, rule.count, parameters)]
+    return " AND ".join(own + visited)
 
 
 def op_condition(rule: OpRule, parameters: Parameters) -> str:
