@@ -12,7 +12,6 @@ _CLASSES = {
     "weisfeiler_lehman": ("explorer.kernels.weisfeiler_lehman", "WeisfeilerLehman"),
     "neighborhood_hash": ("explorer.kernels.neighborhood_hash", "NeighborhoodHash"),
     "random_walk": ("explorer.kernels.random_walk", "RandomWalk"),
-    "multi_view": ("explorer.kernels.multi_view", "MultiViewKernel"),
     "edit_distance_upper_bound": ("explorer.kernels.edit_distance", "EditDistanceUpperBound"),
 }
 KERNELS: tuple[str, ...] = tuple(_CLASSES)
