@@ -17,7 +17,7 @@ from explorer.space.difference import Difference, difference
 from explorer.space.formats import from_json
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
-from graphstore.records import NeighborRecord
+from graphstore.records import Embeddings, NeighborRecord
 
 LARGEST = 1e15
 """No number of a vector may be further from zero; the engines' single precision holds its square."""
@@ -63,10 +63,9 @@ def nearest_in_space(store: GraphStore, space: str, spec: ArchitectureSpec, k: i
     ]
 
 
-def _vector_in(store: GraphStore, space: str, spec: ArchitectureSpec) -> NDArray[np.float32]:
+def _vector_in(store: GraphStore, space: str, spec: ArchitectureSpec, embedded: Embeddings) -> NDArray[np.float32]:
     """The vector ``[d]`` of an architecture in a space, placed there if it is not in it. Raises InputError."""
     id = architecture_id(spec)
-    embedded = store.embeddings(space)
     if not embedded.ids:
         raise InputError("space", "have vectors", space, "Build or import it again to finish it.")
     if id in embedded.ids:
@@ -83,7 +82,7 @@ def nearest_by_vector(store: GraphStore, space: str, spec: ArchitectureSpec, k: 
         InputError: the space has no vectors.
     """
     id = architecture_id(spec)
-    vector = _vector_in(store, space, spec)
+    vector = _vector_in(store, space, spec, store.embeddings(space))
     found = nearest_to_vector(store, space, vector.astype(np.float64), k + 1)
     return [(other, distance) for other, distance in found if other != id][:k]
 
@@ -97,8 +96,8 @@ def nearest_by_overlap(store: GraphStore, space: str, spec: ArchitectureSpec, k:
         InputError: the space has no vectors.
     """
     id = architecture_id(spec)
-    vector = _vector_in(store, space, spec)
     embedded = store.embeddings(space)
+    vector = _vector_in(store, space, spec, embedded)
     specs = [from_json(summary.spec) for summary in store.summaries(space, embedded.ids)]
     codes = layer_codes([spec, *specs])
     found = overlap_neighbors_of(codes[:1], vector[None], codes[1:], embedded.vectors, k + 1)

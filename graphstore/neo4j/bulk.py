@@ -8,12 +8,11 @@ from typing import Any
 
 from graphstore.checks import missing, to_json
 from graphstore.neo4j.graph import Statements
+from graphstore.neo4j.library import WHOLE, whole_of
 from graphstore.neo4j.part import Part, members, need_architectures, need_space
 from graphstore.records import (
     ArchitectureRecord,
-    LayerRecord,
     NeighborRecord,
-    OpRecord,
     TrialRecord,
     TrialStatus,
 )
@@ -25,15 +24,7 @@ BATCH = 500
 STEP = 20_000
 """Neighbours a round trip."""
 
-_WHOLE = """
-MATCH (a:Architecture) WHERE a.id IN $ids
-RETURN [a.id, a.spec, a.name, a.parameters, a.flops, a.heterogeneity],
-    [(a)-[:HAS_LAYER]->(l) | [l.index, l.family, l.parameter, l.hidden, l.heads, l.feed_forward]],
-    [(a)-[:HAS_OP]->(o) | [o.index, o.kind, o.label, o.layer]]
-    + [(a)-[:HAS_LAYER]->()-[:HAS_OP]->(o) | [o.index, o.kind, o.label, o.layer]],
-    [(a)-[:HAS_OP]->(o)-[f:FEEDS]->(t) | [f.position, o.index, t.index]]
-    + [(a)-[:HAS_LAYER]->()-[:HAS_OP]->(o)-[f:FEEDS]->(t) | [f.position, o.index, t.index]]
-"""
+_WHOLE = f"MATCH (a:Architecture) WHERE a.id IN $ids {WHOLE}"
 
 
 class BulkPart(Part):
@@ -57,7 +48,7 @@ class BulkPart(Part):
         for start in range(0, len(wanted), BATCH):
             batch = wanted[start : start + BATCH]
             for row in self._graph.read(lambda db, batch=batch: db.values(_WHOLE, ids=batch)):  # type: ignore[misc]
-                record = _architecture(*row)
+                record = whole_of(*row)
                 found[record.id] = record
         return [found[id] for id in ids if id in found]
 
@@ -111,22 +102,6 @@ class BulkPart(Part):
             return len(changed)
 
         return self._graph.write(["studies"], work)
-
-
-def _architecture(
-    facts: list[Any], layers: list[list[Any]], ops: list[list[Any]], feeds: list[list[int]]
-) -> ArchitectureRecord:
-    id, spec, name, parameters, flops, heterogeneity = facts
-    return ArchitectureRecord(
-        id, spec, name, parameters, flops, heterogeneity,
-        tuple(_layer(*layer) for layer in sorted(layers, key=lambda row: row[0])),
-        tuple(OpRecord(*op) for op in sorted(ops, key=lambda row: row[0])),
-        tuple((source, target) for _, source, target in sorted(feeds)),
-    )  # fmt: skip
-
-
-def _layer(index: int, family: str, parameter: str, hidden: int, heads: int, widths: list[int]) -> LayerRecord:
-    return LayerRecord(index, family, parameter, hidden, heads, tuple(widths))
 
 
 _FLOATS = ("lease_expires", "value", "created", "started", "finished")

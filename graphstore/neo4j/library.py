@@ -128,11 +128,9 @@ class LibraryPart(Part):
             return whole_of(**rows[0])
 
         def work(db: Statements) -> dict[str, Any]:
-            whole = db.one(_ONE, id=id)
-            if whole is None:
-                query = "MATCH (a:Architecture) WHERE a.id STARTS WITH $id RETURN a.id AS id ORDER BY id LIMIT 2"
-                found = [row["id"] for row in db.rows(query, id=id)] if len(id) >= PREFIX_LENGTH else []
-                whole = db.one(_ONE, id=one_id(id, found))
+            query = "MATCH (a:Architecture) WHERE a.id STARTS WITH $id RETURN a.id AS id ORDER BY id LIMIT 2"
+            found = [row["id"] for row in db.rows(query, id=id)] if len(id) >= PREFIX_LENGTH else []
+            whole = db.one(_ONE, id=one_id(id, found))
             if whole is None:
                 raise missing("architecture", id, "Look the id up in the table of its space.")
             return whole
