@@ -69,7 +69,7 @@ def neo4j_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     server = LocalNeo4j(tmp_path_factory.mktemp("neo4j"), authenticate=False, heap="512m")
     server.start()
     yield server.url
-    server.stop()
+    server.stop(keep=False)
 
 
 def _driver(url: str):

@@ -258,14 +258,18 @@ class LocalNeo4j:
             raise
         self.url = f"bolt://{HOST}:{port}"
 
-    def stop(self) -> None:
-        """End it in good order; does nothing if it is not running."""
+    def stop(self, keep: bool = True) -> None:
+        """End it; does nothing if it is not running.
+
+        Args:
+            keep: end it in good order, which takes seconds. Without, it is killed: for data that nobody needs again.
+        """
         process, self._process = self._process, None
         self.url = ""
         if process is None:
             return
         if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM if keep else signal.SIGKILL)
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
