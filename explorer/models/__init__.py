@@ -1,23 +1,47 @@
-"""The encoders as transformers models: one file per operation. Importing it makes the Auto classes know them."""
+"""The encoders as transformers models: one file per operation. ``import explorer`` lets the Auto classes know them.
+
+Names are loaded when they are first used, so that the configuration alone needs no model.
+"""
 
 from __future__ import annotations
 
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
+import importlib
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from explorer.models.config import FlexiBertConfig, Positions
-from explorer.models.encoder import FlexiBertModel, FlexiBertPreTrainedModel
-from explorer.models.tasks import FlexiBertForMaskedLM, FlexiBertForSequenceClassification
+if TYPE_CHECKING:
+    from explorer.models.config import FlexiBertConfig, Positions
+    from explorer.models.encoder import FlexiBertModel, FlexiBertPreTrainedModel
+    from explorer.models.tasks import (
+        FlexiBertForMaskedLM,
+        FlexiBertForSequenceClassification,
+        FlexiBertForTokenClassification,
+    )
 
 __all__ = [
     "FlexiBertConfig",
     "FlexiBertForMaskedLM",
     "FlexiBertForSequenceClassification",
+    "FlexiBertForTokenClassification",
     "FlexiBertModel",
     "FlexiBertPreTrainedModel",
     "Positions",
 ]
 
-AutoConfig.register(FlexiBertConfig.model_type, FlexiBertConfig, exist_ok=True)
-AutoModel.register(FlexiBertConfig, FlexiBertModel, exist_ok=True)
-AutoModelForMaskedLM.register(FlexiBertConfig, FlexiBertForMaskedLM, exist_ok=True)
-AutoModelForSequenceClassification.register(FlexiBertConfig, FlexiBertForSequenceClassification, exist_ok=True)
+_MODULES = MappingProxyType(
+    {
+        "FlexiBertConfig": "config",
+        "FlexiBertForMaskedLM": "tasks",
+        "FlexiBertForSequenceClassification": "tasks",
+        "FlexiBertForTokenClassification": "tasks",
+        "FlexiBertModel": "encoder",
+        "FlexiBertPreTrainedModel": "encoder",
+        "Positions": "config",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -49,6 +49,7 @@ class FlexiBertPreTrainedModel(PreTrainedModel):
     base_model_prefix = "flexibert"
     _no_split_modules = ["EncoderLayer"]  # noqa: RUF012 - how transformers declares it
     _supports_sdpa = True
+    supports_gradient_checkpointing = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -78,6 +79,7 @@ class FlexiBertModel(FlexiBertPreTrainedModel):
         )
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if add_pooling_layer else None
         self.matrices = MatrixCache()
+        self.gradient_checkpointing = False  # Switched by gradient_checkpointing_enable and _disable.
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -121,7 +123,10 @@ class FlexiBertModel(FlexiBertPreTrainedModel):
             output_hidden_states = self.config.output_hidden_states
         states = [x]
         for layer in self.layers:
-            x = layer(x, padding)
+            if self.gradient_checkpointing and self.training:
+                x = self._gradient_checkpointing_func(layer.__call__, x, padding)
+            else:
+                x = layer(x, padding)
             states.append(x)
         return BaseModelOutputWithPooling(
             last_hidden_state=x,

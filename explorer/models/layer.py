@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from itertools import groupby, pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from explorer.models.config import FlexiBertConfig
-from explorer.models.operations import Group, build_heads
+from explorer.models.operations import Group, Heads, build_heads, project
+from explorer.models.operations.group import relative_scores
 from explorer.models.padding import Padding
 from explorer.space.spec import Family, LayerSpec
 
@@ -58,13 +61,27 @@ class EncoderLayer(nn.Module):
         """``[B, S, width]`` to ``[B, S, hidden]``."""
         if self.projection is not None:
             x = self.projection(x)
-        distances = None
-        if self.distances is not None:
-            distances = self.distances.weight[self.longest - x.shape[1] : self.longest + x.shape[1] - 1]
-        mixed = [heads(x, distances, padding) for heads in self.heads.values()]
+        mixed = self._mix(x, padding)
         mixed_all = mixed[0] if len(mixed) == 1 else torch.cat(mixed, -1)
         x = self.output_norm(x + self.dropout(self.output(mixed_all)))
         y = x
         for linear in self.feed_forward:
             y = F.gelu(linear(y))
         return self.feed_forward_norm(x + self.dropout(self.feed_forward_output(y)))
+
+    def _mix(self, x: Tensor, padding: Padding) -> list[Tensor]:
+        """What every group of heads makes of ``x [B, S, hidden]``, each ``[B, S, heads × size]``."""
+        groups = cast(list[Heads], list(self.heads.values()))
+        parts, queries = project(x, groups)
+        scores: list[Tensor | None] = [None] * len(groups)
+        if self.distances is not None and queries is not None:
+            length, size = x.shape[1], self.distances.embedding_dim
+            # Distances are fewer than queries, so it is them that are scaled.
+            distances = self.distances.weight[self.longest - length : self.longest + length - 1] / math.sqrt(size)
+            together = relative_scores(queries.unflatten(-1, (-1, size)).transpose(1, 2), distances)
+            if padding.lengths is not None:
+                together = together + padding.bias
+            counts = [heads.group.heads for heads in groups if heads.positional]
+            each = iter(together.split(counts, 1) if len(counts) > 1 else [together])
+            scores = [next(each) if heads.positional else None for heads in groups]
+        return [heads(x, part, own, padding) for heads, part, own in zip(groups, parts, scores, strict=True)]

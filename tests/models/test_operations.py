@@ -16,8 +16,8 @@ from explorer.models.operations.group import relative_scores
 from explorer.models.padding import Padding
 from explorer.space.spec import HeadOp, LayerSpec
 
-LENGTHS = [[6, 6, 6], [6, 3, 1]]
-LONGEST = 8
+LENGTHS = [[9], [6, 3, 1]]
+LONGEST = 10
 SIZE = 4
 
 
@@ -40,44 +40,41 @@ def run_heads(layer, x, lengths):
     seen = []
     hook = layer.output.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     mask = (torch.arange(x.shape[1]) < torch.tensor(lengths)[:, None]).long()
-    with torch.no_grad():
-        layer(x, Padding(mask, MatrixCache(), x))
+    layer(x, Padding(mask, MatrixCache(), x))
     hook.remove()
-    return seen[0].numpy()
+    return seen[0]
 
 
-def linear(module, row):
-    """One row through a Linear, entry by entry."""
-    weight, bias = module.weight.detach().numpy(), module.bias.detach().numpy()
-    return np.array([sum(w * v for w, v in zip(ws, row, strict=True)) + b for ws, b in zip(weight, bias, strict=True)])
+def linear(module, row, part):
+    """The given outputs of a Linear, one by one."""
+    return torch.stack([(module.weight[out] * row).sum() + module.bias[out] for out in range(part.start, part.stop)])
 
 
 def softmax(values):
-    top = max(values)
-    exponentials = [math.exp(value - top) for value in values]
+    exponentials = [torch.exp(value - max(v.item() for v in values)) for value in values]
     return [value / sum(exponentials) for value in exponentials]
 
 
 def attention(scores, values):
     """Weighted sum of values for each row of scores."""
-    return np.array([sum(w * v for w, v in zip(softmax(row), values, strict=True)) for row in scores])
+    return torch.stack([sum(w * v for w, v in zip(softmax(row), values, strict=True)) for row in scores])
 
 
 def distance(layer, i, j):
-    return layer.distances.weight.detach().numpy()[j - i + LONGEST - 1]
+    return layer.distances.weight[j - i + LONGEST - 1]
 
 
 def naive_attention(layer, module, head, x, matrix):
     """softmax((q W kᵀ + q R) / sqrt(d)) v of one head and one unpadded sequence."""
     part = slice(head * SIZE, (head + 1) * SIZE)
-    q, k, v = ([linear(m, row)[part] for row in x] for m in (module.query, module.key, module.value))
+    q, k, v = ([linear(m, row, part) for row in x] for m in (module.query, module.key, module.value))
     scores = []
     for i in range(len(x)):
         row = []
         for j in range(len(x)):
-            score = sum(q[i][a] * matrix[a][b] * k[j][b] for a in range(SIZE) for b in range(SIZE))
+            score = sum(q[i][a] * (matrix[a] * k[j]).sum() for a in range(SIZE))
             if layer.distances is not None:
-                score += sum(q[i] * distance(layer, i, j))
+                score = score + (q[i] * distance(layer, i, j)).sum()
             row.append(score / math.sqrt(SIZE))
         scores.append(row)
     return attention(scores, v)
@@ -85,27 +82,25 @@ def naive_attention(layer, module, head, x, matrix):
 
 def naive_dft(x):
     n, d = x.shape
-    out = np.zeros((n, d))
-    for k in range(n):
-        for m in range(d):
-            out[k, m] = sum(
-                x[s, f] * math.cos(2 * math.pi * (k * s / n + m * f / d)) for s in range(n) for f in range(d)
-            )
-    return out / math.sqrt(n * d)
+    out = [
+        [
+            sum((x[s, f] * math.cos(2 * math.pi * (k * s / n + m * f / d))) for s in range(n) for f in range(d))
+            for m in range(d)
+        ]
+        for k in range(n)
+    ]
+    return torch.stack([torch.stack(row) for row in out]) / math.sqrt(n * d)
 
 
 def naive_dct(x):
     n, d = x.shape
-    out = np.zeros((n, d))
+    rows = []
     for k in range(n):
-        for m in range(d):
-            scale = math.sqrt((1 if k == 0 else 2) / n) * math.sqrt((1 if m == 0 else 2) / d)
-            out[k, m] = scale * sum(
-                x[s, f] * math.cos(math.pi * (2 * s + 1) * k / (2 * n)) * math.cos(math.pi * (2 * f + 1) * m / (2 * d))
-                for s in range(n)
-                for f in range(d)
-            )
-    return out
+        over_tokens = sum(x[s] * math.cos(math.pi * (2 * s + 1) * k / (2 * n)) for s in range(n))
+        over_tokens = over_tokens * math.sqrt((1 if k == 0 else 2) / n)
+        row = [sum(over_tokens[f] * math.cos(math.pi * (2 * f + 1) * m / (2 * d)) for f in range(d)) for m in range(d)]
+        rows.append(torch.stack([value * math.sqrt((1 if m == 0 else 2) / d) for m, value in enumerate(row)]))
+    return torch.stack(rows)
 
 
 def naive_mixing(layer, module, head, x, transform, first):
@@ -113,11 +108,13 @@ def naive_mixing(layer, module, head, x, transform, first):
     if module.input is None:
         own = x[:, (first + head) * SIZE : (first + head + 1) * SIZE]
     else:
-        own = np.array([linear(module.input, row)[part] for row in x])
+        own = torch.stack([linear(module.input, row, part) for row in x])
     out = transform(own)
     if layer.distances is not None:
-        q, v = ([linear(m, row)[part] for row in x] for m in (module.query, module.value))
-        scores = [[sum(q[i] * distance(layer, i, j)) / math.sqrt(SIZE) for j in range(len(x))] for i in range(len(x))]
+        q, v = ([linear(m, row, part) for row in x] for m in (module.query, module.value))
+        scores = [
+            [(q[i] * distance(layer, i, j)).sum() / math.sqrt(SIZE) for j in range(len(x))] for i in range(len(x))
+        ]
         out = out + attention(scores, v)
     return out
 
@@ -125,35 +122,43 @@ def naive_mixing(layer, module, head, x, transform, first):
 def naive_convolution(module, head, x):
     part, kernel, n = slice(head * SIZE, (head + 1) * SIZE), module.kernel, len(x)
     half = kernel // 2
-    taps = module.depthwise.weight.detach().numpy()[:, 0, 0, :]
-    weight, bias = module.weight.detach().numpy()[head], module.bias.detach().numpy()[head, 0]
-    values = [linear(module.value, row)[part] for row in x]
-    out = np.zeros((n, SIZE))
+    taps = module.depthwise.weight[:, 0, 0, :]
+    weight, bias = module.weight[head], module.bias[head, 0]
+    values = [linear(module.value, row, part) for row in x]
+    out = []
     for i in range(n):
-        span = np.zeros(x.shape[1])
-        for t in range(kernel):
-            if 0 <= i + t - half < n:
-                span += taps[:, t] * x[i + t - half]
-        key = linear(module.pointwise, span)[part] * linear(module.query, x[i])[part]
-        weights = softmax([sum(key * weight[:, t]) + bias[t] for t in range(kernel)])
-        for t in range(kernel):
-            if 0 <= i + t - half < n:
-                out[i] += weights[t] * values[i + t - half]
-    return out
+        near = [t for t in range(kernel) if 0 <= i + t - half < n]
+        span = sum(taps[:, t] * x[i + t - half] for t in near)
+        key = linear(module.pointwise, span, part) * linear(module.query, x[i], part)
+        weights = softmax([(key * weight[:, t]).sum() + bias[t] for t in range(kernel)])
+        out.append(sum(weights[t] * values[i + t - half] for t in near))
+    return torch.stack(out)
 
 
 def naive_head(layer, name, head, first, x):
     module = layer.heads[name]
     family, parameter = name.split("_")
     if family == "sa":
-        matrix = np.eye(SIZE)
+        matrix = torch.eye(SIZE, dtype=x.dtype)
         if parameter == "wma":
-            weight = module.weight.detach().numpy()
-            matrix = weight if weight.ndim == 2 else weight[head]
+            matrix = module.weight if module.weight.ndim == 2 else module.weight[head]
         return naive_attention(layer, module, head, x, matrix)
     if family == "l":
         return naive_mixing(layer, module, head, x, naive_dft if parameter == "dft" else naive_dct, first)
     return naive_convolution(module, head, x)
+
+
+def naive_heads(layer, x, lengths):
+    """What ``run_heads`` should give, head by head and sequence by sequence, with zeros at padding."""
+    rows = []
+    for sequence, length in zip(x, lengths, strict=True):
+        first, columns = 0, []
+        for name, module in layer.heads.items():
+            heads = range(module.group.heads)
+            columns += [naive_head(layer, name, head, first, sequence[:length]) for head in heads]
+            first += len(heads)
+        rows.append(torch.nn.functional.pad(torch.cat(columns, 1), (0, 0, 0, x.shape[1] - length)))
+    return torch.stack(rows)
 
 
 LAYERS = {
@@ -181,19 +186,30 @@ LAYERS = {
 @pytest.mark.parametrize("relative", [True, False], ids=["relative", "absolute"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_heads_follow_their_definition(name, relative, lengths):
+    """Outputs, and gradients of the input and of every parameter."""
     heads, hidden = LAYERS[name]
     layer = build(heads, hidden, relative)
-    x = torch.randn(len(lengths), max(lengths), hidden, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    out = run_heads(layer, x, lengths)
-    first = 0
-    for group_name, module in layer.heads.items():
-        for head in range(module.group.heads):
-            column = slice((first + head) * SIZE, (first + head + 1) * SIZE)
-            for index, length in enumerate(lengths):
-                wanted = naive_head(layer, group_name, head, first, x[index, :length].numpy())
-                np.testing.assert_allclose(out[index, :length, column], wanted, rtol=0, atol=1e-9)
-        first += module.group.heads
-    assert first == len(heads)
+    chance = torch.Generator().manual_seed(1)
+    x = torch.randn(len(lengths), max(lengths), hidden, dtype=torch.float64, generator=chance).requires_grad_()
+    real = (torch.arange(x.shape[1]) < torch.tensor(lengths)[:, None])[:, :, None]
+    names = [name for name, _ in layer.named_parameters() if name.startswith(("heads.", "distances."))]
+    inputs = [x, *(layer.get_parameter(name) for name in names)]
+    out = run_heads(layer, x, lengths).masked_fill(~real, 0.0)
+    wanted = naive_heads(layer, x, lengths)
+    assert out.shape == (len(lengths), max(lengths), len(heads) * SIZE)
+    torch.testing.assert_close(out, wanted, rtol=0, atol=1e-9)
+    upstream = torch.randn(out.shape, dtype=torch.float64, generator=chance)
+    for what, got, true in zip(
+        ["x", *names],
+        torch.autograd.grad(out, inputs, upstream, allow_unused=True),
+        torch.autograd.grad(wanted, inputs, upstream, allow_unused=True),
+        strict=True,
+    ):
+        assert got is not None, what
+        assert true is not None, what
+        torch.testing.assert_close(got, true, rtol=0, atol=1e-9, msg=lambda text, what=what: f"{what}: {text}")
+    with torch.no_grad():  # Where no gradient is wanted, projections are not joined.
+        torch.testing.assert_close(run_heads(layer, x, lengths) * real, out.detach(), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("length", "size"), [(1, 1), (2, 3), (7, 8), (16, 5)])
@@ -238,11 +254,11 @@ def test_both_ways_to_convolve_agree_with_unfolding(kernel, length):
 
 
 def test_cache_stays_within_its_capacity_and_keeps_the_newest():
-    cache, like = MatrixCache(capacity=200), torch.zeros(1)
-    newest = [cache.tokens(Transform.DCT, length, 10, like) for length in (1, 2, 3)]
-    again = cache.tokens(Transform.DCT, 3, 10, like)
+    cache, kind = MatrixCache(capacity=200), (torch.device("cpu"), torch.float32)
+    newest = [cache.tokens(Transform.DCT, length, 10, *kind) for length in (1, 2, 3)]
+    again = cache.tokens(Transform.DCT, 3, 10, *kind)
     assert again is newest[2]
-    assert cache.tokens(Transform.DCT, 1, 10, like) is not newest[0]
+    assert cache.tokens(Transform.DCT, 1, 10, *kind) is not newest[0]
     assert len(cache._entries) == 2
     assert cache._held == sum(entry.numel() for entry in cache._entries.values())
 

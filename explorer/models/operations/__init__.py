@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Callable
 
 from explorer.models.operations.convolution import ConvolutionHeads
 from explorer.models.operations.cosine import CosineHeads
 from explorer.models.operations.fourier import FourierHeads
-from explorer.models.operations.group import Group
+from explorer.models.operations.group import Group, Heads
+from explorer.models.operations.projections import project
 from explorer.models.operations.sdp import DotProductHeads
 from explorer.models.operations.wma import MultiplicativeHeads
 from explorer.space.spec import Family, HeadOp
 
-__all__ = ["Group", "build_heads"]
+__all__ = ["Group", "Heads", "build_heads", "project"]
 
-_BUILDERS: dict[str, type[nn.Module]] = {
+_BUILDERS: dict[str, Callable[[Group], Heads]] = {
     "sdp": DotProductHeads,
     "wma": MultiplicativeHeads,
     "dft": FourierHeads,
@@ -22,7 +23,7 @@ _BUILDERS: dict[str, type[nn.Module]] = {
 }
 
 
-def build_heads(operation: HeadOp, group: Group) -> nn.Module:
+def build_heads(operation: HeadOp, group: Group) -> Heads:
     """The module of a group of heads that all do ``operation``."""
     if operation.family is Family.CONVOLUTION:
         return ConvolutionHeads(group, operation.kernel)

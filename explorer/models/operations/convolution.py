@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.operations.group import Group
+from explorer.models.operations.group import Group, Heads
 from explorer.models.padding import Padding
 
 BAND_LIMIT = 8
@@ -25,7 +27,8 @@ def convolve(weights: Tensor, values: Tensor) -> Tensor:
     """
     length, kernel = weights.shape[-2:]
     half = kernel // 2
-    if length <= BAND_LIMIT * kernel:
+    # An exported program serves every length, so it must not depend on the first one: it always goes tap by tap.
+    if not torch.compiler.is_exporting() and length <= BAND_LIMIT * kernel:
         # Rows of S + K entries read as rows of S + K - 1 move row i to the right by i: a banded matrix.
         rows = F.pad(weights, (0, length)).flatten(-2)[..., : length * (length + kernel - 1)]
         return rows.unflatten(-1, (length, -1))[..., half : half + length] @ values
@@ -36,7 +39,7 @@ def convolve(weights: Tensor, values: Tensor) -> Tensor:
     return out
 
 
-class ConvolutionHeads(nn.Module):
+class ConvolutionHeads(Heads):
     """A group of ``c`` heads of one kernel size.
 
     The kernel of token i in a head is ``softmax(Linear(separable_conv(x)[i] * q[i]))`` over the kernel axis; it weighs
@@ -45,8 +48,8 @@ class ConvolutionHeads(nn.Module):
     """
 
     def __init__(self, group: Group, kernel: int) -> None:
-        super().__init__()
-        self.group, self.kernel = group, kernel
+        super().__init__(group, ("query", "value"), positional=False)
+        self.kernel = kernel
         self.query = nn.Linear(group.hidden, group.width)
         self.value = nn.Linear(group.hidden, group.width)
         self.depthwise = nn.Conv2d(
@@ -56,23 +59,14 @@ class ConvolutionHeads(nn.Module):
         self.weight = nn.Parameter(torch.empty(group.heads, group.size, kernel).normal_(0, 0.02))
         self.bias = nn.Parameter(torch.zeros(group.heads, 1, kernel))
 
-    def forward(self, x: Tensor, distances: Tensor | None, padding: Padding) -> Tensor:
-        """Convolve.
-
-        Args:
-            x: ``[B, S, hidden]``.
-            distances: not used; a convolution knows positions by itself.
-            padding: which tokens are real.
-
-        Returns:
-            ``[B, S, heads × size]``.
-        """
+    def forward(self, x: Tensor, parts: Mapping[str, Tensor], scores: Tensor | None, padding: Padding) -> Tensor:
+        """Convolve; see ``Heads.forward``. A convolution knows positions by itself."""
         group = self.group
         real = padding.clear(x)
         # A height of 1 makes it a two-dimensional convolution, for which the CPU has the faster depthwise kernel.
         spans = self.depthwise(real.transpose(1, 2)[:, :, None])[:, :, 0].transpose(1, 2)
-        keys = group.split(self.pointwise(spans) * self.query(x))
+        keys = group.split(self.pointwise(spans) * parts["query"])
         weights = torch.softmax(keys @ self.weight + self.bias, -1)  # [B, H, S, K]
         weights = F.dropout(weights, group.dropout, self.training)
-        values = group.split(padding.clear(self.value(x)))
+        values = group.split(padding.clear(parts["value"]))
         return convolve(weights, values).transpose(1, 2).flatten(2)

@@ -18,5 +18,5 @@ class CosineHeads(MixingHeads):
 
     def transform(self, x: Tensor, padding: Padding) -> Tensor:
         """DCT-II of ``x [B, S, heads, size]`` over its second and last axis, as ``[B, S, heads × size]``."""
-        mixed = (x @ padding.cache.features(Transform.DCT, x.shape[-1], x)).flatten(2)
+        mixed = (x @ padding.features(Transform.DCT, x)).flatten(2)
         return padding.transforms(Transform.DCT, x) @ mixed

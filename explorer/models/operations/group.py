@@ -1,11 +1,15 @@
-"""What the operations share: the place of a group of equal heads in its layer, and relative positions."""
+"""What the operations share: the contract of a group of equal heads, its place in its layer, relative positions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from explorer.models.padding import Padding
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,35 @@ class Group:
         return x.unflatten(-1, (self.heads, self.size)).transpose(1, 2)
 
 
+class Heads(nn.Module):
+    """A group of heads of one operation; each operation is one subclass.
+
+    Attributes:
+        group: its place in the layer.
+        projections: names of its Linears that are applied to the layer's input; the layer does that.
+        positional: whether its queries meet relative positions. It then has a projection ``query``.
+    """
+
+    def __init__(self, group: Group, projections: tuple[str, ...], positional: bool) -> None:
+        super().__init__()
+        self.group, self.projections, self.positional = group, projections, positional
+
+    def forward(self, x: Tensor, parts: Mapping[str, Tensor], scores: Tensor | None, padding: Padding) -> Tensor:
+        """Mix tokens.
+
+        Args:
+            x: the layer's input, ``[B, S, hidden]``.
+            parts: what its projections made of ``x``, by name, each ``[B, S, heads × size]``.
+            scores: scores of its queries against relative positions, scaled, minus infinity at padded keys, ``[B,
+                heads, S, S]``; ``None`` if its heads are not positional.
+            padding: which tokens are real.
+
+        Returns:
+            ``[B, S, heads × size]``. What it holds at padding has no meaning.
+        """
+        raise NotImplementedError
+
+
 def merge(x: Tensor) -> Tensor:
     """``[B, heads, S, size]`` to ``[B, S, heads × size]``."""
     return x.transpose(1, 2).flatten(2)
@@ -63,9 +96,7 @@ def relative_scores(query: Tensor, distances: Tensor) -> Tensor:
         ``[B, H, S, S]``: entry ``(i, j)`` is ``query[i] · distances[j - i + S - 1]``.
     """
     length = query.shape[2]
-    by_distance = (query @ distances.T).flatten(2)  # row i starts at i (2 S - 1); its key j stands at j - i + S - 1
-    # Reading rows of 2 S - 2 instead of 2 S - 1 entries shifts row i by i, which turns distances into keys.
-    if length == 1:
-        return by_distance[..., None]
-    rows = by_distance[..., length - 1 : length - 1 + length * (2 * length - 2)]
-    return rows.unflatten(-1, (length, 2 * length - 2))[..., :length]
+    # Rows of 2 S + 1 entries, of which the first and the last are not used, read as rows of 2 S move row i by i: that
+    # turns distances into keys. Starting at S, a multiple of 8 for usual lengths, suits the GPU's attention kernels.
+    by_distance = (query @ F.pad(distances, (0, 0, 1, 1)).T).flatten(2)
+    return by_distance[..., length:].unflatten(-1, (length, 2 * length))[..., :length]

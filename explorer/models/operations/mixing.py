@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from explorer.models.operations.group import Group, merge, relative_scores
+from explorer.models.operations.group import Group, Heads, merge
 from explorer.models.padding import Padding
 
 
-class MixingHeads(nn.Module):
+class MixingHeads(Heads):
     """A group of heads that mix tokens and features by a fixed two-dimensional linear transform.
 
     A head transforms its slice of the input ``x[..., o : o + size]``. Where the layer's heads do not fill its hidden
@@ -19,8 +21,8 @@ class MixingHeads(nn.Module):
     """
 
     def __init__(self, group: Group) -> None:
-        super().__init__()
-        self.group = group
+        names = [] if group.sliced else ["input"]
+        super().__init__(group, (*names, *(["query", "value"] if group.relative else [])), group.relative)
         self.input = None if group.sliced else nn.Linear(group.hidden, group.width)
         self.query = nn.Linear(group.hidden, group.width) if group.relative else None
         self.value = nn.Linear(group.hidden, group.width) if group.relative else None
@@ -29,25 +31,13 @@ class MixingHeads(nn.Module):
         """The transform of ``x [B, S, heads, size]`` over its second and last axis, as ``[B, S, heads × size]``."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, distances: Tensor | None, padding: Padding) -> Tensor:
-        """Mix.
-
-        Args:
-            x: ``[B, S, hidden]``.
-            distances: ``[2 S - 1, d]`` embeddings of relative positions, or ``None`` with absolute positions.
-            padding: which tokens are real.
-
-        Returns:
-            ``[B, S, heads × size]``; the transform is zero at padding.
-        """
+    def forward(self, x: Tensor, parts: Mapping[str, Tensor], scores: Tensor | None, padding: Padding) -> Tensor:
+        """Mix; see ``Heads.forward``. The transform is zero at padding."""
         group = self.group
         offset = group.first * group.size
-        own = x[..., offset : offset + group.width] if self.input is None else self.input(x)
+        own = x[..., offset : offset + group.width] if self.input is None else parts["input"]
         mixed = self.transform(own.unflatten(-1, (group.heads, group.size)), padding)
-        if distances is None or self.query is None or self.value is None:
+        if scores is None:
             return mixed
-        scores = relative_scores(group.split(self.query(x)) * group.scale, distances)
-        if padding.lengths is not None:
-            scores = scores + padding.bias
         weights = F.dropout(torch.softmax(scores, -1), group.dropout, self.training)
-        return mixed + merge(weights @ group.split(self.value(x)))
+        return mixed + merge(weights @ group.split(parts["value"]))

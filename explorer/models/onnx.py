@@ -1,0 +1,189 @@
+"""Models as ONNX files, by torch's own exporter, each compared with torch before it is there.
+
+Batch size and sequence length stay free: the transform matrices of ``dft`` and ``dct`` heads are computed from every
+sequence's own length inside the graph. Inputs are ``input_ids``, ``attention_mask`` (1, then 0 for padding on the
+right) and ``token_type_ids``, each int64 ``[batch, length]`` with 2 ≤ length ≤ ``max_position_embeddings``; weights and
+outputs are float32. ``onnx``, ``onnxscript`` and ``onnxruntime`` are the extra ``onnx``.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from explorer.errors import ExplorerError, InputError
+from explorer.models.encoder import FlexiBertModel, FlexiBertPreTrainedModel
+
+Batch = Mapping[str, NDArray[np.int64]]
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+SHORTEST = 2
+"""Fewest tokens of a row: the start and the end of a sequence."""
+TOLERANCE = 1e-4
+"""Largest difference between an output of torch and of ONNX Runtime."""
+TRACED = (2, 8)
+"""Batch and length of the example that is traced; both are free afterwards."""
+
+
+@dataclass(frozen=True)
+class OnnxExport:
+    """What was written.
+
+    Attributes:
+        path: the file; weights of 2 GB and more lie beside it in ``PATH.data``.
+        outputs: names of the outputs: ``logits``, or ``last_hidden_state`` and, with a pooler, ``pooler_output``.
+        difference: largest absolute difference from torch's outputs that the comparison found, at real tokens.
+    """
+
+    path: Path
+    outputs: tuple[str, ...]
+    difference: float
+
+
+class _Plain(nn.Module):
+    """A model with three inputs and its outputs as a tuple of tensors."""
+
+    def __init__(self, model: FlexiBertPreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+        encoder = isinstance(model, FlexiBertModel)
+        pooled = encoder and model.pooler is not None
+        self.outputs = ("last_hidden_state", *(["pooler_output"] if pooled else [])) if encoder else ("logits",)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, ...]:
+        """Ids, mask and types ``[B, S]`` to the outputs."""
+        found = self.model(input_ids, attention_mask, token_type_ids, return_dict=True)
+        return tuple(found[name] for name in self.outputs)
+
+
+def export_onnx(model: FlexiBertPreTrainedModel, path: Path, tolerance: float = TOLERANCE, seed: int = 0) -> OnnxExport:
+    """Write a model as an ONNX file, complete or not at all, and compare it with torch first.
+
+    Args:
+        model: an encoder, with or without a head; it is left as it is.
+        path: the file; one that is there is replaced.
+        tolerance: largest absolute difference allowed between the two outputs, at real tokens.
+        seed: fixes the token ids that are compared, at several batch sizes and lengths, with padding.
+
+    Raises:
+        InputError: the extra ``onnx`` is not installed, or the model's longest sequence has 8 tokens or fewer.
+        ExplorerError: the file does not compute what the model does.
+    """
+    _library("onnxscript")
+    runtime = _library("onnxruntime")
+    longest = model.config.max_position_embeddings
+    if longest <= TRACED[1]:
+        rule = f"be more than {TRACED[1]}"
+        raise InputError("max_position_embeddings", rule, longest, "Only models of longer sequences can be exported.")
+    plain = _Plain(copy.deepcopy(model).float().cpu().eval())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        temporary = Path(folder) / path.name
+        # What the model caches while it is traced is of no use afterwards, so it computes first.
+        examples = _examples(plain, np.random.default_rng(seed))
+        _write(plain, temporary, longest)
+        difference = _compare(examples, plain.outputs, temporary, runtime, tolerance)
+        for file in sorted(Path(folder).iterdir(), key=lambda one: one == temporary):  # The graph last, after its data.
+            os.replace(file, path.parent / file.name)
+    return OnnxExport(path, plain.outputs, difference)
+
+
+def _library(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        rule = f"be possible: it needs {name}"
+        remedy = "Install the extra: pip install 'architecture-explorer[onnx]'."
+        raise InputError("an export to ONNX", rule, "no such package", remedy) from None
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without the exporter's warnings, which are about its own inside and other people's packages."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _write(plain: _Plain, path: Path, longest: int) -> None:
+    batch = torch.export.Dim("batch", min=1)
+    length = torch.export.Dim("length", min=SHORTEST, max=longest)
+    # Three tensors: the same one twice would become one input.
+    ids, mask, types = (torch.full(TRACED, value) for value in (1, 1, 0))
+    # The output of fused attention lies otherwise in memory than that of the operations the exporter makes of it.
+    with _quiet_exporter(), sdpa_kernel(SDPBackend.MATH):
+        program = torch.onnx.export(
+            plain,
+            (ids, mask, types),
+            dynamo=True,
+            dynamic_shapes=({0: batch, 1: length},) * len(INPUTS),
+            input_names=list(INPUTS),
+            output_names=list(plain.outputs),
+            verbose=False,
+        )
+    assert program is not None  # With dynamo it always is one.
+    program.save(path)
+
+
+def _examples(plain: _Plain, rng: np.random.Generator) -> list[tuple[Batch, tuple[Tensor, ...]]]:
+    """Batches of several sizes and lengths, and torch's outputs for them."""
+    config, examples = plain.model.config, []
+    for rows, length in ((1, SHORTEST), (3, TRACED[1] + 1), (2, config.max_position_embeddings)):
+        batch = _batch(rng, rows, length, config.vocab_size, config.type_vocab_size)
+        with torch.no_grad():
+            examples.append((batch, plain(*(torch.from_numpy(batch[name]) for name in INPUTS))))
+    return examples
+
+
+def _compare(
+    examples: Sequence[tuple[Batch, tuple[Tensor, ...]]],
+    outputs: Sequence[str],
+    path: Path,
+    runtime: ModuleType,
+    tolerance: float,
+) -> float:
+    """Largest difference between the file's outputs and torch's. Raises ExplorerError if it is too large."""
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    largest = 0.0
+    for batch, wanted in examples:
+        real = batch["attention_mask"].astype(bool)
+        found = session.run(list(outputs), dict(batch))
+        for name, by_torch, by_onnx in zip(outputs, wanted, found, strict=True):
+            apart = np.abs(by_torch.numpy() - by_onnx)
+            if apart.ndim == real.ndim + 1:
+                apart = apart[real]  # What stands at padding has no meaning.
+            largest = max(largest, float(apart.max()))
+            if not largest <= tolerance:  # nor nan
+                where = f"{name} of {real.shape[0]} rows of {real.shape[1]} tokens"
+                raise ExplorerError(f"the ONNX file differs from torch by {largest:.1e} in {where}; nothing was kept")
+    return largest
+
+
+def _batch(rng: np.random.Generator, rows: int, length: int, words: int, types: int) -> Batch:
+    """Random sequences ``[rows, length]``, the first of full length, the others padded on the right."""
+    real = np.array([length, *rng.integers(1, length + 1, rows - 1)])
+    return {
+        "input_ids": rng.integers(0, words, (rows, length)),
+        "attention_mask": (np.arange(length) < real[:, None]).astype(np.int64),
+        "token_type_ids": rng.integers(0, types, (rows, length)),
+    }
