@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from explorer.errors import InputError
 from explorer.records import TaskScore
@@ -18,11 +20,21 @@ from explorer.training.files import write_json
 from explorer.training.prepared import EncodedTask, Prepared, prepare
 from explorer.training.recipe import RECIPES, Recipe, recipe_named
 
+if TYPE_CHECKING:
+    from explorer.models import FlexiBertForMaskedLM
+    from explorer.training.finetune import TaskResult
+
 __all__ = ["MEAN", "RECIPES", "Prepared", "Recipe", "prepare", "recipe_named", "train_and_score"]
 
 MEAN = "mean"
 PRETRAINED = "pretrained"
+SINGLE = "/"
+"""What stands between the names of a task and of one of its metrics."""
+RECIPE_FILE = "recipe.json"
+"""All settings of a run's recipe, for those who want to know what its digest stands for."""
 PRETRAIN_SHARE = 0.45
+SMALLER_PRETRAINING = "recipe.pretrain_batch or recipe.pretrain_length, or raise recipe.pretrain_pieces"
+SMALLER_FINETUNING = "recipe.finetune_batch or recipe.length"
 
 
 def train_and_score(
@@ -35,6 +47,8 @@ def train_and_score(
     on_score: Callable[[TaskScore], None],
     should_stop: Callable[[], bool],
     device: str | None = None,
+    initialise: Callable[[FlexiBertForMaskedLM], None] | None = None,
+    processes: int = 1,
 ) -> list[TaskScore]:
     """Pre-train an architecture, then fine-tune and score it on each task.
 
@@ -51,22 +65,31 @@ def train_and_score(
         on_score: told each task's score as soon as it is saved, and the mean at the end.
         should_stop: asked between steps.
         device: a torch device; the GPU if there is one, else the CPU, if ``None``.
+        initialise: called once on the new model before the first step of pre-training, for example to give it another
+            model's weights.
+        processes: how many processes on this machine share the pre-training, one per GPU.
 
     Returns:
-        One score per task, then their mean as task ``mean``.
+        One score per task, each followed by its single metrics if it has several; then the mean over the tasks as task
+        ``mean``.
 
     Raises:
         TrainingStopped: ``should_stop`` said so (``explorer.training.loop``).
-        TrainingFailed: the loss or a prediction is not a finite number.
+        TrainingFailed: a task's examples cannot be trained on, which is found out first; the loss or a prediction is
+            not a finite number; or there is not enough memory.
         InputError: the folder belongs to another run.
     """
     import torch
 
+    from explorer.training.distributed import pretrain_distributed
+    from explorer.training.failures import guarded
     from explorer.training.finetune import finetune
     from explorer.training.loop import best_device
     from explorer.training.pretrain import pretrain
+    from explorer.training.samples import chosen_part
 
     where = torch.device(device) if device else best_device()
+    tasks = [chosen_part(task, recipe) for task in prepared.tasks]
     _claim(folder, spec, prepared, recipe, seed)
 
     def report(start: float, share: float, steps: int, what: str) -> Callable[[int, float], None]:
@@ -77,32 +100,48 @@ def train_and_score(
 
     if not (folder / PRETRAINED).is_dir():
         told = report(0.0, PRETRAIN_SHARE, recipe.pretrain_steps, "pre-training")
-        pretrain(spec, prepared, recipe, seed, folder / PRETRAINED, where, told, should_stop)
+        work: Callable[..., object]
+        work = partial(pretrain, spec, prepared, recipe, seed, folder / PRETRAINED, where, told, should_stop)
+        if processes > 1:
+            place = (folder / PRETRAINED, where.type, processes, told, should_stop)
+            work = partial(pretrain_distributed, spec, prepared, recipe, seed, *place)
+        guarded("pre-training", SMALLER_PRETRAINING, partial(work, initialise=initialise))
     finished = _read_scores(folder)
     scores: list[TaskScore] = []
-    share = (1.0 - PRETRAIN_SHARE) / len(prepared.tasks)
-    for index, task in enumerate(prepared.tasks):
-        score = finished.get((task.name, prepared.dataset(task)))
-        if score is None:
-            start = PRETRAIN_SHARE + share * index
-            told = report(start, share, recipe.finetune_steps, f"fine-tuning on {task.name}")
-            value, seconds = finetune(
-                spec, folder / PRETRAINED, task, prepared, recipe, seed, folder / task.name, where, told, should_stop
-            )
-            score = _score(task, prepared, recipe, seed, value, seconds)
-            finished[task.name, score.dataset] = score
+    own: list[TaskScore] = []
+    share = (1.0 - PRETRAIN_SHARE) / len(tasks)
+    for index, task in enumerate(tasks):
+        dataset = prepared.dataset(task)
+        if (task.name, dataset) not in finished:
+            what = f"fine-tuning on {task.name}"
+            told = report(PRETRAIN_SHARE + share * index, share, recipe.task_steps, what)
+            tune = partial(finetune, spec, folder / PRETRAINED, task, prepared, recipe, seed, folder / task.name)
+            result = guarded(what, SMALLER_FINETUNING, partial(tune, where, told, should_stop))
+            finished |= {(one.task, dataset): one for one in _scores(task, dataset, recipe, seed, result)}
             write_json(folder / "scores.json", [asdict(done) for done in finished.values()])
-        scores.append(score)
-        on_score(score)
-    mean = _mean(scores, prepared, recipe, seed, folder)
+        own.append(finished[task.name, dataset])
+        found = [
+            own[-1],
+            *(one for (name, data), one in finished.items() if data == dataset and name.startswith(task.name + SINGLE)),
+        ]
+        scores += found
+        for score in found:
+            on_score(score)
+    mean = _mean(own, prepared, recipe, seed, folder)
     on_score(mean)
-    on_progress(1.0, f"mean of {len(scores)} tasks: {mean.value:.4f}")
+    on_progress(1.0, f"mean of {len(tasks)} tasks: {mean.value:.4f}")
     return [*scores, mean]
 
 
-def _score(task: EncodedTask, prepared: Prepared, recipe: Recipe, seed: int, value: float, seconds: float) -> TaskScore:
-    dataset = prepared.dataset(task)
-    return TaskScore(task.name, task.metric.value, value, seconds, dataset, recipe.fidelity, recipe.digest, seed)
+def _scores(task: EncodedTask, dataset: str, recipe: Recipe, seed: int, result: TaskResult) -> list[TaskScore]:
+    """The task's score, then its single metrics if it is a mean of several."""
+    kind = (dataset, recipe.fidelity, recipe.digest, seed)
+    scores = [TaskScore(task.name, task.metric.value, result.value, result.seconds, *kind, result.spread)]
+    if len(result.singles) > 1:
+        for name, value in result.singles.items():
+            metric = task.metric if task.mismatched is not None else name
+            scores.append(TaskScore(f"{task.name}{SINGLE}{name}", metric, value, result.seconds, *kind))
+    return scores
 
 
 def _mean(scores: list[TaskScore], prepared: Prepared, recipe: Recipe, seed: int, folder: Path) -> TaskScore:
@@ -124,6 +163,7 @@ def _claim(folder: Path, spec: ArchitectureSpec, prepared: Prepared, recipe: Rec
     }
     path = folder / "run.json"
     if not path.is_file():
+        write_json(folder / RECIPE_FILE, asdict(recipe))
         write_json(path, run)
     elif json.loads(path.read_text(encoding="utf-8")) != run:
         rule = "be empty or belong to the same architecture, text, recipe and seed"

@@ -1,76 +1,65 @@
-"""Fine-tuning a pre-trained model on one task, and scoring it on the task's dev examples."""
+"""Fine-tuning a pre-trained model on one task: choose a learning rate, train from every seed, score on dev examples.
+
+Nothing is chosen by the dev examples: learning rates are compared on train examples that are held out for that.
+"""
 
 from __future__ import annotations
 
-import json
+import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import Tensor
 
 from explorer.errors import TrainingFailed
 from explorer.models import FlexiBertForSequenceClassification
 from explorer.space.spec import ArchitectureSpec
-from explorer.training.files import digest, new_folder
-from explorer.training.loop import optimise, reproducible
-from explorer.training.metrics import evaluate
-from explorer.training.prepared import EncodedExamples, EncodedTask, Prepared
-from explorer.training.pretrain import model_config, save_model
+from explorer.training.files import digest, new_folder, write_json
+from explorer.training.fitting import Fitting, judge
+from explorer.training.loop import reproducible
+from explorer.training.prepared import EncodedTask, Prepared
+from explorer.training.pretrain import save_model
 from explorer.training.recipe import Recipe
-from explorer.training.tasks.base import Kind
-from explorer.training.tokenizer import PAD, token_types
+from explorer.training.samples import held_out
 
-POOL_BATCHES = 16
-DEV_BATCH = 128
-ENCODER = "flexibert."
+SUMMARY = "finetuning.json"
+OnStep = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Examples padded on the right to the longest: ``ids``, ``mask`` and ``types`` ``[B, S]``, ``labels [B]``."""
+class TriedRate:
+    """A learning rate and what came of it on the held-out examples: score and loss, ``None`` where it diverged."""
 
-    ids: Tensor
-    mask: Tensor
-    types: Tensor
-    labels: Tensor
-
-
-def collate(examples: EncodedExamples, indices: NDArray[np.int64], pair: bool) -> Batch:
-    """Put examples together to one batch on the CPU."""
-    longest = int(examples.lengths[indices].max())
-    ids = np.full((len(indices), longest), PAD, dtype=np.int64)
-    mask, types = np.zeros_like(ids), np.zeros_like(ids)
-    for row, index in enumerate(indices):
-        sequence = examples.sequence(int(index))
-        ids[row, : len(sequence)] = sequence
-        mask[row, : len(sequence)] = 1
-        types[row, : len(sequence)] = token_types(sequence, pair)
-    return Batch(*(torch.from_numpy(array) for array in (ids, mask, types, examples.labels[indices])))
+    rate: float
+    value: float | None = None
+    loss: float | None = None
 
 
-def bucketed(lengths: NDArray[np.int64], batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Yield batches of indices for ever: every epoch in a new order, within it examples of similar length together.
+@dataclass(frozen=True)
+class TaskResult:
+    """What fine-tuning on a task came to.
 
-    Args:
-        lengths: tokens of each example, ``[N]``.
-        batch: examples of a batch; the last one of an epoch may be smaller.
-        rng: where chance comes from.
+    Attributes:
+        value: the task's score, the mean over the seeds.
+        singles: each single metric on each dev set, such as ``f1`` or ``accuracy_matched``; means over the seeds.
+        spread: standard deviation of the score over the seeds (n - 1); ``None`` for one seed.
+        rate: the highest learning rate that was used.
+        tried: the rates it was chosen from.
+        seeds: ``singles`` of every seed.
+        seconds: wall time.
     """
-    while True:
-        order = rng.permutation(len(lengths))
-        batches = []
-        for start in range(0, len(order), batch * POOL_BATCHES):
-            pool = order[start : start + batch * POOL_BATCHES]
-            pool = pool[np.argsort(lengths[pool], kind="stable")]
-            batches += [pool[first : first + batch] for first in range(0, len(pool), batch)]
-        yield from (batches[index] for index in rng.permutation(len(batches)))
+
+    value: float
+    singles: dict[str, float]
+    spread: float | None
+    rate: float
+    tried: tuple[TriedRate, ...]
+    seeds: tuple[dict[str, float], ...]
+    seconds: float
 
 
 def finetune(
@@ -82,97 +71,114 @@ def finetune(
     seed: int,
     folder: Path,
     device: torch.device,
-    on_step: Callable[[int, float], None],
+    on_step: OnStep,
     should_stop: Callable[[], bool],
-) -> tuple[float, float]:
-    """Fine-tune, score, and save the model as a ``transformers`` folder.
+) -> TaskResult:
+    """Choose a learning rate, fine-tune from every seed, score, and save a model as a ``transformers`` folder.
+
+    The model is that of the first seed; ``finetuning.json`` beside it holds the whole result.
 
     Args:
         spec: the architecture.
         pretrained: folder that ``pretrain`` saved.
-        task: the task.
+        task: the task, with the train examples to use.
         prepared: vocabulary and length.
         recipe: the settings.
         seed: fixes the classifier's initial weights, batches and dropout.
         folder: where to save; replaces a model that is there.
         device: where to compute.
-        on_step: told the number of finished steps and the newest loss.
+        on_step: told the number of finished steps, of ``recipe.task_steps``, and the newest loss.
         should_stop: asked between steps.
 
     Returns:
-        The task's metric on its dev examples, and the seconds spent.
+        The scores on the task's dev examples.
 
     Raises:
         TrainingStopped: ``should_stop`` said so.
-        TrainingFailed: the loss or a prediction is not a finite number.
+        TrainingFailed: the loss or a prediction is not a finite number, with the rate or with each of those tried.
     """
     started = time.monotonic()
-    own_seed = int(digest(str(seed), task.name), 16) % 2**31
-    regression = task.kind is Kind.REGRESSION
-    # Correlations ignore scale, and a standardised target needs no long way from the classifier's start at 0.
-    shift, scale = (float(np.mean(task.train.labels)), float(np.std(task.train.labels))) if regression else (0.0, 1.0)
-    with reproducible(own_seed, device):
-        model = FlexiBertForSequenceClassification(model_config(spec, prepared, recipe, task.classes))
-        _load_encoder(model, pretrained)
-        model.to(device)  # type: ignore[arg-type]
-
-        def losses() -> Iterator[Callable[[], Tensor]]:
-            for indices in bucketed(task.train.lengths, recipe.finetune_batch, np.random.default_rng([own_seed, 1])):
-                batch = collate(task.train, indices, task.pair)
-                labels = ((batch.labels - shift) / scale).float() if regression else batch.labels.long()
-                yield (
-                    lambda batch=batch, labels=labels: (
-                        model(  # type: ignore[misc]
-                            input_ids=batch.ids.to(device),
-                            attention_mask=batch.mask.to(device),
-                            token_type_ids=batch.types.to(device),
-                            labels=labels.to(device),
-                        ).loss
-                    )
-                )
-
-        optimise(model, losses(), recipe.finetune_steps, recipe.finetune_rate, recipe, on_step, should_stop)
-        if regression:
-            _unscale(model, shift, scale)
-        logits = predict(model, task.dev, task.pair, device)
-    if not np.isfinite(logits).all():
-        raise TrainingFailed(f"task {task.name}: a prediction is not a finite number")
-    predicted = logits[:, 0] if regression else logits.argmax(1).astype(np.float64)
-    value = evaluate(task.metric, task.dev.labels, predicted)
+    fitting = Fitting(spec, pretrained, prepared, recipe, device, should_stop)
+    tried = _try_rates(fitting, task, own_seed(seed, task, 0), on_step)
+    rate = _best(tried) if tried else recipe.finetune_rate
+    first: FlexiBertForSequenceClassification | None = None
+    seeds: list[dict[str, float]] = []
+    for turn in range(recipe.finetune_seeds):
+        before = len(tried) * recipe.tune_steps + turn * recipe.finetune_steps
+        chance = own_seed(seed, task, turn)
+        with reproducible(chance, device):
+            model = fitting.fit(task, task.train, rate, recipe.finetune_steps, chance, _after(before, on_step))
+            seeds.append(_on_devs(model, task, device))
+        if first is None:
+            first = model.cpu()
+    assert first is not None, "a recipe has at least one seed"
+    values = [float(np.mean(list(one.values()))) for one in seeds]
+    result = TaskResult(
+        value=float(np.mean(values)),
+        singles={name: float(np.mean([one[name] for one in seeds])) for name in seeds[0]},
+        spread=float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        rate=rate,
+        tried=tried,
+        seeds=tuple(seeds),
+        seconds=time.monotonic() - started,
+    )
     if folder.exists():
         # Left by a run that ended before its score was written down.
         shutil.rmtree(folder)
     with new_folder(folder) as temporary:
-        save_model(model, prepared, temporary)
-    return value, time.monotonic() - started
+        save_model(first, prepared, temporary)
+        write_json(temporary / SUMMARY, asdict(result))
+    return result
 
 
-def _unscale(model: FlexiBertForSequenceClassification, shift: float, scale: float) -> None:
-    """Let a model trained on standardised targets give its outputs in the task's own units."""
-    with torch.no_grad():
-        model.classifier.weight.mul_(scale)
-        model.classifier.bias.mul_(scale).add_(shift)
+def own_seed(seed: int, task: EncodedTask, turn: int) -> int:
+    """The seed of one fine-tuning of a run: another one for each task and each turn."""
+    return int(digest(str(seed), task.name, *([str(turn)] if turn else [])), 16) % 2**31
 
 
-def predict(model: torch.nn.Module, examples: EncodedExamples, pair: bool, device: torch.device) -> NDArray[np.float64]:
-    """Outputs of a model for examples, ``[N, labels]``, in their order; the model is left in evaluation mode."""
-    model.eval()
-    order = np.argsort(examples.lengths, kind="stable")
-    rows: list[NDArray[np.float64]] = []
-    with torch.inference_mode():
-        for start in range(0, len(order), DEV_BATCH):
-            batch = collate(examples, order[start : start + DEV_BATCH], pair)
-            ids, mask, types = (tensor.to(device) for tensor in (batch.ids, batch.mask, batch.types))
-            output = model(input_ids=ids, attention_mask=mask, token_type_ids=types)
-            rows.append(output.logits.double().cpu().numpy())
-    logits = np.concatenate(rows)
-    return logits[np.argsort(order)]
+def _after(before: int, on_step: OnStep) -> OnStep:
+    return lambda step, loss: on_step(before + step, loss)
 
 
-def _load_encoder(model: FlexiBertForSequenceClassification, pretrained: Path) -> None:
-    weights = load_file(pretrained / "model.safetensors")
-    own = {name.removeprefix(ENCODER): tensor for name, tensor in weights.items() if name.startswith(ENCODER)}
-    result = model.flexibert.load_state_dict(own, strict=False)
-    left = [name for name in result.missing_keys if not name.startswith("pooler.")]
-    if left or result.unexpected_keys:
-        raise TrainingFailed(f"{pretrained} holds another architecture: {json.dumps(left + result.unexpected_keys)}")
+def _on_devs(model: torch.nn.Module, task: EncodedTask, device: torch.device) -> dict[str, float]:
+    """Every single metric on every dev set; the sets of MNLI are told apart by their names at the end."""
+    found = {}
+    for name, examples in task.devs.items():
+        for metric, value in judge(model, task, examples, device).metrics.items():
+            found[f"{metric}_{name}" if name else metric.value] = value
+    return found
+
+
+def _try_rates(fitting: Fitting, task: EncodedTask, seed: int, on_step: OnStep) -> tuple[TriedRate, ...]:
+    """Train with each of the recipe's rates on a part of the train examples, and judge on the rest of them."""
+    recipe, tried = fitting.recipe, []
+    if not recipe.tune_rates:
+        return ()
+    part, held = held_out(task, recipe)
+    for turn, rate in enumerate(recipe.tune_rates):
+        told = _after(turn * recipe.tune_steps, on_step)
+        try:
+            with reproducible(seed, fitting.device):
+                model = fitting.fit(task, part, rate, recipe.tune_steps, seed, told)
+                found = judge(model, task, held, fitting.device)
+        except TrainingFailed:
+            tried.append(TriedRate(rate))
+            continue
+        tried.append(TriedRate(rate, float(np.mean(list(found.metrics.values()))), found.loss))
+    if all(one.value is None for one in tried):
+        rates = ", ".join(f"{rate:g}" for rate in recipe.tune_rates)
+        raise TrainingFailed(
+            f"the loss was not a finite number with any of recipe.tune_rates = {rates}; use lower ones"
+        )
+    return tuple(tried)
+
+
+def _best(tried: tuple[TriedRate, ...]) -> float:
+    """The rate of the highest score; of equal ones that of the lowest loss."""
+
+    def rank(one: TriedRate) -> tuple[float, float]:
+        if one.value is None or one.loss is None:
+            return -math.inf, -math.inf
+        return one.value, -one.loss
+
+    return max(tried, key=rank).rate

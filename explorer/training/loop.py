@@ -1,12 +1,14 @@
-"""The optimisation loop that pre-training and fine-tuning share."""
+"""What pre-training and fine-tuning share: chance, learning rate, optimiser; and fine-tuning's loop."""
 
 from __future__ import annotations
 
 import math
 import os
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +31,7 @@ def best_device() -> torch.device:
 @contextmanager
 def reproducible(seed: int, device: torch.device) -> Iterator[None]:
     """Run a block with torch's chance fixed, and give the caller's chance and settings back afterwards."""
-    before = torch.are_deterministic_algorithms_enabled()
+    before, python, numpy = torch.are_deterministic_algorithms_enabled(), random.getstate(), np.random.get_state()
     cuda = device.type == "cuda"
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if cuda else []):
         torch.manual_seed(seed)
@@ -41,6 +43,13 @@ def reproducible(seed: int, device: torch.device) -> Iterator[None]:
             yield
         finally:
             torch.use_deterministic_algorithms(before)
+            random.setstate(python)
+            np.random.set_state(numpy)
+
+
+def not_finite(value: float, step: int, steps: int, rate: float) -> TrainingFailed:
+    """The reason to fail of a loss that is no finite number at step ``step`` (from 1)."""
+    return TrainingFailed(f"the loss became {value} at step {step} of {steps} (learning rate {rate:.2g})")
 
 
 def learning_rate(step: int, steps: int, highest: float, warmup_share: float) -> float:
@@ -102,7 +111,7 @@ def optimise(
         loss = next(losses)()
         value = loss.item()
         if not math.isfinite(value):
-            raise TrainingFailed(f"the loss became {value} at step {step + 1} of {steps} (learning rate {now:.2g})")
+            raise not_finite(value, step + 1, steps, now)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         optimizer.step()

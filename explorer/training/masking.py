@@ -2,11 +2,13 @@
 
 Of the chosen tokens 80 % are masked, 10 % replaced by random ones and 10 % left as they are (BERT, arXiv 1810.04805,
 section 3.1; masks that change from epoch to epoch: RoBERTa, arXiv 1907.11692).
+
+A batch depends on the seed and its number only: a resumed training, and every process of a training over several,
+computes the batches it needs and no others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,8 @@ from explorer.training.tokenizer import MASK, SPECIAL_TOKENS, START
 
 IGNORED = -100
 """Label of the positions that are not to be predicted, as ``transformers`` has it."""
+ORDER, MASKS = 0, 1
+"""Streams of chance of one seed."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,8 @@ def mask_tokens(rows: NDArray[np.int64], vocab_size: int, share: float, rng: np.
     return MaskedBatch(inputs.reshape(rows.shape), labels.reshape(rows.shape))
 
 
-def packed_rows(
-    tokens: NDArray[np.uint16], length: int, batch: int, rng: np.random.Generator
-) -> Iterator[NDArray[np.int64]]:
-    """Yield batches of rows ``[B, S]`` for ever: each row is ``<s>`` and the next S - 1 tokens of the stream.
+class PackedRows:
+    """Rows of a text: each is ``<s>`` and the next S - 1 tokens of the stream.
 
     Every epoch cuts the stream at a new offset and visits the rows in a new order; a text shorter than two rows is
     repeated.
@@ -62,20 +64,59 @@ def packed_rows(
     Args:
         tokens: the text as one stream of ids, ``[T]``; may be memory-mapped.
         length: S.
-        batch: B.
-        rng: where chance comes from.
+        seed: fixes offsets and orders.
     """
-    width = length - 1
-    if len(tokens) < 2 * width:
-        tokens = np.tile(tokens, -(-2 * width // len(tokens)))
-    starts: list[int] = []
-    while True:
-        while len(starts) < batch:
-            offset = int(rng.integers(width))
-            cuts = np.arange(offset, len(tokens) - width + 1, width)
-            starts += [int(start) for start in rng.permutation(cuts)]
-        now, starts = starts[:batch], starts[batch:]
-        rows = np.full((batch, length), START, dtype=np.int64)
-        for row, start in enumerate(now):
-            rows[row, 1:] = tokens[start : start + width]
-        yield rows
+
+    def __init__(self, tokens: NDArray[np.uint16], length: int, seed: int) -> None:
+        self._width = length - 1
+        if len(tokens) < 2 * self._width:
+            tokens = np.tile(tokens, -(-2 * self._width // len(tokens)))
+        self._tokens, self._seed = tokens, seed
+        self._cuts: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+        self.epoch = (len(tokens) - self._width + 1) // self._width
+        """Rows of an epoch: as many as fit behind any offset."""
+
+    def rows(self, first: int, count: int) -> NDArray[np.int64]:
+        """Rows ``first`` to ``first + count``, counted over all epochs, ``[count, S]``."""
+        starts: list[NDArray[np.int64]] = []
+        while count > 0:
+            epoch, index = divmod(first, self.epoch)
+            starts.append(self._order(epoch)[index : index + count])
+            first, count = first + len(starts[-1]), count - len(starts[-1])
+        begin = np.concatenate(starts)
+        rows = np.full((len(begin), self._width + 1), START, dtype=np.int64)
+        rows[:, 1:] = self._tokens[begin[:, None] + np.arange(self._width)]
+        return rows
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """Where an epoch's rows start, in its order; the newest epoch's is kept."""
+        if self._cuts[0] != epoch:
+            rng = np.random.default_rng([self._seed, ORDER, epoch])
+            offset = int(rng.integers(self._width))
+            self._cuts = (epoch, rng.permutation(self.epoch) * self._width + offset)
+        return self._cuts[1]
+
+
+class MaskedBatches:
+    """The batches of one pre-training, by number.
+
+    Args:
+        tokens: the text as one stream of ids, ``[T]``; may be memory-mapped.
+        length: S, tokens of a row.
+        size: B, rows of a batch.
+        vocab_size: tokens of the vocabulary.
+        share: share of the ordinary tokens to predict.
+        seed: fixes everything.
+    """
+
+    def __init__(
+        self, tokens: NDArray[np.uint16], length: int, size: int, vocab_size: int, share: float, seed: int
+    ) -> None:
+        self._rows = PackedRows(tokens, length, seed)
+        self._size, self._vocab_size, self._share, self._seed = size, vocab_size, share, seed
+
+    def batch(self, number: int) -> MaskedBatch:
+        """Batch ``number`` (from 0), ``[B, S]``."""
+        rows = self._rows.rows(number * self._size, self._size)
+        rng = np.random.default_rng([self._seed, MASKS, number])
+        return mask_tokens(rows, self._vocab_size, self._share, rng)

@@ -1,10 +1,12 @@
-"""Metrics of the tasks, larger is better: accuracy, Matthews correlation, mean of Pearson and Spearman.
+"""Metrics of the tasks, larger is better, as scikit-learn and scipy compute them.
 
-Which task has which metric is GLUE's choice (https://gluebenchmark.com/tasks).
+Which task has which metric is GLUE's choice (https://gluebenchmark.com/tasks). A metric of two parts is worth their
+mean, as GLUE counts it.
 """
 
 from __future__ import annotations
 
+import warnings
 from enum import StrEnum
 
 import numpy as np
@@ -12,14 +14,34 @@ from numpy.typing import NDArray
 
 
 class Metric(StrEnum):
-    """How a task is scored."""
+    """How a task is scored. F1 is that of class 1; macro F1 the plain mean over the classes."""
 
     ACCURACY = "accuracy"
     MATTHEWS = "matthews"
+    F1 = "f1"
+    MACRO_F1 = "macro_f1"
+    F1_ACCURACY = "f1_accuracy"
+    PEARSON = "pearson"
+    SPEARMAN = "spearman"
     PEARSON_SPEARMAN = "pearson_spearman"
 
+    @property
+    def parts(self) -> tuple[Metric, ...]:
+        """The single metrics whose mean it is; itself if it is one."""
+        return PARTS.get(self, (self,))
 
-def evaluate(metric: Metric, truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
+
+PARTS = {
+    Metric.F1_ACCURACY: (Metric.F1, Metric.ACCURACY),
+    Metric.PEARSON_SPEARMAN: (Metric.PEARSON, Metric.SPEARMAN),
+}
+CLASS_METRICS = (Metric.ACCURACY, Metric.MATTHEWS, Metric.F1, Metric.MACRO_F1, Metric.F1_ACCURACY)
+"""Those of classification; the others compare numbers."""
+VALUE_METRICS = (Metric.PEARSON, Metric.SPEARMAN, Metric.PEARSON_SPEARMAN)
+"""Those of regression."""
+
+
+def evaluate(metric: Metric, truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[Metric, float]:
     """Score predictions against the truth.
 
     Args:
@@ -28,7 +50,8 @@ def evaluate(metric: Metric, truth: NDArray[np.float64], predicted: NDArray[np.f
         predicted: predicted classes or values, ``[N]``.
 
     Returns:
-        Accuracy in [0, 1], or a correlation in [-1, 1]; a correlation with constant predictions is 0.
+        Each of the metric's parts: accuracy or F1 in [0, 1], or a correlation in [-1, 1]. The metric is their mean. A
+        correlation with constant predictions, and F1 where class 1 is neither true nor predicted, is 0.
 
     Raises:
         ValueError: no example, unequal lengths, or a number that is not finite.
@@ -37,14 +60,29 @@ def evaluate(metric: Metric, truth: NDArray[np.float64], predicted: NDArray[np.f
         raise ValueError(f"need equally many labels and predictions, got {truth.shape} and {predicted.shape}")
     if not (np.isfinite(truth).all() and np.isfinite(predicted).all()):
         raise ValueError("labels and predictions must be finite")
+    return {part: _single(part, truth, predicted) for part in metric.parts}
+
+
+def _single(metric: Metric, truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
     if metric is Metric.ACCURACY:
         return float(np.mean(truth == predicted))
+    if metric in (Metric.F1, Metric.MACRO_F1):
+        from sklearn.metrics import f1_score
+
+        if metric is Metric.F1:
+            # Where a task has more classes than two, all others together are the other class.
+            return float(f1_score(truth == 1, predicted == 1, zero_division=0.0))
+        return float(f1_score(truth.astype(np.int64), predicted.astype(np.int64), average="macro", zero_division=0.0))
     if np.ptp(truth) == 0 or np.ptp(predicted) == 0:
         return 0.0
     if metric is Metric.MATTHEWS:
         from sklearn.metrics import matthews_corrcoef
 
         return float(matthews_corrcoef(truth.astype(np.int64), predicted.astype(np.int64)))
-    from scipy.stats import pearsonr, spearmanr
+    from scipy.stats import NearConstantInputWarning, pearsonr, spearmanr
 
-    return float((pearsonr(truth, predicted).statistic + spearmanr(truth, predicted).statistic) / 2)
+    with warnings.catch_warnings():
+        # A model that has learned nothing predicts nearly the same for all; its correlation is what it is.
+        warnings.simplefilter("ignore", NearConstantInputWarning)
+        value = float((pearsonr if metric is Metric.PEARSON else spearmanr)(truth, predicted).statistic)
+    return value if np.isfinite(value) else 0.0

@@ -16,19 +16,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.errors import DataError, InputError
 from explorer.training.files import digest, write_array, write_atomically, write_json
 from explorer.training.metrics import Metric
 from explorer.training.recipe import Recipe
+from explorer.training.sources import Source, resolve_source
 from explorer.training.tasks.base import Kind, Task
-from explorer.training.tasks.glue import GLUE_TASKS, load_glue
 from explorer.training.tasks.made import MADE_TASKS, make_task
-from explorer.training.text import Corpus, Document, Progress, corpus_from_file, default_corpus, installation_key
+from explorer.training.text import Corpus, Document, Progress, corpus_from_file, default_corpus
 
-PREPARATION_VERSION = "named-1"
-OWN_TEXT = "text.txt"
-KNOWN_TASKS = (*MADE_TASKS, *GLUE_TASKS)
-"""Names of all tasks."""
+MOST_EXAMPLES = 100_000
+"""Of a task with more train examples than this, only so many sentences or pairs join the text."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,12 @@ class EncodedExamples:
         """Tokens of each example, ``[N]``."""
         return np.diff(self.offsets)
 
+    def take(self, indices: NDArray[np.int64]) -> EncodedExamples:
+        """Some of the examples, in the order given."""
+        rows = [self.sequence(int(index)) for index in indices]
+        ids = np.concatenate(rows) if rows else self.ids[:0]
+        return EncodedExamples(ids, np.cumsum([0, *map(len, rows)], dtype=np.int64), self.labels[indices])
+
 
 @dataclass(frozen=True)
 class EncodedTask:
@@ -70,6 +73,12 @@ class EncodedTask:
     fingerprint: str
     train: EncodedExamples
     dev: EncodedExamples
+    mismatched: EncodedExamples | None = None
+
+    @property
+    def devs(self) -> dict[str, EncodedExamples]:
+        """What it is scored on, by what tells the sets apart: nothing, or ``matched`` and ``mismatched``."""
+        return {"": self.dev} if self.mismatched is None else {"matched": self.dev, "mismatched": self.mismatched}
 
 
 @dataclass(frozen=True)
@@ -102,114 +111,31 @@ class Prepared:
         return digest(self.text, *(task.fingerprint for task in self.tasks))
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where text and tasks come from.
-
-    Attributes:
-        text: the user's text file, or ``None`` for the default text.
-        folder: GLUE-format folder, or ``None``.
-        tasks: names of the tasks.
-    """
-
-    text: Path | None
-    folder: Path | None
-    tasks: tuple[str, ...]
-
-    @property
-    def glue(self) -> tuple[str, ...]:
-        """Names of the tasks that are read from the folder."""
-        return tuple(name for name in self.tasks if name in GLUE_TASKS)
-
-    def key(self, recipe: Recipe) -> str:
-        """Digest of everything the preparation depends on; the user's files count by their content.
-
-        Raises:
-            DataError: a file is there and cannot be read.
-        """
-        parts = [PREPARATION_VERSION, *self.tasks, str(recipe.vocab_size), str(recipe.length)]
-        parts += [str(recipe.train_examples), str(recipe.dev_examples), str(recipe.task_seed)]
-        files = [self.text] if self.text else []
-        if self.folder:
-            files += [self.folder / name / f"{part}.tsv" for name in self.glue for part in ("train", "dev")]
-        raws = [_content(path) for path in files]
-        names = [path.stem for path in files]
-        return digest(*parts, *names, *raws, "" if self.text else installation_key())
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes() if path.is_file() else b"absent"
-    except OSError as error:
-        raise DataError("data", f"be readable ({error.strerror})", str(path), "Check who may read it.") from None
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that is too long, a folder that may not be searched
-        return False
-
-
-def resolve_source(tasks: Sequence[str] | None, data: Path | None) -> Source:
-    """Work out where text and tasks come from.
-
-    Args:
-        tasks: names of the tasks; ``None`` means all that the data offers: those of a GLUE-format folder, else the
-            tasks made from the text.
-        data: a text file, a folder with GLUE-format tasks and perhaps ``text.txt``, or ``None`` for the default text.
-
-    Raises:
-        InputError: a task is unknown, or none is named.
-        DataError: the file or folder does not exist or offers nothing; a GLUE task is named without its folder.
-    """
-    for name in tasks or ():
-        if name not in KNOWN_TASKS:
-            raise InputError("task", f"be one of {', '.join(KNOWN_TASKS)}", name, "Use one of them.")
-    if tasks is not None and not tasks:
-        raise InputError("task", "be named at least once", list(tasks), f"Use one of {', '.join(KNOWN_TASKS)}.")
-    if data is not None and not _exists(data):
-        raise DataError("data", "be an existing file or folder", str(data), "Check the path.")
-    folder = data if data is not None and data.is_dir() else None
-    own = folder / OWN_TEXT if folder else data
-    text = own if own is not None and own.is_file() else None
-    if tasks is None:
-        offered = tuple(name for name in GLUE_TASKS if folder and (folder / name).is_dir())
-        if folder and not offered and text is None:
-            rule = f"hold {OWN_TEXT} or a folder of a task ({', '.join(GLUE_TASKS)})"
-            raise DataError("data", rule, str(folder), "Check the folder.")
-        tasks = offered or tuple(name for name in MADE_TASKS if text is None or name != "package")
-    source = Source(text, folder, tuple(dict.fromkeys(tasks)))
-    if source.glue and folder is None:
-        remedy = "Give --data DIR, the folder that holds one folder per task."
-        raise DataError(f"data for task {source.glue[0]}", "be a GLUE-format folder", data and str(data), remedy)
-    return source
-
-
-def check_source(source: Source) -> None:
-    """Read a user's own files and keep nothing. Raises DataError if one is missing or malformed."""
-    if source.folder is not None:
-        for name in source.glue:
-            load_glue(source.folder, name)
-    if source.text is not None:
-        corpus_from_file(source.text)
-
-
-def prepare(work: Path, recipe: Recipe, tasks: Sequence[str] | None, data: Path | None, progress: Progress) -> Prepared:
+def prepare(
+    work: Path,
+    recipe: Recipe,
+    tasks: Sequence[str] | None,
+    data: Path | None,
+    progress: Progress,
+    task_files: Sequence[Path] = (),
+) -> Prepared:
     """Collect the text, train the tokenizer and encode text and tasks; or load all that from an earlier call.
+
+    Only train examples get into the text and the vocabulary, never dev examples of the user's or GLUE's tasks.
 
     Args:
         work: folder for the results; made if absent.
         recipe: vocabulary, length and number of examples.
         tasks: names of the tasks, or ``None`` for all that the data offers (see ``resolve_source``).
-        data: text file, GLUE-format folder, or ``None`` for the default text.
+        data: text file, GLUE-format folder, ``hub:NAME``, or ``None`` for the default text.
         progress: told how far it is.
+        task_files: the user's own tasks.
 
     Raises:
         InputError: a task is unknown.
         DataError: data is missing or malformed.
     """
-    source = resolve_source(tasks, data)
+    source = resolve_source(tasks, data, task_files)
     manifest = work / f"prepared-{source.key(recipe)}.json"
     if not manifest.is_file():
         write_json(manifest, _build(work, recipe, source, progress))
@@ -219,7 +145,7 @@ def prepare(work: Path, recipe: Recipe, tasks: Sequence[str] | None, data: Path 
 def _build(work: Path, recipe: Recipe, source: Source, progress: Progress) -> dict[str, object]:
     from explorer.training.tokenizer import encode_stream, load_tokenizer, save_tokenizer, train_tokenizer
 
-    loaded = {name: load_glue(source.folder, name) for name in source.glue if source.folder}
+    loaded = source.load()
     if source.text:
         corpus = corpus_from_file(source.text)
     else:
@@ -260,7 +186,7 @@ def _with_sentences(corpus: Corpus, tasks: dict[str, Task]) -> Corpus:
     """The default text and the train sentences of the user's tasks, so that the vocabulary knows their words."""
     documents = list(corpus.documents)
     for name, task in tasks.items():
-        for number, example in enumerate(task.train):
+        for number, example in enumerate(task.train[:MOST_EXAMPLES]):
             sentences = (example.first, example.second) if example.second else (example.first,)
             documents.append(Document(name, str(number), sentences))
     return Corpus(tuple(documents))
@@ -270,7 +196,7 @@ def _write_task(path: Path, task: Task, tokenizer: object, length: int) -> None:
     from explorer.training.tokenizer import encode
 
     arrays = {}
-    for part, examples in (("train", task.train), ("dev", task.dev)):
+    for part, examples in task.parts.items():
         seconds = [example.second or "" for example in examples] if task.pair else None
         rows = encode(tokenizer, [example.first for example in examples], seconds, length)  # type: ignore[arg-type]
         arrays[f"{part}_ids"] = np.concatenate(rows)
@@ -287,7 +213,8 @@ def _load(work: Path, recipe: Recipe, manifest: dict[str, object]) -> Prepared:
         with np.load(work / row["file"], allow_pickle=False) as arrays:
             parts = [
                 EncodedExamples(*(arrays[f"{part}_{name}"] for name in ("ids", "offsets", "labels")))
-                for part in ("train", "dev")
+                for part in ("train", "dev", "mismatched")
+                if f"{part}_ids" in arrays
             ]
         metric, kind = Metric(row["metric"]), Kind(row["kind"])
         tasks.append(

@@ -1,27 +1,32 @@
-"""Pre-training: masked language modelling on the study's text."""
+"""Pre-training: masked language modelling on the study's text, by ``transformers.Trainer``."""
 
 from __future__ import annotations
 
+import gc
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
+from explorer.errors import InputError
 from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
+from explorer.space.formats import to_json
 from explorer.space.spec import ArchitectureSpec
-from explorer.training.files import new_folder, write_json
-from explorer.training.loop import optimise, reproducible
-from explorer.training.masking import mask_tokens, packed_rows
+from explorer.training.checkpoints import discard, latest
+from explorer.training.files import digest, new_folder, write_json
+from explorer.training.loop import TrainingStopped, reproducible
+from explorer.training.masking import MaskedBatches
 from explorer.training.prepared import Prepared
-from explorer.training.recipe import Recipe
+from explorer.training.recipe import Precision, Recipe, check_pieces
 from explorer.training.tokenizer import PAD
+from explorer.training.trainer import PretrainingTrainer, Watcher, training_arguments, wait_for_all
 
 SUMMARY = "pretraining.json"
+MOST_PROCESSES = 2**16
 
 
 def model_config(
@@ -50,8 +55,16 @@ def pretrain(
     device: torch.device,
     on_step: Callable[[int, float], None],
     should_stop: Callable[[], bool],
+    initialise: Callable[[FlexiBertForMaskedLM], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[float]:
     """Pre-train a new model and save it, with the tokenizer and a summary, as a ``transformers`` folder.
+
+    Checkpoints go to ``FOLDER.checkpoints`` until the model is complete, as often as the recipe says and on a wish to
+    stop; a second call goes on from the newest and ends, on the same device, with the same losses and weights.
+
+    Under torchrun the processes share the work: each calls this function with the same arguments, and the first one
+    writes. The folder must be one that all of them see.
 
     Args:
         spec: the architecture.
@@ -59,9 +72,11 @@ def pretrain(
         recipe: the settings.
         seed: fixes initial weights, batches, masks and dropout.
         folder: where to save; appears only when complete.
-        device: where to compute.
-        on_step: told the number of finished steps and the newest loss.
-        should_stop: asked between steps.
+        device: where to compute: ``cpu``, or ``cuda`` for the first visible GPU (under torchrun one per process).
+        on_step: told the number of finished steps and the newest loss, at least a hundred times and every ten steps.
+        should_stop: asked as often; on a CPU at every step.
+        initialise: changes the new model's weights, on the CPU, before the first step; not called on resuming.
+        clock: seconds since some moment; times checkpoints and the summary.
 
     Returns:
         The loss of every step.
@@ -69,37 +84,89 @@ def pretrain(
     Raises:
         TrainingStopped: ``should_stop`` said so.
         TrainingFailed: the loss is not a finite number.
+        InputError: the device is another GPU or cannot compute in the recipe's precision, there are more pieces than
+            rows, or the checkpoints belong to another training.
     """
-    started = time.monotonic()
-    with reproducible(seed, device):
-        model = FlexiBertForMaskedLM(model_config(spec, prepared, recipe)).to(device)  # type: ignore[arg-type]
-        losses = _losses(model, prepared, recipe, np.random.default_rng([seed, 0]), device)
-        history = optimise(model, losses, recipe.pretrain_steps, recipe.pretrain_rate, recipe, on_step, should_stop)
-    tail = history[-max(1, len(history) // 10) :]
-    with new_folder(folder) as temporary:
-        save_model(model, prepared, temporary)
-        seconds = time.monotonic() - started
-        summary = {"first_loss": history[0], "last_loss": sum(tail) / len(tail), "seconds": seconds}
-        write_json(temporary / SUMMARY, summary)
+    _check_device(recipe, device)
+    checkpoints = checkpoint_folder(folder)
+    run = digest(to_json(spec), prepared.text, recipe.fidelity, recipe.digest, str(seed))
+    with reproducible(seed, device), _quiet(), _old_objects_kept(device):
+        resumed = latest(checkpoints, run)
+        model = FlexiBertForMaskedLM(model_config(spec, prepared, recipe))
+        if resumed is None and initialise is not None:
+            initialise(model)
+        if recipe.gradient_checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        args = training_arguments(recipe, checkpoints, device)
+        check_pieces(recipe, args.world_size)
+        rows = (recipe.pretrain_length, recipe.pretrain_batch)
+        batches = MaskedBatches(prepared.tokens, *rows, prepared.vocab_size, recipe.masked_share, seed)
+        watcher = Watcher(recipe, run, resumed, on_step, should_stop, clock)
+        trainer = PretrainingTrainer(model, args, batches, recipe, watcher, len(watcher.losses))
+        # Every process drops other values.
+        torch.manual_seed(seed * MOST_PROCESSES + args.process_index)
+        trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
+        history = watcher.losses
+        if watcher.stopped:
+            place = f"before step {len(history) + 1} of {recipe.pretrain_steps}"
+            raise TrainingStopped(f"stopped on request {place}")
+    if args.process_index == 0:
+        tail = history[-max(1, len(history) // 10) :]
+        with new_folder(folder) as temporary:
+            save_model(model, prepared, temporary)
+            summary = {"first_loss": history[0], "last_loss": sum(tail) / len(tail), "seconds": watcher.seconds}
+            write_json(temporary / SUMMARY, summary)
+        discard(checkpoints)
+    wait_for_all(args)
     return history
+
+
+def checkpoint_folder(folder: Path) -> Path:
+    """Where the checkpoints of the model that is to appear in ``folder`` are."""
+    return folder.with_name(f"{folder.name}.checkpoints")
+
+
+def _check_device(recipe: Recipe, device: torch.device) -> None:
+    if device.type == "cuda" and device.index not in (None, 0):
+        remedy = f"Set CUDA_VISIBLE_DEVICES={device.index} and use cuda."
+        raise InputError("device", "be cpu, or cuda for the first GPU that is visible", str(device), remedy)
+    if device.type != "cuda" and recipe.precision == Precision.FLOAT16:
+        rule = "be float32 or bfloat16 where there is no GPU"
+        raise InputError("recipe.precision", rule, str(recipe.precision), "Use bfloat16.")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep ``transformers`` from showing progress bars, and its thoughts on shared weights, which are saved once."""
+    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+@contextmanager
+def _old_objects_kept(device: torch.device) -> Iterator[None]:
+    """Spare the Trainer's search of the whole process for garbage: 0.3 s, while nano models train for seconds.
+
+    On a GPU it is worth its time, as it gives memory of earlier trainings back.
+    """
+    if device.type == "cuda":
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def save_model(model: torch.nn.Module, prepared: Prepared, folder: Path) -> None:
     """Save a model together with its tokenizer, so that the folder is complete for ``transformers``."""
     shutil.copytree(prepared.tokenizer, folder, dirs_exist_ok=True)
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
+    with _quiet():
         model.cpu().save_pretrained(folder)  # type: ignore[operator]
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()
-
-
-def _losses(
-    model: FlexiBertForMaskedLM, prepared: Prepared, recipe: Recipe, rng: np.random.Generator, device: torch.device
-) -> Iterator[Callable[[], Tensor]]:
-    for rows in packed_rows(prepared.tokens, recipe.pretrain_length, recipe.pretrain_batch, rng):
-        batch = mask_tokens(rows, prepared.vocab_size, recipe.masked_share, rng)
-        inputs, labels = (torch.from_numpy(array).to(device) for array in (batch.inputs, batch.labels))
-        yield lambda inputs=inputs, labels=labels: model(input_ids=inputs, labels=labels).loss  # type: ignore[misc]

@@ -1,20 +1,55 @@
-"""How a model is trained: every number, a canonical text of the amount of training, and a digest of the rest."""
+"""How a model is trained: every number, a canonical text of the amount of training, and a digest of the rest.
+
+Recipes have names (``RECIPES``) or are files that a user writes: YAML or JSON, one mapping of ``Recipe``'s attributes,
+to which ``base`` may add the name of the recipe that the file changes.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
 
 from explorer.errors import InputError
-from explorer.training.files import digest
+from explorer.training.files import digest, read_text
 
 RECIPE_VERSION = 1
-"""Raised whenever the same numbers would train differently, so that old and new scores never mix."""
+"""Raised whenever the same numbers would train by other rules, so that old and new scores never mix."""
 
 AMOUNTS = (
     *("pretrain_steps", "pretrain_batch", "pretrain_length"),
-    *("finetune_steps", "finetune_batch", "train_examples"),
+    *("finetune_steps", "finetune_batch", "train_examples", "train_share", "tune_steps", "finetune_seeds"),
+    *("transfer", "transfer_overlap", "transfer_donor"),
 )
+"""What ``fidelity`` shows."""
+ALWAYS = (
+    *("pretrain_rate", "finetune_rate", "length", "vocab_size", "dev_examples", "masked_share", "dropout"),
+    *("initial_range", "warmup_share", "weight_decay", "clip", "task_seed"),
+)
+"""What ``digest`` covers whatever its value; any other setting counts where it differs from its default, so that a
+recipe that does not use it keeps the digest it had before the setting existed."""
+UNSEEN = ("pretrain_pieces", "gradient_checkpointing", "checkpoint_steps", "checkpoint_minutes")
+"""How the work is done, not what is learned, rounding aside: neither ``fidelity`` nor ``digest`` depends on it."""
+LEAST = {
+    **{"pretrain_length": 8, "length": 8, "vocab_size": 300, "train_examples": 16, "dev_examples": 16},
+    **{"task_seed": 0, "checkpoint_steps": 0},
+}
+SHARES = ("dropout", "warmup_share", "weight_decay")
+TRANSFERS = ("ordered", "projection", "transport")
+"""Methods of ``explorer.models.transfer``."""
+FILES = (".yaml", ".yml", ".json")
+
+
+class Precision(StrEnum):
+    """Type of the numbers that a model computes with; its weights and the optimiser's are float32 in any case."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
 
 
 @dataclass(frozen=True)
@@ -26,7 +61,7 @@ class Recipe:
         finetune_steps: optimiser steps on each task.
         pretrain_rate: highest learning rate of pre-training.
         finetune_rate: highest learning rate of fine-tuning.
-        pretrain_batch: rows of a pre-training batch.
+        pretrain_batch: rows behind one optimiser step of pre-training, on all devices together.
         finetune_batch: examples of a fine-tuning batch.
         pretrain_length: tokens of a pre-training row; at most ``length``. Short rows are cheaper to learn words from.
         length: most tokens of an example.
@@ -40,10 +75,26 @@ class Recipe:
         warmup_share: share of the steps over which the learning rate rises linearly; then it falls linearly to 0.
         weight_decay: AdamW's, on matrices only.
         clip: largest norm of the gradient.
-        task_seed: fixes the examples of the tasks made from the text.
+        task_seed: fixes the examples of the tasks made from the text, and which ones of any task are used or held out.
+        train_share: share of each task's train examples that is used.
+        tune_rates: highest learning rates of fine-tuning that are tried on each task; the one that does best on a tenth
+            of its train examples, which is held out for that, takes the place of ``finetune_rate``. Empty: none.
+        tune_steps: optimiser steps of each try.
+        finetune_seeds: how often each task is fine-tuned, from different seeds; its score is the mean.
+        precision: ``float32``, ``bfloat16``, or ``float16`` (with loss scaling; needs a GPU), of pre-training.
+        pretrain_pieces: pieces that each device computes its rows of a batch in, adding up their gradients; more of
+            them need less memory.
+        gradient_checkpointing: whether to keep only the layers' inputs and compute the rest again for the gradient:
+            less memory, about a third more time.
+        transfer: how a run takes its first weights from a trained neighbour: ``ordered``, ``projection`` or
+            ``transport`` (``explorer.models.transfer``); empty: every run starts from scratch.
+        transfer_overlap: least biased overlap with a neighbour for that, 0 to 1; runs without one start from scratch.
+        transfer_donor: mark of the one model that the user wants the weights taken from; empty: of a neighbour.
+        checkpoint_steps: optimiser steps of pre-training between checkpoints; 0 for no such rule.
+        checkpoint_minutes: minutes of pre-training between checkpoints; 0 for no such rule.
 
     Raises:
-        InputError: a number is out of its range.
+        InputError: a value is of the wrong type or out of its range.
     """
 
     pretrain_steps: int
@@ -64,29 +115,36 @@ class Recipe:
     weight_decay: float = 0.01
     clip: float = 1.0
     task_seed: int = 0
+    train_share: float = 1.0
+    tune_rates: tuple[float, ...] = ()
+    tune_steps: int = 100
+    finetune_seeds: int = 1
+    precision: str = Precision.FLOAT32
+    pretrain_pieces: int = 1
+    gradient_checkpointing: bool = False
+    transfer: str = ""
+    transfer_overlap: float = 0.8
+    transfer_donor: str = ""
+    checkpoint_steps: int = 0
+    checkpoint_minutes: float = 5.0
 
     def __post_init__(self) -> None:
-        least = {
-            "pretrain_length": 8,
-            "length": 8,
-            "vocab_size": 300,
-            "train_examples": 16,
-            "dev_examples": 16,
-            "task_seed": 0,
-        }
-        for name, value in asdict(self).items():
-            if Recipe.__annotations__[name] == "int":
-                low = least.get(name, 1)
-                if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                    raise InputError(f"recipe.{name}", f"be a whole number of at least {low}", value, "Correct it.")
-            elif name in ("dropout", "warmup_share", "weight_decay"):
-                if not 0 <= value < 1:
-                    raise InputError(f"recipe.{name}", "lie in [0, 1)", value, "Correct it.")
-            elif not 0 < value < (1 if name == "masked_share" else float("inf")):
-                raise InputError(f"recipe.{name}", "be positive (and a share below 1)", value, "Correct it.")
+        if isinstance(self.tune_rates, list):  # as files have it
+            object.__setattr__(self, "tune_rates", tuple(self.tune_rates))
+        for field in fields(self):
+            _check(field.name, str(field.type), getattr(self, field.name))
+        if self.precision not in set(Precision):
+            rule = f"be one of {', '.join(Precision)}"
+            raise InputError("recipe.precision", rule, self.precision, "Use one of them.")
+        if self.transfer and self.transfer not in TRANSFERS:
+            rule = f"be empty or one of {', '.join(TRANSFERS)}"
+            raise InputError("recipe.transfer", rule, self.transfer, "Use one of them.")
         if self.pretrain_length > self.length:
             rule = f"be at most length = {self.length}"
             raise InputError("recipe.pretrain_length", rule, self.pretrain_length, "Shorten the rows.")
+        if self.pretrain_pieces > self.pretrain_batch:
+            rule = f"be at most pretrain_batch = {self.pretrain_batch}"
+            raise InputError("recipe.pretrain_pieces", rule, self.pretrain_pieces, "A piece has at least one row.")
         if self.vocab_size > 65_536:
             raise InputError("recipe.vocab_size", "be at most 65536", self.vocab_size, "Choose a smaller vocabulary.")
 
@@ -94,13 +152,70 @@ class Recipe:
     def fidelity(self) -> str:
         """How much training stands behind a score, for example ``pretrain 600x16x32, finetune 400x16 of 4000``."""
         pretrain = f"pretrain {self.pretrain_steps}x{self.pretrain_batch}x{self.pretrain_length}"
-        return f"{pretrain}, finetune {self.finetune_steps}x{self.finetune_batch} of {self.train_examples}"
+        finetune = f"finetune {self.finetune_steps}x{self.finetune_batch} of {self.train_examples}"
+        more = [f"train share {self.train_share:g}"] if self.train_share < 1 else []
+        more += [f"tune {len(self.tune_rates)}x{self.tune_steps}"] if self.tune_rates else []
+        more += [f"{self.finetune_seeds} seeds"] if self.finetune_seeds > 1 else []
+        donor = self.transfer_donor or f"neighbours of overlap {self.transfer_overlap:g}"
+        more += [f"{self.transfer} from {donor}"] if self.transfer else []
+        return ", ".join([pretrain, finetune, *more])
+
+    @property
+    def task_steps(self) -> int:
+        """Optimiser steps spent on each task: the tries of ``tune_rates`` and the fine-tunings of all seeds."""
+        return len(self.tune_rates) * self.tune_steps + self.finetune_seeds * self.finetune_steps
 
     @property
     def digest(self) -> str:
-        """Digest of every setting that ``fidelity`` does not show."""
-        rest = {name: value for name, value in asdict(self).items() if name not in AMOUNTS}
+        """Digest of what ``fidelity`` does not show and what is learned depends on."""
+        defaults = {field.name: field.default for field in fields(self)}
+        rest = {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in AMOUNTS + UNSEEN and (name in ALWAYS or value != defaults[name])
+        }
         return digest(str(RECIPE_VERSION), json.dumps(rest, sort_keys=True))
+
+
+def _check(name: str, kind: str, value: Any) -> None:
+    """Refuse a value of another type or out of its range. Raises InputError."""
+    field = f"recipe.{name}"
+    if kind == "bool":
+        if not isinstance(value, bool):
+            raise InputError(field, "be true or false", value, "Correct it.")
+    elif kind == "int":
+        least = LEAST.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(field, f"be a whole number of at least {least}", value, "Correct it.")
+    elif kind == "float":
+        rule, fits = _range(name)
+        # A text is what YAML makes of 1e-4; it wants a point, 1.0e-4.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
+            raise InputError(field, rule, value, "Correct it.")
+    elif kind.startswith("tuple"):
+        if not isinstance(value, tuple) or not all(map(_is_rate, value)) or len(set(value)) < len(value):
+            raise InputError(field, "be a list of different positive numbers", value, "Correct it.")
+    elif not isinstance(value, str):
+        raise InputError(field, "be a text", value, "Correct it.")
+
+
+def _is_rate(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _range(name: str) -> tuple[str, Callable[[float], bool]]:
+    """Where a setting may lie: the rule, and whether a number keeps it."""
+    if name in SHARES:
+        return "be a number in [0, 1)", lambda number: 0 <= number < 1
+    if name == "transfer_overlap":
+        return "be a number in [0, 1]", lambda number: 0 <= number <= 1
+    if name == "train_share":
+        return "be a number above 0 and at most 1", lambda number: 0 < number <= 1
+    if name == "masked_share":
+        return "be a number above 0 and below 1", lambda number: 0 < number < 1
+    if name == "checkpoint_minutes":
+        return "be a number of at least 0", lambda number: 0 <= number < math.inf
+    return "be a positive number", lambda number: 0 < number < math.inf
 
 
 RECIPES: dict[str, Recipe] = {
@@ -115,12 +230,97 @@ RECIPES: dict[str, Recipe] = {
         train_examples=160,
         dev_examples=80,
     ),
+    "paper": Recipe(
+        pretrain_steps=100_000,
+        finetune_steps=10_000,
+        pretrain_rate=1e-4,
+        finetune_rate=3e-5,
+        pretrain_batch=256,
+        finetune_batch=32,
+        pretrain_length=512,
+        length=512,
+        vocab_size=50_265,
+        train_examples=100_000,
+        dev_examples=5000,
+        dropout=0.1,
+        initial_range=0.02,
+        precision=Precision.BFLOAT16,
+        pretrain_pieces=8,
+        checkpoint_minutes=15.0,
+    ),
 }
-"""Named recipes: ``nano`` for the demo (under a minute on one core), ``quick`` for tests (seconds)."""
+"""Named recipes: ``nano`` for the demo (under a minute on one core), ``quick`` for tests (seconds), ``paper`` for GPUs:
+the settings of FlexiBERT's section 4 (RoBERTa's vocabulary, AdamW's β₂ 0.98, ε 1e-6 and decay 0.01, rate 1e-4 after a
+linear warm-up over a tenth of the steps), at a tenth of its steps."""
 
 
-def recipe_named(name: str) -> Recipe:
-    """Look up a named recipe. Raises InputError if there is none of that name."""
-    if name not in RECIPES:
-        raise InputError("recipe", f"be one of {', '.join(RECIPES)}", name, "Use one of them.")
-    return RECIPES[name]
+def recipe_named(name: str | Mapping[str, Any]) -> Recipe:
+    """A recipe by its name, from a file, or from a file's content.
+
+    Args:
+        name: a name of ``RECIPES``; the path of a YAML or JSON file; or the mapping that such a file holds.
+
+    Raises:
+        InputError: there is no recipe of that name; a setting is unknown, missing, of the wrong type or out of range.
+        DataError: the file cannot be read.
+    """
+    if isinstance(name, Mapping):
+        return _from_mapping(name, "recipe")
+    if name in RECIPES:
+        return RECIPES[name]
+    path = Path(name)
+    if path.suffix.lower() not in FILES:
+        rule = f"be one of {', '.join(RECIPES)}, or a {' or '.join(FILES)} file"
+        raise InputError("recipe", rule, name, "Use one of them.")
+    return _from_mapping(_read(path), str(path))
+
+
+def check_pieces(recipe: Recipe, processes: int) -> None:
+    """Raise InputError if a pre-training batch has too few rows for so many processes."""
+    if processes * recipe.pretrain_pieces > recipe.pretrain_batch:
+        rule = f"be at most pretrain_batch = {recipe.pretrain_batch} over {processes} processes"
+        raise InputError("recipe.pretrain_pieces", rule, recipe.pretrain_pieces, "Use fewer pieces or processes.")
+
+
+def recipe_setting(name: str) -> str | dict[str, Any]:
+    """What a study keeps of a recipe that its user named: the name, or all settings of the file, which may change.
+
+    Raises:
+        InputError: as ``recipe_named`` says; DataError: the file cannot be read.
+    """
+    # Through JSON, as the store keeps it: a tuple comes back as a list.
+    return name if name in RECIPES else json.loads(json.dumps(asdict(recipe_named(name))))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    import yaml
+
+    text = read_text(path, "recipe")
+    try:
+        # JSON has a parser of its own, as its 1e-4 is a number and YAML's is a text.
+        document = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(str(path), f"be {path.suffix[1:].upper()} ({reason})", text[:60], "Correct it.") from None
+    if not isinstance(document, Mapping):
+        rule = "hold one mapping, for example pretrain_steps: 2000"
+        raise InputError(str(path), rule, document, "Write one setting a line.")
+    return document
+
+
+def _from_mapping(document: Mapping[str, Any], place: str) -> Recipe:
+    known = {field.name: field for field in fields(Recipe)}
+    unknown = [key for key in document if key not in known and key != "base"]
+    if unknown:
+        rule = f"have only known settings (base, {', '.join(known)})"
+        raise InputError(place, rule, unknown[0], "Remove or correct it.")
+    given = {key: value for key, value in document.items() if key != "base"}
+    base = document.get("base")
+    if base is not None:
+        if base not in list(RECIPES):
+            raise InputError(f"{place}: base", f"be one of {', '.join(RECIPES)}", base, "Use one of them.")
+        return replace(RECIPES[base], **given)
+    missing = [name for name in ("pretrain_steps", "finetune_steps") if name not in given]
+    if missing:
+        raise InputError(f"{place}: {missing[0]}", "be given", None, "Add it, or a base, for example base: nano.")
+    return Recipe(**given)

@@ -12,7 +12,7 @@ from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassificatio
 from explorer.errors import InputError, TrainingFailed
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.training.backend import MEAN, RECIPES, train_and_score
-from explorer.training.finetune import bucketed, collate, predict
+from explorer.training.fitting import bucketed, collate, predict
 from explorer.training.loop import TrainingStopped, learning_rate
 from explorer.training.metrics import evaluate
 from explorer.training.pretrain import pretrain
@@ -82,8 +82,8 @@ def test_saved_models_load_with_transformers_and_give_the_score(first, prepared)
     model = AutoModelForSequenceClassification.from_pretrained(folder / "pair")
     task = prepared.tasks[1]
     logits = predict(model, task.dev, task.pair, CPU)
-    value = evaluate(task.metric, task.dev.labels, logits.argmax(1).astype(float))
-    assert value == scores[1].value
+    found = evaluate(task.metric, task.dev.labels, logits.argmax(1).astype(float))
+    assert found[task.metric] == scores[1].value
     assert AutoModelForMaskedLM.from_pretrained(folder / "pretrained").config.vocab_size == prepared.vocab_size
     assert AutoTokenizer.from_pretrained(folder / "pair").mask_token == "<mask>"
 
@@ -106,7 +106,8 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_result(first, tmp_path, prep
     assert [row["task"] for row in json.loads((folder / "scores.json").read_text())] == ["order"]
     resumed = run(folder, prepared, MIXED)
     assert [score.value for score in resumed] == [score.value for score in scores]
-    assert sorted(path.name for path in folder.iterdir()) == ["order", "pair", "pretrained", "run.json", "scores.json"]
+    files = ["recipe.json", "run.json", "scores.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["order", "pair", "pretrained", *files]
 
 
 def test_a_model_without_its_score_is_trained_again(first, tmp_path, prepared):

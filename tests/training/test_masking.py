@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from explorer.training.masking import IGNORED, mask_tokens, packed_rows
+from explorer.training.masking import IGNORED, MaskedBatches, PackedRows, mask_tokens
 from explorer.training.tokenizer import END, MASK, SPECIAL_TOKENS, START
 
 VOCABULARY = 500
@@ -49,16 +51,45 @@ def test_masks_change_from_time_to_time_and_are_fixed_by_the_seed(rows):
 
 def test_an_epoch_visits_every_row_of_the_stream_once():
     tokens = np.arange(10, 10 + 31 * 40, dtype=np.uint16)
-    batches = packed_rows(tokens, 32, 13, np.random.default_rng(0))
-    rows = np.concatenate([next(batches) for _ in range(3)])
-    assert (rows[:, 0] == START).all()
-    assert (np.diff(rows[:, 1:], axis=1) == 1).all(), "a row is a piece of the stream"
+    packed = PackedRows(tokens, 32, 0)
     # 39 rows of 31 tokens fit behind any offset; none comes twice before all were seen.
-    assert len(set(rows[:, 1])) == 39
-    assert len({int(start) % 31 for start in rows[:, 1]}) == 1
+    assert packed.epoch == 39
+    for epoch in range(3):
+        rows = packed.rows(39 * epoch, 39)
+        assert (rows[:, 0] == START).all()
+        assert (np.diff(rows[:, 1:], axis=1) == 1).all(), "a row is a piece of the stream"
+        assert len(set(rows[:, 1])) == 39
+        assert len({int(start) % 31 for start in rows[:, 1]}) == 1
+
+
+@given(st.integers(1, 400), st.integers(8, 40), st.integers(0, 300), st.integers(1, 90))
+def test_rows_do_not_depend_on_how_they_are_asked_for(tokens, length, first, count):
+    stream = np.arange(10, 10 + tokens, dtype=np.uint16)
+    together = PackedRows(stream, length, 3).rows(first, count)
+    one_by_one = PackedRows(stream, length, 3)
+    assert together.shape == (count, length)
+    assert (together == np.concatenate([one_by_one.rows(first + row, 1) for row in range(count)])).all()
+
+
+def test_a_batch_depends_on_its_number_and_the_seed_only():
+    tokens = np.random.default_rng(0).integers(len(SPECIAL_TOKENS), VOCABULARY, 3000).astype(np.uint16)
+
+    def batches(seed):
+        return MaskedBatches(tokens, 32, 8, VOCABULARY, 0.15, seed)
+
+    whole = batches(5)
+    seen = [whole.batch(number) for number in range(30)]
+    for number in (29, 3, 17):
+        again = batches(5).batch(number)
+        assert (again.inputs == seen[number].inputs).all()
+        assert (again.labels == seen[number].labels).all()
+    assert (batches(6).batch(3).inputs != seen[3].inputs).any()
+    # The second epoch (12 batches of 8 rows) has other rows and other masks.
+    masks = [(batch.labels != IGNORED).tobytes() for batch in seen]
+    assert len(set(masks)) == 30
 
 
 def test_a_text_shorter_than_a_row_is_repeated():
-    row = next(packed_rows(np.arange(10, 20, dtype=np.uint16), 32, 2, np.random.default_rng(0)))
+    row = PackedRows(np.arange(10, 20, dtype=np.uint16), 32, 0).rows(0, 2)
     assert row.shape == (2, 32)
     assert set(row[:, 1:].ravel()) == set(range(10, 20))

@@ -1,1 +1,1 @@
-"""Downstream tasks: three made from the text, and GLUE-format folders."""
+"""Downstream tasks: three made from the text, the nine of GLUE, and the user's own."""

@@ -39,9 +39,10 @@ class Task:
         classes: names of the classes, label 0 first; empty for regression.
         train: examples to learn from.
         dev: examples to be scored on; disjoint from ``train``.
+        mismatched: a second set to be scored on, from sources that ``train`` does not have (MNLI); else empty.
 
     Raises:
-        DataError: a part is empty, or has only one class.
+        DataError: a part is empty, or has only one class or value.
     """
 
     name: str
@@ -51,13 +52,20 @@ class Task:
     classes: tuple[str, ...]
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
+    mismatched: tuple[Example, ...] = ()
 
     def __post_init__(self) -> None:
-        for part, examples in (("train", self.train), ("dev", self.dev)):
+        for part, examples in self.parts.items():
             different = len({example.label for example in examples})
             if different < 2:
                 rule = "hold examples of at least two different labels"
                 raise DataError(f"{part} examples of task {self.name}", rule, different, "Give more data.")
+
+    @property
+    def parts(self) -> dict[str, tuple[Example, ...]]:
+        """Its sets of examples: ``train``, ``dev`` and, where there is one, ``mismatched``."""
+        parts = {"train": self.train, "dev": self.dev}
+        return parts | {"mismatched": self.mismatched} if self.mismatched else parts
 
     @property
     def labels(self) -> int:
@@ -69,7 +77,7 @@ class Task:
         """Digest over name, metric and every example."""
         rows = (
             "\t".join((part, repr(e.label), e.first, e.second or ""))
-            for part, examples in (("train", self.train), ("dev", self.dev))
+            for part, examples in self.parts.items()
             for e in examples
         )
         return digest(self.name, self.metric, self.kind, str(self.labels), "\n".join(rows))

@@ -1,51 +1,49 @@
-"""Tasks from GLUE-format folders: ``DIR/NAME/train.tsv`` and ``dev.tsv``.
+"""GLUE tasks from folders: ``DIR/NAME/train.tsv`` and ``dev.tsv``, as GLUE ships them or in one simple layout.
 
-Files are UTF-8 and tab-separated without quoting, with a header row that names the columns ``label``, ``sentence`` and,
-for pairs, ``sentence2``, in any order. Metrics are GLUE's (https://gluebenchmark.com/tasks): accuracy, Matthews for
-CoLA, and the mean of Pearson and Spearman for STS-B, whose labels run from 0 to 5.
+Files are UTF-8 and tab-separated without quoting. In the simple layout a header row names the columns ``label``,
+``sentence`` and, for pairs, ``sentence2``, in any order. GLUE's own files (https://gluebenchmark.com/tasks) have other
+columns for every task, CoLA's no header; MNLI has two dev files, ``dev_matched.tsv`` and ``dev_mismatched.tsv``; MRPC
+may be there as the two files it is made from, ``msr_paraphrase_train.txt`` and ``dev_ids.tsv``. Which of the two a file
+is, its first line says.
 """
 
 from __future__ import annotations
 
-import math
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.errors import DataError
 from explorer.training.files import read_text
-from explorer.training.metrics import Metric
 from explorer.training.tasks.base import Example, Kind, Task
+from explorer.training.tasks.forms import GLUE_TASKS, HIGHEST_SIMILARITY, GlueForm
+from explorer.training.tasks.labels import class_label, value_label
+
+MSR_FILE, MSR_DEV = "msr_paraphrase_train.txt", "dev_ids.tsv"
+MSR_IDS = slice(1, 3)
+ROWS_PER_BROKEN = 1000
+"""In GLUE's own files so many rows may have one that is broken (QQP's has some); it is left out."""
+COLA_COLUMNS = 4
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class GlueForm:
-    """What a GLUE task's files hold.
+class Layout:
+    """Where in a row things are.
 
     Attributes:
-        metric: how the task is scored.
-        pair: whether examples are pairs of sentences.
-        classes: names of the classes, label 0 first; empty where labels are values from 0 to 5.
+        label: place of the label.
+        sentences: places of the sentences.
+        width: cells of a row.
+        header: whether the first line is one.
+        official: whether it is GLUE's own: empty sentences and a few broken rows are taken as they come.
     """
 
-    metric: Metric
-    pair: bool
-    classes: tuple[str, ...]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns, the label first."""
-        return ("label", "sentence", "sentence2") if self.pair else ("label", "sentence")
-
-
-GLUE_TASKS: dict[str, GlueForm] = {
-    "CoLA": GlueForm(Metric.MATTHEWS, False, ("unacceptable", "acceptable")),
-    "SST-2": GlueForm(Metric.ACCURACY, False, ("negative", "positive")),
-    "RTE": GlueForm(Metric.ACCURACY, True, ("not_entailment", "entailment")),
-    "STS-B": GlueForm(Metric.PEARSON_SPEARMAN, True, ()),
-}
-"""The tasks that can be loaded."""
-
-HIGHEST_SIMILARITY = 5.0
+    label: int
+    sentences: tuple[int, ...]
+    width: int
+    header: bool
+    official: bool
 
 
 def load_glue(folder: Path, name: str) -> Task:
@@ -60,54 +58,100 @@ def load_glue(folder: Path, name: str) -> Task:
         KeyError: no such task.
     """
     form = GLUE_TASKS[name]
-    if not (folder / name).is_dir():
-        remedy = f"Put {name}/train.tsv and {name}/dev.tsv into {folder}."
-        raise DataError(f"data for task {name}", "be an existing folder", str(folder / name), remedy)
-    train, dev = (read_rows(folder / name / f"{part}.tsv", form) for part in ("train", "dev"))
+    own = folder / name
+    if not own.is_dir():
+        remedy = f"Put {' and '.join(form.files)} into a folder {name} of {folder}."
+        raise DataError(f"data for task {name}", "be an existing folder", str(own), remedy)
+    if is_msr(own, name):
+        return glue_task(name, form, *_read_msr(own, form))
+    return glue_task(name, form, *(read_rows(own / file, form) for file in form.files))
+
+
+def glue_task(name: str, form: GlueForm, *parts: tuple[Example, ...]) -> Task:
+    """A GLUE task of its train, dev and perhaps mismatched examples. Raises DataError if a part has only one label."""
     kind = Kind.CLASSIFICATION if form.classes else Kind.REGRESSION
-    return Task(name, form.metric, kind, form.pair, form.classes, train, dev)
+    return Task(name, form.metric, kind, form.pair, form.classes, *parts)
+
+
+def files_of(folder: Path, name: str) -> list[Path]:
+    """The files a task is read from, whether they are there or not."""
+    own = folder / name
+    return [own / file for file in ((MSR_FILE, MSR_DEV) if is_msr(own, name) else GLUE_TASKS[name].files)]
+
+
+def is_msr(own: Path, name: str) -> bool:
+    """Whether a task's folder holds MRPC as the files it is made from."""
+    return name == "MRPC" and not (own / "train.tsv").exists() and (own / MSR_FILE).is_file()
+
+
+def label_of(place: str, label: object, form: GlueForm) -> float:
+    """A label in our order. Raises DataError."""
+    if form.classes:
+        return class_label(place, label, form.classes, form.classes)
+    return value_label(place, label, 0.0, HIGHEST_SIMILARITY)
 
 
 def read_rows(path: Path, form: GlueForm) -> tuple[Example, ...]:
     """Read one file of examples. Raises DataError as ``load_glue`` does."""
+    return tuple(example for _, example in _read(path, form))
+
+
+def _read(path: Path, form: GlueForm) -> list[tuple[list[str], Example]]:
+    """The rows of a file: the cells and the example."""
     # Only line feeds end a row: sentences may hold other characters that str.splitlines would split at.
     lines = read_text(path, "data file").split("\n")
-    header = lines[0].rstrip("\r").split("\t")
-    if sorted(header) != sorted(form.columns):
-        rule = f"be a header of the columns {', '.join(form.columns)}, in any order and separated by tabs"
-        raise DataError(f"{path}, line 1", rule, lines[0], "Add the header, or bring the file into these columns.")
+    layout = _layout(path, lines[0].rstrip("\r"), form)
     if lines[-1] == "":
         lines.pop()
-    places = [header.index(column) for column in form.columns]
-    rows = enumerate(lines[1:], start=2)
-    return tuple(_example(path, number, line.rstrip("\r"), places, form) for number, line in rows)
+    rows: list[tuple[list[str], Example]] = []
+    broken: list[DataError] = []
+    for number, line in enumerate(lines[layout.header :], start=1 + layout.header):
+        cells = line.rstrip("\r").split("\t")
+        try:
+            rows.append((cells, _example(f"{path}, line {number}", line, cells, layout, form)))
+        except DataError as error:
+            broken.append(error)
+            if not layout.official or len(broken) > len(lines) // ROWS_PER_BROKEN:
+                raise broken[0] from None
+    if broken:
+        log.warning("%s: %d broken rows of %d left out, the first: %s", path, len(broken), len(lines), broken[0])
+    return rows
 
 
-def _example(path: Path, number: int, line: str, places: list[int], form: GlueForm) -> Example:
-    place = f"{path}, line {number}"
-    cells = line.split("\t")
-    if len(cells) != len(places):
-        rule = f"hold {len(places)} columns separated by tabs"
+def _layout(path: Path, first: str, form: GlueForm) -> Layout:
+    header = first.split("\t")
+    if sorted(header) == sorted(form.columns):
+        label, *sentences = (header.index(column) for column in form.columns)
+        return Layout(label, tuple(sentences), len(header), header=True, official=False)
+    if form.official and set(form.official) <= set(header):
+        label, *sentences = (header.index(column) for column in form.official)
+        return Layout(label, tuple(sentences), len(header), header=True, official=True)
+    if not form.official and len(header) == COLA_COLUMNS and header[1] in ("0", "1"):
+        return Layout(1, (3,), COLA_COLUMNS, header=False, official=True)
+    theirs = f"{', '.join(form.official)} and others" if form.official else "GLUE's four, without a header"
+    rule = f"be a header of the columns {', '.join(form.columns)}, in any order, or of {theirs}, separated by tabs"
+    raise DataError(f"{path}, line 1", rule, first, "Add the header, or bring the file into these columns.")
+
+
+def _example(place: str, line: str, cells: list[str], layout: Layout, form: GlueForm) -> Example:
+    if len(cells) != layout.width:
+        rule = f"hold {layout.width} columns separated by tabs"
         raise DataError(place, rule, line, "Correct or remove the row.")
-    label, *sentences = (cells[index] for index in places)
+    sentences = [cells[index] for index in layout.sentences]
     for column, cell in zip(form.columns[1:], sentences, strict=True):
-        if not cell.strip():
+        if not cell.strip() and not layout.official:
             raise DataError(f"{place}: {column}", "not be empty", cell, "Correct or remove the row.")
-    return Example(_label(place, label, form), *sentences)
+    return Example(label_of(place, cells[layout.label], form), *sentences)
 
 
-def _label(place: str, text: str, form: GlueForm) -> float:
-    if form.classes:
-        # int() refuses very long texts with an error of its own.
-        if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < len(form.classes)):
-            rule = f"be a class from 0 to {len(form.classes) - 1}"
-            raise DataError(f"{place}: label", rule, text, "Correct or remove the row.")
-        return float(int(text))
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.0 <= value <= HIGHEST_SIMILARITY:
-        rule = f"be a number from 0 to {HIGHEST_SIMILARITY:g}"
-        raise DataError(f"{place}: label", rule, text, "Correct or remove the row.")
-    return value
+def _read_msr(own: Path, form: GlueForm) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """MRPC's train and dev examples: GLUE's list of pairs says which of the file's are dev examples."""
+    if not (own / MSR_DEV).is_file():
+        rule = f"hold train.tsv and dev.tsv, or beside {MSR_FILE} GLUE's list of dev pairs, {MSR_DEV}"
+        raise DataError("data for task MRPC", rule, str(own), f"Add {MSR_DEV}.")
+    lines = read_text(own / MSR_DEV, "data file").splitlines()
+    chosen = {tuple(line.split("\t")[:2]) for line in lines}
+    parts: tuple[list[Example], list[Example]] = ([], [])
+    for cells, example in _read(own / MSR_FILE, form):
+        parts[tuple(cells[MSR_IDS]) in chosen].append(example)
+    return tuple(parts[0]), tuple(parts[1])

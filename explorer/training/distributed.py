@@ -1,0 +1,311 @@
+"""Pre-training of one large model by several processes, one per GPU (or on CPUs, by gloo).
+
+``pretrain_distributed`` starts them by torchrun on this machine and follows them. For several machines, start
+``torchrun … -m explorer.training.distributed JOB`` yourself on each, with the job file that it wrote, in a folder that
+all of them see (``docs/training.md``). Importing this module loads no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer.errors import InputError, TrainingFailed
+from explorer.space.formats import from_json, to_json
+from explorer.space.spec import ArchitectureSpec
+from explorer.training.files import new_folder, write_json
+from explorer.training.prepared import Prepared
+from explorer.training.recipe import Recipe, check_pieces, recipe_named
+
+if TYPE_CHECKING:
+    from explorer.models import FlexiBertForMaskedLM
+
+POLL_S = 0.2
+STOP_S = 120.0
+"""How long the processes may take to write a checkpoint when they are asked to stop."""
+PHASE = "pre-training"
+TAIL = 12
+"""Lines of the processes' log that an error shows."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every process is told, as a JSON file.
+
+    Attributes:
+        architecture: its ``model_dict`` as text.
+        recipe: all settings.
+        seed: fixes initial weights, batches, masks and dropout.
+        tokens: the encoded text, a file of ``Prepared``.
+        tokenizer: the tokenizer's folder.
+        vocab_size: tokens it knows.
+        text: fingerprint of the text.
+        folder: where the model is to appear.
+        device: ``cpu`` or ``cuda``.
+        initial: folder of a model whose weights are the first, or ``None`` for new ones.
+    """
+
+    architecture: str
+    recipe: dict[str, Any]
+    seed: int
+    tokens: str
+    tokenizer: str
+    vocab_size: int
+    text: str
+    folder: str
+    device: str
+    initial: str | None = None
+
+    def prepared(self) -> Prepared:
+        """Text and vocabulary, without tasks."""
+        tokens = np.load(self.tokens, mmap_mode="r", allow_pickle=False)
+        length = recipe_named(self.recipe).length
+        return Prepared(Path(self.tokenizer), self.vocab_size, length, tokens, self.text, ())
+
+
+def pretrain_distributed(
+    spec: ArchitectureSpec,
+    prepared: Prepared,
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    device: str,
+    processes: int,
+    on_step: Callable[[int, float], None],
+    should_stop: Callable[[], bool],
+    initialise: Callable[[FlexiBertForMaskedLM], None] | None = None,
+) -> None:
+    """Do what ``pretrain.pretrain`` does, by several processes on this machine.
+
+    Args:
+        spec: the architecture.
+        prepared: text and vocabulary, as ``prepare`` gave it: its tokens are in a file.
+        recipe: the settings; ``pretrain_batch`` is what all processes do together.
+        seed: fixes initial weights, batches, masks and dropout.
+        folder: where to save; appears only when complete.
+        device: ``cpu`` or ``cuda``.
+        processes: how many; on ``cuda`` one per GPU.
+        on_step: told the number of finished steps and the newest loss.
+        should_stop: asked a few times a second.
+        initialise: changes the new model's weights before the first step.
+
+    Raises:
+        TrainingStopped: ``should_stop`` said so; a checkpoint is there.
+        TrainingFailed: the loss is not a finite number, or a process died.
+        InputError: as ``pretrain`` says.
+    """
+    check_pieces(recipe, processes)
+    initial = _initial(spec, prepared, recipe, seed, folder, initialise) if initialise else None
+    job = Job(
+        architecture=to_json(spec),
+        recipe=asdict(recipe),
+        seed=seed,
+        tokens=str(Path(prepared.tokens.filename).resolve()),  # type: ignore[attr-defined]
+        tokenizer=str(prepared.tokenizer.resolve()),
+        vocab_size=prepared.vocab_size,
+        text=prepared.text,
+        folder=str(folder.resolve()),
+        device=device,
+        initial=initial,
+    )
+    path = folder.with_name(f"{folder.name}.job.json")
+    write_json(path, asdict(job))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command += ["-m", "explorer.training.distributed", str(path)]
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    log = folder.with_name(f"{folder.name}.log")
+    with log.open("wb") as stream:
+        # Its own session: Ctrl-C reaches only us, and we ask for a checkpoint.
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stream, text=True, env=environment, start_new_session=True
+        )
+        try:
+            ended = _follow(process, on_step, should_stop)
+        finally:
+            _end(process)
+    _raise(ended, log)
+    for left in (path, log):
+        left.unlink()
+    if initial:
+        shutil.rmtree(initial)
+
+
+def _initial(
+    spec: ArchitectureSpec,
+    prepared: Prepared,
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    initialise: Callable[[FlexiBertForMaskedLM], None],
+) -> str:
+    """Save the first weights for the processes."""
+    import torch
+
+    from explorer.models import FlexiBertForMaskedLM
+    from explorer.training.loop import reproducible
+    from explorer.training.pretrain import model_config, save_model
+
+    target = folder.with_name(f"{folder.name}.initial")
+    if not target.is_dir():
+        with reproducible(seed, torch.device("cpu")):
+            model = FlexiBertForMaskedLM(model_config(spec, prepared, recipe))
+            initialise(model)
+        with new_folder(target) as temporary:
+            save_model(model, prepared, temporary)
+    return str(target.resolve())
+
+
+def _follow(
+    process: subprocess.Popen[str], on_step: Callable[[int, float], None], should_stop: Callable[[], bool]
+) -> list[Any]:
+    """Pass on what the processes report until they end; the last word is how they ended."""
+    lines: queue.Queue[str | None] = queue.Queue()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    ended: list[Any] = []
+    asked = False
+    while True:
+        if not asked and should_stop():
+            asked = True
+            process.send_signal(signal.SIGTERM)
+        try:
+            line = lines.get(timeout=POLL_S)
+        except queue.Empty:
+            continue
+        if line is None:
+            return ended
+        word = _word(line)
+        if word[:1] == ["step"]:
+            on_step(int(word[1]), float(word[2]))
+        elif word and not ended:
+            ended = word
+
+
+def _word(line: str) -> list[Any]:
+    """What a line says, or nothing: libraries may write to the standard output too."""
+    try:
+        word = json.loads(line)
+    except ValueError:
+        return []
+    return word if isinstance(word, list) else []
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def _raise(ended: list[Any], log: Path) -> None:
+    from explorer.training.loop import TrainingStopped
+
+    kind, *parts = ended or ["died"]
+    if kind == "stopped":
+        raise TrainingStopped(*parts)
+    if kind == "failed":
+        raise TrainingFailed(*parts)
+    if kind == "input":
+        raise InputError(*parts)
+    if kind != "done":
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
+        raise TrainingFailed(f"a process of the pre-training died; the end of {log}:\n{tail}")
+
+
+def work(job: Job, tell: Callable[[list[Any]], None], should_stop: Callable[[], bool]) -> None:
+    """What each process does: its part of the pre-training.
+
+    Args:
+        job: what to do.
+        tell: told, in the first process, of every report, and in any of how it ended.
+        should_stop: asked between steps.
+    """
+    import torch
+
+    from explorer.training.backend import SMALLER_PRETRAINING
+    from explorer.training.failures import guarded
+    from explorer.training.loop import TrainingStopped
+    from explorer.training.pretrain import pretrain
+
+    def load(model: FlexiBertForMaskedLM) -> None:
+        from safetensors.torch import load_model
+
+        load_model(model, Path(str(job.initial)) / "model.safetensors")
+
+    def part() -> list[float]:
+        return pretrain(
+            from_json(job.architecture),
+            job.prepared(),
+            recipe_named(job.recipe),
+            job.seed,
+            Path(job.folder),
+            torch.device(job.device),
+            lambda step, loss: tell(["step", step, loss]),
+            should_stop,
+            initialise=load if job.initial else None,
+        )
+
+    try:
+        guarded(PHASE, SMALLER_PRETRAINING, part)
+    except TrainingStopped as error:
+        tell(["stopped", str(error)])
+    except TrainingFailed as error:
+        tell(["failed", str(error).removeprefix(f"{PHASE}: ")])
+        raise
+    except InputError as error:
+        tell(["input", error.field, error.rule, str(error.value), error.remedy])
+        raise
+    else:
+        tell(["done"])
+
+
+def main(arguments: list[str]) -> None:
+    """Entry of each process that torchrun starts; the argument is the job's file."""
+    stopping = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+    import torch
+
+    def tell(word: list[Any]) -> None:
+        sys.stdout.write(json.dumps(word) + "\n")
+        sys.stdout.flush()
+
+    (path,) = arguments
+    try:
+        work(Job(**json.loads(Path(path).read_text(encoding="utf-8"))), tell, stopping.is_set)
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,175 @@
+"""Where text and tasks come from: the installation itself, a text file, a folder, the hub, a user's task files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from explorer.errors import DataError, InputError
+from explorer.training.files import digest
+from explorer.training.recipe import Recipe
+from explorer.training.tasks.base import Task
+from explorer.training.tasks.forms import GLUE_TASKS
+from explorer.training.tasks.glue import files_of, load_glue
+from explorer.training.tasks.hub import DEFAULT_HUB, files_in, load_hub
+from explorer.training.tasks.made import MADE_TASKS
+from explorer.training.tasks.own import OwnTask, load_own, read_own
+from explorer.training.text import corpus_from_file, installation_key
+
+PREPARATION_VERSION = "named-1"
+OWN_TEXT = "text.txt"
+HUB = "hub:"
+"""How ``data`` begins where it names a data set of the hub."""
+KNOWN_TASKS = (*MADE_TASKS, *GLUE_TASKS)
+"""Names of all tasks that need no task file."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where text and tasks come from.
+
+    Attributes:
+        text: the user's text file, or ``None`` for the default text.
+        folder: GLUE-format folder, or ``None``.
+        tasks: names of the tasks.
+        hub: data set on the hub, or a folder in its layout, or ``None``.
+        own: the user's own tasks.
+    """
+
+    text: Path | None
+    folder: Path | None
+    tasks: tuple[str, ...]
+    hub: str | None = None
+    own: tuple[OwnTask, ...] = ()
+
+    @property
+    def glue(self) -> tuple[str, ...]:
+        """Names of the tasks that are read from the folder or the hub."""
+        return tuple(name for name in self.tasks if name in GLUE_TASKS)
+
+    def key(self, recipe: Recipe) -> str:
+        """Digest of everything the preparation depends on; the user's files count by their content.
+
+        Raises:
+            DataError: a file is there and cannot be read.
+        """
+        parts = [PREPARATION_VERSION, *self.tasks, str(recipe.vocab_size), str(recipe.length)]
+        parts += [str(recipe.train_examples), str(recipe.dev_examples), str(recipe.task_seed)]
+        files = [self.text] if self.text else []
+        if self.folder:
+            files += [file for name in self.glue for file in files_of(self.folder, name)]
+        if self.hub:
+            # A data set of the hub is what its name says, and is kept as it was when it was first prepared.
+            parts.append(f"{HUB}{self.hub}")
+            files += files_in(Path(self.hub)) if Path(self.hub).is_dir() else []
+        for own in self.own:
+            parts.append(own.document.model_dump_json())
+            files += own.files
+        raws = [_content(path) for path in files]
+        names = [path.stem for path in files]
+        return digest(*parts, *names, *raws, "" if self.text else installation_key())
+
+    def load(self) -> dict[str, Task]:
+        """Read all tasks that are not made from the text, by name.
+
+        Raises:
+            DataError: data is missing or malformed.
+        """
+        found: dict[str, Task] = {}
+        for name in self.glue:
+            if self.hub:
+                found[name] = load_hub(self.hub, name)
+            elif self.folder:
+                found[name] = load_glue(self.folder, name)
+        return found | {own.name: load_own(own) for own in self.own}
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes() if path.is_file() else b"absent"
+    except OSError as error:
+        raise DataError("data", f"be readable ({error.strerror})", str(path), "Check who may read it.") from None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that may not be searched
+        return False
+
+
+def resolve_source(tasks: Sequence[str] | None, data: Path | None, task_files: Sequence[Path] = ()) -> Source:
+    """Work out where text and tasks come from.
+
+    Args:
+        tasks: names of the tasks; ``None`` means all that the data offers: those of a GLUE-format folder or of the hub;
+            without those the task files'; without those the tasks made from the text.
+        data: a text file, a folder with GLUE-format tasks and perhaps ``text.txt``, ``hub:NAME`` for a data set of the
+            hub (or ``hub:FOLDER`` for a copy of one), or ``None`` for the default text.
+        task_files: the user's own tasks, each a YAML file or a folder; they come after the others.
+
+    Raises:
+        InputError: a task is unknown, none is named, or two have one name.
+        DataError: the file or folder does not exist or offers nothing; a GLUE task is named without its folder; a task
+            file is malformed.
+    """
+    own = tuple(read_own(path) for path in task_files)
+    names = [task.name for task in own]
+    if len(set(names)) < len(names):
+        raise InputError("task files", "give every task a name of its own", names, "Rename one of them.")
+    for name in tasks or ():
+        if name not in KNOWN_TASKS:
+            remedy = "Use one of them, or give your own by --task-file FILE."
+            raise InputError("task", f"be one of {', '.join(KNOWN_TASKS)}", name, remedy)
+    if tasks is not None and not tasks and not own:
+        raise InputError("task", "be named at least once", list(tasks), f"Use one of {', '.join(KNOWN_TASKS)}.")
+    text, folder, hub = _places(data)
+    if tasks is None:
+        tasks = _offered(folder, text, hub, bool(own))
+    source = Source(text, folder, (*dict.fromkeys(tasks), *names), hub, own)
+    if source.glue and folder is None and hub is None:
+        remedy = f"Give --data DIR, the folder that holds one folder per task, or --data {HUB}{DEFAULT_HUB}."
+        raise DataError(f"data for task {source.glue[0]}", "be a GLUE-format folder", data and str(data), remedy)
+    return source
+
+
+def _places(data: Path | None) -> tuple[Path | None, Path | None, str | None]:
+    """The text file, the folder and the data set of the hub that ``data`` stands for, each perhaps ``None``."""
+    if data is not None and str(data).startswith(HUB):
+        hub = str(data).removeprefix(HUB)
+        if not hub:
+            raise DataError("data", f"name a data set after {HUB}", HUB, f"Write {HUB}{DEFAULT_HUB}.")
+        return None, None, hub
+    if data is not None and not _exists(data):
+        remedy = f"Check the path; for a data set of the hub write {HUB}NAME, for example {HUB}{DEFAULT_HUB}."
+        raise DataError("data", "be an existing file or folder", str(data), remedy)
+    folder = data if data is not None and data.is_dir() else None
+    text = folder / OWN_TEXT if folder else data
+    return text if text is not None and text.is_file() else None, folder, None
+
+
+def _offered(folder: Path | None, text: Path | None, hub: str | None, own: bool) -> tuple[str, ...]:
+    """Names of the tasks that the data offers."""
+    offered = tuple(name for name in GLUE_TASKS if hub or (folder and (folder / name).is_dir()))
+    if folder and not offered and text is None:
+        rule = f"hold {OWN_TEXT} or a folder of a task ({', '.join(GLUE_TASKS)})"
+        raise DataError("data", rule, str(folder), "Check the folder.")
+    if offered or own:
+        return offered
+    return tuple(name for name in MADE_TASKS if text is None or name != "package")
+
+
+def absolute(data: Path) -> str:
+    """What ``data`` is called from any folder; a name on the hub stays what it is."""
+    if not str(data).startswith(HUB):
+        return str(data.resolve())
+    name = str(data).removeprefix(HUB)
+    return f"{HUB}{Path(name).resolve()}" if name and _exists(Path(name)) else str(data)
+
+
+def check_source(source: Source) -> None:
+    """Read a user's own files and keep nothing. Raises DataError if one is missing or malformed."""
+    source.load()
+    if source.text is not None:
+        corpus_from_file(source.text)

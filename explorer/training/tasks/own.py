@@ -1,0 +1,245 @@
+"""A user's own tasks: one YAML file each, which says what is in which column of which table.
+
+    name: reviews
+    kind: classification            # or regression
+    files: {train: train.csv, dev: dev.csv}
+    columns: {label: stars, sentence: text}
+    metric: macro_f1
+    classes: [bad, fair, good]
+
+Only ``name``, ``kind`` and ``files.train`` must be given. Files are CSV, TSV or JSONL, their names relative to the YAML
+file. Without ``files.dev`` a fifth of the train file's texts, chosen by a digest of their words, is kept for scoring.
+Columns are ``label`` and ``sentence`` by default, and pairs have a column ``sentence2``. The metric is accuracy, or
+``pearson_spearman``. The classes are those of the train file, in the order of numbers or of the alphabet.
+
+A folder stands for its ``task.yaml``; one without it is a classification task named like the folder, with ``train`` and
+perhaps ``dev`` in one of the three formats and the default columns.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from explorer.errors import DataError
+from explorer.space.documents import parse_yaml, read_text
+from explorer.training.files import digest
+from explorer.training.metrics import CLASS_METRICS, VALUE_METRICS, Metric
+from explorer.training.tasks.base import Example, Kind, Task
+from explorer.training.tasks.forms import GLUE_TASKS
+from explorer.training.tasks.labels import class_label, class_text, value_label
+from explorer.training.tasks.made import MADE_TASKS
+from explorer.training.tasks.tables import ENDINGS, read_table
+
+DOCUMENT = "task.yaml"
+RESERVED = (*MADE_TASKS, *GLUE_TASKS, "mean", "pretrained")
+MOST_CLASSES = 1000
+LARGEST_VALUE = 1e9
+LONGEST_NUMBER = 18
+DEV_SHARE = 5
+TWO_CLASS_METRICS = (Metric.F1, Metric.F1_ACCURACY)
+RULES = {
+    "missing": "be given",
+    "extra_forbidden": "not be given, because nothing reads it",
+    "model_type": "be a list of keys and values",
+}
+SHOULD = re.compile(r"^(Input|String|List|Value) should ")
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+
+
+log = logging.getLogger(__name__)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Files(_Part):
+    """Names of the tables, relative to the task file; without ``dev`` it is taken from ``train``."""
+
+    train: Text
+    dev: Text | None = None
+
+
+class Columns(_Part):
+    """Names of the columns; ``sentence2`` makes it a task of pairs."""
+
+    label: Text = "label"
+    sentence: Text = "sentence"
+    sentence2: Text | None = None
+
+
+class TaskDocument(_Part):
+    """A task file; the module's description says what is in it."""
+
+    name: Name
+    kind: Literal["classification", "regression"]
+    files: Files
+    columns: Columns = Columns()
+    metric: Metric | None = Field(default=None, strict=False)
+    classes: Annotated[list[Any], Field(min_length=2, max_length=MOST_CLASSES)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TaskDocument:
+        if self.name in RESERVED:
+            raise ValueError(f"name must not be one of {', '.join(RESERVED)}, which are taken")
+        fitting = CLASS_METRICS if self.kind == "classification" else VALUE_METRICS
+        if self.metric is not None and self.metric not in fitting:
+            raise ValueError(f"metric of a {self.kind} must be one of {', '.join(fitting)}")
+        if self.kind == "regression" and self.classes is not None:
+            raise ValueError("classes must be left out of a regression")
+        given = [class_text(one) for one in self.classes or ()]
+        if len(set(given)) < len(given) or not all(given):
+            raise ValueError("classes must be different from each other, and none empty")
+        return self
+
+
+@dataclass(frozen=True)
+class OwnTask:
+    """A task file that was read and is sound; its tables are not read yet.
+
+    Attributes:
+        document: what it says.
+        folder: where its tables are.
+    """
+
+    document: TaskDocument
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return self.document.name
+
+    @property
+    def files(self) -> list[Path]:
+        """Its tables."""
+        names = (self.document.files.train, self.document.files.dev)
+        return [self.folder / name for name in names if name is not None]
+
+
+def read_own(path: Path) -> OwnTask:
+    """Read a task file, or a folder's.
+
+    Raises:
+        DataError: it is missing or breaks a rule, or a table it names is missing.
+    """
+    if path.is_dir() and not (path / DOCUMENT).is_file():
+        return OwnTask(_document_of(path), path)
+    file = path / DOCUMENT if path.is_dir() else path
+    text = read_text(file)
+    try:
+        document = parse_yaml(text)
+    except ValueError as error:
+        raise DataError(file.name, f"hold valid YAML ({error})", text[:80], "Correct the file.") from None
+    return OwnTask(_checked(document, file.name), file.parent)
+
+
+def _document_of(folder: Path) -> TaskDocument:
+    """What a folder of tables says without a task file."""
+    found: dict[str, str] = {}
+    for part in ("train", "dev"):
+        names = [f"{part}{ending}" for ending in ENDINGS if (folder / f"{part}{ending}").is_file()]
+        if len(names) > 1 or (part == "train" and not names):
+            rule = f"hold {DOCUMENT}, or one {part} with one of {', '.join(ENDINGS)}"
+            raise DataError("task folder", rule, str(folder), f"Add {DOCUMENT}.")
+        if names:
+            found[part] = names[0]
+    columns: dict[str, str] = {}
+    for _, row in read_table(folder / found["train"]):
+        columns = {"sentence2": "sentence2"} if "sentence2" in row else {}
+        break
+    name = folder.resolve().name
+    return _checked({"name": name, "kind": "classification", "files": found, "columns": columns}, str(folder))
+
+
+def _checked(document: Any, place: str) -> TaskDocument:
+    if not isinstance(document, dict):
+        raise DataError(place, "be a list of keys and values", document, "docs/training.md has an example.")
+    try:
+        return TaskDocument.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the task"
+        message = first["msg"].removeprefix("Value error, ")
+        rule = RULES.get(first["type"]) or SHOULD.sub("", message)
+        rule = rule if rule != message else f"keep the rule: {message}"
+        value = None if first["type"] == "missing" else first.get("input")
+        remedy = f"Correct it; docs/training.md describes all keys ({error.error_count()} wrong)."
+        raise DataError(f"{place}: {field}", rule, value, remedy) from None
+
+
+def load_own(own: OwnTask) -> Task:
+    """Read the tables of a task.
+
+    Raises:
+        DataError: one is missing or malformed, or has fewer than two different labels.
+    """
+    document = own.document
+    tables = [list(_rows(path, document.columns)) for path in own.files]
+    classes: tuple[str, ...] = ()
+    if document.kind == "classification":
+        given = document.classes or sorted({class_text(label) for _, label, *_ in tables[0]}, key=_class_order)
+        classes = tuple(class_text(one) for one in given)
+        if len(classes) > MOST_CLASSES:
+            rule = f"have at most {MOST_CLASSES} classes"
+            raise DataError(f"task {own.name}", rule, len(classes), "Write kind: regression if labels are numbers.")
+        if document.metric in TWO_CLASS_METRICS and len(classes) != 2:
+            rule = f"have two classes for the metric {document.metric}"
+            raise DataError(f"task {own.name}", rule, list(classes), f"Use {Metric.MACRO_F1}.")
+    parts = [tuple(_example(classes, *row) for row in rows) for rows in tables]
+    train, dev = parts if len(parts) == 2 else _split(parts[0])
+    known = {_text(example) for example in train}
+    if repeated := sum(_text(example) in known for example in dev):
+        log.warning("task %s: %d of %d dev examples are train examples too", own.name, repeated, len(dev))
+    metric = document.metric or (Metric.ACCURACY if classes else Metric.PEARSON_SPEARMAN)
+    pair = document.columns.sentence2 is not None
+    return Task(own.name, metric, Kind(document.kind), pair, classes, train, dev)
+
+
+def _class_order(name: str) -> tuple[bool, int, str]:
+    """Numbers by their size, then names by the alphabet."""
+    is_number = name.isascii() and name.isdigit() and len(name) <= LONGEST_NUMBER
+    return not is_number, int(name) if is_number else 0, name
+
+
+def _rows(path: Path, columns: Columns) -> Iterator[tuple[str, Any, list[str]]]:
+    """Place, label and sentences of each row."""
+    names = [columns.sentence, *((columns.sentence2,) if columns.sentence2 else ())]
+    for place, row in read_table(path):
+        for column in (columns.label, *names):
+            if column not in row:
+                rule = f"have a column {column}"
+                raise DataError(place, rule, ", ".join(map(str, row)), "Add it, or name another under columns.")
+        for column in names:
+            if not isinstance(row[column], str) or not row[column].strip():
+                raise DataError(f"{place}: {column}", "be text, not empty", row[column], "Correct or remove the row.")
+        yield place, row[columns.label], [row[column] for column in names]
+
+
+def _example(classes: Sequence[str], place: str, label: Any, sentences: list[str]) -> Example:
+    if not classes:
+        return Example(value_label(place, label, -LARGEST_VALUE, LARGEST_VALUE), *sentences)
+    if not isinstance(label, str | int) or not class_text(label):
+        raise DataError(f"{place}: label", "be the name or the number of a class", label, "Correct or remove the row.")
+    return Example(class_label(place, label, classes), *sentences)
+
+
+def _split(examples: tuple[Example, ...]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Train and dev: the digest of the text decides, so that equal texts are never on both sides."""
+    parts: tuple[list[Example], list[Example]] = ([], [])
+    for example in examples:
+        parts[int(digest(*_text(example)), 16) % DEV_SHARE == 0].append(example)
+    return tuple(parts[0]), tuple(parts[1])
+
+
+def _text(example: Example) -> tuple[str, str]:
+    """What is read, whatever the case and the spaces."""
+    return " ".join(example.first.split()).lower(), " ".join((example.second or "").split()).lower()
