@@ -1,0 +1,66 @@
+"""What was run when something was measured, and the names that measurements get in a table.
+
+A quantity of a run is called ``NAME_bBATCH_lLENGTH_PRECISION``, for example ``latency_b1_l128_fp32``, so that only what
+was measured under the same load has the same name. Latencies are in seconds, memory in bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from explorer.errors import InputError
+
+LONGEST = 8192
+QUANTITY = re.compile(r"(?P<name>.+?)_b\d+_l\d+_[a-z0-9]+")
+
+
+class Precision(StrEnum):
+    """Numbers a model computes with: inference in bf16 has bf16 weights, training has fp32 weights and autocast."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a model is run on.
+
+    Attributes:
+        batch: sequences at once.
+        length: tokens of each; none is padding.
+        precision: numbers to compute with.
+        vocabulary: number of tokens the model knows.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+
+    batch: int = 1
+    length: int = 128
+    precision: Precision = Precision.FP32
+    vocabulary: int = 30522
+
+    def __post_init__(self) -> None:
+        limits = (
+            ("batch", self.batch, 65536),
+            ("length", self.length, LONGEST),
+            ("vocabulary", self.vocabulary, 10**6),
+        )
+        for name, value, most in limits:
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise InputError(name, f"be a whole number from 1 to {most:,}", value, "Correct the number.")
+        if self.precision not in set(Precision):
+            raise InputError("precision", f"be {' or '.join(Precision)}", self.precision, "Use one of the two.")
+        object.__setattr__(self, "precision", Precision(self.precision))
+
+    def quantity(self, name: str) -> str:
+        """The full name of a quantity measured under this load."""
+        return f"{name}_b{self.batch}_l{self.length}_{self.precision}"
+
+
+def quantity_name(quantity: str) -> str:
+    """The name of a quantity without its load: ``latency`` of ``latency_b1_l128_fp32``; others are names themselves."""
+    match = QUANTITY.fullmatch(quantity)
+    return match["name"] if match else quantity
