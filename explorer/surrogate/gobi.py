@@ -20,9 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from explorer.errors import InputError
+from explorer.surrogate.ascent import ascend
 
 Objective = Callable[[Tensor], Tensor]
 """Maps ``[K, d]`` points to ``[K]`` values, each depending on its own row only."""
+
+METHODS = ("newton", "adahessian", "gradient")
+"""How to climb: by exact Newton steps, by the paper's estimate of curvature, or (its ablation) without second order."""
 
 LENGTHS = (1.0, 0.5, 0.25, 0.0625)
 """Fractions of a step that are tried."""
@@ -84,6 +88,7 @@ def climb(
     steps: int = 10,
     reach: float = 0.25,
     floor: float = 1e-3,
+    method: str = "newton",
 ) -> Climb:
     """Climb from every start.
 
@@ -95,10 +100,14 @@ def climb(
         steps: how many Newton steps.
         reach: longest step, as a fraction of the box's diagonal.
         floor: least curvature, as a fraction of the largest of the same point.
+        method: one of ``METHODS``; the others than Newton's take several steps for each (``ascent``).
 
     Raises:
-        InputError: shapes do not fit, the box is turned around, or the objective does not return ``[K]`` values.
+        InputError: the method is unknown, shapes do not fit, the box is turned around, or the objective does not
+            return ``[K]`` values.
     """
+    if method not in METHODS:
+        raise InputError("method", f"be one of {', '.join(METHODS)}", method, "Use one of them.")
     if starts.ndim != 2 or low.shape != starts.shape[1:] or high.shape != low.shape or not (low <= high).all():
         shapes = (starts.shape, low.shape, high.shape)
         raise InputError("starts, low, high", "be [K, d], [d], [d] with low ≤ high", shapes, "Check the box.")
@@ -108,6 +117,10 @@ def climb(
     values = objective(x).detach()
     if values.shape != (len(x),):
         raise InputError("objective", "return one value per point", tuple(values.shape), "Return shape [K].")
+    if method != "newton":
+        generator = torch.Generator().manual_seed(0)
+        ends, reached = ascend(objective, x, lowest, highest, steps, method == "adahessian", generator)
+        return Climb(ends.numpy(), reached.numpy())
     for _ in range(steps):
         values, gradient, hessian = derivatives(objective, x)
         held = ((x <= lowest) & (gradient < 0)) | ((x >= highest) & (gradient > 0))

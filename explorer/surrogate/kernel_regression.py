@@ -1,9 +1,7 @@
 """Scores from distances: a Gaussian process and a forest on the same geometry, mixed as held-out errors say.
 
 Takes squared distances of a kernel (``explorer.kernels.multi_view`` gives them), so it needs neither architectures nor
-features. Scores of trained models have a long lower tail: a training that went badly lies many deviations below the
-others and would bend any least-squares fit. Scores are therefore ranked and the ranks mapped to a normal distribution
-(normal scores) before anything is fitted; predictions are mapped back.
+features. Normal scores (``explorer.surrogate.warp``) are fitted, and predictions are mapped back.
 
 * The Gaussian process has a Matérn 3/2 covariance. Length and noise are not chosen but averaged over a grid, by their
   marginal likelihoods and a prior (Rasmussen and Williams, 2006, chapter 5).
@@ -20,11 +18,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.stats import norm, rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 
 from explorer.errors import InputError
 from explorer.records import Prediction
+from explorer.surrogate.warp import Warp, normal_scores
 
 Array = NDArray[np.float64]
 LENGTHS = (6.0, 20.0)
@@ -37,40 +35,6 @@ PRIOR_NOISE = 0.3
 scores the likelihood alone often takes all of the spread for signal."""
 COORDINATES = 20
 FEWEST_FOR_FOREST = 10
-QUADRATURE = 15
-
-
-def normal_scores(scores: Array) -> Array:
-    """Ranks of the scores ``[n]`` as quantiles of a standard normal distribution; ties get their mean rank."""
-    return np.asarray(norm.ppf((rankdata(scores) - 0.5) / len(scores)), dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class _Warp:
-    """Monotone map between normal scores and scores: linear between the observed ones, and beyond them.
-
-    Attributes:
-        normal: distinct normal scores, ascending.
-        scores: the scores they stand for.
-        slope: scores per normal score beyond the ends.
-    """
-
-    normal: Array
-    scores: Array
-    slope: float
-
-    @classmethod
-    def fit(cls, scores: Array) -> _Warp:
-        values, first = np.unique(scores, return_index=True)
-        # The upper half's spread: the lower tail is long, and what matters is what may lie above the best.
-        slope = float(np.quantile(scores, 0.84) - np.median(scores)) or float(scores.std()) or 1.0
-        return cls(normal_scores(scores)[first], values, slope)
-
-    def back(self, normal: Array) -> Array:
-        """Scores of any normal scores."""
-        inside = np.interp(normal, self.normal, self.scores)
-        beyond = normal - np.clip(normal, self.normal[0], self.normal[-1])
-        return np.asarray(inside + self.slope * beyond)
 
 
 @dataclass(frozen=True)
@@ -180,7 +144,7 @@ class KernelRegression:
             raise InputError("distances and scores", "be [n, n] and [n], n ≥ 2", shapes, "Give one score per point.")
         if not (np.isfinite(scores).all() and np.isfinite(distances).all() and (distances >= 0).all()):
             raise InputError("distances and scores", "be finite, no distance below 0", "others", "Leave these out.")
-        self._warp = _Warp.fit(scores)
+        self._warp = Warp.fit(scores)
         targets = normal_scores(scores)
         unit = float(distances.mean()) / 2.0 or 1.0
         self._processes = [_Process.fit(distances, targets, length * unit) for length in LENGTHS]
@@ -230,22 +194,7 @@ class KernelRegression:
         noise = float((self._weights * scale * np.array(NOISES)).sum())
         if self._share > 0:
             mean = mean + self._share * (self._forest.predict(self._map.place(distances)) - mean)
-        return self._in_scores(mean, function, noise)
-
-    def _in_scores(self, mean: Array, function: Array, noise: float) -> Prediction:
-        """A normal belief about normal scores as mean and deviations of scores, by Gauss–Hermite quadrature."""
-        nodes, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE)
-        weights = weights / weights.sum()
-
-        def moments(variance: Array) -> tuple[Array, Array]:
-            values = self._warp.back(mean[:, None] + np.sqrt(variance)[:, None] * nodes)
-            middle = values @ weights
-            return middle, np.square(values - middle[:, None]) @ weights
-
-        expected, total = moments(function + noise)
-        _, epistemic = moments(function)
-        aleatoric = np.sqrt(np.maximum(total - epistemic, 1e-12 * total))
-        return Prediction(expected, aleatoric, np.sqrt(epistemic))
+        return self._warp.belief(mean, function, noise)
 
 
 def _no_score(targets: Array, predictions: Array) -> float:

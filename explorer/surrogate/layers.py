@@ -93,7 +93,7 @@ def train(
     for epoch in range(epochs):
         rate = learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / epochs))
         value = loss()
-        gradients = torch.autograd.grad(value, parameters)
+        gradients = torch.autograd.grad(value, parameters, materialize_grads=True)
         norm = math.sqrt(sum(float(g.square().sum()) for g in gradients))
         clip = min(1.0, LARGEST_GRADIENT / norm) if norm > 0.0 else 1.0
         with torch.no_grad():

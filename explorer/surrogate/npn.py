@@ -109,12 +109,15 @@ class NaturalParameterNetwork:
             total = total + 0.5 * (ratio + mean.square() / prior - 1.0 - ratio.log()).sum()
         return total
 
-    def fit(self, x: Tensor, y: Tensor, epochs: int, learning_rate: float, prior: float) -> float:
+    def fit(
+        self, x: Tensor, y: Tensor, epochs: int, learning_rate: float, prior: float, heteroscedastic: bool = True
+    ) -> float:
         """Minimise the Gaussian negative log-likelihood of ``y`` ``[N]`` at ``x`` ``[N, d]``.
 
         The divergence from the prior, times ``prior / N``, is added: what would be weight decay in an ordinary
         network, with the right strength for every N, and what keeps the noise from shrinking to nothing when few
-        points are fitted.
+        points are fitted. Without ``heteroscedastic`` the squared error takes the likelihood's place (the paper's
+        ablation), and the variance that comes out has no meaning.
 
         Returns:
             The loss before the last step.
@@ -122,7 +125,8 @@ class NaturalParameterNetwork:
 
         def loss() -> Tensor:
             mean, variance = self(x)
-            return gaussian_nll(mean, variance, y).mean() + prior / len(y) * self.divergence()
+            error = gaussian_nll(mean, variance, y) if heteroscedastic else 0.5 * (y - mean).square()
+            return error.mean() + prior / len(y) * self.divergence()
 
         parameters = [*self._means, *self._rhos, *self._bias_means, *self._bias_rhos]
         return train(parameters, loss, epochs, learning_rate, 0.0)

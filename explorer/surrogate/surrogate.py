@@ -1,4 +1,4 @@
-"""BOSHNAS's surrogate: NPN for mean and aleatoric noise, teacher and student for epistemic uncertainty, and their UCB.
+"""The paper's surrogate: NPN for mean and aleatoric noise, teacher and student for epistemic uncertainty.
 
 Source: FlexiBERT (arXiv 2205.11656), section 3. Points are vectors ``[N, d]`` of an embedding; means and deviations
 come back in the units of the targets. Training is full-batch, in float64, and the same for the same seed and data.
@@ -6,21 +6,20 @@ come back in the units of the targets. Training is full-batch, in float64, and t
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from explorer.errors import InputError
 from explorer.records import Prediction
+from explorer.surrogate.contract import Points, Region, Surrogate, check_observed
 from explorer.surrogate.layers import DTYPE
-from explorer.surrogate.npn import NaturalParameterNetwork
+from explorer.surrogate.npn import VARIANCE_FLOOR, NaturalParameterNetwork
 from explorer.surrogate.student import Student
 from explorer.surrogate.teacher import Teacher
-
-Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,9 @@ class SurrogateSettings:
     Attributes:
         k_aleatoric: weight k₁ of σ in the UCB.
         k_epistemic: weight k₂ of ξ in the UCB.
-        epochs: full-batch steps for each network.
+        heteroscedastic: whether the NPN learns the noise at each place; without (the paper's ablation) it learns the
+            mean by squared error, and noise is the same everywhere.
+        epochs: full-batch steps for each network; a third of them where it goes on from an earlier one.
         learning_rate: at the start; falls to 0 by a cosine.
         weight_decay: of teacher's and student's weights (AdamW).
         prior: weight of the NPN's divergence from its prior; 1 is Bayes' rule.
@@ -41,6 +42,7 @@ class SurrogateSettings:
 
     k_aleatoric: float = 0.5
     k_epistemic: float = 0.5
+    heteroscedastic: bool = True
     epochs: int = 150
     learning_rate: float = 0.03
     weight_decay: float = 0.01
@@ -60,7 +62,7 @@ class SurrogateSettings:
             raise InputError("dropout", "lie between 0 and 1, both excluded", self.dropout, "The default is 0.1.")
 
 
-class BoshnasSurrogate:
+class BoshnasSurrogate(Surrogate):
     """Belief about performance at any point of a box.
 
     Args:
@@ -73,41 +75,30 @@ class BoshnasSurrogate:
         self.settings = settings or SurrogateSettings()
         self._fitted = False
 
-    def fit(self, x: Points, y: Points, box: tuple[Points, Points] | None = None) -> BoshnasSurrogate:
-        """Train from scratch.
-
-        Args:
-            x: observed points, ``[N, d]``; one point may occur more than once.
-            y: their performance, ``[N]``; larger is better.
-            box: lowest and highest corner of the region, ``[d]`` each; by default the smallest box around ``x``.
-
-        Returns:
-            Itself.
-
-        Raises:
-            InputError: shapes do not fit, nothing was observed, or a value is not finite.
-        """
-        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-        if x.ndim != 2 or y.shape != x.shape[:1] or x.size == 0:
-            raise InputError("x and y", "be [N, d] and [N], N ≥ 1", (x.shape, y.shape), "Give one value per point.")
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise InputError("x and y", "be finite", "NaN or infinity", "Leave failed trials out.")
-        low, high = (x.min(0), x.max(0)) if box is None else box
-        if low.shape != x.shape[1:] or high.shape != low.shape or not (low <= high).all():
-            raise InputError("box", "be corners [d] with low ≤ high", (low, high), "Give the region's box.")
+    def fit(
+        self, x: Points, y: Points, region: Region | None = None, start: BoshnasSurrogate | None = None
+    ) -> BoshnasSurrogate:
+        """Train. See the contract."""
+        x, y, region = check_observed(x, y, region)
+        low, high = region.box
         self._set_scales(low, high, y)
         s, generator = self.settings, torch.Generator().manual_seed(self._seed)
         points, targets = self._scaled(torch.tensor(x)), torch.tensor((y - self._offset) / self._unit)
         dims = x.shape[1]
-        self._npn = NaturalParameterNetwork((dims, 32, 32, 1), generator)
-        self._npn.fit(points, targets, s.epochs, s.learning_rate, s.prior)
-        self._teacher = Teacher(dims, s.dropout, generator)
-        self._teacher.fit(points, targets, s.epochs, s.learning_rate, s.weight_decay)
+        if start is None:
+            self._npn, epochs = NaturalParameterNetwork((dims, 32, 32, 1), generator), s.epochs
+            self._teacher, self._student = Teacher(dims, s.dropout, generator), Student(dims, generator)
+        else:
+            self._npn, epochs = copy.deepcopy(start._npn), -(-s.epochs // 3)
+            self._teacher, self._student = start._teacher.copy(generator), copy.deepcopy(start._student)
+        self._npn.fit(points, targets, epochs, s.learning_rate, s.prior, s.heteroscedastic)
+        with torch.no_grad():
+            self._spread = float((self._npn(points)[0] - targets).square().mean()) + VARIANCE_FLOOR
+        self._teacher.fit(points, targets, epochs, s.learning_rate, s.weight_decay)
         draws = torch.rand((s.region_points, dims), generator=generator, dtype=DTYPE)
-        region = self._scaled(torch.tensor(low) + draws * torch.tensor(high - low))
-        region = torch.cat([points, region])
-        self._student = Student(dims, generator)
-        self._student.fit(region, self._teacher.spread(region, s.passes), s.epochs, s.learning_rate, s.weight_decay)
+        around = self._scaled(torch.tensor(low) + draws * torch.tensor(high - low))
+        around = torch.cat([points, around])
+        self._student.fit(around, self._teacher.spread(around, s.passes), epochs, s.learning_rate, s.weight_decay)
         self._fitted = True
         return self
 
@@ -134,16 +125,19 @@ class BoshnasSurrogate:
             raise InputError("surrogate", "be fitted before it predicts", None, "Call fit first.")
         scaled = self._scaled(x.to(DTYPE))
         mean, variance = self._npn(scaled)
+        if not self.settings.heteroscedastic:
+            variance = torch.full_like(mean, self._spread)
         return (
             self._offset + self._unit * mean,
             self._unit * variance.sqrt(),
             self._unit * self._student(scaled),
         )
 
-    def ucb(self, x: Tensor) -> Tensor:
-        """Upper confidence bound μ + k₁σ + k₂ξ at ``x`` ``[N, d]``; ``[N]``, twice differentiable."""
+    def acquisition(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """UCB and its uncertain part in the units of the targets. See the contract."""
         mean, aleatoric, epistemic = self.components(x)
-        return mean + self.settings.k_aleatoric * aleatoric + self.settings.k_epistemic * epistemic
+        doubt = self.settings.k_aleatoric * aleatoric + self.settings.k_epistemic * epistemic
+        return mean + doubt, doubt
 
     @torch.no_grad()
     def predict(self, x: Points) -> Prediction:

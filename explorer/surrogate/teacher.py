@@ -6,6 +6,8 @@ are standardised by the caller.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -27,6 +29,13 @@ class Teacher:
         self._network = Perceptron((inputs, *HIDDEN, 1), generator)
         self._dropout = dropout
         self._generator = generator
+
+    def copy(self, generator: torch.Generator) -> Teacher:
+        """A teacher of the same weights, to train on from, whose masks come from ``generator``."""
+        other = Teacher.__new__(Teacher)
+        other._network = copy.deepcopy(self._network)
+        other._dropout, other._generator = self._dropout, generator
+        return other
 
     def fit(self, x: Tensor, y: Tensor, epochs: int, learning_rate: float, weight_decay: float) -> float:
         """Minimise the squared error of ``y`` ``[N]`` at ``x`` ``[N, d]`` under dropout; returns the last loss."""

@@ -12,8 +12,8 @@ from explorer.surrogate.kernel_regression import (
     NOISES,
     PRIOR_NOISE,
     KernelRegression,
+    Warp,
     _Process,
-    _Warp,
     normal_scores,
 )
 
@@ -117,7 +117,7 @@ def test_normal_scores_of_ties_and_back() -> None:
     scores = np.array([3.0, 1.0, 1.0, 2.0])
     normal = normal_scores(scores)
     assert normal[1] == normal[2] < normal[3] < normal[0]
-    warp = _Warp.fit(scores)
+    warp = Warp.fit(scores)
     np.testing.assert_allclose(warp.back(normal), scores)
     beyond = warp.back(np.array([normal.min() - 1.0, normal.max() + 1.0]))
     assert beyond[0] < 1.0

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import spearmanr
 
 from explorer.errors import InputError
-from explorer.surrogate import BoshnasSurrogate, SurrogateSettings
+from explorer.surrogate import BoshnasSurrogate, Region, SurrogateSettings
 from explorer.surrogate.student import Student
 from explorer.surrogate.teacher import Teacher
 
@@ -91,8 +91,8 @@ def test_the_student_follows_the_teachers_spread() -> None:
 def test_ignorance_grows_away_from_the_data() -> None:
     generator = np.random.default_rng(0)
     seen = generator.uniform(-1, 0, size=(60, 3))
-    box = (np.full(3, -1.0), np.full(3, 1.0))
-    surrogate = BoshnasSurrogate(0).fit(seen, np.sin(3 * seen.sum(1)), box)
+    region = Region(np.array([np.full(3, -1.0), np.full(3, 1.0)]))
+    surrogate = BoshnasSurrogate(0).fit(seen, np.sin(3 * seen.sum(1)), region)
     far = generator.uniform(0.5, 1, size=(60, 3))
     assert surrogate.predict(far).epistemic.mean() > 1.5 * surrogate.predict(seen).epistemic.mean()
 
@@ -137,9 +137,9 @@ def test_bad_data_is_refused(x: np.ndarray, y: np.ndarray) -> None:
         BoshnasSurrogate(0).fit(x, y)
 
 
-def test_a_box_turned_around_is_refused() -> None:
-    with pytest.raises(InputError, match="box"):
-        BoshnasSurrogate(0).fit(*problem(5), box=(np.ones(4), np.zeros(4)))
+def test_a_region_of_other_dimensions_is_refused() -> None:
+    with pytest.raises(InputError, match="region"):
+        BoshnasSurrogate(0).fit(*problem(5), region=Region(np.ones((2, 3))))
 
 
 def test_no_prediction_before_a_fit() -> None:

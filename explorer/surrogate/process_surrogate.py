@@ -1,0 +1,134 @@
+"""BOSHNAS's surrogate, improved: a Gaussian process for mean and epistemic doubt, an NPN for where noise is large.
+
+The paper's networks (``explorer.surrogate.surrogate``) learn slowly from the ten to fifty scores that a search has.
+Here a process over the embedding's leading axes gives performance μ and epistemic deviation ξ in closed form. What it
+gets wrong when a point is left out trains a natural-parameter network, which says where noise is larger than
+elsewhere; the level of aleatoric noise σ is the process's own. All three can be differentiated twice, so GOBI climbs
+μ + k₁σ + k₂ξ exactly. The acquisition is on the scale of normal scores.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from explorer.errors import InputError
+from explorer.records import Prediction
+from explorer.surrogate.contract import Points, Region, Surrogate, check_observed
+from explorer.surrogate.layers import DTYPE
+from explorer.surrogate.npn import NaturalParameterNetwork
+from explorer.surrogate.process import AxesProcess
+from explorer.surrogate.warp import Warp, normal_scores
+
+WIDTHS = (32, 32)
+FEWEST_FOR_NOISE = 8
+"""Scores below which noise is taken to be the same everywhere."""
+ROWS = 2048
+"""Points predicted at once, which bounds memory."""
+
+
+@dataclass(frozen=True)
+class ProcessSettings:
+    """Settings of the surrogate and its acquisition.
+
+    Attributes:
+        k_aleatoric: weight k₁ of σ in the UCB.
+        k_epistemic: weight k₂ of ξ in the UCB.
+        heteroscedastic: whether noise may differ from place to place.
+        epochs: full-batch steps of the noise network; a third of them where it goes on from an earlier one.
+        learning_rate: of these, at the start; falls to 0 by a cosine.
+        prior: weight of the network's divergence from its prior; 1 is Bayes' rule.
+    """
+
+    k_aleatoric: float = 0.5
+    k_epistemic: float = 0.5
+    heteroscedastic: bool = True
+    epochs: int = 90
+    learning_rate: float = 0.03
+    prior: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise InputError("epochs", "be at least 1", self.epochs, "The default is 90.")
+        for field in fields(self):
+            if field.name.startswith("k_") and not getattr(self, field.name) >= 0:
+                raise InputError(field.name, "be at least 0", getattr(self, field.name), "The default is 0.5.")
+        if not self.learning_rate > 0:
+            raise InputError("learning_rate", "be above 0", self.learning_rate, "The default is 0.03.")
+
+
+class ProcessSurrogate(Surrogate):
+    """Belief about performance at any point of a region.
+
+    Args:
+        seed: of all random numbers used.
+        settings: training and acquisition.
+        alike: whether no coordinate leads, as in one-hot features; by default they come by falling variance.
+    """
+
+    def __init__(self, seed: int, settings: ProcessSettings | None = None, alike: bool = False) -> None:
+        self._seed, self._alike = seed, alike
+        self.settings = settings or ProcessSettings()
+        self._process: AxesProcess | None = None
+        self._noise: NaturalParameterNetwork | None = None
+
+    def fit(
+        self, x: Points, y: Points, region: Region | None = None, start: ProcessSurrogate | None = None
+    ) -> ProcessSurrogate:
+        """Learn. See the contract."""
+        x, y, region = check_observed(x, y, region)
+        low, high = region.box
+        self._middle, self._half = torch.tensor((low + high) / 2.0), float((high - low).max()) / 2.0 or 1.0
+        self._unit = float(np.abs(y).max()) or 1.0  # divided out, so that the squares of huge values do not overflow
+        self._warp = Warp.fit(y / self._unit)
+        points, targets = torch.tensor(x), torch.tensor(normal_scores(y))
+        self._process = AxesProcess(region.variance, self._alike).fit(points, targets)
+        self._noise = None
+        if self.settings.heteroscedastic and len(x) >= FEWEST_FOR_NOISE:
+            self._fit_noise(points, self._process.left_out(), None if start is None else start._noise)
+        return self
+
+    def _fit_noise(self, points: Tensor, errors: Tensor, start: NaturalParameterNetwork | None) -> None:
+        s = self.settings
+        if start is not None:
+            network, epochs = copy.deepcopy(start), -(-s.epochs // 3)
+        else:
+            generator = torch.Generator().manual_seed(self._seed)
+            network, epochs = NaturalParameterNetwork((points.shape[1], *WIDTHS, 1), generator), s.epochs
+        scaled = self._scaled(points)
+        network.fit(scaled, errors / errors.square().mean().sqrt().clamp_min(1e-9), epochs, s.learning_rate, s.prior)
+        with torch.no_grad():
+            self._usual = float(network(scaled)[1].mean())
+        self._noise = network
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        return (x - self._middle) / self._half
+
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean, noise variance and variance of the function at ``x``, as normal scores."""
+        if self._process is None:
+            raise InputError("surrogate", "be fitted before it predicts", None, "Call fit first.")
+        mean, variance = self._process(x)
+        noise = torch.full_like(mean, self._process.noise)
+        if self._noise is not None:
+            noise = noise * self._noise(self._scaled(x))[1] / self._usual
+        return mean, noise, variance
+
+    def acquisition(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """UCB and its uncertain part, as normal scores. See the contract."""
+        mean, noise, variance = self._moments(x.to(DTYPE))
+        doubt = self.settings.k_aleatoric * noise.sqrt() + self.settings.k_epistemic * variance.sqrt()
+        return mean + doubt, doubt
+
+    @torch.no_grad()
+    def predict(self, x: Points) -> Prediction:
+        """Belief at points ``x`` ``[N, d]``, in the units of the targets."""
+        points = torch.tensor(np.asarray(x, dtype=np.float64))
+        moments = [torch.stack(self._moments(rows)) for rows in points.split(ROWS)]
+        mean, noise, variance = torch.cat(moments, 1).numpy() if moments else np.empty((3, 0))
+        told = self._warp.belief(mean, variance, noise)
+        return Prediction(self._unit * told.mean, self._unit * told.aleatoric, self._unit * told.epistemic)
