@@ -1,7 +1,8 @@
 """What was run when something was measured, and the names that measurements get in a table.
 
 A quantity of a run is called ``NAME_bBATCH_lLENGTH_PRECISION``, for example ``latency_b1_l128_fp32``, so that only what
-was measured under the same load has the same name. Latencies are in seconds, memory in bytes.
+was measured under the same load has the same name; another vocabulary than BERT's 30,522 tokens adds ``_vTOKENS``.
+Latencies are in seconds, memory in bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from enum import StrEnum
 from explorer.errors import InputError
 
 LONGEST = 8192
-QUANTITY = re.compile(r"(?P<name>.+?)_b\d+_l\d+_[a-z0-9]+")
+QUANTITY = re.compile(r"(?P<name>.+?)_b\d+_l\d+_[a-z0-9]+(_v\d+)?")
+VOCABULARY = 30522
+"""BERT's number of tokens."""
 
 
 class Precision(StrEnum):
@@ -40,7 +43,7 @@ class Load:
     batch: int = 1
     length: int = 128
     precision: Precision = Precision.FP32
-    vocabulary: int = 30522
+    vocabulary: int = VOCABULARY
 
     def __post_init__(self) -> None:
         limits = (
@@ -57,7 +60,8 @@ class Load:
 
     def quantity(self, name: str) -> str:
         """The full name of a quantity measured under this load."""
-        return f"{name}_b{self.batch}_l{self.length}_{self.precision}"
+        words = "" if self.vocabulary == VOCABULARY else f"_v{self.vocabulary}"
+        return f"{name}_b{self.batch}_l{self.length}_{self.precision}{words}"
 
 
 def quantity_name(quantity: str) -> str:

@@ -19,6 +19,7 @@ from explorer.models.config import FlexiBertConfig
 from explorer.models.encoder import FlexiBertPreTrainedModel
 from explorer.space.spec import ArchitectureSpec
 
+AGAIN = "Remove the training's folder and train it again."
 AUTO = {
     "FlexiBertModel": "AutoModel",
     "FlexiBertForMaskedLM": "AutoModelForMaskedLM",
@@ -59,13 +60,13 @@ def build_from_files(folder: Path) -> FlexiBertPreTrainedModel:
         model: FlexiBertPreTrainedModel = getattr(models, kind)(config)
         result = model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
     except (OSError, ValueError, RuntimeError, SafetensorError, TypeError, AttributeError) as error:
-        raise DataError(f"model in {folder}", "be sound", str(error), "Train it again.") from None
+        raise DataError(f"model in {folder}", "be sound", str(error), AGAIN) from None
     model.tie_weights()
     # What is tied to another weight is written once only.
     absent = set(result.missing_keys) - set(model.all_tied_weights_keys)
     if absent or result.unexpected_keys:
         names = ", ".join(sorted(absent | set(result.unexpected_keys)))
-        raise DataError(f"weights in {folder}", "fit the configuration", names, "Train it again.")
+        raise DataError(f"weights in {folder}", "fit the configuration", names, AGAIN)
     return model.eval()
 
 
@@ -89,12 +90,12 @@ def check_folder(folder: Path, stored: Path, spec: ArchitectureSpec) -> FlexiBer
             loaded = getattr(transformers, AUTO[type(original).__name__]).from_pretrained(folder)
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"model in {stored}", "load with transformers", str(error), "Train it again.") from None
+        raise DataError(f"model in {stored}", "load with transformers", str(error), AGAIN) from None
     if loaded.config.spec != spec:
-        raise DataError(f"model in {stored}", "be of the architecture", loaded.config.model_dict, "Train it again.")
+        raise DataError(f"model in {stored}", "be of the architecture", loaded.config.model_dict, AGAIN)
     if len(tokenizer) > loaded.config.vocab_size:
         rule = f"know at most the model's {loaded.config.vocab_size} tokens"
-        raise DataError(f"tokenizer in {stored}", rule, len(tokenizer), "Train it again.")
+        raise DataError(f"tokenizer in {stored}", rule, len(tokenizer), AGAIN)
     weights = loaded.state_dict()
     for name, value in original.state_dict().items():
         if not torch.equal(value, weights[name]):

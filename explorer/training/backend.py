@@ -16,7 +16,7 @@ from explorer.errors import InputError
 from explorer.records import TaskScore
 from explorer.space.formats import to_json
 from explorer.space.spec import ArchitectureSpec
-from explorer.training.files import write_json
+from explorer.training.files import intact, write_json
 from explorer.training.prepared import EncodedTask, Prepared, prepare
 from explorer.training.recipe import RECIPES, Recipe, recipe_named
 
@@ -30,6 +30,8 @@ MEAN = "mean"
 PRETRAINED = "pretrained"
 SINGLE = "/"
 """What stands between the names of a task and of one of its metrics."""
+ANEW = "Remove the run's folder and train again."
+"""What to do about a damaged run."""
 RECIPE_FILE = "recipe.json"
 """All settings of a run's recipe, for those who want to know what its digest stands for."""
 PRETRAIN_SHARE = 0.45
@@ -77,7 +79,7 @@ def train_and_score(
         TrainingStopped: ``should_stop`` said so (``explorer.training.loop``).
         TrainingFailed: a task's examples cannot be trained on, which is found out first; the loss or a prediction is
             not a finite number; or there is not enough memory.
-        InputError: the folder belongs to another run.
+        InputError: the folder belongs to another run; DataError: a file in it is damaged.
     """
     import torch
 
@@ -145,8 +147,10 @@ def _scores(task: EncodedTask, dataset: str, recipe: Recipe, seed: int, result: 
 
 
 def _mean(scores: list[TaskScore], prepared: Prepared, recipe: Recipe, seed: int, folder: Path) -> TaskScore:
-    summary = json.loads((folder / PRETRAINED / "pretraining.json").read_text(encoding="utf-8"))
-    seconds = summary["seconds"] + sum(score.seconds for score in scores)
+    path = folder / PRETRAINED / "pretraining.json"
+    with intact(path, ANEW):
+        seconds = float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+    seconds += sum(score.seconds for score in scores)
     value = sum(score.value for score in scores) / len(scores)
     metric = f"mean of {len(scores)} tasks"
     return TaskScore(MEAN, metric, value, seconds, prepared.fingerprint, recipe.fidelity, recipe.digest, seed)
@@ -165,7 +169,10 @@ def _claim(folder: Path, spec: ArchitectureSpec, prepared: Prepared, recipe: Rec
     if not path.is_file():
         write_json(folder / RECIPE_FILE, asdict(recipe))
         write_json(path, run)
-    elif json.loads(path.read_text(encoding="utf-8")) != run:
+        return
+    with intact(path, ANEW):
+        found = json.loads(path.read_text(encoding="utf-8"))
+    if found != run:
         rule = "be empty or belong to the same architecture, text, recipe and seed"
         raise InputError("run folder", rule, str(folder), "Choose another folder.")
 
@@ -174,5 +181,6 @@ def _read_scores(folder: Path) -> dict[tuple[str, str], TaskScore]:
     path = folder / "scores.json"
     if not path.is_file():
         return {}
-    rows = [TaskScore(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    with intact(path, ANEW):
+        rows = [TaskScore(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
     return {(row.task, row.dataset): row for row in rows}

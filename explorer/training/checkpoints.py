@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import InputError
-from explorer.training.files import write_array, write_json
+from explorer.training.files import intact, write_array, write_json
 
 PREFIX = "checkpoint-"
 """How ``transformers.Trainer`` names the folders; the number of finished steps follows."""
@@ -68,17 +68,19 @@ def latest(folder: Path, run: str) -> Checkpoint | None:
         run: digest of everything that the training depends on.
 
     Raises:
-        InputError: it belongs to another training.
+        InputError: it belongs to another training; DataError: it is damaged.
     """
     sealed = [path for path in folder.glob(f"{PREFIX}*") if (path / SEAL).is_file()]
     if not sealed:
         return None
     newest = max(sealed, key=lambda path: int(path.name.removeprefix(PREFIX)))
-    document = json.loads((newest / SEAL).read_text(encoding="utf-8"))
+    with intact(newest, "Remove it: the training begins anew, or from an older checkpoint."):
+        document = json.loads((newest / SEAL).read_text(encoding="utf-8"))
+        losses, seconds = np.load(newest / LOSSES, allow_pickle=False), float(document["seconds"])
     if document["run"] != run:
         rule = "belong to the same architecture, text, recipe and seed"
         raise InputError("checkpoint", rule, str(newest), "Delete it, or choose another folder.")
-    return Checkpoint(newest, np.load(newest / LOSSES, allow_pickle=False), document["seconds"])
+    return Checkpoint(newest, losses, seconds)
 
 
 def discard(folder: Path) -> None:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from explorer.errors import DataError
 
@@ -58,10 +60,15 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, shared: bool = True) -> Iterator[Path]:
     """Yield an empty temporary folder that becomes ``target`` when the block ends well.
 
-    Where another process finished the same folder first, theirs stays and ours is dropped.
+    Args:
+        target: the folder; absent or empty.
+        shared: whether another process that finished the folder first made the same: theirs stays, ours is dropped.
+
+    Raises:
+        OSError: the folder cannot be written, or is not ``shared`` and holds something by now.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -71,10 +78,37 @@ def new_folder(target: Path) -> Iterator[Path]:
         try:
             os.rename(temporary, target)
         except OSError:
-            if not target.is_dir():
+            if not (shared and target.is_dir()):
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def intact(path: Path, remedy: str) -> Iterator[None]:
+    """Read, in the block, a file that this package wrote, and whose damage the user is to hear of.
+
+    Args:
+        path: the file.
+        remedy: what to do about it.
+
+    Raises:
+        DataError: the block met what a file that was damaged since makes of it.
+    """
+    try:
+        yield
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        BadZipFile,
+        SafetensorError,
+    ) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(str(path), "be as it was written", reason, remedy) from None
 
 
 def read_text(path: Path, field: str) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from explorer.errors import TrainingFailed
 from explorer.models import FlexiBertForSequenceClassification
 from explorer.space.spec import ArchitectureSpec
+from explorer.training.files import intact
 from explorer.training.loop import optimise
 from explorer.training.metrics import Metric, evaluate
 from explorer.training.prepared import EncodedExamples, EncodedTask, Prepared
@@ -190,7 +191,9 @@ def predict(model: torch.nn.Module, examples: EncodedExamples, pair: bool, devic
 
 
 def _load_encoder(model: FlexiBertForSequenceClassification, pretrained: Path) -> None:
-    weights = load_file(pretrained / "model.safetensors")
+    path = pretrained / "model.safetensors"
+    with intact(path, "Remove the run's folder and train again."):
+        weights = load_file(path)
     own = {name.removeprefix(ENCODER): tensor for name, tensor in weights.items() if name.startswith(ENCODER)}
     result = model.flexibert.load_state_dict(own, strict=False)
     left = [name for name in result.missing_keys if not name.startswith("pooler.")]

@@ -16,16 +16,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.training.files import digest, write_array, write_atomically, write_json
+from explorer.training.files import digest, intact, write_array, write_atomically, write_json
 from explorer.training.metrics import Metric
 from explorer.training.recipe import Recipe
-from explorer.training.sources import Source, resolve_source
+from explorer.training.sources import PREPARATION_VERSION, Source, resolve_source
 from explorer.training.tasks.base import Kind, Task
 from explorer.training.tasks.made import MADE_TASKS, make_task
 from explorer.training.text import Corpus, Document, Progress, corpus_from_file, default_corpus
 
 MOST_EXAMPLES = 100_000
 """Of a task with more train examples than this, only so many sentences or pairs join the text."""
+
+
+AGAIN = "Remove the folder it is in: all of that is made again."
 
 
 @dataclass(frozen=True)
@@ -133,13 +136,15 @@ def prepare(
 
     Raises:
         InputError: a task is unknown.
-        DataError: data is missing or malformed.
+        DataError: data is missing or malformed, or a file in ``work`` is damaged.
     """
     source = resolve_source(tasks, data, task_files)
     manifest = work / f"prepared-{source.key(recipe)}.json"
     if not manifest.is_file():
         write_json(manifest, _build(work, recipe, source, progress))
-    return _load(work, recipe, json.loads(manifest.read_text(encoding="utf-8")))
+    with intact(manifest, AGAIN):
+        document = json.loads(manifest.read_text(encoding="utf-8"))
+    return _load(work, recipe, document)
 
 
 def _build(work: Path, recipe: Recipe, source: Source, progress: Progress) -> dict[str, object]:
@@ -156,7 +161,8 @@ def _build(work: Path, recipe: Recipe, source: Source, progress: Progress) -> di
         if name in MADE_TASKS
     }
     corpus = _with_sentences(corpus, loaded) if source.text is None else corpus
-    folder = work / f"tokenizer-{digest(corpus.fingerprint, str(recipe.vocab_size), str(recipe.length))}"
+    sizes = (str(recipe.vocab_size), str(recipe.length))
+    folder = work / f"tokenizer-{digest(PREPARATION_VERSION, corpus.fingerprint, *sizes)}"
     if not folder.is_dir():
         progress(0.6, "training the tokenizer")
         sentences = (sentence for document in corpus.documents for sentence in document.sentences)
@@ -210,7 +216,9 @@ def _write_task(path: Path, task: Task, tokenizer: object, length: int) -> None:
 def _load(work: Path, recipe: Recipe, manifest: dict[str, object]) -> Prepared:
     tasks = []
     for row in manifest["tasks"]:  # type: ignore[attr-defined]
-        with np.load(work / row["file"], allow_pickle=False) as arrays:
+        path = work / row["file"]
+        # Opened here: numpy leaves the file open where it is damaged.
+        with intact(path, AGAIN), path.open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
             parts = [
                 EncodedExamples(*(arrays[f"{part}_{name}"] for name in ("ids", "offsets", "labels")))
                 for part in ("train", "dev", "mismatched")
@@ -220,6 +228,8 @@ def _load(work: Path, recipe: Recipe, manifest: dict[str, object]) -> Prepared:
         tasks.append(
             EncodedTask(row["name"], metric, kind, row["pair"], tuple(row["classes"]), row["fingerprint"], *parts)
         )
-    tokens = np.load(work / str(manifest["stream"]), mmap_mode="r", allow_pickle=False)
+    stream = work / str(manifest["stream"])
+    with intact(stream, AGAIN):
+        tokens = np.load(stream, mmap_mode="r", allow_pickle=False)
     folder, vocab_size = work / str(manifest["tokenizer"]), int(str(manifest["vocab_size"]))
     return Prepared(folder, vocab_size, recipe.length, tokens, str(manifest["text"]), tuple(tasks))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
@@ -38,6 +39,9 @@ LEAST = {
     **{"pretrain_length": 8, "length": 8, "vocab_size": 300, "train_examples": 16, "dev_examples": 16},
     **{"task_seed": 0, "checkpoint_steps": 0},
 }
+MOST = 2**31 - 1
+LARGEST = sys.float_info.max
+"""YAML's whole numbers may be larger than any float."""
 SHARES = ("dropout", "warmup_share", "weight_decay")
 TRANSFERS = ("ordered", "projection", "transport")
 """Methods of ``explorer.models.transfer``."""
@@ -132,7 +136,12 @@ class Recipe:
         if isinstance(self.tune_rates, list):  # as files have it
             object.__setattr__(self, "tune_rates", tuple(self.tune_rates))
         for field in fields(self):
-            _check(field.name, str(field.type), getattr(self, field.name))
+            value = getattr(self, field.name)
+            _check(field.name, str(field.type), value)
+            # 1 and 1.0 are the same setting, and are to have the same digest.
+            if field.type == "float":
+                object.__setattr__(self, field.name, float(value))
+        object.__setattr__(self, "tune_rates", tuple(map(float, self.tune_rates)))
         if self.precision not in set(Precision):
             rule = f"be one of {', '.join(Precision)}"
             raise InputError("recipe.precision", rule, self.precision, "Use one of them.")
@@ -185,13 +194,14 @@ def _check(name: str, kind: str, value: Any) -> None:
             raise InputError(field, "be true or false", value, "Correct it.")
     elif kind == "int":
         least = LEAST.get(name, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(field, f"be a whole number of at least {least}", value, "Correct it.")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
+            raise InputError(field, f"be a whole number from {least} to {MOST}", value, "Correct it.")
     elif kind == "float":
         rule, fits = _range(name)
-        # A text is what YAML makes of 1e-4; it wants a point, 1.0e-4.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
-            raise InputError(field, rule, value, "Correct it.")
+        if isinstance(value, bool) or not isinstance(value, int | float) or value > LARGEST or not fits(value):
+            # A text is what YAML makes of 1e-4.
+            remedy = "In YAML a power of ten wants a point: 1.0e-4." if isinstance(value, str) else "Correct it."
+            raise InputError(field, rule, value, remedy)
     elif kind.startswith("tuple"):
         if not isinstance(value, tuple) or not all(map(_is_rate, value)) or len(set(value)) < len(value):
             raise InputError(field, "be a list of different positive numbers", value, "Correct it.")
@@ -200,7 +210,7 @@ def _check(name: str, kind: str, value: Any) -> None:
 
 
 def _is_rate(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LARGEST
 
 
 def _range(name: str) -> tuple[str, Callable[[float], bool]]:

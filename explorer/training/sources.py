@@ -17,7 +17,7 @@ from explorer.training.tasks.made import MADE_TASKS
 from explorer.training.tasks.own import OwnTask, load_own, read_own
 from explorer.training.text import corpus_from_file, installation_key
 
-PREPARATION_VERSION = "named-1"
+PREPARATION_VERSION = "named-2"
 OWN_TEXT = "text.txt"
 HUB = "hub:"
 """How ``data`` begins where it names a data set of the hub."""

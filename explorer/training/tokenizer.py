@@ -59,6 +59,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, length: int) -> None:
         model_max_length=length,
         padding_side="right",
         split_special_tokens=True,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],  # models of pairs learn from the types
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",

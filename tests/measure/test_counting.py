@@ -51,4 +51,7 @@ def test_a_load_out_of_range_is_refused(field, value):
 def test_quantities_carry_their_load_and_give_it_up():
     assert Load(8, 64, "bf16").quantity("latency_p90") == "latency_p90_b8_l64_bf16"
     assert quantity_name("latency_p90_b8_l64_bf16") == "latency_p90"
+    # Embeddings are most of a small model's memory.
+    assert Load(vocabulary=1000).quantity("peak_memory_training") == "peak_memory_training_b1_l128_fp32_v1000"
+    assert quantity_name("peak_memory_training_b1_l128_fp32_v1000") == "peak_memory_training"
     assert quantity_name("peak_power") == "peak_power"

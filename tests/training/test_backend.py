@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from explorer.errors import InputError, TrainingFailed
+from explorer.errors import DataError, InputError, TrainingFailed
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.training.backend import MEAN, RECIPES, train_and_score
 from explorer.training.fitting import bucketed, collate, predict
@@ -93,6 +93,21 @@ def test_a_finished_run_is_not_repeated(first, prepared):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert run(folder, prepared, MIXED) == scores
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("name", ["run.json", "scores.json", "pretrained/pretraining.json"])
+def test_a_damaged_file_of_a_run_is_named(name, first, tmp_path, prepared):
+    shutil.copytree(first[0], tmp_path / "run")
+    (tmp_path / "run" / name).write_text("{")
+    with pytest.raises(DataError, match=rf"{name} must be as it was written.*Remove the run's folder"):
+        run(tmp_path / "run", prepared, MIXED)
+
+
+def test_a_damaged_pre_trained_model_is_named(first, tmp_path, prepared):
+    shutil.copytree(first[0] / "pretrained", tmp_path / "run" / "pretrained")
+    (tmp_path / "run" / "pretrained" / "model.safetensors").write_bytes(b"xx")
+    with pytest.raises(DataError, match=r"pretrained/model\.safetensors must be as it was written"):
+        run(tmp_path / "run", prepared, MIXED)
 
 
 def test_a_run_stopped_anywhere_resumes_to_the_same_result(first, tmp_path, prepared):

@@ -147,6 +147,7 @@ def test_a_folder_without_a_task_file(tmp_path):
             r"train.csv, line 4: label must be one of the classes good, bad, but got 'fair'",
         ),
         ({"columns": {"sentence": "text"}}, r"train.csv, line 2 must have a column text, but got 'label, sentence'"),
+        ({"columns": {"sentence2": "label"}}, "task.yaml: columns must keep the rule: columns must be different"),
         ({"files": {"train": "gone.csv"}}, r"data file must be an existing file, but got '.*gone.csv'"),
         ({"files": {"train": "task.yaml"}}, r"data file must end with .csv, .tsv, .jsonl"),
         ({"kind": "regression"}, r"train.csv, line 2: label must be a number from -1e\+09 to 1e\+09, but got 'good'"),
@@ -188,6 +189,7 @@ def test_bad_tables_are_named(tmp_path, text, message):
         ('{"label": 1, "sentence": 5}', "line 2: sentence must be text"),
         ('{"label": [1], "sentence": "x"}', "line 2: label must be the name or the number of a class"),
         ('{"label": 1.5, "sentence": "x"}', "line 2: label must be the name or the number of a class"),
+        (r'{"label": 1, "sentence": "half \ud800"}', r"line 2 must be a JSON object \(.*surrogates not allowed"),
     ],
 )
 def test_bad_json_lines_are_named(tmp_path, line, message):

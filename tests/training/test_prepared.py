@@ -84,6 +84,16 @@ def test_changed_data_is_prepared_anew(tmp_path, corpus, other_corpus, write_tex
     assert second.dataset(second.tasks[0]) != first.dataset(first.tasks[0])
 
 
+@pytest.mark.parametrize("kind", ["prepared-*.json", "tokens-*.npy", "task-*.npz"])
+def test_a_damaged_file_is_named(kind, tmp_path, corpus, write_text):
+    text, work = write_text(tmp_path / "text.txt", corpus), tmp_path / "work"
+    prepare(work, QUICK, ["order"], text, quiet)
+    (path,) = work.glob(kind)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=f"{path.name} must be as it was written.*made again"):
+        prepare(work, QUICK, ["order"], text, quiet)
+
+
 def test_two_processes_end_with_the_same(tmp_path, corpus, write_text):
     text = write_text(tmp_path / "text.txt", corpus)
     code = (

@@ -67,6 +67,11 @@ WRONG = {
     "precision": ("base: nano\nprecision: half\n", "precision must be one of float32, bfloat16, float16"),
     "precision of another type": ("base: nano\nprecision: 16\n", "precision must be a text"),
     "more pieces than rows": ("base: nano\npretrain_pieces: 17\n", "pretrain_pieces must be at most pretrain_batch"),
+    "more than any number": (f"base: nano\nclip: 1{'0' * 400}\n", "clip must be a positive number"),
+    "endless steps": (
+        f"base: nano\npretrain_steps: 1{'0' * 30}\n",
+        "pretrain_steps must be a whole",
+    ),
     "no mapping": ("- nano\n", "hold one mapping"),
     "empty": ("", "hold one mapping"),
     "no YAML": ("base: [nano\n", "be YAML"),
@@ -79,6 +84,14 @@ def test_a_wrong_file_is_refused_with_the_reason(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         recipe_named(str(path))
+
+
+def test_whole_numbers_are_the_same_recipe_as_floats(tmp_path):
+    written = ["clip: 2\ndropout: 0\ntune_rates: [1, 2]", "clip: 2.0\ndropout: 0.0\ntune_rates: [1.0, 2.0]"]
+    for number, text in enumerate(written):
+        (tmp_path / f"{number}.yaml").write_text(f"base: nano\n{text}\n")
+    whole, floats = (recipe_named(str(tmp_path / f"{number}.yaml")) for number in range(2))
+    assert whole.digest == floats.digest
 
 
 def test_names_and_paths_that_are_not_there_are_refused(tmp_path):

@@ -75,6 +75,12 @@ class Columns(_Part):
     sentence: Text = "sentence"
     sentence2: Text | None = None
 
+    @model_validator(mode="after")
+    def _differ(self) -> Columns:
+        if len({self.label, self.sentence, self.sentence2}) < 3:
+            raise ValueError("columns must be different from each other")
+        return self
+
 
 class TaskDocument(_Part):
     """A task file; the module's description says what is in it."""

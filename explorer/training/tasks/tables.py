@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ def _jsonl(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             continue
         try:
             row = parse_json(line)
+            json.dumps(row, ensure_ascii=False).encode()  # Half of a character, as "\\ud800", is no text.
         except ValueError as error:
             raise DataError(place, f"be a JSON object ({error})", line, "Correct the line.") from None
         if not isinstance(row, dict):
