@@ -7,19 +7,17 @@ Units: ``parameters`` counts the encoder's weights without embeddings, ``flops``
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from explorer.app.kinds import Kind, kind_titles
+from explorer.plots.palette import operation_title
 from graphstore.records import (
     ArchitectureSummary,
-    Embeddings,
     LayerRecord,
     NeighborRecord,
     ScoreRecord,
-    StudyRecord,
     TrialRecord,
     TrialStatus,
 )
@@ -27,72 +25,8 @@ from graphstore.records import (
 OVERALL_TASKS = ("mean", "glue")
 """Names of tasks that stand for a mean over others; they are offered first."""
 
-OPERATION_TITLES = {
-    "sa_sdp": "attention (dot product)",
-    "sa_wma": "attention (weighted multiplicative)",
-    "l_dft": "linear (Fourier)",
-    "l_dct": "linear (cosine)",
-}
 KIND_FIELDS = Kind._fields
 """What two scores of a task must share to be comparable."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Share of the vectors' total variance along each drawn axis, 0 to 1."""
-
-    x: float
-    y: float
-
-
-def operation_title(operation: str) -> str:
-    """Name of an operation for people; ``operation`` is ``family_parameter``."""
-    if operation in OPERATION_TITLES:
-        return OPERATION_TITLES[operation]
-    family, _, parameter = operation.partition("_")
-    return f"convolution (kernel {parameter})" if family == "c" else operation.replace("_", " ")
-
-
-def architecture_label(id: str, name: str = "") -> str:
-    """Short text for an architecture: its name if it has one, and the first digits of its id."""
-    return f"{name} ({id[:8]})" if name else id[:8]
-
-
-def architectures_frame(summaries: Sequence[ArchitectureSummary]) -> pd.DataFrame:
-    """One row per architecture, indexed by id, in the order given."""
-    rows = [
-        (
-            s.id,
-            s.name,
-            architecture_label(s.id, s.name),
-            s.depth,
-            s.parameters,
-            s.flops,
-            s.heterogeneity,
-            s.operations[0],
-            s.operations[-1],
-            " → ".join(operation.replace("_", " ") for operation in s.operations),
-            " → ".join(str(hidden) for hidden in s.hiddens),
-            "+".join(sorted(set(s.families))),
-        )
-        for s in summaries
-    ]
-    names = ["id", "name", "label", "depth", "parameters", "flops", "heterogeneity", "first", "last"]
-    return pd.DataFrame(rows, columns=[*names, "operations", "hiddens", "families"]).set_index("id")
-
-
-def map_frame(embeddings: Embeddings) -> tuple[pd.DataFrame, Spread]:
-    """Coordinates ``x`` and ``y`` of each architecture: the first two of its stored principal coordinates."""
-    vectors = np.asarray(embeddings.vectors, dtype=np.float64)
-    count = len(embeddings.ids)
-    padded = np.zeros((count, 2))
-    width = min(2, vectors.shape[1])
-    padded[:, :width] = vectors[:, :width]
-    variance = vectors.var(axis=0) if count else np.zeros(0)
-    total = float(variance.sum())
-    shares = [float(v) / total if total > 0 else 0.0 for v in variance[:2]] + [0.0, 0.0]
-    index = pd.Index(embeddings.ids, name="id")
-    return pd.DataFrame(padded, columns=["x", "y"], index=index), Spread(shares[0], shares[1])
 
 
 def layers_frame(summaries: Sequence[ArchitectureSummary]) -> pd.DataFrame:
@@ -218,18 +152,3 @@ def trials_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
     names = ["trial", "state", "value", "architecture", "origin", "acquisition", "attempt", "seconds"]
     frame = pd.DataFrame(rows, columns=[*names, "progress", "reason"])
     return frame.astype({"value": float, "seconds": float})
-
-
-def curve_frame(studies: Sequence[StudyRecord], curves: Sequence[Sequence[float]]) -> pd.DataFrame:
-    """Best value so far after each finished trial: ``study, policy, evaluations, best``.
-
-    Args:
-        studies: the studies.
-        curves: the curve of each, as ``best_so_far`` gives it.
-    """
-    rows = [
-        (study.name, study.policy, number, best)
-        for study, curve in zip(studies, curves, strict=True)
-        for number, best in enumerate(curve, start=1)
-    ]
-    return pd.DataFrame(rows, columns=["study", "policy", "evaluations", "best"])

@@ -14,8 +14,15 @@ from graphstore.records import JobRecord, JobState, StudyRecord, StudyState
 
 POLICY_TITLES = {
     "boshnas": "BOSHNAS",
+    "boshnas_paper": "BOSHNAS as in the paper",
     "random": "Random search",
     "evolution": "Regularised evolution",
+    "local_search": "Local search",
+    "bananas": "BANANAS",
+    "gp": "Gaussian process",
+    "tpe": "TPE",
+    "extra_trees": "Extra-trees",
+    "nsga2": "NSGA-II",
 }
 """Policies a visitor may choose, one for each of ``explorer.search.registry.POLICIES``."""
 
@@ -129,11 +136,3 @@ def free_name(stem: str, taken: Collection[str]) -> str:
     while f"{clean}-{number}" in taken:
         number += 1
     return f"{clean}-{number}"
-
-
-def comparable(study: StudyRecord) -> tuple[object, ...]:
-    """What two studies must share for their curves to be shown side by side."""
-    settings = study.settings
-    known = bool(settings.get("from_scores"))
-    training = () if known else tuple(repr(settings.get(key)) for key in ("recipe", "tasks", "data"))
-    return study.space, study.objective, known, *training

@@ -10,10 +10,8 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from explorer.app import components, frames, launching, services
-from explorer.app.plots import best_so_far_curves
+from explorer.app import components, frames, launching, services, study_figures
 from explorer.runner.jobs import ACTIVE, read_log, refresh_jobs
-from explorer.runner.studies import best_so_far
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError, StoreError
 from graphstore.records import JobRecord, JobState, StudyRecord, TrialRecord, TrialStatus
@@ -89,7 +87,7 @@ def job_progress(id: str) -> None:
 
 
 def study_view(name: str, busy: bool) -> None:
-    """Progress, curve, trials and log of one study, drawn anew while a job works on it."""
+    """Progress, figures, trials and log of one study, drawn anew while a job works on it."""
 
     @st.fragment(run_every=BUSY_EVERY if busy else None)
     def view() -> None:
@@ -107,17 +105,7 @@ def _draw_study(store: GraphStore, name: str) -> None:
     study = store.study(name)
     trials = store.trials(name)
     _headline(study, trials)
-    rivals = [other for other in store.studies() if launching.comparable(other) == launching.comparable(study)]
-    finished = {other.name: trials if other.name == name else store.trials(other.name) for other in rivals}
-    curves = frames.curve_frame(rivals, [best_so_far(finished[other.name]) for other in rivals])
-    if curves.empty:
-        st.info("The curve begins with the first finished trial.", icon=":material/hourglass_empty:")
-    else:
-        st.plotly_chart(
-            best_so_far_curves(curves, study.objective, name), key="search_curves", alt="Best value against evaluations"
-        )
-        shown = curves["study"].nunique()
-        st.caption(f"{shown} studies of {study.space} on {study.objective}." if shown > 1 else "")
+    study_figures.draw(study, trials)
     _trials(study, frames.trials_frame(trials))
     log = next((read_log(job, LOG_LINES) for job in store.jobs() if name in launching.studies_of(job)), "")
     with st.expander("End of the log"):

@@ -14,6 +14,7 @@ import streamlit as st
 
 from explorer.app import frames
 from explorer.graphs import architecture_id
+from explorer.runner import pictures, tables
 from explorer.space.named import find_named
 from graphstore import GraphStore, open_store
 from graphstore.records import ArchitectureRecord, NeighborRecord, SpaceRecord
@@ -59,11 +60,11 @@ def spaces() -> list[SpaceRecord]:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _architectures(url: str, space: str, revision: int) -> pd.DataFrame:
-    return frames.architectures_frame(_open(url).summaries(space))
+    return tables.architectures_frame(_open(url).summaries(space))
 
 
 def architectures(space: str) -> pd.DataFrame:
-    """One row per architecture of a space; see ``frames.architectures_frame``."""
+    """One row per architecture of a space; see ``tables.architectures_frame``."""
     return _architectures(store_url(), space, store().revision("library"))
 
 
@@ -78,12 +79,11 @@ def layers(space: str) -> pd.DataFrame:
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
-def _map_points(url: str, space: str, revision: int) -> tuple[pd.DataFrame, frames.Spread]:
-    points, spread = frames.map_frame(_open(url).embeddings(space))
-    return points.join(_architectures(url, space, revision), how="inner"), spread
+def _map_points(url: str, space: str, revision: int) -> tuple[pd.DataFrame, tables.Spread]:
+    return pictures.map_points(_open(url), space)
 
 
-def map_points(space: str) -> tuple[pd.DataFrame, frames.Spread]:
+def map_points(space: str) -> tuple[pd.DataFrame, tables.Spread]:
     """Architectures of a space with coordinates ``x`` and ``y``, and the axes' shares of the variance."""
     return _map_points(store_url(), space, store().revision("library"))
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from explorer.app import frames, services
+from explorer.app import services
 from explorer.kernels.explanation import PatternWeight
+from explorer.runner import tables
 from explorer.runner.similar import why_similar
 from explorer.space.difference import Change, Difference, layer_words
 from explorer.space.formats import from_json
@@ -103,7 +104,7 @@ def _choose(
             st.warning(f"{error}", icon=":material/search_off:")
             return None
         return text, named
-    return frames.architecture_label(other.id, other.name), from_json(other.spec)
+    return tables.architecture_label(other.id, other.name), from_json(other.spec)
 
 
 def layer_table(layers: Difference, first: ArchitectureSpec, second: ArchitectureSpec) -> pd.DataFrame:

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from explorer.app import components, frames, services
-from explorer.app.plots.pareto import Axis, pareto_plot
+from explorer.app import components, services
 from explorer.app.query_form import Choices
+from explorer.plots.pareto import Axis, pareto_plot
+from explorer.runner import tables
 from graphstore.analysis import quantity_value
 from graphstore.errors import StoreInputError
 from graphstore.queries import ArchitectureQuery, Condition, Fact, MeasurementKey, Sort
@@ -61,7 +62,7 @@ def best(space: str) -> None:
     if not found:
         components.no_scores_yet()
         return
-    known = frames.architectures_frame(services.store().summaries(ids=sorted({one.architecture for one in found})))
+    known = tables.architectures_frame(services.store().summaries(ids=sorted({one.architecture for one in found})))
     table = known.loc[[one.architecture for one in found]].copy()
     for name in ("task", "metric", "scored", "fidelity", "recipe", "dataset"):
         table[name] = [getattr(one, name) for one in found]
@@ -155,7 +156,7 @@ def pareto_frame(question: ArchitectureQuery, objectives: Sequence[Objective]) -
     store = services.store()
     rows = store.find(asked).rows
     front = pd.Index([found.summary.id for found in store.pareto(question, sorts)], name="id")
-    points = frames.architectures_frame([found.summary for found in rows])
+    points = tables.architectures_frame([found.summary for found in rows])
     for objective in objectives:
         quantity = objective.sort.quantity
         points[objective.column] = [quantity_value(found, asked.quantities, quantity) for found in rows]

@@ -1,16 +1,28 @@
-"""Figures of the app: pure functions from frames to plotly figures, usable without Streamlit."""
+"""Figures: pure functions from frames to plotly figures, for the app, the command line and the docs alike."""
 
-from explorer.app.plots.curves import best_so_far_curves
-from explorer.app.plots.graph import architecture_graph
-from explorer.app.plots.heterogeneity import heterogeneity_scatter, operation_shares, width_shares
-from explorer.app.plots.space_map import MapColor, space_map
+from explorer.plots.acquisition import Belief, acquisition_map
+from explorer.plots.choices import importance_bars, parallel_coordinates
+from explorer.plots.curves import best_so_far_curves
+from explorer.plots.graph import architecture_graph
+from explorer.plots.heterogeneity import heterogeneity_scatter, operation_shares, width_shares
+from explorer.plots.pareto import pareto_plot
+from explorer.plots.saving import save_figure
+from explorer.plots.space_map import MapColor, space_map
+from explorer.plots.timeline import trial_timeline
 
 __all__ = [
+    "Belief",
     "MapColor",
+    "acquisition_map",
     "architecture_graph",
     "best_so_far_curves",
     "heterogeneity_scatter",
+    "importance_bars",
     "operation_shares",
+    "parallel_coordinates",
+    "pareto_plot",
+    "save_figure",
     "space_map",
+    "trial_timeline",
     "width_shares",
 ]

@@ -37,3 +37,9 @@ def styled(figure: go.Figure, height: int, **layout: object) -> go.Figure:
     figure.update_xaxes(gridcolor=HAIRLINE, zeroline=False)
     figure.update_yaxes(gridcolor=HAIRLINE, zeroline=False)
     return figure
+
+
+def translucent(color: str, opacity: float) -> str:
+    """A colour ``#RRGGBB`` with an opacity from 0 to 1."""
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"

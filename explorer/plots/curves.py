@@ -1,49 +1,66 @@
-"""Curves of studies side by side."""
+"""Histories of searches side by side."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from explorer.app.plots.base import range_of_equal, styled
-from explorer.app.plots.palette import DASHES, category_color
+from explorer.plots.base import range_of_equal, styled, translucent
+from explorer.plots.palette import DASHES, category_color
+from explorer.plots.titles import escaped
 
 HEIGHT = 380
 FEW = 16
 """Up to this many evaluations every one gets a tick."""
 
 
-def best_so_far_curves(curves: pd.DataFrame, objective: str, emphasised: str | None = None) -> go.Figure:
-    """Best value found against the number of evaluated architectures, one line per study.
+def best_so_far_curves(
+    curves: pd.DataFrame,
+    objective: str,
+    emphasised: str | None = None,
+    bands: pd.DataFrame | None = None,
+    regret: bool = False,
+) -> go.Figure:
+    """Best value found against the number of evaluated architectures.
 
     Args:
-        curves: ``study, policy, evaluations, best``.
+        curves: ``study, policy, done, evaluations, best``, and ``regret`` where that is drawn.
         objective: what the value is, for the axis.
-        emphasised: name of the study whose line is drawn thicker.
+        emphasised: name of the study whose line is drawn, and thicker, whatever else is.
+        bands: ``policy, evaluations, median, low, high, studies``; the finished studies of these policies are drawn as
+            their median and a band, instead of a line each.
+        regret: whether the simple regret is drawn, the best value there is less the best one found.
 
     Returns:
-        A figure with one step line per study; policies share a colour, studies of one policy differ in dashes.
+        A figure of step lines; policies share a colour, studies of one policy differ in dashes.
     """
     figure = go.Figure()
-    policies = sorted(curves["policy"].unique())
-    for position, policy in enumerate(policies):
+    column = "regret" if regret else "best"
+    for position, policy in enumerate(sorted(curves["policy"].unique())):
+        color = category_color(position)
         chosen = curves[curves["policy"] == policy]
+        band = bands[bands["policy"] == policy] if bands is not None else None
+        if band is not None and len(band):
+            _band(figure, str(policy), band, color)
+            chosen = chosen[~chosen["done"] | (chosen["study"] == emphasised)]
         for number, (study, rows) in enumerate(chosen.groupby("study", sort=True)):
             line = {
                 "shape": "hv",
-                "color": category_color(position),
-                "dash": DASHES[number % len(DASHES)],
+                "color": color,
+                "dash": DASHES[(number + (band is not None and len(band) > 0)) % len(DASHES)],
                 "width": 4 if study == emphasised else 2,
             }
             figure.add_trace(
                 go.Scatter(
                     x=rows["evaluations"],
-                    y=rows["best"],
+                    y=rows[column],
                     mode="lines+markers",
                     line=line,
                     marker={"size": 5},
-                    name=f"{policy}: {study}",
-                    hovertemplate="%{y:.4f} after %{x} architectures<extra>" + str(study) + "</extra>",
+                    name=f"{policy}: {escaped(str(study))}",
+                    hovertemplate="%{y:.4f} after %{x} architectures<extra>" + escaped(str(study)) + "</extra>",
                 )
             )
     styled(figure, HEIGHT, showlegend=True, uirevision="curves")
@@ -51,5 +68,36 @@ def best_so_far_curves(curves: pd.DataFrame, objective: str, emphasised: str | N
     figure.update_xaxes(title_text="architectures evaluated", rangemode="tozero")
     if len(curves) and curves["evaluations"].max() <= FEW:
         figure.update_xaxes(dtick=1)
-    figure.update_yaxes(title_text=f"best {objective} so far", tickformat=".3f", range=range_of_equal(curves["best"]))
+    title = f"simple regret of {objective}" if regret else f"best {objective} so far"
+    figure.update_yaxes(title_text=escaped(title), tickformat=".3f", range=range_of_equal(curves[column]))
     return figure
+
+
+def _band(figure: go.Figure, policy: str, band: pd.DataFrame, color: str) -> None:
+    count = int(band["studies"].iloc[0])
+    edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip"}
+    shared = {"x": band["evaluations"], "legendgroup": policy}
+    figure.add_trace(go.Scatter(y=band["high"], showlegend=False, **shared, **edge))
+    figure.add_trace(
+        go.Scatter(
+            y=band["low"],
+            fill="tonexty",
+            fillcolor=translucent(color, 0.2),
+            name=f"{policy}: 95 % interval",
+            showlegend=False,
+            **shared,
+            **edge,
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            y=band["median"],
+            mode="lines",
+            line={"shape": "hv", "color": color, "width": 2.5},
+            name=f"{policy}: median of {count} studies",
+            customdata=band[["low", "high"]].to_numpy(),
+            hovertemplate="%{y:.4f} (%{customdata[0]:.4f} to %{customdata[1]:.4f}) after %{x} architectures"
+            f"<extra>{policy}, median of {count}</extra>",
+            **shared,
+        )
+    )

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from explorer.app.frames import operation_title
-from explorer.app.plots.base import styled
-from explorer.app.plots.palette import GREY, YELLOW, operation_color
 from explorer.graphs.drawing import node_positions
+from explorer.plots.base import styled
+from explorer.plots.palette import GREY, YELLOW, operation_color, operation_title
 from graphstore.records import LayerRecord, OpRecord
 
 TEXT_COLUMNS = 34

@@ -8,9 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from explorer.app.frames import operation_title
-from explorer.app.plots.base import range_of_equal, styled
-from explorer.app.plots.palette import category_color, operation_color, shades
+from explorer.plots.base import range_of_equal, styled
+from explorer.plots.palette import category_color, operation_color, operation_title, shades
 
 HEIGHT = 360
 Groups = Mapping[str, pd.DataFrame]

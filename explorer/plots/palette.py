@@ -1,4 +1,4 @@
-"""Colours that people with any colour vision can tell apart (Okabe and Ito 2008; Cividis for values)."""
+"""Names of operations, and colours that people with any colour vision can tell apart (Okabe and Ito 2008)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ OPERATIONS = {
     "c_9": PURPLE,
     "c_13": YELLOW,
 }
+OPERATION_TITLES = {
+    "sa_sdp": "attention (dot product)",
+    "sa_wma": "attention (weighted multiplicative)",
+    "l_dft": "linear (Fourier)",
+    "l_dct": "linear (cosine)",
+}
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
@@ -40,3 +46,11 @@ def shades(count: int) -> list[str]:
     # The ends of the scale are too close to a dark and to a light page.
     points = [0.12 + 0.78 * step / (count - 1) for step in range(count)]
     return list(plotly.colors.sample_colorscale(VALUES, points))
+
+
+def operation_title(operation: str) -> str:
+    """Name of an operation for people; ``operation`` is ``family_parameter``."""
+    if operation in OPERATION_TITLES:
+        return OPERATION_TITLES[operation]
+    family, _, parameter = operation.partition("_")
+    return f"convolution (kernel {parameter})" if family == "c" else operation.replace("_", " ")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pandas as pd
 import plotly.graph_objects as go
 
-from explorer.app.plots.base import range_of_equal, styled
-from explorer.app.plots.palette import GREY, VERMILLION
+from explorer.plots.base import range_of_equal, styled
+from explorer.plots.palette import GREY, VERMILLION
+from explorer.plots.titles import escaped
 
 HEIGHT = 420
 
@@ -27,6 +28,12 @@ class Axis:
     column: str
     title: str
     more: bool
+
+
+def study_axes(objective: str, against: Sequence[str]) -> list[Axis]:
+    """A study's value, of which more is better, up, and what it is set against, of which less is, across and beyond."""
+    first, *others = (Axis(name, name, more=False) for name in against)
+    return [first, Axis("value", objective, more=True), *others]
 
 
 def pareto_plot(points: pd.DataFrame, front: pd.Index, objectives: Sequence[Axis]) -> go.Figure:
@@ -81,10 +88,5 @@ def pareto_plot(points: pd.DataFrame, front: pd.Index, objectives: Sequence[Axis
 
 def _hover(objectives: Sequence[Axis]) -> str:
     places = ["%{x:,.6~g}", "%{y:,.6~g}", *(f"%{{customdata[{n}]:,.6~g}}" for n in range(2, len(objectives)))]
-    values = [f"{_plain(one.title)} {place}" for one, place in zip(objectives, places, strict=True)]
+    values = [f"{escaped(one.title)} {place}" for one, place in zip(objectives, places, strict=True)]
     return "<br>".join(["<b>%{customdata[0]}</b>", "%{customdata[1]}", *values]) + "<extra></extra>"
-
-
-def _plain(title: str) -> str:
-    # Titles hold names that users gave; these must not be read as tags or as places of values.
-    return title.replace("&", "&amp;").replace("<", "&lt;").replace("%{", "% {")

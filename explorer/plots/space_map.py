@@ -11,8 +11,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from explorer.app.plots.base import range_of_equal, styled
-from explorer.app.plots.palette import GREY, VALUES, VERMILLION, category_color
+from explorer.plots.base import range_of_equal, styled
+from explorer.plots.palette import GREY, VALUES, VERMILLION, category_color
 
 HOVER = "<b>%{customdata[1]}</b><br>%{customdata[2]}<br>hidden %{customdata[3]}<br>%{customdata[4]}<extra></extra>"
 HEIGHT = 600

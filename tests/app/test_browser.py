@@ -224,6 +224,18 @@ def test_a_search_is_launched_and_seen_to_its_end(tab, server, filled):
     shoot(tab, "search-done")
 
 
+def test_the_figures_of_a_study(tab, server, filled):
+    visit(tab, f"{server.url}/search?space=nano&study=first", "Search", 1)
+    for name, kind in (("Choices", "parcoords"), ("Timeline", "bar")):
+        tab.get_by_test_id("stButtonGroup").get_by_text(name, exact=True).click()
+        # What is drawn, in the end, and not what was asked for.
+        tab.wait_for_function(f"document.querySelector('.js-plotly-plot')?._fullData?.[0]?.type === '{kind}'")
+        settle(tab)
+        shoot(tab, f"search-{name.lower()}")
+    bars = "document.querySelector('.js-plotly-plot')._fullData.map(trace => [trace.name, trace.y.length])"
+    assert dict(tab.evaluate(bars)) == {"complete": 3, "failed": 1}
+
+
 def test_new_scores_appear_by_themselves(tab, server, filled):
     visit(tab, f"{server.url}/?space=nano", "Space")
     tab.get_by_text("20 of them scored").wait_for()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from explorer.app import frames
 from explorer.app.kinds import Kind, kind_titles
+from explorer.runner import tables
 from explorer.training.recipe import RECIPES
 from graphstore.records import (
     ArchitectureSummary,
@@ -39,18 +40,18 @@ def trial(number: int, value: float | None, finished: float) -> TrialRecord:
 
 def test_architectures_frame():
     rows = [summary("a" * 24, ("sa_sdp", "c_5"), (32, 64)), summary("b" * 24, ("l_dft",) * 2, (64, 64), "FNet")]
-    frame = frames.architectures_frame(rows)
+    frame = tables.architectures_frame(rows)
     assert frame.index.tolist() == ["a" * 24, "b" * 24]
     first = frame.iloc[0]
     assert (first["first"], first["last"], first["families"]) == ("sa_sdp", "c_5", "c+sa")
     assert first["operations"] == "sa sdp → c 5"
     assert frame.iloc[1]["label"] == "FNet (bbbbbbbb)"
-    assert frames.architectures_frame([]).empty
+    assert tables.architectures_frame([]).empty
 
 
 def test_map_is_the_first_two_coordinates_with_their_share():
     vectors = np.array([[3.0, 1.0, 0.5], [-3.0, 1.0, -0.5], [3.0, -1.0, 0.5], [-3.0, -1.0, -0.5]], dtype=np.float32)
-    points, spread = frames.map_frame(Embeddings(("a", "b", "c", "d"), vectors))
+    points, spread = tables.map_frame(Embeddings(("a", "b", "c", "d"), vectors))
     assert points["x"].tolist() == [3, -3, 3, -3]
     assert points["y"].tolist() == [1, 1, -1, -1]
     total = 9 + 1 + 0.25
@@ -60,7 +61,7 @@ def test_map_is_the_first_two_coordinates_with_their_share():
 @pytest.mark.parametrize("shape", [(0, 0), (1, 16), (3, 1)])
 def test_map_of_degenerate_vectors(shape):
     ids = tuple(f"a{row}" for row in range(shape[0]))
-    points, spread = frames.map_frame(Embeddings(ids, np.ones(shape, dtype=np.float32)))
+    points, spread = tables.map_frame(Embeddings(ids, np.ones(shape, dtype=np.float32)))
     assert points.shape == (shape[0], 2)
     assert np.isfinite(points.to_numpy()).all()
     assert (spread.x, spread.y) == (0.0, 0.0)
@@ -141,7 +142,7 @@ def test_stack_text(widths, text):
 
 
 def test_neighbors_keep_their_rank_and_drop_strangers():
-    known = frames.architectures_frame([summary("a", ("sa_sdp",), (32,)), summary("b", ("c_5",), (32,))])
+    known = tables.architectures_frame([summary("a", ("sa_sdp",), (32,)), summary("b", ("c_5",), (32,))])
     found = [NeighborRecord("x", id, "k", rank, rank / 10) for rank, id in enumerate(("b", "stranger", "a"), start=1)]
     scores = frames.mean_scores(frames.scores_frame([score("a", "mean", 0.5)]), "mean")
     table = frames.neighbor_table(found, known, scores)

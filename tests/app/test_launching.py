@@ -101,17 +101,6 @@ def test_a_job_whose_studies_are_done_is_not_resumed():
     assert launching.can_resume(job("b", JobState.LOST, arguments=["demo"]), [done])
 
 
-def test_only_like_studies_are_compared():
-    def study(policy: str, **settings: object) -> StudyRecord:
-        return StudyRecord(policy, "nano", policy, "mean", 0, 5, settings, StudyState.OPEN, 0.0)
-
-    known = study("random", from_scores=True, batch=5)
-    assert launching.comparable(known) == launching.comparable(study("boshnas", from_scores=True, batch=9))
-    trained = study("random", from_scores=False, recipe="nano", tasks=[])
-    assert launching.comparable(known) != launching.comparable(trained)
-    assert launching.comparable(trained) != launching.comparable(study("random", recipe="quick", tasks=[]))
-
-
 @pytest.mark.slow
 def test_a_launched_search_really_runs_and_resumes(own_store):
     with open_store(own_store) as store:

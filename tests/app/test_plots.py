@@ -7,8 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from explorer.app.frames import architectures_frame, curve_frame, layers_frame
-from explorer.app.plots import (
+from explorer.app.frames import layers_frame
+from explorer.plots import (
     MapColor,
     architecture_graph,
     best_so_far_curves,
@@ -17,12 +17,13 @@ from explorer.app.plots import (
     space_map,
     width_shares,
 )
-from explorer.app.plots.base import range_of_equal
-from explorer.app.plots.palette import OPERATIONS, operation_color, shades
+from explorer.plots.base import range_of_equal
+from explorer.plots.palette import OPERATIONS, operation_color, shades
 from explorer.runner.catalogue import architecture_record
+from explorer.runner.tables import architectures_frame
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
-from graphstore.records import ArchitectureSummary, StudyRecord, StudyState
+from graphstore.records import ArchitectureSummary
 
 
 def points(count: int = 6) -> pd.DataFrame:
@@ -158,11 +159,9 @@ def test_scatter_separates_depths():
 
 
 def test_curves_share_a_colour_by_policy_and_differ_in_dashes():
-    def study(name: str, policy: str) -> StudyRecord:
-        return StudyRecord(name, "nano", policy, "mean", 0, 5, {}, StudyState.OPEN, 0.0)
-
-    studies = [study("a", "random"), study("b", "random"), study("c", "boshnas")]
-    figure = best_so_far_curves(curve_frame(studies, [[0.1, 0.2], [0.3], [0.4, 0.4]]), "mean", "b")
+    rows = [("a", "random", 1, 0.1), ("a", "random", 2, 0.2), ("b", "random", 1, 0.3), ("c", "boshnas", 1, 0.4)]
+    curves = pd.DataFrame(rows, columns=["study", "policy", "evaluations", "best"]).assign(done=True)
+    figure = best_so_far_curves(curves, "mean", "b")
     lines = {trace.name: trace.line for trace in figure.data}
     assert lines["random: a"].color == lines["random: b"].color != lines["boshnas: c"].color
     assert lines["random: a"].dash != lines["random: b"].dash
@@ -178,7 +177,7 @@ def test_equal_values_get_a_range_around_them():
     assert range_of_equal([0.375, 0.375]) == pytest.approx((0.355, 0.395))
     assert range_of_equal([0.375, 0.376]) is None
     assert range_of_equal([]) is None
-    curves = pd.DataFrame({"study": "s", "policy": "random", "evaluations": [1, 2], "best": [0.375, 0.375]})
+    curves = pd.DataFrame({"study": "s", "policy": "random", "done": True, "evaluations": [1, 2], "best": 0.375})
     assert best_so_far_curves(curves, "mean").layout.yaxis.range == pytest.approx((0.355, 0.395))
     assert best_so_far_curves(curves.assign(best=[0.3, 0.4]), "mean").layout.yaxis.range is None
 

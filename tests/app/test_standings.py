@@ -12,8 +12,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.navigation import architecture_address
-from explorer.app.plots.pareto import Axis, pareto_plot
 from explorer.app.services import STORE_VARIABLE
+from explorer.plots.pareto import Axis, pareto_plot
 from graphstore import open_store
 from graphstore.queries import LineageRecord
 from graphstore.records import MeasurementRecord, ScoreRecord, SpaceRecord

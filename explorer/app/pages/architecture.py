@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import components, frames, lineage_view, navigation, services, similarity
-from explorer.app.plots import architecture_graph
+from explorer.plots import architecture_graph
 from graphstore.errors import NotFoundError
 from graphstore.records import ArchitectureRecord
 

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import components, frames, services
-from explorer.app.plots import heterogeneity_scatter, operation_shares, width_shares
+from explorer.plots import heterogeneity_scatter, operation_shares, width_shares
 from graphstore.errors import NotFoundError
 
 

@@ -26,6 +26,7 @@ from explorer.app.query_form import (
     read_address,
 )
 from explorer.errors import DataError, InputError
+from explorer.runner import tables
 from explorer.runner.similar import nearest_to_vector, vector_of
 from explorer.space.documents import parse_json
 from graphstore.errors import StoreInputError
@@ -124,7 +125,7 @@ def _nearest(space: str, scores: pd.DataFrame) -> None:
     except (InputError, StoreInputError) as error:
         st.warning(f"{error}", icon=":material/error:")
         return
-    table = frames.architectures_frame(services.store().summaries(ids=[id for id, _ in found]))
+    table = tables.architectures_frame(services.store().summaries(ids=[id for id, _ in found]))
     table = table.loc[[id for id, _ in found]].copy()
     table["distance"] = [distance for _, distance in found]
     series = next(iter(frames.series_names(scores)), None)
@@ -268,7 +269,7 @@ def _answer(wish: Wish, choices: Choices, space: str) -> None:
     if not page.rows:
         st.info("Nothing fits all of it. Widen a range, or leave a rule out.", icon=":material/search_off:")
         return
-    table = frames.architectures_frame([found.summary for found in page.rows])
+    table = tables.architectures_frame([found.summary for found in page.rows])
     key = wish.quantity(choices)
     if key is not None:
         position = question.quantities.index(key)

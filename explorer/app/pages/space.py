@@ -10,10 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import components, frames, services
-from explorer.app.frames import operation_title
-from explorer.app.plots import MapColor, space_map
-from explorer.app.plots.base import range_of_equal
-from explorer.app.plots.palette import operation_color
+from explorer.plots import MapColor, space_map
+from explorer.plots.base import range_of_equal
+from explorer.plots.palette import operation_color, operation_title
+from explorer.runner import tables
 from graphstore.records import SpaceRecord
 
 MAP_KEY = "space_map"
@@ -76,7 +76,7 @@ def _headline(space: SpaceRecord, points: pd.DataFrame, scores: pd.DataFrame) ->
 
 
 def _map(
-    points: pd.DataFrame, spread: frames.Spread, scores: pd.DataFrame, selected: str | None, space: SpaceRecord
+    points: pd.DataFrame, spread: tables.Spread, scores: pd.DataFrame, selected: str | None, space: SpaceRecord
 ) -> None:
     color = _pick_color(points, scores)
     if not color.palette:
@@ -98,8 +98,8 @@ def _map(
     if agreement and len(points) > 2 and math.isfinite(agreement):
         kept = f" All together keep the order of the exact dissimilarities (Spearman {agreement:.2f})."
     st.caption(
-        "Each point is an architecture; near ones have similar graphs (Weisfeiler–Lehman). The axes are the first two "
-        f"of the stored principal coordinates, which come in the order of falling eigenvalues.{kept} "
+        "Each point is an architecture; near ones have similar graphs (kernel of many views). The axes are the first "
+        f"two of the stored principal coordinates, which come in the order of falling eigenvalues.{kept} "
         "Scored architectures are larger. Click a point to select it."
     )
 

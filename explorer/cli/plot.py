@@ -1,0 +1,140 @@
+"""``archex plot``: a figure of one or several studies as a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from explorer.cli.console import DEFAULT_STORE, JsonOption, SeedOption, StoreOption, opened, output, print_json
+from explorer.errors import InputError
+from graphstore import GraphStore
+from graphstore.records import StudyRecord
+
+
+class Figure(StrEnum):
+    """What can be drawn."""
+
+    HISTORY = "history"
+    ACQUISITION = "acquisition"
+    PARALLEL = "parallel"
+    IMPORTANCE = "importance"
+    PARETO = "pareto"
+    TIMELINE = "timeline"
+
+
+class Shown(StrEnum):
+    """What of a belief colours the map."""
+
+    UCB = "ucb"
+    MEAN = "mean"
+    UNCERTAINTY = "uncertainty"
+
+
+def plot(
+    figure: Annotated[Figure, typer.Argument(help="What to draw.", show_choices=True)],
+    study: Annotated[list[str], typer.Argument(help="Names of comparable studies, or patterns such as 'nano-mean-*'.")],
+    save: Annotated[Path, typer.Option("--save", help="File to write: .html (needs nothing else), .png, .svg, .pdf.")],
+    regret: Annotated[
+        bool, typer.Option("--regret", help="history: draw the best there is less the best found, on known scores.")
+    ] = False,
+    shown: Annotated[Shown, typer.Option("--show", help="acquisition: what colours the map.")] = Shown.UCB,
+    against: Annotated[
+        list[str] | None,
+        typer.Option("--against", help="pareto: parameters (default), flops, depth, … or 'DEVICE QUANTITY'; repeat."),
+    ] = None,
+    seed: SeedOption = 0,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Draw the history, the belief over the map, the choices, their importance, the Pareto set or the timeline."""
+    from explorer.plots.saving import check_target, save_figure
+    from explorer.runner import pictures
+
+    check_target(save)
+    _check_options(figure, regret, shown, against)
+    with opened(store, create=False) as opened_store:
+        studies = pictures.find_studies(opened_store, study)
+        drawn, facts = _draw(
+            opened_store, studies, figure, regret, shown, list(dict.fromkeys(against or ["parameters"])), seed
+        )
+    size = save_figure(drawn, save)
+    names = [one.name for one in studies]
+    if json:
+        print_json({"figure": figure.value, "file": str(save), "bytes": size, "studies": names, **facts})
+    else:
+        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
+        output.print(f"{figure.value} of {len(names)} studies written to {save}: {told}", markup=False, soft_wrap=True)
+
+
+def _check_options(figure: Figure, regret: bool, shown: Shown, against: Sequence[str] | None) -> None:
+    for option, given, own in (
+        ("--regret", regret, Figure.HISTORY),
+        ("--show", shown is not Shown.UCB, Figure.ACQUISITION),
+        ("--against", against, Figure.PARETO),
+    ):
+        if given and figure is not own:
+            raise InputError(option, f"come with {own.value}", figure.value, "Leave it out.")
+
+
+def _draw(
+    store: GraphStore,
+    studies: Sequence[StudyRecord],
+    figure: Figure,
+    regret: bool,
+    shown: Shown,
+    against: Sequence[str],
+    seed: int,
+) -> tuple[Any, dict[str, Any]]:
+    """The figure, and what to say of it."""
+    from explorer import plots
+    from explorer.plots.pareto import study_axes
+    from explorer.runner import pictures
+    from explorer.runner.design_choices import choice_importance, parallel_axes
+
+    trials = {one.name: store.trials(one.name) for one in studies}
+    objective = studies[0].objective
+    values = pictures.trial_values(trials)
+    if figure is Figure.TIMELINE:
+        bars = pictures.timeline_frame(studies, trials, time.time())
+        if bars.empty:
+            raise InputError("study", "have a trial that was started", studies[0].name, "Start it first.")
+        return plots.trial_timeline(bars), {"trials": len(bars)}
+    if values.empty:
+        raise InputError("study", "have a finished trial with a value", studies[0].name, "Let it go on first.")
+    match figure:
+        case Figure.HISTORY:
+            best = pictures.best_known(store, studies[0])
+            if regret and best is None:
+                raise InputError("--regret", "come with studies on known scores", studies[0].name, "Leave it out.")
+            curves = pictures.history_frame(studies, trials, best)
+            bands = pictures.history_bands(curves, "regret" if regret else "best", seed)
+            facts = {"evaluations": len(curves), "best": float(values.max()), "best_known": best}
+            return plots.best_so_far_curves(curves, objective, None, bands, regret), facts
+        case Figure.ACQUISITION:
+            if len(studies) > 1:
+                raise InputError("study", "be one, as each has its own belief", len(studies), "Name one.")
+            own = trials[studies[0].name]
+            belief = pictures.belief_frame(store, studies[0], own)
+            points, spread = pictures.map_points(store, studies[0].space)
+            axes = (f"coordinate 1 ({spread.x:.0%} of the variance)", f"coordinate 2 ({spread.y:.0%})")
+            placed = pictures.trial_points(own)
+            told = plots.acquisition_map(points, belief, placed, objective, plots.Belief(shown.value), axes)
+            return told, {"candidates": len(belief), "trials": len(placed)}
+        case Figure.PARETO:
+            table, front = pictures.pareto_points(store, values, against)
+            if table.empty:
+                raise InputError("--against", "be known of an evaluated architecture", list(against), "Measure it.")
+            facts = {"architectures": len(table), "front": len(front)}
+            return plots.pareto_plot(table, front, study_axes(objective, against)), facts
+    choices = pictures.trial_choices(store, values)
+    if figure is Figure.PARALLEL:
+        drawn = parallel_axes(choices, values)
+        return plots.parallel_coordinates(drawn, values, objective), {"architectures": len(values), "axes": len(drawn)}
+    found = choice_importance(choices, values, seed)
+    facts = {"architectures": found.scored, "explained": round(found.explained, 4)}
+    return plots.importance_bars(found.choices, objective), facts

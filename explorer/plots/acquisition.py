@@ -1,0 +1,98 @@
+"""The map coloured by what a policy believes, with its trials in their order."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from explorer.plots.palette import VERMILLION
+from explorer.plots.space_map import MapColor, space_map
+from explorer.plots.titles import escaped
+
+NUMBERED = 60
+"""Up to this many trials their numbers are written into the map; beyond, pointing at one tells it."""
+SYMBOLS = {
+    "complete": "circle-open",
+    "running": "diamond-open",
+    "waiting": "triangle-up-open",
+    "stale": "square-open",
+    "failed": "x",
+}
+"""Open, so that the belief about the place shows inside."""
+
+
+class Belief(StrEnum):
+    """What of a belief colours the map."""
+
+    UCB = "ucb"
+    MEAN = "mean"
+    UNCERTAINTY = "uncertainty"
+
+
+TITLES = {
+    Belief.UCB: "upper confidence bound of {}",
+    Belief.MEAN: "expected {}",
+    Belief.UNCERTAINTY: "uncertainty of {} (standard deviation)",
+}
+
+
+def acquisition_map(
+    points: pd.DataFrame,
+    belief: pd.DataFrame,
+    trials: pd.DataFrame,
+    objective: str,
+    shown: Belief = Belief.UCB,
+    axes: tuple[str, str] = ("coordinate 1", "coordinate 2"),
+) -> go.Figure:
+    """Draw what a policy believes of each candidate.
+
+    Args:
+        points: indexed by id, with ``x, y, label, operations, hiddens``.
+        belief: indexed by id, with ``mean, epistemic, ucb``; points without one are drawn small and grey.
+        trials: ``number, id, state, value, origin``; those that are not among the points are left out.
+        objective: what the belief is about.
+        shown: what of it; the uncertainty is the epistemic one, of not knowing the function.
+        axes: titles of the axes.
+
+    Returns:
+        The map, and above it a trace of trials per state and, as a star, the best trial.
+    """
+    values = belief["epistemic" if shown is Belief.UNCERTAINTY else shown.value]
+    color = MapColor.numbers(escaped(TITLES[shown].format(objective)), values, ".4f")
+    figure = space_map(points, color, pd.Index([]), axes)
+    placed = trials[trials["id"].isin(points.index)]
+    for state, rows in placed.groupby("state", sort=True):
+        _trials(figure, points, rows, str(state), len(placed) <= NUMBERED)
+    done = placed.dropna(subset=["value"])
+    if len(done):
+        best = done.loc[[done["value"].idxmax()]]
+        at = points.loc[best["id"]]
+        marker = {"symbol": "star", "size": 17, "color": VERMILLION, "line": {"width": 1, "color": "white"}}
+        name = f"best: trial {int(best['number'].iloc[0])}"
+        figure.add_trace(go.Scattergl(x=at["x"], y=at["y"], mode="markers", marker=marker, name=name, hoverinfo="skip"))
+    figure.update_layout(showlegend=bool(len(placed)))
+    return figure
+
+
+def _trials(figure: go.Figure, points: pd.DataFrame, rows: pd.DataFrame, state: str, numbered: bool) -> None:
+    at = points.loc[rows["id"]]
+    told = [f"{value:.4f}" if value == value else state for value in rows["value"]]
+    marker = {"symbol": SYMBOLS[state], "size": 11, "color": VERMILLION, "line": {"width": 2, "color": VERMILLION}}
+    figure.add_trace(
+        # WebGL as the map's points are, which would else be drawn above it.
+        go.Scattergl(
+            x=at["x"].to_numpy(),
+            y=at["y"].to_numpy(),
+            mode="markers+text" if numbered else "markers",
+            text=[str(number) for number in rows["number"]],
+            textposition="top center",
+            textfont={"size": 10},
+            marker=marker,
+            name=state,
+            customdata=list(zip(rows["id"], rows["number"], told, rows["origin"], at["operations"], strict=True)),
+            hovertemplate="<b>trial %{customdata[1]}</b>: %{customdata[2]}<br>%{customdata[3]}<br>%{customdata[4]}"
+            "<extra></extra>",
+        )
+    )

@@ -1,0 +1,108 @@
+"""The figures of the Search page: with data, without, and of what ended badly."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explorer.app.services import STORE_VARIABLE
+from explorer.app.study_figures import FIGURES
+from explorer.runner.progress import SilentReporter
+from explorer.runner.studies import StudyPlan, open_study, run_known
+from graphstore import open_store
+from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialStatus
+
+
+def script() -> None:
+    from explorer.app.pages import search
+
+    search.render()
+
+
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch):
+    def go(url: str, study: str, figure: str) -> AppTest:
+        monkeypatch.setenv(STORE_VARIABLE, url)
+        page = AppTest.from_function(script, default_timeout=60)
+        page.query_params["study"] = study
+        page.session_state["search_figure"] = figure
+        return page.run()
+
+    return go
+
+
+def charts(page: AppTest) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+
+
+def told(page: AppTest) -> str:
+    return "\n".join(part.value for part in [*page.info, *page.caption])
+
+
+@pytest.mark.parametrize("figure", [name for name in FIGURES if name not in ("Acquisition", "Importance")])
+def test_every_figure_of_a_study(visit, filled, figure):
+    page = visit(filled.url, "first", figure)
+    assert not page.exception
+    assert not page.error
+    assert len(charts(page)) == 1
+
+
+def test_too_few_trials_are_told(visit, filled):
+    page = visit(filled.url, "first", "Importance")
+    assert not page.exception
+    assert "at least 12 scored" in told(page)
+    page = visit(filled.url, "second", "Acquisition")
+    assert not page.exception
+    assert "have a belief" in told(page)
+    assert charts(page) == []
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("state", ["empty", "waiting", "running", "failed", "one"])
+def test_a_study_with_nothing_or_little_to_show(visit, own_store, figure, state):
+    with open_store(own_store) as store:
+        id = store.summaries("nano")[0].id
+        store.add_scores([ScoreRecord(id, "mean", "accuracy", 0.5, "text", "full", "r", 0, "table:0")])
+        known = {"from_scores": True}
+        store.create_study(StudyRecord("s", "nano", "boshnas", "mean", 0, 2, known, StudyState.OPEN, time.time()))
+        if state != "empty":
+            store.add_trials("s", [(id, {})])
+        if state not in ("empty", "waiting"):
+            trial = store.claim_trial("s", "me", 60.0, time.time())
+            assert trial is not None
+        if state == "failed":
+            store.finish_trial(trial, TrialStatus.FAILED, time.time(), reason="out of memory")
+        if state == "one":
+            store.finish_trial(trial, TrialStatus.COMPLETE, time.time(), value=0.5)
+    page = visit(own_store, "s", figure)
+    assert not page.exception
+    assert not page.error
+    begun = figure == "Timeline" and state in ("running", "failed", "one")
+    valued = state == "one" and figure in ("History", "Choices", "Pareto")
+    assert len(charts(page)) == (begun or valued)
+    if not (begun or valued):
+        assert page.info
+
+
+def test_the_belief_of_a_study_is_drawn_over_the_map(visit, own_store):
+    with open_store(own_store) as store:
+        ids = [summary.id for summary in store.summaries("nano")]
+        store.add_scores(
+            [ScoreRecord(id, "mean", "accuracy", 0.1 * n, "text", "full", "r", 0, "t") for n, id in enumerate(ids)]
+        )
+        plan = StudyPlan("s", "nano", "boshnas", "mean", 0, 8, {"from_scores": True, "batch": 4, "initial": 4})
+        done = run_known(store, open_study(store, plan), SilentReporter(), lambda: False)
+        tried = [trial.architecture for trial in store.trials("s")]
+    assert done == dataclasses.replace(done, state=StudyState.DONE)
+    page = visit(own_store, "s", "Acquisition")
+    assert not page.exception
+    traces = {trace.get("name"): trace for trace in charts(page)[0]["data"]}
+    assert {data[0] for data in traces["known"]["customdata"]} == set(ids)
+    assert [data[0] for data in traces["complete"]["customdata"]] == tried
+    page = visit(own_store, "s", "History")
+    assert page.toggle(key="search_regret").set_value(True).run().toggle[0].value
+    assert "regret" in charts(page)[0]["layout"]["yaxis"]["title"]["text"]
