@@ -1,8 +1,8 @@
 """Regularised evolution (arXiv 1802.01548) over a finite set of candidates.
 
-The population is the newest P completed trials by number, so the oldest die whatever their value. The best of a
-random tournament is mutated: into an untried candidate that differs from it in as few design choices as possible,
-drawn uniformly among those.
+The population is the newest P completed trials by number, so the oldest die whatever their value; until there are P
+of them it is all. The best of a random tournament (S distinct members) is mutated: into an untried candidate
+that differs from it in as few design choices as possible, drawn uniformly among those.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Real
 from typing import Any, ClassVar
@@ -31,18 +31,24 @@ class Candidates:
         ids: N distinct ids.
         vectors: embedding, float64 ``[N, d]``, d ≥ 1, finite.
         choices: integer-coded design choices, int64 ``[N, c]``; -1 where an architecture has no such choice.
+        allowed: which may be proposed, bool ``[N]``; all unless given. Trials of the others are learned from, for
+            example of those that break a constraint that was added later.
     """
 
     ids: tuple[str, ...]
     vectors: NDArray[np.float64]
     choices: NDArray[np.int64]
+    allowed: NDArray[np.bool_] = field(default_factory=lambda: np.ones(0, dtype=bool))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", tuple(self.ids))
         object.__setattr__(self, "vectors", np.array(self.vectors, dtype=np.float64))
         object.__setattr__(self, "choices", np.array(self.choices, dtype=np.int64))
-        self.vectors.flags.writeable = self.choices.flags.writeable = False
         count = len(self.ids)
+        given = np.array(self.allowed, dtype=bool)
+        object.__setattr__(self, "allowed", given if given.size else np.ones(count, dtype=bool))
+        for array in (self.vectors, self.choices, self.allowed):
+            array.flags.writeable = False
         if count == 0:
             raise InputError("candidates", "be at least one", 0, "Build the design space first.")
         if len(set(self.ids)) != count:
@@ -55,6 +61,9 @@ class Candidates:
         if self.choices.ndim != 2 or len(self.choices) != count:
             rule = f"have shape [{count}, c]"
             raise InputError("candidate choices", rule, self.choices.shape, "Give one row per id.")
+        if self.allowed.shape != (count,):
+            rule = f"have shape [{count}]"
+            raise InputError("allowed candidates", rule, self.allowed.shape, "Give one truth value per id.")
         if not np.isfinite(self.vectors).all():
             broken = self.ids[int(np.flatnonzero(~np.isfinite(self.vectors).all(1))[0])]
             raise InputError("candidate vectors", "be finite", broken, "Embed this architecture again.")
@@ -78,9 +87,8 @@ class Policy(ABC):
 
     Laws, besides the one in the module's docstring:
         * ``ask`` changes nothing that can be observed.
-        * No architecture is proposed that has a trial in any state, nor twice in one batch. So failed ones are not
-        tried
-          again; stale ones are the runner's to retry.
+        * No architecture is proposed that is not allowed, nor one that has a trial in any state, nor one twice in a
+          batch. So failed ones are not tried again; stale ones are the runner's to retry.
         * A complete trial without a finite value counts as failed.
 
     Args:
@@ -121,7 +129,7 @@ class Policy(ABC):
         """
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise InputError("count", "be a whole number, 0 or more", count, "Ask for at least one.")
-        free = np.ones(len(self.candidates), dtype=bool)
+        free = self.candidates.allowed.copy()
         free[[self.candidates.index[trial.architecture] for trial in self._history.values()]] = False
         untried = np.flatnonzero(free)
         count = min(count, len(untried))
@@ -140,6 +148,19 @@ class Policy(ABC):
                 remedy = "Search the space that holds it, or leave the trial out."
                 raise InputError(f"trial {trial.number}", "be of a candidate", trial.architecture, remedy)
         self._history.update((trial.number, trial) for trial in checked)
+
+    @property
+    def converged(self) -> bool:
+        """Whether going on promises nothing; depends on the settings and the history only. Most never say so."""
+        return False
+
+    def aleatoric(self, architectures: Sequence[str]) -> NDArray[np.float64] | None:
+        """Deviation by chance of the scores of some candidates, ``[n]``, in units of the score.
+
+        Returns:
+            What the policy believes; ``None`` if it believes nothing, at all or yet.
+        """
+        return None
 
     def dump(self) -> dict[str, Any]:
         """The policy's state as JSON-able values."""

@@ -13,10 +13,10 @@ Settings = TypeVar("Settings")
 
 
 def read_settings(kind: type[Settings], values: Mapping[str, Any], policy: str) -> Settings:
-    """Build the settings dataclass ``kind`` (whole and real numbers only) from ``values``.
+    """Build the settings dataclass ``kind`` (numbers, switches and texts) from ``values``.
 
     Args:
-        kind: a dataclass whose fields all have int or float defaults, none negative.
+        kind: a dataclass whose fields all have bool, int, float or str defaults, no number negative.
         values: settings by name; what is absent keeps its default.
         policy: name of the policy, for messages.
 
@@ -28,9 +28,15 @@ def read_settings(kind: type[Settings], values: Mapping[str, Any], policy: str) 
     if unknown:
         allowed = ", ".join(known) or "none"
         raise InputError(f"settings of policy {policy}", f"be among: {allowed}", unknown, "Remove the others.")
-    checked: dict[str, int | float] = {}
+    checked: dict[str, bool | int | float | str] = {}
     for name, value in values.items():
         default = known[name].default
+        if isinstance(default, bool | str):
+            if type(value) is not type(default):
+                rule = "be true or false" if isinstance(default, bool) else "be a text"
+                raise InputError(f"{policy} setting {name}", rule, value, f"The default is {default!r}.")
+            checked[name] = value
+            continue
         whole = isinstance(default, int)
         fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         if not fits or not math.isfinite(value) or value < 0:

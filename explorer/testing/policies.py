@@ -124,6 +124,24 @@ class PolicyContractSuite(ABC):
         policy.tell(outcomes(candidates, last, 20))
         assert policy.ask(5) == []
 
+    def test_what_is_not_allowed_is_learned_from_and_never_proposed(self) -> None:
+        plain = sample_candidates()
+        allowed = np.arange(COUNT) % 3 != 0
+        candidates = Candidates(plain.ids, plain.vectors, plain.choices, allowed)
+        policy = self.make_policy(candidates)
+        others = [id for id, fits in zip(plain.ids, allowed, strict=True) if not fits]
+        policy.tell([Trial(i, id, TrialState.COMPLETE, score(plain, id)) for i, id in enumerate(others)])
+        proposed: list[str] = []
+        while asked := policy.ask(3):
+            policy.tell(outcomes(candidates, asked, len(policy.trials)))
+            proposed += [p.architecture for p in asked]
+        assert sorted(proposed) == sorted(set(plain.ids) - set(others))
+
+    def test_nothing_allowed_is_nothing_proposed(self) -> None:
+        plain = sample_candidates()
+        policy = self.make_policy(Candidates(plain.ids, plain.vectors, plain.choices, np.zeros(COUNT, dtype=bool)))
+        assert policy.ask(2) == []
+
     def test_one_candidate(self) -> None:
         candidates = Candidates(("only",), np.zeros((1, 2)), np.zeros((1, 3), dtype=np.int64))
         policy = self.make_policy(candidates)

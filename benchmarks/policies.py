@@ -1,0 +1,390 @@
+"""BOSHNAS beside its rivals: how many trainings until one of the five best architectures is found.
+
+Run ``uv run python benchmarks/policies.py --data ../shared/data`` (50 seeds, hours) or with ``--quick`` (under a
+minute: few seeds, batches of 5, the fastest rivals), or as ``archex bench policies``. Objectives: the mean GLUE score
+of NAS-Bench-BERT's 490 really trained encoders, the perplexity of 700 SuperShaper shapes (negated), and with
+``--store`` and ``--space`` what was trained there. Every policy starts with the same ten random architectures of the
+seed, told to it as trials, and then asks in batches of 1 and of 5; queries count from the first of the ten. With
+``--initial N`` it is N instead of ten, and the policies learn from then on; with 0 every policy begins as it would by
+itself. The vectors are those the explorer gives to a library: 16 principal axes of the multi-view kernel, which knows
+no score.
+
+Finished runs are kept in ``--cache`` (JSON lines, named by a digest of the policy's source and the data), so a killed
+benchmark goes on, and only policies that changed run again. The last line is one JSON object:
+``boshnas_median_queries``, ``best_rival`` and ``best_rival_median_queries`` (NAS-Bench-BERT, batches of 5), with
+``_batch_1`` for batches of 1, and all of these with ``shapes_`` and ``library_`` before them for the other objectives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import inspect
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from numpy.typing import NDArray
+from predictive import Table, nas_bench_bert, supershaper
+from scipy.stats import rankdata
+
+import explorer.surrogate
+from explorer.graphs import build_graph
+from explorer.records import Trial, TrialState
+from explorer.runner.candidates import known_objective, space_candidates
+from explorer.runner.placing import library_vectors
+from explorer.search import POLICIES, Candidates, make_policy, modelled, policy, registry
+from explorer.search.registry import WITH_INITIAL_DESIGN
+from explorer.space.encoding import encode_choices
+from graphstore import open_store
+
+Array = NDArray[np.float64]
+OURS = "boshnas"
+QUICK = (OURS, "random", "evolution", "local_search", "gp", "extra_trees")
+INITIAL, TOP = 10, 5
+HORIZON, BUDGET = 50, 150
+"""Queries that regret is followed for, and after which a run that found none of the best is given up."""
+BATCHES = (5, 1)
+SHOWN = (15, 20, 30, 50)
+DRAWS = 2000
+PREFIXES = {"glue": "", "shapes": "shapes_", "library": "library_"}
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """What is searched.
+
+    Attributes:
+        name: ``glue``, ``shapes`` or ``library``.
+        title: what it is, for the table.
+        candidates: the architectures.
+        values: their scores ``[N]``, larger is better.
+    """
+
+    name: str
+    title: str
+    candidates: Candidates
+    values: Array
+
+    @property
+    def digest(self) -> str:
+        """Of everything a search depends on."""
+        parts = (self.candidates.vectors, self.candidates.choices, self.values)
+        return _digest(*(np.ascontiguousarray(part).tobytes() for part in parts))
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One search: which, and with what.
+
+    Attributes:
+        seed: of the first ten and of the policy.
+        objective: its name.
+        batch: architectures per ask.
+        policy: its name.
+        horizon: queries that are made at least, unless the best was found.
+        initial: random architectures it is told first; 0 if the policy makes its own first design.
+        key: of its result in the cache.
+    """
+
+    seed: int
+    objective: str
+    batch: int
+    policy: str
+    horizon: int
+    initial: int
+    key: str = field(compare=False)
+
+
+def _digest(*parts: bytes) -> str:
+    found = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        found.update(hashlib.blake2b(part).digest())
+    return found.hexdigest()
+
+
+def of_table(name: str, title: str, table: Table) -> Objective:
+    vectors, _ = library_vectors([build_graph(spec) for spec in table.specs])
+    ids = tuple(str(i) for i in range(len(table.specs)))
+    return Objective(name, title, Candidates(ids, vectors.astype(float), encode_choices(table.specs)), table.scores)
+
+
+def of_store(url: str, space: str, task: str) -> Objective:
+    """What was trained in a space; raises DataError where nothing comparable was."""
+    with open_store(url, create=False) as store:
+        known = known_objective(store, space, task)
+        candidates = space_candidates(store, space, known)
+    values = np.array([known[id] for id in candidates.ids])
+    return Objective("library", f"{len(values)} architectures of {space}, {task}", candidates, values)
+
+
+def source_digest(name: str) -> str:
+    """Changes when the policy's source, or what all policies share, does."""
+    module = importlib.import_module(registry._CLASSES[name][0])
+    texts = [inspect.getsource(part) for part in (module, policy, modelled)]
+    if "explorer.surrogate" in texts[0]:
+        folder = Path(str(explorer.surrogate.__file__)).parent
+        texts += [file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.py"))]
+    return f"{name}-{_digest(*(text.encode() for text in texts))}"
+
+
+def first_design(objective: Objective, seed: int, count: int) -> list[int]:
+    """The architectures every policy of this seed starts with; fewer are the first of more."""
+    return np.random.default_rng([seed, 77]).permutation(len(objective.values))[:count].tolist()
+
+
+def search(objective: Objective, run: Run) -> list[int]:
+    """Candidates in the order they were asked for, the first ones included."""
+    candidates, values = objective.candidates, objective.values
+    best = set(np.argsort(-values, kind="stable")[:TOP].tolist())
+    order = first_design(objective, run.seed, run.initial)
+    learns = run.initial > 0 and run.policy in WITH_INITIAL_DESIGN
+    agent = make_policy(run.policy, candidates, run.seed, {"initial": run.initial} if learns else {})
+    agent.tell(_trials(objective, order, 0))
+    while len(order) < min(BUDGET, len(values)):
+        ended = len(order) >= run.horizon and not best.isdisjoint(order)
+        if ended or int(values.argmax()) in order:
+            break
+        asked = [candidates.index[p.architecture] for p in agent.ask(run.batch)]
+        agent.tell(_trials(objective, asked, len(order)))
+        order += asked
+    return order
+
+
+def _trials(objective: Objective, indices: list[int], first: int) -> list[Trial]:
+    ids, values = objective.candidates.ids, objective.values
+    return [Trial(first + n, ids[i], TrialState.COMPLETE, float(values[i])) for n, i in enumerate(indices)]
+
+
+_OBJECTIVES: dict[str, Objective] = {}  # of a worker process, given once when it starts
+
+
+def _start_worker(objectives: list[Objective]) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    _OBJECTIVES.update((objective.name, objective) for objective in objectives)
+
+
+def _work(run: Run) -> tuple[Run, list[int], float]:
+    start = time.perf_counter()
+    order = search(_OBJECTIVES[run.objective], run)
+    return run, order, time.perf_counter() - start
+
+
+def cached(path: Path | None) -> dict[str, tuple[list[int], float]]:
+    """Orders and seconds by key; a line that a kill cut short is passed over."""
+    found: dict[str, tuple[list[int], float]] = {}
+    if path is not None and path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                row = json.loads(line)
+                found[row["key"]] = (row["order"], row["seconds"])
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found
+
+
+def run_all(
+    runs: list[Run], objectives: list[Objective], path: Path | None, workers: int
+) -> dict[Run, tuple[list[int], float]]:
+    """Results of all runs, from the cache or made now."""
+    known = cached(path)
+    results = {run: known[run.key] for run in runs if run.key in known}
+    missing = [run for run in runs if run.key not in known]
+    print(f"{len(results)} of {len(runs)} runs are known", flush=True)
+    for place, (run, order, seconds) in enumerate(_made(missing, objectives, workers), 1):
+        results[run] = (order, seconds)
+        if path is not None:
+            row = {"key": run.key, "order": order, "seconds": round(seconds, 3)}
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"\n{json.dumps(row)}")  # the line break first: a torn line before it stays alone
+        if place % 50 == 0:
+            print(f"{place} of {len(missing)} done", flush=True)
+    return results
+
+
+def _made(runs: list[Run], objectives: list[Objective], workers: int) -> Iterator[tuple[Run, list[int], float]]:
+    if not runs:
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, _start_worker, (objectives,)) as pool:
+        try:
+            for future in as_completed([pool.submit(_work, run) for run in runs]):
+                yield future.result()
+        finally:  # an interrupted benchmark does not wait for what has not begun
+            pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What one policy did over the seeds, ``[S]`` or ``[S, horizon]``.
+
+    Attributes:
+        queries: until one of the best was found; budget + 1 where it was not.
+        regret: best value less best found so far, after each query.
+        seconds: per ask, a mean over all.
+    """
+
+    queries: Array
+    regret: Array
+    seconds: float
+
+    @classmethod
+    def of(
+        cls, objective: Objective, rows: list[tuple[list[int], float]], initial: int, batch: int, horizon: int
+    ) -> Result:
+        """From the orders and seconds of all seeds."""
+        values = objective.values
+        best = set(np.argsort(-values, kind="stable")[:TOP].tolist())
+        queries, regret, asks = [], [], 0
+        for order, _ in rows:
+            queries.append(next((n for n, i in enumerate(order, 1) if i in best), BUDGET + 1))
+            curve = values.max() - np.maximum.accumulate(values[order])
+            regret.append(np.append(curve, np.full(max(0, horizon - len(curve)), curve[-1]))[:horizon])
+            asks += max(1, -(-(len(order) - initial) // batch))
+        return cls(np.array(queries, float), np.array(regret), sum(s for _, s in rows) / asks)
+
+
+def band(values: Array, statistic: Any, rng: np.random.Generator) -> tuple[float, float]:
+    """95 % bootstrap interval of a statistic over the seeds."""
+    drawn = values[rng.integers(len(values), size=(DRAWS, len(values)))]
+    low, high = np.quantile(statistic(drawn, axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def table_of(results: dict[str, Result], unit: float, horizon: int) -> list[str]:
+    """Rows of a Markdown table, best median first."""
+    rng = np.random.default_rng(0)
+    ranks = rankdata(np.array([result.queries for result in results.values()]), axis=0).mean(axis=1)
+    shown = [n for n in SHOWN if n <= horizon]
+    regrets = [f"regret at {n}" for n in shown]
+    heads = ["policy", "median queries", "quartiles", "≤ 15", "mean rank", *regrets, "s per ask"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for (name, result), rank in sorted(zip(results.items(), ranks, strict=True), key=lambda pair: _place(pair[0][1])):
+        low, high = band(result.queries, np.median, rng)
+        quartiles = np.quantile(result.queries, [0.25, 0.75])
+        cells = [
+            name,
+            f"{_count(np.median(result.queries))} ({_count(low)}–{_count(high)})",
+            f"{_count(quartiles[0])}–{_count(quartiles[1])}",
+            f"{np.mean(result.queries <= 15):.0%}",
+            f"{rank:.1f}",
+        ]
+        for n in shown:
+            at = result.regret[:, n - 1] / unit
+            low, high = band(at, np.mean, rng)
+            cells.append(f"{at.mean():.3f} ({low:.3f}–{high:.3f})")
+        lines.append("| " + " | ".join([*cells, f"{result.seconds:.2f}"]) + " |")
+    return lines
+
+
+def _place(result: Result) -> tuple[float, float]:
+    return float(np.median(result.queries)), float(result.queries.mean())
+
+
+def _count(queries: float) -> str:
+    return f">{BUDGET}" if queries > BUDGET else f"{queries:g}"
+
+
+def headline(prefix: str, batch: int, results: dict[str, Result]) -> dict[str, Any]:
+    """The figures of one objective and batch size, for the last line."""
+    suffix = "" if batch == 5 else f"_batch_{batch}"
+    rivals = {name: result for name, result in results.items() if not name.startswith(OURS)}
+    figures: dict[str, Any] = {}
+    if OURS in results:
+        figures["boshnas_median_queries"] = float(np.median(results[OURS].queries))
+    if rivals:
+        best = min(rivals, key=lambda name: _place(rivals[name]))
+        figures["best_rival"] = best
+        figures["best_rival_median_queries"] = float(np.median(rivals[best].queries))
+    return {f"{prefix}{name}{suffix}": value for name, value in figures.items()}
+
+
+def _objectives(options: argparse.Namespace) -> list[Objective]:
+    data = options.data
+    found = []
+    if "glue" in options.objectives:
+        table = nas_bench_bert(data, "glue")
+        found.append(of_table("glue", f"NAS-Bench-BERT, {len(table.scores)} encoders, mean GLUE", table))
+    if "shapes" in options.objectives:
+        table = supershaper(data)
+        found.append(of_table("shapes", f"SuperShaper, {len(table.scores)} shapes, perplexity", table))
+    if options.store:
+        found.append(of_store(options.store, options.space, options.task))
+    return found
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with architectures/")
+    parser.add_argument("--objectives", nargs="*", choices=["glue", "shapes"], default=["glue", "shapes"])
+    parser.add_argument("--store", help="URL of a store with trained architectures, as a third objective")
+    parser.add_argument("--space", default="nano", help="the space of --store")
+    parser.add_argument("--task", default="mean", help="the task of --store")
+    parser.add_argument("--policies", nargs="*", choices=POLICIES, default=list(POLICIES))
+    parser.add_argument("--batches", nargs="*", type=int, default=list(BATCHES))
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument(
+        "--initial", type=int, default=INITIAL, help="random first ones, the same for all; 0: their own"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
+    parser.add_argument("--cache", type=Path, default=Path(".archex/policies-runs.jsonl"), help="finished runs")
+    parser.add_argument("--report", type=Path, help="write the tables, in Markdown, here too")
+    parser.add_argument("--quick", action="store_true", help="2 seeds, batches of 5, fewer policies, nothing kept")
+    options = parser.parse_args()
+    if options.objectives and not options.data.is_dir():
+        parser.error(f"--data must be a folder with architectures/, but got {options.data}")
+    return options
+
+
+def main() -> None:
+    options = _options()
+    horizon, first = HORIZON, options.initial
+    if options.quick:
+        options.policies = [name for name in options.policies if name in QUICK]
+        options.seeds, options.batches, options.cache, horizon = min(options.seeds, 2), [5], None, 25
+    objectives = _objectives(options)
+    sources = {name: source_digest(name) for name in options.policies}
+    runs = [
+        Run(seed, o.name, batch, name, horizon, first, f"{batch}-{seed}-{horizon}-{first}-{sources[name]}-{o.digest}")
+        for seed in range(options.seeds)
+        for o in objectives
+        for batch in options.batches
+        for name in options.policies
+    ]
+    made = run_all(runs, objectives, options.cache, options.workers)
+    figures: dict[str, Any] = {"seeds": options.seeds}
+    lines: list[str] = []
+    for objective in objectives:
+        for batch in options.batches:
+            results = {}
+            for name in options.policies:
+                rows = [made[run] for run in runs if _is(run, objective, batch, name)]
+                results[name] = Result.of(objective, rows, first, batch, horizon)
+            lines += [f"### {objective.title}; {first} initial, batches of {batch}, {options.seeds} seeds", ""]
+            lines += [*table_of(results, float(objective.values.std()), horizon), ""]
+            figures |= headline(PREFIXES[objective.name], batch, results)
+    print("\n".join(lines))
+    if options.report:
+        options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(json.dumps(figures))
+
+
+def _is(run: Run, objective: Objective, batch: int, name: str) -> bool:
+    return (run.objective, run.batch, run.policy) == (objective.name, batch, name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Cheap trials that tell what an executor gave them, and a coordinator that can be killed.
+
+A study with ``settings["probe"]`` is evaluated by ``ProbeEvaluator``: each attempt leaves a note in the probe's folder
+and then does what the settings ask for. ``python -m explorer.testing.executor_probe JSON`` runs such a study in a
+process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from explorer.records import TaskScore
+from explorer.runner.driving import OnPoll, drive
+from explorer.runner.executors.contract import Executor, Resources, WorkerOrder
+from explorer.runner.executors.registry import make_executor
+from explorer.runner.progress import SilentReporter
+from explorer.runner.studies import StudyPlan, open_study
+from explorer.runner.worker import Evaluation, KeepScore, Report, ShouldStop
+from graphstore import GraphStore, open_store
+from graphstore.records import StudyRecord, TrialRecord
+
+EVALUATOR = "explorer.testing.executor_probe:ProbeEvaluator"
+PAUSE_S = 0.05
+PATIENCE_S = 90.0
+"""How long a trial waits for what never comes, so that a broken executor fails its tests instead of hanging them."""
+
+
+class ProbeEvaluator:
+    """Evaluates a trial as the study's ``settings["probe"]`` say; the value is the trial's number.
+
+    * ``folder``: where the notes go, ``NUMBER-ATTEMPT.json``, each with ``pid``, ``threads`` and ``gpus``;
+    * ``crash``: by trial number, how many attempts kill their own process;
+    * ``together``: every trial waits until as many have begun;
+    * ``wait``: trials from this number on wait until the file ``go`` is in the folder.
+
+    Each finished trial has one score, of task ``probe``.
+    """
+
+    def __init__(self, store: GraphStore, study: StudyRecord, order: WorkerOrder) -> None:
+        self._settings: dict[str, Any] = study.settings["probe"]
+        self._folder = Path(self._settings["folder"])
+
+    def folder(self, trial: TrialRecord) -> Path:
+        """The folder of all notes."""
+        return self._folder
+
+    def evaluate(
+        self, trial: TrialRecord, report: Report, keep: KeepScore, should_stop: ShouldStop
+    ) -> Evaluation | None:
+        """Leave the note, then crash, wait or be done."""
+        note = {
+            "pid": os.getpid(),
+            "threads": os.environ.get("OMP_NUM_THREADS", ""),
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+        }
+        place = self._folder / f"{trial.number}-{trial.attempt}.json"
+        place.with_suffix(".part").write_text(json.dumps(note))
+        place.with_suffix(".part").replace(place)
+        if trial.attempt <= self._settings.get("crash", {}).get(str(trial.number), 0):
+            os.kill(os.getpid(), signal.SIGKILL)
+        together = self._settings.get("together", 0)
+        ready = [lambda: len(list(self._folder.glob("*.json"))) >= together]
+        if trial.number >= self._settings.get("wait", math.inf):
+            ready.append(lambda: (self._folder / "go").exists())
+        if not _come(ready, should_stop):
+            return None
+        score = TaskScore(
+            "probe", "number", float(trial.number), seconds=0.0, dataset="none", fidelity="none", recipe="none", seed=0
+        )
+        return Evaluation(score.value, (score,))
+
+
+def _come(conditions: list[Callable[[], bool]], should_stop: ShouldStop) -> bool:
+    deadline = time.monotonic() + PATIENCE_S
+    while not all(condition() for condition in conditions):
+        if should_stop():
+            return False
+        if time.monotonic() > deadline:
+            raise RuntimeError("what the trial waits for never came")
+        time.sleep(PAUSE_S)
+    return True
+
+
+def run_probes(
+    store: GraphStore,
+    executor: Executor,
+    space: str,
+    budget: int,
+    settings: dict[str, Any],
+    stop: Callable[[], bool] = lambda: False,
+    on_poll: OnPoll | None = None,
+) -> StudyRecord:
+    """Run, or go on with, the study ``probes`` of random architectures whose trials are probes."""
+    plan = StudyPlan("probes", space, "random", "mean", 0, budget, {"from_scores": False, "probe": settings})
+    study = open_study(store, plan)
+    order = WorkerOrder(store.url, study.name, study.created, "", executor.resources.threads, EVALUATOR)
+    return drive(store, study, executor, order, SilentReporter(), stop, on_poll)
+
+
+def main() -> None:
+    """Run probes as the one argument, a JSON object, says."""
+    given = json.loads(sys.argv[1])
+    given["executor"]["resources"] = Resources(**given["executor"].get("resources", {}))
+    with open_store(given["store"], create=False) as store, make_executor(**given["executor"]) as executor:
+        executor.check(store.url)
+        run_probes(store, executor, given["space"], given["budget"], given["settings"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The policies' benchmark: its arithmetic on small objectives, and a whole run that goes on from its cache."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from explorer.search import Candidates
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module, imported as its own folder sees it."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.delitem(sys.modules, "policies", raising=False)
+    return importlib.import_module("policies")
+
+
+def objective(benchmark: ModuleType, count: int = 40):
+    generator = np.random.default_rng(0)
+    choices = generator.integers(0, 3, size=(count, 4))
+    candidates = Candidates(tuple(map(str, range(count))), choices.astype(float), choices)
+    return benchmark.Objective("glue", "toy", candidates, generator.normal(size=count))
+
+
+def a_run(benchmark: ModuleType, **changes: object):
+    given = {"seed": 0, "objective": "glue", "batch": 5, "policy": "random", "horizon": 20, "initial": 10, "key": "k"}
+    return benchmark.Run(**{**given, **changes})
+
+
+def test_all_policies_start_with_the_same_ten(benchmark):
+    toy = objective(benchmark)
+    orders = [benchmark.search(toy, a_run(benchmark, policy=name)) for name in ("random", "evolution", "extra_trees")]
+    assert len({tuple(order[:10]) for order in orders}) == 1
+    assert orders[0][:10] != benchmark.search(toy, a_run(benchmark, seed=1))[:10]
+    assert all(len(set(order)) == len(order) for order in orders)
+    assert benchmark.search(toy, a_run(benchmark, initial=4))[:4] == orders[0][:4]
+    assert benchmark.search(toy, a_run(benchmark, initial=0))[:10] != orders[0][:10]
+
+
+def test_a_search_goes_on_to_the_horizon_and_ends_at_the_best(benchmark):
+    toy = objective(benchmark)
+    for seed in range(5):
+        order = benchmark.search(toy, a_run(benchmark, seed=seed))
+        best = int(toy.values.argmax())
+        if best in order:
+            assert order.index(best) >= min(10, len(order)) - 10
+            assert best in order[-5:] or order.index(best) < 10
+        else:
+            assert len(order) >= 20
+            assert set(order) & set(np.argsort(-toy.values)[:5].tolist())
+
+
+def test_queries_and_regret_by_hand(benchmark):
+    values = np.arange(20.0)
+    toy = benchmark.Objective("glue", "toy", objective(benchmark, 20).candidates, values)
+    rows = [([0, 5, 16, 2, 19], 1.0), ([3, 1, 2, 4, 5], 3.0)]
+    result = benchmark.Result.of(toy, rows, initial=3, batch=1, horizon=7)
+    assert result.queries.tolist() == [3.0, benchmark.BUDGET + 1]
+    assert result.regret.tolist() == [[19, 14, 3, 3, 0, 0, 0], [16, 16, 16, 15, 14, 14, 14]]
+
+
+def test_headline_names_the_best_rival(benchmark):
+    def result(*queries: float):
+        return benchmark.Result(np.array(queries), np.zeros((len(queries), 20)), 0.1)
+
+    results = {"boshnas": result(11, 15, 12), "boshnas_paper": result(1, 1, 1), "random": result(60, 70, 80)}
+    results["gp"] = result(13, 20, 30)
+    assert benchmark.headline("shapes_", 1, results) == {
+        "shapes_boshnas_median_queries_batch_1": 12.0,
+        "shapes_best_rival_batch_1": "gp",
+        "shapes_best_rival_median_queries_batch_1": 20.0,
+    }
+    lines = benchmark.table_of(results, 1.0, 20)
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["boshnas_paper", "boshnas", "gp", "random"]
+
+
+def test_the_band_is_that_of_the_mean(benchmark):
+    # The mean of 400 standard normal numbers has a deviation of 0.05; 1.96 of it on both sides.
+    values = np.random.default_rng(0).normal(size=400)
+    low, high = benchmark.band(values, np.mean, np.random.default_rng(1))
+    assert low == pytest.approx(values.mean() - 0.098, abs=0.02)
+    assert high == pytest.approx(values.mean() + 0.098, abs=0.02)
+
+
+def test_a_torn_line_of_the_cache_is_passed_over(benchmark, tmp_path):
+    path = tmp_path / "runs.jsonl"
+    assert benchmark.cached(path) == {}
+    path.write_text('\n{"key": "a", "order": [1, 2], "seconds": 0.5}\n{"key": "b", "ord')
+    assert benchmark.cached(path) == {"a": ([1, 2], 0.5)}
+
+
+def test_the_source_of_another_policy_is_another(benchmark):
+    names = ("random", "evolution", "bananas")
+    assert len({benchmark.source_digest(name) for name in names}) == 3
+
+
+@pytest.mark.slow
+def test_a_whole_run_goes_on_from_its_cache(shared_data, tmp_path):
+    from tests.test_benchmarks import figures
+
+    cache, report = tmp_path / "runs.jsonl", tmp_path / "report.md"
+    options = ["--data", str(shared_data), "--policies", "random", "evolution", "--batches", "5"]
+    options += ["--objectives", "shapes", "--cache", str(cache), "--report", str(report), "--workers", "1"]
+    first = figures("policies.py", *options, "--seeds", "1")
+    kept = cache.read_text()
+    again = figures("policies.py", *options, "--seeds", "2")
+    assert cache.read_text().startswith(kept)
+    assert len([line for line in cache.read_text().splitlines() if line]) == 4
+    assert first["shapes_best_rival"] in ("random", "evolution")
+    assert set(again) == {"seeds", "shapes_best_rival", "shapes_best_rival_median_queries"}
+    assert report.read_text().count("| random |") == 1
+    assert json.loads(kept.strip().splitlines()[0])["order"]
