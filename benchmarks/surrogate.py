@@ -175,7 +175,9 @@ def _ensemble(x: Array, y: Array, others: Array, region: Array, seed: int) -> Pr
     middle, spread, unit = float(y.mean()), float(y.std()), np.sqrt(region.var(0).sum() / region.shape[1])
     guesses, left = [], []
     for member in range(ENSEMBLE):
-        model = MLPRegressor(hidden_layer_sizes=(64, 32), alpha=0.01, max_iter=400, random_state=seed * ENSEMBLE + member)
+        model = MLPRegressor(
+            hidden_layer_sizes=(64, 32), alpha=0.01, max_iter=400, random_state=seed * ENSEMBLE + member
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(x / unit, (y - middle) / spread)

@@ -42,7 +42,9 @@ class TaskScore:
     """How well one trained model does one task.
 
     Attributes:
-        task: name of the task, for example ``SST-2`` or ``package``; ``mean`` is the mean over a run's tasks.
+        task: name of the task, for example ``SST-2`` or ``package``; ``mean`` is the mean over a run's tasks. Where a
+            task's score is a mean of several metrics or dev sets, each of them has a record of its own, for example
+            ``MRPC/f1`` or ``MNLI/accuracy_matched``.
         metric: name of the metric, for example ``accuracy``.
         value: the metric's value; larger is better.
         seconds: wall time spent on it.
@@ -50,6 +52,7 @@ class TaskScore:
         fidelity: how much training stands behind it (steps, batch, length), readable and canonical.
         recipe: digest of every other training setting.
         seed: the seed of the run.
+        spread: standard deviation over several fine-tuning seeds, of which ``value`` is the mean; else ``None``.
     """
 
     task: str
@@ -60,6 +63,7 @@ class TaskScore:
     fidelity: str
     recipe: str
     seed: int
+    spread: float | None = None
 
 
 @dataclass(frozen=True)

@@ -213,11 +213,14 @@ def check_study(study: StudyRecord) -> str:
     return to_json("study settings", study.settings)
 
 
-def check_study_changes(name: str, state: StudyState | None, budget: int | None) -> None:
-    """Raise StoreInputError unless what is given may stand in a study."""
+def check_study_changes(
+    name: str, state: StudyState | None, budget: int | None, settings: Mapping[str, Any] | None
+) -> str | None:
+    """The settings as JSON text, if there are any. Raises StoreInputError unless what is given may stand in a study."""
     for field, value in (("state", state), ("budget", budget)):
         if value is not None:
             check_field(StudyRecord, field, value, f"study {shown(name)}")
+    return None if settings is None else to_json("study settings", settings)
 
 
 def check_proposals(proposals: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:

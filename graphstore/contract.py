@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -297,8 +297,15 @@ class GraphStore(ABC):
         """All studies, newest first, ties by name."""
 
     @abstractmethod
-    def update_study(self, name: str, *, state: StudyState | None = None, budget: int | None = None) -> StudyRecord:
-        """Change state or budget. Raises NotFoundError."""
+    def update_study(
+        self,
+        name: str,
+        *,
+        state: StudyState | None = None,
+        budget: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> StudyRecord:
+        """Change state, budget or settings (all of them). Raises NotFoundError."""
 
     @abstractmethod
     def add_trials(self, study: str, proposals: Sequence[tuple[str, dict[str, Any]]]) -> list[TrialRecord]:

@@ -179,7 +179,7 @@ class _Copy:
             stored = {trial.number: trial for trial in self.target.trials(study.name)}
             changed = [trial for trial in trials if stored.get(trial.number) != trial]
             self._add(f"trials of {study.name}", changed, lambda part, name=study.name: self._restore(name, part))
-            self.target.update_study(study.name, state=study.state, budget=study.budget)
+            self.target.update_study(study.name, state=study.state, budget=study.budget, settings=study.settings)
 
     def _restore(self, study: str, trials: Any) -> None:
         self.target.restore_trials(study, trials)
@@ -243,7 +243,8 @@ def _check_studies(source: GraphStore, target: GraphStore) -> None:
     studies = {study.name: study for study in source.studies()}
     for study in target.studies():
         _only(target, "study", [study.name], set(studies))
-        theirs = vars(studies[study.name]) | {"state": study.state, "budget": study.budget}
+        changing = {"state": study.state, "budget": study.budget, "settings": study.settings}
+        theirs = vars(studies[study.name]) | changing
         if theirs != vars(study):
             raise _refused(target, f"study {study.name!r} with other settings")
         trials = source.trials(study.name)

@@ -52,7 +52,12 @@ def test_pip_and_uv_get_the_same_versions():
     pins = [line for line in lines if line and not line.startswith("#")]
     assert project["tool"]["uv"]["constraint-dependencies"] == pins
     pinned = {pin.partition("==")[0].lower().replace("_", "-") for pin in pins}
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    extras = project["project"]["optional-dependencies"].values()
+    wanted = [
+        *project["project"]["dependencies"],
+        *project["dependency-groups"]["dev"],
+        *(w for e in extras for w in e),
+    ]
     names = {re.split(r"[><=\[ ]", line)[0].lower().replace("_", "-") for line in wanted}
     assert names <= pinned
 

@@ -23,7 +23,7 @@ from explorer.cli.console import (
     progress_reporter,
     resume_arguments,
 )
-from explorer.cli.search import RecipeOption
+from explorer.cli.search_options import RecipeOption
 from explorer.cli.studies import finished_report
 from explorer.runner.demo import RECIPE, DemoResult, demo_plan, run_demo
 from explorer.runner.jobs import new_job, require_free, running_job

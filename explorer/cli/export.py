@@ -19,13 +19,17 @@ def export(
     run: Annotated[
         str, typer.Option("--run", help="Source of the training whose models are taken; by default the best one.")
     ] = "",
+    task: Annotated[
+        str, typer.Option("--task", help="Whose model the folder itself is, or `pretrained`; by default the first.")
+    ] = "",
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too, compared with torch.")] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Write an architecture's model_dict, graph, trained models and a card into a folder, whole or not at all."""
+    """Write an architecture, its trained model and a card as a folder that transformers loads, whole or not at all."""
     spec = resolve_spec(model, store)
     with opened(store, create=False) as opened_store:
-        done = export_architecture(opened_store, spec, folder, run)
+        done = export_architecture(opened_store, spec, folder, run, task, onnx)
     if json:
         print_json(
             {
@@ -33,9 +37,18 @@ def export(
                 "folder": str(done.folder),
                 "contents": list(done.contents),
                 "run": done.run or None,
+                "task": done.task or None,
+                "onnx_difference": done.onnx,
             }
         )
         return
     output.print(f"{', '.join(done.contents)} written to {done.folder}", soft_wrap=True, markup=False)
-    if not done.run:
+    if done.run:
+        checked = "its outputs equal the stored model's"
+        if done.onnx is not None:
+            checked += f", and those of model.onnx within {done.onnx:.0e}"
+        output.print(
+            f"the folder is the model of {done.task}, from {done.run}; {checked}", soft_wrap=True, markup=False
+        )
+    else:
         output.print("there are no trained models of it here; `archex train` makes them", markup=False)

@@ -21,9 +21,12 @@ from explorer.cli.console import (
     progress_reporter,
 )
 from explorer.errors import DataError
+from explorer.runner.bert import import_bert
 from explorer.runner.importing import (
+    OWN_SPACE,
     ImportFile,
     ImportReport,
+    check_space_name,
     edgetran_file,
     import_file,
     nas_bench_bert_file,
@@ -91,6 +94,30 @@ def table(
 ) -> None:
     """Import a table of your own, described by a small mapping."""
     _bring_in(table_file(file, mapping, space), strict, report, store, json)
+
+
+@group.command("bert")
+def bert(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a BERT checkpoint, as transformers saves it.")],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder for the converted model and its tokenizer.")],
+    space: Annotated[str, typer.Option("--space", help="Space of the architecture, if it is in none yet.")] = OWN_SPACE,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Import a BERT checkpoint: the same numbers as a model of this package, and its architecture."""
+    check_space_name(space)
+    with opened(store) as opened_store:
+        done = import_bert(opened_store, checkpoint, folder, space)
+    if json:
+        print_json({**dataclasses.asdict(done), "folder": str(done.folder)})
+        return
+    place = f"now in space {done.space}" if done.new else "was in the store already"
+    output.print(f"the architecture is {done.id}, {place}", markup=False)
+    checked = "" if done.difference is None else f"; its outputs are BERT's within {done.difference:.0e}"
+    words = "with its tokenizer" if done.tokenizer else "without a tokenizer, as the checkpoint has none"
+    output.print(f"{done.kind} written to {done.folder}, {words}{checked}", soft_wrap=True, markup=False)
+    if done.left_out:
+        errors.print(f"left out: {', '.join(done.left_out)}", markup=False, soft_wrap=True)
 
 
 def _bring_in(read: ImportFile, strict: bool, report: Path | None, store: str, json: bool) -> None:

@@ -22,20 +22,25 @@ from graphstore.url import scrubbed
 COMMANDS = (
     "demo",
     "app",
-    "search",
     "train",
     "export",
     "params",
+    "measure",
+    "devices",
+    "predict",
     "neighbors",
     "explain",
     "find",
     "best",
     "pareto",
+    "plot",
     "lineage",
     "cypher",
     "studies",
+    "bench",
 )
 GROUPS = {
+    "search": "Search a space: in the foreground without a command, else start, status, stop, resume, extend, export.",
     "space": "Design spaces: count, build, sample.",
     "import": "Bring results from elsewhere into the store.",
     "store": "Look after the graph store: check, migrate, copy, backup.",
@@ -57,7 +62,7 @@ def build() -> typer.Typer:
     )
     for name in COMMANDS:
         module = importlib.import_module(f"explorer.cli.{name}")
-        app.command(name)(getattr(module, name))
+        app.command(name, context_settings=getattr(module, "CONTEXT", None))(getattr(module, name))
     for name, text in GROUPS.items():
         module = importlib.import_module(f"explorer.cli.{MODULES.get(name, name)}")
         app.add_typer(module.group, name=name, help=text)
@@ -95,7 +100,7 @@ def _run() -> int:
 def _usage(error: typer.TyperException) -> str:
     """What is wrong with the words of the command line."""
     text: str = error.format_message() if hasattr(error, "format_message") else str(error)
-    if "unexpected extra argument" in text and "://" in text:
+    if ("unexpected extra argument" in text or "No such command" in text) and "://" in text:
         text += ". Name a store with --store"
     return text
 

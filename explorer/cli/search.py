@@ -1,8 +1,8 @@
-"""``archex search``: start a study, or go on with one."""
+"""``archex search``: start a study, or go on with one, here or in the background."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -11,122 +11,226 @@ from explorer.cli.console import (
     DEFAULT_STORE,
     JobOption,
     JsonOption,
-    SeedOption,
     StoreOption,
     find_job,
     opened,
+    output,
     print_json,
     progress_reporter,
     resume_arguments,
 )
+from explorer.cli.executors import (
+    AddressOption,
+    ExecutorOption,
+    GpusOption,
+    SharedStoreOption,
+    ThreadsOption,
+    WorkersOption,
+    chosen_executor,
+)
+from explorer.cli.search_options import ConstraintOption, SearchOptions, with_search_options
+from explorer.cli.search_studies import enqueue, export, extend, listed, status, stop
 from explorer.cli.studies import finished_report, print_reports
 from explorer.errors import InputError
 from explorer.runner.candidates import known_objective
-from explorer.runner.jobs import new_job, require_free, running_job
+from explorer.runner.executors.contract import Executor
+from explorer.runner.jobs import JobReporter, launch, new_job, require_free, running_job
 from explorer.runner.library import is_ready
-from explorer.runner.progress import Reporter
+from explorer.runner.managing import find_study, tighten_study
+from explorer.runner.objectives import check_objectives
+from explorer.runner.stages import check_stages, run_stages
 from explorer.runner.studies import StudyPlan, open_study, run_known
 from explorer.runner.training import check_training, run_trained
-from explorer.search.registry import WITH_INITIAL_DESIGN
 from graphstore import GraphStore
+from graphstore.records import JobRecord, StudyRecord, StudyState
 
-MAX_WORKERS = 64
-DEFAULT_RECIPE = "nano"
-DEFAULT_BATCH = 5
-TaskOption = Annotated[
-    list[str] | None,
-    typer.Option("--task", help="Downstream task; repeat for several. Default: three of the text's own."),
+group = typer.Typer(invoke_without_command=True, add_completion=False)
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Stay until it has ended, instead of going on in the background.")
 ]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with GLUE-format tasks.")]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="How to train: nano, or quick for a trial run.")]
 
 
-def training_settings(tasks: list[str] | None, data: Path | None, recipe: str) -> dict[str, Any]:
-    """Training choices as a study keeps them; paths are made absolute, so that it can be resumed from anywhere."""
-    return {"recipe": recipe, "tasks": list(tasks or ()), "data": str(data.resolve()) if data else None}
-
-
+@group.callback()
+@with_search_options
 def search(
-    space: Annotated[str, typer.Option("--space", help="The space to search; it must be built.")] = "nano",
-    policy: Annotated[
-        list[str] | None, typer.Option("--policy", help="boshnas, random or evolution; repeat to compare.")
-    ] = None,
-    objective: Annotated[
-        str, typer.Option("--objective", help="Task to maximise; mean is the mean over tasks.")
-    ] = "mean",
-    budget: Annotated[int, typer.Option("--budget", help="Number of trials; more than before extends a study.")] = 8,
-    seed: SeedOption = 0,
-    study: Annotated[str, typer.Option("--study", help="Name of the study, to go on with it later.")] = "",
-    from_scores: Annotated[
-        bool, typer.Option("--from-scores", help="Use the scores in the store instead of training.")
-    ] = False,
-    initial: Annotated[int | None, typer.Option("--initial", help="Trials before BOSHNAS's surrogate chooses.")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Trials per ask, with --from-scores; default 5.")] = None,
-    fidelity: Annotated[
-        str | None, typer.Option("--fidelity", help="Which kind of scores, with --from-scores, if there are several.")
-    ] = None,
-    tasks: TaskOption = None,
-    data: DataOption = None,
-    recipe: RecipeOption = DEFAULT_RECIPE,
-    workers: Annotated[int, typer.Option("--workers", help="Trainings at the same time.")] = 2,
+    context: typer.Context,
+    options: SearchOptions,
+    workers: WorkersOption = 2,
+    executor: ExecutorOption = "local",
+    ray_address: AddressOption = "",
+    threads: ThreadsOption = 1,
+    gpus: GpusOption = None,
+    shared_store: SharedStoreOption = False,
     store: StoreOption = DEFAULT_STORE,
     job: JobOption = "",
     json: JsonOption = False,
 ) -> None:
     """Search a space for its best architecture, by real training or on known scores.
 
-    Run the same command again to go on with an interrupted study.
+    Without a command it stays until the search has ended; the same command again goes on with an interrupted study.
+    The commands work in the background and look after studies that were started either way.
     """
-    policies = list(dict.fromkeys(policy or ["boshnas"]))
-    _check_options(policies, study, workers, batch, initial)
-    if from_scores and (tasks or data or recipe != DEFAULT_RECIPE):
-        raise InputError("--from-scores", "come without --task, --data and --recipe", True, "Nothing is trained then.")
-    if not from_scores and (batch is not None or fidelity is not None):
-        raise InputError("--batch and --fidelity", "come with --from-scores", batch or fidelity, "Leave them out.")
-    settings: dict[str, Any] = {"from_scores": from_scores}
-    settings |= {"batch": batch or DEFAULT_BATCH} if from_scores else training_settings(tasks, data, recipe)
-    settings |= {"fidelity": fidelity} if fidelity is not None else {}
-    settings |= {"initial": initial} if initial is not None else {}
-    plans = []
-    for name in policies:
-        title = study or f"{space}-{objective}-{name}-seed{seed}"
-        plans.append(StudyPlan(title, space, name, objective, seed, budget, settings))
-    with opened(store, create=False) as opened_store:
-        if not is_ready(opened_store, space):
-            known = ", ".join(s.name for s in opened_store.spaces()) or "none yet"
-            raise InputError("--space", f"be a built space ({known})", space, f"Run `archex space build {space}`.")
-        if from_scores:
-            known_objective(opened_store, space, objective, fidelity)
+    if context.invoked_subcommand is not None:
+        sources = {name: context.get_parameter_source(name) for name in context.params}
+        given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+        if given:
+            rule = f"come after {context.invoked_subcommand}"
+            raise InputError("options", rule, ", ".join(given), "Write the command first.")
+        return
+    place = chosen_executor(executor, workers, threads, gpus, ray_address, shared_store)
+    _check_place(options, place, executor, threads, gpus)
+    with opened(store, create=False) as opened_store, place:
+        plans = _checked_plans(opened_store, options, place, job)
+        reports = _run_here(opened_store, [open_study(opened_store, plan) for plan in plans], place, job)
+    _show(reports, json)
+
+
+@group.command()
+@with_search_options
+def start(
+    options: SearchOptions,
+    workers: WorkersOption = 2,
+    executor: ExecutorOption = "local",
+    ray_address: AddressOption = "",
+    threads: ThreadsOption = 1,
+    gpus: GpusOption = None,
+    shared_store: SharedStoreOption = False,
+    wait: WaitOption = False,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Start a search in the background; prints the study's name and the job's id at once.
+
+    The search outlives this command and the terminal: see `archex search status NAME`.
+    """
+    place = chosen_executor(executor, workers, threads, gpus, ray_address, shared_store)
+    _check_place(options, place, executor, threads, gpus)
+    with opened(store, create=False) as opened_store, place:
+        plans = _checked_plans(opened_store, options, place, "")
+        studies = [open_study(opened_store, plan) for plan in plans]
+        if wait:
+            reports = _run_here(opened_store, studies, place, "")
         else:
-            check_training(settings, objective)
-        require_free(opened_store, [plan.name for plan in plans], job)
-        info = {"studies": [p.name for p in plans], "arguments": resume_arguments()}
-        record = find_job(opened_store, job) if job else new_job(opened_store, "search", info)
-        with progress_reporter() as bars, running_job(opened_store, record, bars) as reporter:
-            reports = [_run(opened_store, plan, workers, reporter) for plan in plans]
+            words = resume_arguments()
+            words.remove("start")
+            launched = launch(opened_store, "search", words, {"studies": [study.name for study in studies]})
+    if wait:
+        _show(reports, json)
+    else:
+        _show_launched(studies, launched, json)
+
+
+@group.command()
+def resume(
+    name: Annotated[str, typer.Argument(help="The study.")],
+    constraint: ConstraintOption = None,
+    workers: WorkersOption = 2,
+    executor: ExecutorOption = "local",
+    ray_address: AddressOption = "",
+    threads: ThreadsOption = 1,
+    gpus: GpusOption = None,
+    shared_store: SharedStoreOption = False,
+    wait: WaitOption = False,
+    store: StoreOption = DEFAULT_STORE,
+    job: JobOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Go on with a study that was stopped or has died, with its own choices; constraints given here tighten it."""
+    place = chosen_executor(executor, workers, threads, gpus, ray_address, shared_store)
+    with opened(store, create=False) as opened_store, place:
+        study = find_study(opened_store, name)
+        if study.settings.get("external"):
+            raise InputError("study", "be trained here", name, "Its trials are told by explorer.study.Study.")
+        require_free(opened_store, [name], job)
+        stages = study.settings.get("levels") or study.settings.get("requeries")
+        if study.state is StudyState.DONE and not (constraint or stages):
+            remedy = f"Run `archex search extend {name} --budget N` first."
+            raise InputError("study", "have something left to do", f"{name} is done", remedy)
+        if not study.settings.get("from_scores"):
+            place.check(opened_store.url)
+        study = tighten_study(opened_store, study, constraint or ())
+        if wait:
+            opened_store.update_study(name, state=StudyState.OPEN)
+            reports = _run_here(opened_store, [study], place, job)
+        else:
+            words = [*resume_arguments(), "--wait"]
+            launched = launch(opened_store, "search", words, {"studies": [name]})
+    if wait:
+        _show(reports, json)
+    else:
+        _show_launched([study], launched, json)
+
+
+for command in (status, stop, extend, enqueue, export):
+    group.command()(command)
+group.command("list")(listed)
+
+
+def _check_place(options: SearchOptions, place: Executor, executor: str, threads: int, gpus: float | None) -> None:
+    options.check()
+    if options.from_scores and (executor, threads, gpus) != ("local", 1, None):
+        rule = "come without --executor ray, --threads-per-trial and --gpus-per-trial"
+        raise InputError("--from-scores", rule, True, "Nothing is trained then.")
+
+
+def _checked_plans(store: GraphStore, options: SearchOptions, place: Executor, job: str) -> list[StudyPlan]:
+    """The studies to run, once everything that can be checked before a start was."""
+    space = options.space
+    if not is_ready(store, space):
+        known = ", ".join(s.name for s in store.spaces()) or "none yet"
+        raise InputError("--space", f"be a built space ({known})", space, f"Run `archex space build {space}`.")
+    plans = options.plans(store)
+    settings, objective = plans[0].settings, plans[0].objective
+    if options.from_scores:
+        known_objective(store, space, objective, options.fidelity)
+    else:
+        check_training(settings, objective)
+    for plan in plans:
+        check_stages(plan.name, plan.policy, plan.settings)
+        check_objectives(store, space, plan.policy, plan.settings)
+    require_free(store, [plan.name for plan in plans], job)
+    if not options.from_scores:
+        place.check(store.url)
+    return plans
+
+
+def _run_here(store: GraphStore, studies: Sequence[StudyRecord], place: Executor, job: str) -> list[dict[str, Any]]:
+    """Run studies one after another as one job of this process; their reports."""
+    info = {"studies": [study.name for study in studies], "arguments": resume_arguments()}
+    record = find_job(store, job) if job else new_job(store, "search", info)
+    reports: list[dict[str, Any]] = []
+    with progress_reporter() as bars, running_job(store, record, bars) as reporter:
+        for study in studies:
+            stages = _run(store, study, place, reporter)
+            reports += [finished_report(store, stage) for stage in stages]
+            if reporter.stopping:
+                raise KeyboardInterrupt
+    return reports
+
+
+def _run(store: GraphStore, study: StudyRecord, place: Executor, reporter: JobReporter) -> list[StudyRecord]:
+    def stop() -> bool:
+        return reporter.stopping
+
+    def run(one: StudyRecord) -> StudyRecord:
+        if one.settings.get("from_scores"):
+            return run_known(store, one, reporter, stop)
+        return run_trained(store, one, place, reporter, stop)
+
+    return run_stages(store, study, run, reporter, stop)
+
+
+def _show(reports: list[dict[str, Any]], json: bool) -> None:
     if json:
         print_json({"studies": reports})
     else:
         print_reports(reports)
 
 
-def _check_options(policies: list[str], study: str, workers: int, batch: int | None, initial: int | None) -> None:
-    if study and len(policies) > 1:
-        raise InputError("--study", "be left out when several policies are compared", study, "Leave it out.")
-    if not 1 <= workers <= MAX_WORKERS:
-        raise InputError("--workers", f"be from 1 to {MAX_WORKERS}", workers, "Use one or two per core.")
-    if batch is not None and not 1 <= batch <= 100:
-        raise InputError("--batch", "be from 1 to 100", batch, "Choose another batch size.")
-    if initial is not None and not 1 <= initial <= 1000:
-        raise InputError("--initial", "be from 1 to 1000", initial, "Choose another number.")
-    if initial is not None and not set(policies) & set(WITH_INITIAL_DESIGN):
-        raise InputError("--initial", f"come with {' or '.join(WITH_INITIAL_DESIGN)}", initial, "Leave it out.")
-
-
-def _run(store: GraphStore, plan: StudyPlan, workers: int, reporter: Reporter) -> dict[str, Any]:
-    record = open_study(store, plan)
-    if plan.settings["from_scores"]:
-        record = run_known(store, record, reporter, lambda: False)
-    else:
-        record = run_trained(store, record, workers, reporter, lambda: False)
-    return finished_report(store, record)
+def _show_launched(studies: Sequence[StudyRecord], job: JobRecord, json: bool) -> None:
+    names = [study.name for study in studies]
+    if json:
+        print_json({"studies": names, "job": job.id, "log": job.log})
+        return
+    for name in names:
+        output.print(f"study {name} in job {job.id}; see `archex search status {name}`", markup=False)

@@ -10,7 +10,9 @@ from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.errors import ExplorerError
-from explorer.runner.studies import best_so_far, best_trial
+from explorer.runner.managing import best_allowed
+from explorer.runner.requeries import best_with_tuned
+from explorer.runner.studies import best_so_far
 from graphstore import GraphStore
 from graphstore.records import StudyRecord, TrialRecord, TrialStatus
 
@@ -18,7 +20,7 @@ from graphstore.records import StudyRecord, TrialRecord, TrialStatus
 def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
     """What a study did, as one JSON-able document."""
     trials = store.trials(study.name)
-    best = best_trial(trials)
+    best = best_allowed(store, study)
     return {
         "study": study.name,
         "space": study.space,
@@ -31,8 +33,17 @@ def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
         "stale": sum(trial.state is TrialStatus.STALE for trial in trials),
         "running": sum(trial.state is TrialStatus.RUNNING for trial in trials),
         "best": {"id": best.architecture, "value": best.value, "trial": best.number} if best else None,
+        "tuned": _tuned(store, study),
         "curve": best_so_far(trials),
     }
+
+
+def _tuned(store: GraphStore, study: StudyRecord) -> dict[str, Any] | None:
+    """What re-queries by tuned recipes reached, where that is more than the study's own best."""
+    best, variation = best_with_tuned(store, study) or (None, "")
+    if best is None or not variation or best.study == study.name:
+        return None
+    return {"study": best.study, "id": best.architecture, "value": best.value, "recipe": variation}
 
 
 def finished_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
@@ -57,6 +68,8 @@ def print_reports(reports: list[dict[str, Any]]) -> None:
         steps = sorted({0, len(curve) // 4, len(curve) // 2, len(curve) - 1}) if curve else []
         shown = " ".join(f"{i + 1}:{curve[i]:.4f}" for i in steps)
         trials = f"{report['complete']}/{report['budget']}"
+        tuned = report["tuned"]
+        shown += f"; {tuned['value']:.4f} by {tuned['recipe']} of {tuned['id']}" if tuned else ""
         cells = (report["study"], report["objective"], report["state"], trials)
         counts = (str(report["failed"]), str(report["stale"]))
         table.add_row(*cells, *counts, f"{best['value']:.4f}", best["id"], shown)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,41 +19,42 @@ from explorer.cli.console import (
     progress_reporter,
 )
 from explorer.cli.resolve import resolve_spec
-from explorer.cli.search import DataOption, RecipeOption, TaskOption, training_settings
+from explorer.cli.search_options import (
+    DataOption,
+    OverlapOption,
+    RecipeOption,
+    TaskFileOption,
+    TaskOption,
+    TransferOption,
+    training_settings,
+    transfer_settings,
+)
 from explorer.errors import InputError
 from explorer.graphs import architecture_id
 from explorer.records import TaskScore
-from explorer.runner.library import build_library
-from explorer.runner.progress import SilentReporter
+from explorer.runner.donors import donor_from, donor_mark, first_weights, record_lineage
+from explorer.runner.importing import ensure_stored
 from explorer.runner.training import TrainingChoices, check_training
 from explorer.runner.worker import score_record
 from explorer.runner.workplace import data_cache, run_folder
-from explorer.space.spec import ArchitectureSpec
-from graphstore import GraphStore
-from graphstore.errors import StoreInputError
-
-OWN_SPACE = "own"
-"""Where an architecture goes that is in no space yet."""
-
-
-def _ensure_stored(store: GraphStore, spec: ArchitectureSpec) -> str:
-    id = architecture_id(spec)
-    try:
-        store.architecture(id)
-    except StoreInputError:
-        build_library(
-            store, OWN_SPACE, [spec], SilentReporter(), source={"from": "you"}, title="Architectures you brought in"
-        )
-    return id
 
 
 def train(
     model: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
     tasks: TaskOption = None,
     data: DataOption = None,
+    task_file: TaskFileOption = None,
     recipe: RecipeOption = "nano",
+    transfer: TransferOption = None,
+    overlap: OverlapOption = None,
+    source_model: Annotated[
+        str, typer.Option("--from", help="With --transfer: take the weights of this id or model folder.")
+    ] = "",
     seed: SeedOption = 0,
     threads: Annotated[int, typer.Option("--threads", help="Processor threads to train with.", min=1, max=256)] = 1,
+    processes: Annotated[
+        int, typer.Option("--processes", help="Processes that share the pre-training, one per GPU.", min=1, max=64)
+    ] = 1,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
@@ -62,7 +65,9 @@ def train(
     if not 0 <= seed < 2**31:
         raise InputError("--seed", "be from 0 to 2147483647", seed, "Choose another seed.")
     spec = resolve_spec(model, store)
-    settings = training_settings(tasks, data, recipe)
+    if source_model and (transfer is None or overlap is not None):
+        raise InputError("--from", "come with --transfer and without --transfer-overlap", source_model, "Correct it.")
+    settings = training_settings(tasks, data, recipe, task_file) | transfer_settings(transfer, overlap)
     check_training(settings, "mean")
     choices = TrainingChoices.from_settings(settings)
     with opened(store) as opened_store, progress_reporter() as reporter:
@@ -72,7 +77,14 @@ def train(
         from explorer.training.backend import train_and_score
 
         torch.set_num_threads(threads)
-        id = _ensure_stored(opened_store, spec)
+        id = architecture_id(spec)
+        ensure_stored(opened_store, spec)
+        donor = None
+        if source_model:
+            wanted = source_model if Path(source_model).is_dir() else resolve_spec(source_model, store)
+            donor = donor_from(opened_store, spec, wanted, prepared.text)
+            ensure_stored(opened_store, donor.spec)
+            choices = replace(choices, recipe=replace(choices.recipe, transfer_donor=donor_mark(donor)))
         run = choices.run_digest(prepared, id, seed)
         source = f"trained:train/{run}"
 
@@ -90,12 +102,17 @@ def train(
             on_progress=lambda share, note: reporter.update("training", round(share, 3), 1, note),
             on_score=keep,
             should_stop=lambda: False,
+            processes=processes,
+            initialise=first_weights(opened_store, spec, choices.recipe, prepared.text, seed, folder, source, donor),
         )
+        record_lineage(opened_store, id, folder, source)
         opened_store.add_scores([score_record(score, id, source) for score in scores])
-    rows = [{"task": s.task, "metric": s.metric, "value": s.value, "seconds": s.seconds} for s in scores]
+    kept = ("task", "metric", "value", "spread", "seconds")
+    rows = [{name: getattr(score, name) for name in kept} for score in scores]
     if json:
         print_json({"id": id, "scores": rows, "fidelity": scores[0].fidelity, "seed": seed, "folder": str(folder)})
     else:
         for score in scores:
-            output.print(f"{score.task}: {score.metric} {score.value:.4f} ({score.seconds:.0f} s)")
+            spread = "" if score.spread is None else f" ± {score.spread:.4f}"
+            output.print(f"{score.task}: {score.metric} {score.value:.4f}{spread} ({score.seconds:.0f} s)")
         output.print(f"The models are in {folder}, one folder per task", soft_wrap=True, markup=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.runner.background import DataPreparation
+from explorer.runner.executors.local import LocalExecutor
 from explorer.runner.library import build_space
 from explorer.runner.progress import Reporter
 from explorer.runner.studies import StudyPlan, best_trial, open_study, trial_source
@@ -81,7 +82,7 @@ def run_demo(
         if not first_score and _has_score(store, plan.name, trials):
             first_score.append(time.perf_counter() - start)
 
-    run_trained(store, study, WORKERS, reporter, lambda: False, watch)
+    run_trained(store, study, LocalExecutor(WORKERS), reporter, lambda: False, watch)
     trials = store.trials(plan.name)
     best = best_trial(trials)
     return DemoResult(

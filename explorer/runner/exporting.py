@@ -2,27 +2,29 @@
 
 The folder is there whole or not at all. What is in it:
 
+* ``config.json``, ``model.safetensors`` and the tokenizer's files: a trained model, so that the folder is one that
+  ``transformers`` loads; on wish also ``model.onnx``;
+* ``models/TASK`` and ``models/pretrained``: the other models of the same training, each such a folder too;
 * ``per_layer.json`` (where that form exists) and ``per_head.json``: the ``model_dict``;
 * ``graph.graphml``: the computational graph, nodes with ``kind``, ``label`` and ``layer``;
-* ``models/TASK`` and ``models/pretrained``: the models of one finished training, each a ``transformers`` folder;
-* ``README.md``: what it is, its scores and measurements, how to load a model.
+* ``README.md``: the model's card.
+
+Every model is loaded from where it was written, and its outputs compared with the stored model's, before the folder
+gets its name.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
 
 from explorer.errors import DataError, InputError
 from explorer.graphs import architecture_id, build_graph
-from explorer.measure.size import flops, parameters
-from explorer.runner.catalogue import FLOPS_LENGTH, known_names
+from explorer.runner.card import CardModel, card
 from explorer.runner.studies import trial_source
 from explorer.runner.workplace import run_folder
 from explorer.space.formats import from_json, to_model_dict
@@ -30,12 +32,15 @@ from explorer.space.spec import ArchitectureSpec
 from explorer.training.backend import MEAN, PRETRAINED
 from explorer.training.files import new_folder, write_json
 from graphstore import GraphStore
-from graphstore.records import MeasurementRecord, ScoreRecord, TrialStatus
+from graphstore.records import ScoreRecord, TrialStatus
 
 TRAINED = "trained:"
 SINGLE = "trained:train/"
 """How the sources of ``archex train`` begin; the rest is the name of the run's folder."""
 MODEL_FILES = ("config.json", "model.safetensors")
+ONNX_FILE = "model.onnx"
+OTHERS = "models"
+"""Folder of the models that are not the exported folder itself."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,21 @@ class TrainedRun:
 
 @dataclass(frozen=True)
 class Export:
-    """What was written: the files and folders, relative, sorted; and whose models they are, or empty."""
+    """What was written.
+
+    Attributes:
+        folder: where.
+        contents: files and folders, relative, sorted.
+        run: source of the training whose models they are, or empty if there are none.
+        task: task of the model in the folder itself, or empty.
+        onnx: largest difference of the ONNX file's outputs from torch's, or ``None`` if there is none.
+    """
 
     folder: Path
     contents: tuple[str, ...]
     run: str
+    task: str
+    onnx: float | None
 
 
 def trained_runs(store: GraphStore, spec: ArchitectureSpec) -> list[TrainedRun]:
@@ -114,7 +129,9 @@ def _models(folder: Path) -> list[Path]:
     )
 
 
-def export_architecture(store: GraphStore, spec: ArchitectureSpec, target: Path, run: str = "") -> Export:
+def export_architecture(
+    store: GraphStore, spec: ArchitectureSpec, target: Path, run: str = "", task: str = "", onnx: bool = False
+) -> Export:
     """Write everything that is known of an architecture into a new folder.
 
     Args:
@@ -122,96 +139,71 @@ def export_architecture(store: GraphStore, spec: ArchitectureSpec, target: Path,
         spec: the architecture.
         target: the folder; new, or empty.
         run: source of the training whose models are taken; by default that with the best mean score.
+        task: whose model the folder itself is, or ``pretrained``; by default the first task by name.
+        onnx: whether to write that model as ``model.onnx`` too.
 
     Raises:
-        InputError: the folder holds something already or cannot be written, or the run is not there.
+        InputError: the folder holds something already or cannot be written, the run or the task is not there, or the
+            extra ``onnx`` is not installed.
+        DataError: a stored model is damaged.
+        ExplorerError: the ONNX file does not compute what the model does.
     """
     runs = trained_runs(store, spec)
     chosen = next((one for one in runs if run in ("", one.source)), None)
     if run and chosen is None:
         known = ", ".join(one.source for one in runs) or "none here"
         raise InputError("run", f"be a finished training with its models ({known})", run, "Choose one of them.")
+    if chosen is None and (task or onnx):
+        wanted = f"task {task}" if task else "ONNX file"
+        rule = "be of a trained model, and there is none of this architecture here"
+        raise InputError(f"the {wanted}", rule, architecture_id(spec), "Train it first: archex train.")
+    others = tuple(one.source for one in runs if one is not chosen)
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise InputError("folder", "be new or empty", str(target), "Choose another folder.")
-        with new_folder(target) as temporary:
-            _write(temporary, store, spec, runs, chosen)
+        with new_folder(target, shared=False) as temporary:
+            model = _write_models(temporary, spec, chosen, others, task, onnx) if chosen else None
+            _describe(temporary, spec)
+            (temporary / "README.md").write_text(card(store, spec, model), encoding="utf-8")
     except OSError as error:
         rule = f"be a folder that can be written ({error.strerror or error})"
         raise DataError("folder", rule, str(target), "Check the path and the free space.") from None
-    contents = [path.name for path in target.iterdir() if path.name != "models"]
-    if chosen is not None:
-        contents += [f"models/{path.name}" for path in (target / "models").iterdir()]
-    return Export(target, tuple(sorted(contents)), chosen.source if chosen else "")
+    contents = [path.name for path in target.iterdir() if path.name != OTHERS]
+    contents += [f"{OTHERS}/{name}" for name in (model.others if model else ())]
+    if model is None:
+        return Export(target, tuple(sorted(contents)), "", "", None)
+    return Export(target, tuple(sorted(contents)), model.run, model.task, model.onnx)
 
 
-def _write(
-    folder: Path, store: GraphStore, spec: ArchitectureSpec, runs: Sequence[TrainedRun], chosen: TrainedRun | None
-) -> None:
+def _describe(folder: Path, spec: ArchitectureSpec) -> None:
     if spec.is_per_layer:
         write_json(folder / "per_layer.json", to_model_dict(spec, per_head=False))
     write_json(folder / "per_head.json", to_model_dict(spec, per_head=True))
     nx.write_graphml(build_graph(spec).to_networkx(), folder / "graph.graphml", named_key_ids=True)
-    models: list[str] = []
-    for model in _models(chosen.folder) if chosen else ():
-        shutil.copytree(model, folder / "models" / model.name)
-        models.append(model.name)
-    id = architecture_id(spec)
-    card = _card(spec, id, store.scores(architecture=id), store.measurements(architecture=id))
-    if chosen is not None:
-        card += _loading(chosen, models, [one.source for one in runs if one is not chosen])
-    (folder / "README.md").write_text("\n".join(card) + "\n", encoding="utf-8")
 
 
-def _line(*cells: object) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+def _write_models(
+    folder: Path, spec: ArchitectureSpec, run: TrainedRun, others: tuple[str, ...], task: str, onnx: bool
+) -> CardModel:
+    """Copy a run's models, the chosen one into the folder itself; check each, and add the ONNX file."""
+    from explorer.models.checking import check_folder
 
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    return [_line(*header), _line(*("---" for _ in header)), *(_line(*row) for row in rows)]
-
-
-def _card(
-    spec: ArchitectureSpec, id: str, scores: Sequence[ScoreRecord], measurements: Sequence[MeasurementRecord]
-) -> list[str]:
-    facts: list[tuple[str, Any]] = [
-        ("id", f"`{id}`"),
-        ("layers", spec.depth),
-        ("hidden sizes", ", ".join(str(layer.hidden) for layer in spec.layers)),
-        ("operations", ", ".join(f"{layer.family} {layer.parameter}" for layer in spec.layers)),
-        ("parameters without embeddings", f"{parameters(spec, embeddings=False):,}"),
-        (f"FLOPs of a sequence of {FLOPS_LENGTH} tokens", f"{flops(spec, length=FLOPS_LENGTH):,}"),
-    ]
-    card = [f"# {known_names().get(spec) or f'Encoder {id}'}", "", *_table(("what", "value"), facts), ""]
-    card += ["Its `model_dict` is in `per_head.json`" + (" and `per_layer.json`" if spec.is_per_layer else "") + ","]
-    card += ["its computational graph in `graph.graphml`.", ""]
-    if scores:
-        header = ("task", "metric", "score", "data", "fidelity", "recipe", "seed", "source")
-        rows = [(s.task, s.metric, f"{s.value:.4f}", s.dataset, s.fidelity, s.recipe, s.seed, s.source) for s in scores]
-        note = "Scores are comparable where metric, data, fidelity and recipe agree."
-        card += ["## Scores", "", note, "", *_table(header, rows), ""]
-    if measurements:
-        found = [(m.device, m.quantity, f"{m.value:.6g}", m.unit) for m in measurements]
-        card += ["## Measurements", "", *_table(("device", "quantity", "value", "unit"), found), ""]
-    return card
-
-
-def _loading(chosen: TrainedRun, models: Sequence[str], others: Sequence[str]) -> list[str]:
+    models = {model.name: model for model in _models(run.folder)}
     tuned = [name for name in models if name != PRETRAINED]
-    name = tuned[0] if tuned else PRETRAINED
-    loader = "AutoModelForSequenceClassification" if tuned else "AutoModelForMaskedLM"
-    facts = f"fidelity `{chosen.scores[0].fidelity}`, recipe `{chosen.scores[0].recipe}`, seed {chosen.scores[0].seed}"
-    card = ["## Models", "", f"In `models`, from the training `{chosen.source}` ({facts}): {', '.join(models)}."]
-    if others:
-        card.append(f"Other trainings in the store: {', '.join(f'`{one}`' for one in others)}.")
-    return [
-        *card,
-        "",
-        "```python",
-        "import explorer.models  # registers the architecture",
-        f"from transformers import {loader}, AutoTokenizer",
-        "",
-        f'model = {loader}.from_pretrained("models/{name}")',
-        f'tokenizer = AutoTokenizer.from_pretrained("models/{name}")',
-        "```",
-    ]
+    name = task or next(iter(tuned), PRETRAINED)
+    if name not in models:
+        raise InputError("task", f"be one of {', '.join(models)}", task, "Choose one of them.")
+    shutil.copytree(models[name], folder, dirs_exist_ok=True)
+    main = check_folder(folder, models[name], spec)
+    rest = tuple(other for other in models if other != name)
+    for other in rest:
+        shutil.copytree(models[other], folder / OTHERS / other)
+        check_folder(folder / OTHERS / other, models[other], spec)
+    difference = None
+    if onnx:
+        from explorer.models.onnx import export_onnx
+
+        difference = export_onnx(main, folder / ONNX_FILE).difference
+    size = (folder / "model.safetensors").stat().st_size
+    kind = type(main).__name__
+    return CardModel(run.source, run.folder, name, kind, size, run.scores, rest, others, difference)

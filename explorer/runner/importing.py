@@ -15,7 +15,7 @@ from pathlib import Path
 from explorer.errors import DataError
 from explorer.graphs import architecture_id
 from explorer.runner.library import MAX_LIBRARY, build_library, has_space, is_ready
-from explorer.runner.progress import Reporter
+from explorer.runner.progress import Reporter, SilentReporter
 from explorer.space.formats import from_json
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.imports.mapping import read_mapping
@@ -24,13 +24,40 @@ from explorer.space.imports.tables import find_table
 from explorer.space.nas_bench_bert import find_nas_bench_bert
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
+from graphstore.errors import NotFoundError
 from graphstore.records import MeasurementRecord, ScoreRecord
 
 NAS_BENCH_BERT = "nas-bench-bert"
 EDGETRAN = "edgetran-measured"
+OWN_SPACE = "own"
+"""Where an architecture goes that is in no space yet."""
 SPACE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SCORES, MEASUREMENTS = "scores", "measurements"
 """Phases told to the reporter after those of ``build_library``."""
+
+
+def ensure_stored(store: GraphStore, spec: ArchitectureSpec, space: str = OWN_SPACE) -> bool:
+    """Put an architecture of the user's own into a space, if the store does not have it; returns whether it did not.
+
+    Raises:
+        DataError: the name of the space is no good, or a grammar defines it.
+    """
+    check_space_name(space)
+    try:
+        store.architecture(architecture_id(spec))
+    except NotFoundError:
+        _check_space(store, space, len(store.architecture_ids(space)) + 1 if has_space(store, space) else 1)
+        source = {"from": "you"}
+        build_library(store, space, [spec], SilentReporter(), source=source, title="Architectures you brought in")
+        return True
+    return False
+
+
+def check_space_name(space: str) -> None:
+    """Raise DataError if a space must not be named so."""
+    if not SPACE_NAME.fullmatch(space):
+        rule = "be 1 to 64 small letters, digits, - or _, starting with a letter or digit"
+        raise DataError("name of the space", rule, space, "Choose another --space.")
 
 
 @dataclass(frozen=True)
@@ -116,9 +143,7 @@ def table_file(path: Path, mapping: Path, space: str) -> ImportFile:
     Raises:
         DataError: the table as a whole, the mapping or the name of the space is no good.
     """
-    if not SPACE_NAME.fullmatch(space):
-        rule = "be 1 to 64 small letters, digits, - or _, starting with a letter or digit"
-        raise DataError("name of the space", rule, space, "Choose another --space.")
+    check_space_name(space)
     described = read_mapping(mapping)
     return _file(space, described.title or described.source, path, find_table(path, described))
 

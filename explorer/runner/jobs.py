@@ -112,13 +112,21 @@ def require_free(store: GraphStore, studies: Sequence[str], own_job: str, now: f
     Raises:
         InputError: it is being run; the job is named.
     """
+    for study in studies:
+        job = job_of(store, study, now)
+        if job is not None and job.id != own_job:
+            remedy = f"Wait for it, run `archex search stop {study}`, or choose another --study."
+            raise InputError("study", "not be running already", f"{study} in job {job.id}", remedy)
+
+
+def job_of(store: GraphStore, study: str, now: float | None = None) -> JobRecord | None:
+    """The job that runs a study; ``None`` if none does."""
     now = time.time() if now is None else now
     for job in refresh_jobs(store, now):
         alive = job.state in ACTIVE and (job.host == socket.gethostname() or now - job.heartbeat < STARTING_S)
-        shared = set(studies) & set(job.info.get("studies", ()))
-        if alive and shared and job.id != own_job:
-            remedy = "Wait for it, stop it in the app, or choose another --study."
-            raise InputError("study", "not be running already", f"{min(shared)} in job {job.id}", remedy)
+        if alive and study in job.info.get("studies", ()):
+            return job
+    return None
 
 
 def stop_job(store: GraphStore, id: str) -> JobRecord:
@@ -151,6 +159,8 @@ class JobReporter:
     def __init__(self, store: GraphStore, id: str, inner: Reporter) -> None:
         self._store, self._id, self._inner = store, id, inner
         self._changes: dict[str, Any] = {}
+        self.stopping = False
+        """Whether somebody, maybe on another machine, has asked the job to stop."""
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat {id}", daemon=True)
 
@@ -172,13 +182,14 @@ class JobReporter:
     def _beat(self) -> None:
         while not self._end.wait(HEARTBEAT_S):
             try:
-                self._store.update_job(self._id, heartbeat=time.time(), **self._changes)
+                job = self._store.update_job(self._id, heartbeat=time.time(), **self._changes)
+                self.stopping = job.state is JobState.STOPPING
             except StoreError:
                 continue  # The store is away for the moment; the next heartbeat tries again.
 
 
 @contextmanager
-def running_job(store: GraphStore, job: JobRecord, inner: Reporter) -> Iterator[Reporter]:
+def running_job(store: GraphStore, job: JobRecord, inner: Reporter) -> Iterator[JobReporter]:
     """Run a block as a job: heartbeats while it runs, its outcome at the end. SIGTERM stops it like Ctrl-C."""
     me = psutil.Process()
     info = {**job.info, "process_started": me.create_time()}

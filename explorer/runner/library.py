@@ -16,7 +16,7 @@ from explorer.graphs import ArchitectureGraph
 from explorer.kernels.multi_view import MultiViewKernel
 from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
 from explorer.runner.catalogue import architecture_records
-from explorer.runner.placing import DIMENSIONS, library_vectors
+from explorer.runner.placing import DIMENSIONS, Placer, library_vectors
 from explorer.runner.progress import Reporter
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace
@@ -95,6 +95,7 @@ def build_library(
     reporter: Reporter,
     source: Mapping[str, Any],
     title: str = "",
+    placer: Placer | None = None,
 ) -> SpaceRecord:
     """Bring architectures into a space with graphs, vectors and neighbours. Safe to interrupt and run again.
 
@@ -105,6 +106,7 @@ def build_library(
         reporter: told of the phases ``graphs``, ``store``, ``similarity``, ``embedding`` and ``neighbours``.
         source: where the architectures come from, kept with the space.
         title: one line for people.
+        placer: of the library whose vectors theirs shall compare with; they span their own by default.
 
     Returns:
         The finished space.
@@ -121,7 +123,7 @@ def build_library(
     ids = tuple(record.id for record in records)
     graphs = [graph for _, graph in pairs]
     found = _neighbors(graphs, reporter)
-    vectors, agreement = library_vectors(graphs)
+    vectors, agreement = library_vectors(graphs, placer)
     store.put_embeddings(name, Embeddings(ids, vectors))
     reporter.update("embedding", 1, 1)
     store.put_neighbors(

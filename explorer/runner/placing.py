@@ -6,7 +6,7 @@ classical scaling of its exact distances; another architecture, one of billions,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +46,12 @@ class Placer:
 
     @classmethod
     def of_space(cls, store: GraphStore, space: str) -> Placer:
-        """The placer of a stored library; about three seconds for 9,312 architectures. Raises NotFoundError."""
+        """The placer of a stored library; about three seconds for 9,312 architectures. Raises NotFoundError.
+
+        A finer level of a search is placed among the library that the search began with (``explorer.runner.refining``).
+        """
+        source = store.space(space).info.get("source")
+        space = source.get("placed_in", space) if isinstance(source, Mapping) else space
         return cls.of_graphs([build_graph(from_json(summary.spec)) for summary in store.summaries(space)])
 
     def place(self, graphs: Sequence[ArchitectureGraph]) -> NDArray[np.float32]:
@@ -60,13 +65,19 @@ def _fitted(graphs: Sequence[ArchitectureGraph]) -> tuple[Placer, sparse.csr_mat
     return Placer(kernel, principal_axes(features, DIMENSIONS, np.random.default_rng(0))), features
 
 
-def library_vectors(graphs: Sequence[ArchitectureGraph]) -> tuple[NDArray[np.float32], float]:
+def library_vectors(
+    graphs: Sequence[ArchitectureGraph], placer: Placer | None = None
+) -> tuple[NDArray[np.float32], float]:
     """Vectors ``[N, d]`` of a library, and the rank correlation of their distances with the kernel's exact ones.
+
+    Args:
+        graphs: of the library.
+        placer: of another library, to be placed among; its own by default.
 
     Raises:
         InputError: there is no graph.
     """
-    placer, features = _fitted(graphs)
+    placer, features = _fitted(graphs) if placer is None else (placer, placer.kernel.features(graphs))
     vectors = placer.axes.place(features).astype(np.float32)
     if len(graphs) < 3:
         return vectors, 1.0

@@ -12,23 +12,27 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from explorer.errors import InputError
 from explorer.records import Proposal, Trial, TrialState
-from explorer.runner.candidates import known_objective, space_candidates
+from explorer.runner.budgets import MAX_ATTEMPTS, check_budget, check_hours, time_is_up
+from explorer.runner.candidates import known_objective
+from explorer.runner.executors.releasing import release_dead
+from explorer.runner.objectives import merged_constraints, study_candidates
 from explorer.runner.progress import Reporter
 from explorer.search.policy import Candidates, Policy
-from explorer.search.registry import POLICIES, WITH_INITIAL_DESIGN, make_policy
+from explorer.search.registry import POLICIES, WITH_CONVERGENCE, WITH_INITIAL_DESIGN, make_policy
 from graphstore import GraphStore
 from graphstore.records import StudyRecord, StudyState, TrialRecord, TrialStatus
 
-MAX_BUDGET = 10_000
-MAX_ATTEMPTS = 3
-"""How often a trial is given out before it counts as failed."""
 FAST_LEASE_S = 60.0
 ENDED = (TrialStatus.COMPLETE, TrialStatus.FAILED)
+OnTrial: TypeAlias = Callable[[TrialRecord], None]
+"""Given every trial that ends, complete or failed."""
+CHANGING = ("hours", "constraints")
+"""Settings that may change after the start: hours are extended, constraints are added."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
 
@@ -39,11 +43,12 @@ class StudyPlan:
     Attributes:
         name: unique name; letters, digits, ``.``, ``_`` and ``-``.
         space: the space it searches.
-        policy: ``boshnas``, ``random`` or ``evolution``.
+        policy: a name of ``explorer.search.registry.POLICIES``.
         objective: task whose score is maximised; ``mean`` for the mean over the trained tasks.
         seed: of the policy and of every training.
         budget: number of trials.
-        settings: ``from_scores`` with ``batch`` and ``fidelity``, or ``tasks``, ``data`` and ``recipe``; ``initial``.
+        settings: ``from_scores`` with ``batch`` and ``fidelity``, or ``tasks``, ``data`` and ``recipe``, or
+            ``external`` where the user evaluates; ``initial``, ``hours``, ``objectives``, ``constraints``.
     """
 
     name: str
@@ -60,14 +65,15 @@ class StudyPlan:
             raise InputError("study name", rule, self.name, "Choose another name.")
         if self.policy not in POLICIES:
             raise InputError("policy", f"be one of {', '.join(POLICIES)}", self.policy, "Choose one of them.")
-        if not 1 <= self.budget <= MAX_BUDGET:
-            raise InputError("budget", f"be from 1 to {MAX_BUDGET}", self.budget, "Choose a number of trials.")
+        check_budget(self.budget)
+        if "hours" in self.settings:
+            check_hours(self.settings["hours"])
         if not 0 <= self.seed < 2**31:
             raise InputError("seed", "be from 0 to 2147483647", self.seed, "Choose another seed.")
 
 
 def open_study(store: GraphStore, plan: StudyPlan) -> StudyRecord:
-    """Create the study, or find it again; a larger budget extends it.
+    """Create the study, or find it again; a larger budget extends it, constraints are added to those it has.
 
     Raises:
         InputError: a study of this name exists with other choices.
@@ -85,17 +91,35 @@ def open_study(store: GraphStore, plan: StudyPlan) -> StudyRecord:
     )
     study = store.create_study(record)
     for label in ("space", "policy", "objective", "seed", "settings"):
-        mine, stored = getattr(record, label), getattr(study, label)
+        mine, stored = _lasting(getattr(record, label)), _lasting(getattr(study, label))
         if mine != stored:
             rule = f"have the {label} it was started with ({stored!r})"
             raise InputError(f"study {plan.name}", rule, mine, "Use the same choices, or another --study name.")
     budget = max(plan.budget, study.budget)
-    return store.update_study(plan.name, state=StudyState.OPEN, budget=budget)
+    settings = merged_constraints(study.settings, plan.settings.get("constraints"))
+    if plan.settings.get("hours"):
+        settings["hours"] = max(plan.settings["hours"], settings.get("hours", 0.0))
+    return store.update_study(plan.name, state=StudyState.OPEN, budget=budget, settings=settings)
+
+
+def _lasting(choice: Any) -> Any:
+    """A choice without what may change after the start."""
+    is_settings = isinstance(choice, Mapping)
+    return {name: value for name, value in choice.items() if name not in CHANGING} if is_settings else choice
 
 
 def history(trials: Iterable[TrialRecord]) -> list[Trial]:
     """Stored trials as a policy sees them."""
     return [Trial(t.number, t.architecture, TrialState(t.state.value), t.value) for t in trials]
+
+
+def prior_trials(store: GraphStore, study: StudyRecord) -> list[Trial]:
+    """What a study that goes on from others learns from them, numbered on from study to study.
+
+    ``settings["prior"]`` lists ``[study, trials]``: so many of that study's first trials, all of which have ended.
+    """
+    found = [trial for name, count in study.settings.get("prior", ()) for trial in store.trials(name)[:count]]
+    return [replace(trial, number=number) for number, trial in enumerate(history(found))]
 
 
 def proposal_info(proposal: Proposal) -> dict[str, Any]:
@@ -119,36 +143,74 @@ class StudyDriver:
         # The surrogate's networks are tiny: more threads only take the processor from the trainings.
         torch.set_num_threads(1)
         self.store, self.study = store, study
-        initial = study.settings.get("initial")
-        takes_initial = initial is not None and study.policy in WITH_INITIAL_DESIGN
-        settings = {"initial": initial} if takes_initial else {}
-        self.policy: Policy = make_policy(study.policy, candidates, study.seed, settings)
+        prior = prior_trials(store, study)
+        self.policy: Policy = make_policy(study.policy, candidates, study.seed, _policy_settings(study, len(prior)))
+        self.policy.tell(prior)
+        self._before = len(prior)
+        self._may_converge = bool(study.settings.get("stop_when_converged") or study.settings.get("levels"))
 
     def refill(self, slots: int) -> list[TrialRecord]:
         """Queue proposals until ``slots`` trials wait or run, within the budget. Returns the new trials."""
         trials = self.store.trials(self.study.name)
-        under_way = sum(trial.state not in ENDED for trial in trials)
-        wanted = min(slots - under_way, self.study.budget - len(trials))
-        if wanted <= 0:
+        return self.propose(slots - sum(trial.state not in ENDED for trial in trials))
+
+    def propose(self, count: int) -> list[TrialRecord]:
+        """Queue at most ``count`` proposals, within the budget as it is now. Returns the new trials."""
+        self.study = self.store.study(self.study.name)
+        trials = self.store.trials(self.study.name)
+        wanted = min(count, self.study.budget - len(trials))
+        if wanted <= 0 or time_is_up(self.study, trials, time.time()):
             return []
-        self.policy.tell(history(trials))
+        self.learn(trials)
+        if self._may_converge and self.policy.converged:
+            return []
         proposals = [(p.architecture, proposal_info(p)) for p in self.policy.ask(wanted)]
         return self.store.add_trials(self.study.name, proposals)
 
+    def learn(self, trials: Sequence[TrialRecord]) -> None:
+        """Tell the policy of the study's trials; they are numbered on from those of earlier studies."""
+        self.policy.tell([replace(trial, number=self._before + trial.number) for trial in history(trials)])
+
     def finished(self) -> bool:
         """Whether nothing waits or runs and nothing more is to be asked for."""
+        self.study = self.store.study(self.study.name)
         trials = self.store.trials(self.study.name)
-        return all(trial.state in ENDED for trial in trials) and (
-            len(trials) >= self.study.budget or not self.policy.ask(1)
-        )
+        # Processes that asked at the same time may have queued more than the budget allows; the rest waits for more.
+        if any(trial.state not in ENDED for trial in trials[: self.study.budget]):
+            return False
+        if len(trials) >= self.study.budget or time_is_up(self.study, trials, time.time()):
+            return True
+        self.learn(trials)
+        return (self._may_converge and self.policy.converged) or not self.policy.ask(1)
+
+
+def _policy_settings(study: StudyRecord, prior: int) -> dict[str, Any]:
+    """The policy's own settings among a study's, for the policies that know them."""
+    given = study.settings
+    settings = {"initial": given["initial"]} if given.get("initial") and study.policy in WITH_INITIAL_DESIGN else {}
+    if study.policy in WITH_CONVERGENCE:
+        settings |= {name: given[name] for name in ("patience",) if given.get(name)} | {"began": prior}
+        settings |= {"iteration": given["batch"]} if given.get("batch") else {}
+    return settings
+
+
+def process_owner(pid: int) -> str:
+    """Who holds a lease: a process on this host."""
+    return f"{socket.gethostname()}:{pid}"
 
 
 def owner_name() -> str:
-    """Who holds a lease: this process on this host."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Who holds a lease: this process."""
+    return process_owner(os.getpid())
 
 
-def run_known(store: GraphStore, study: StudyRecord, reporter: Reporter, stop: Callable[[], bool]) -> StudyRecord:
+def run_known(
+    store: GraphStore,
+    study: StudyRecord,
+    reporter: Reporter,
+    stop: Callable[[], bool],
+    on_trial: OnTrial | None = None,
+) -> StudyRecord:
     """Run a study on scores the store already has; nothing is trained.
 
     Args:
@@ -156,20 +218,25 @@ def run_known(store: GraphStore, study: StudyRecord, reporter: Reporter, stop: C
         study: with ``settings["from_scores"]``.
         reporter: told of the finished trials.
         stop: asked between batches.
+        on_trial: given every trial that ends.
     """
+    release_dead(store, study.name)
     values = known_objective(store, study.space, study.objective, study.settings.get("fidelity"))
-    driver = StudyDriver(store, study, space_candidates(store, study.space, values))
+    driver = StudyDriver(store, study, study_candidates(store, study, values))
     batch = int(study.settings.get("batch", 5))
     owner = owner_name()
     while not stop():
         store.expire_leases(study.name, time.time(), MAX_ATTEMPTS)
-        added = driver.refill(batch)
-        progressed = bool(added)
+        # What a killed run left of a batch is finished first, so that the next batch is asked for with all of it known.
+        under_way = any(trial.state not in ENDED for trial in store.trials(study.name))
+        progressed = bool(not under_way and driver.propose(batch))
         while (trial := store.claim_trial(study.name, owner, FAST_LEASE_S, time.time())) is not None:
-            store.finish_trial(trial, TrialStatus.COMPLETE, time.time(), value=values[trial.architecture])
+            ended = store.finish_trial(trial, TrialStatus.COMPLETE, time.time(), value=values[trial.architecture])
+            if on_trial is not None:
+                on_trial(ended)
             progressed = True
         done = sum(trial.state in ENDED for trial in store.trials(study.name))
-        reporter.update(study.name, done, study.budget)
+        reporter.update(study.name, done, driver.study.budget)
         if not progressed:
             break
     return close_study(store, driver)
@@ -177,7 +244,6 @@ def run_known(store: GraphStore, study: StudyRecord, reporter: Reporter, stop: C
 
 def close_study(store: GraphStore, driver: StudyDriver) -> StudyRecord:
     """Note that nobody runs the study any more: done if its budget is used up, else stopped."""
-    driver.policy.tell(history(store.trials(driver.study.name)))
     state = StudyState.DONE if driver.finished() else StudyState.STOPPED
     return store.update_study(driver.study.name, state=state)
 

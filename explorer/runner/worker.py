@@ -1,31 +1,34 @@
-"""A worker: a process that claims a study's trials one after another, trains them and stores their scores.
+"""A worker: claims a study's trials one after another, has them evaluated, and stores the outcome.
 
-Run as ``python -m explorer.runner.worker --store URL --study NAME --parent PID``. It ends when the study is closed,
-when its parent is gone, or on SIGTERM; a trial it had under way is given back and goes on from its last checkpoint.
+Every executor runs this code. As a process of its own it is ``python -m explorer.runner.worker --order JSON --parent
+PID --study NAME``. It ends when the study is closed, when its parent is gone, or on SIGTERM; a trial it had under way
+is given back and goes on from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
+import json
 import logging
 import os
+import pkgutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Protocol, TypeAlias
 
-from explorer.errors import ExplorerError
+from explorer.errors import ExplorerError, InputError
 from explorer.records import TaskScore
+from explorer.runner.executors.contract import WorkerOrder
 from explorer.runner.studies import owner_name, trial_source
-from explorer.runner.training import TrainingChoices, objective_value
-from explorer.runner.workplace import data_cache, run_folder
-from explorer.space.formats import from_json
 from graphstore import GraphStore, open_store
 from graphstore.errors import LeaseLostError, StoreError
-from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
+from graphstore.records import ScoreRecord, StudyState, TrialRecord, TrialStatus
 
 LEASE_S = 45.0
 RENEW_S = 3.0
@@ -87,72 +90,93 @@ class Lease:
                 log.warning("lease of trial %d not renewed: %s", self._trial.number, error)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What became of a trial: the study's objective, and all scores."""
+
+    value: float
+    scores: tuple[TaskScore, ...] = ()
+
+
+Report: TypeAlias = Callable[[float, str], None]
+"""Told the share done (0 to 1) and what is going on."""
+KeepScore: TypeAlias = Callable[[TaskScore], None]
+"""Given each score as soon as it is known."""
+ShouldStop: TypeAlias = Callable[[], bool]
+"""Asked often."""
+
+
+class Evaluator(Protocol):
+    """Evaluates trials; made from (store, study, order) once per worker."""
+
+    def folder(self, trial: TrialRecord) -> Path:
+        """Where the trial's files are; the same for every attempt."""
+
+    def evaluate(
+        self, trial: TrialRecord, report: Report, keep: KeepScore, should_stop: ShouldStop
+    ) -> Evaluation | None:
+        """Evaluate one trial; ``None`` if ``should_stop`` said so. What it raises fails the trial."""
+
+
 class Worker:
     """Claims and runs trials of one study.
 
     Args:
         store: where the study is.
-        study: the study.
+        order: what to do.
         should_stop: asked between training steps.
+
+    Raises:
+        InputError: the store is another one than the order's.
     """
 
-    def __init__(self, store: GraphStore, study: StudyRecord, should_stop: Callable[[], bool]) -> None:
-        self._store, self._study, self._should_stop = store, study, should_stop
-        self._choices = TrainingChoices.from_settings(study.settings)
-        self._prepared = self._choices.prepare(data_cache(store.url))
-        # Loaded before the first claim: it takes seconds in which nothing looks whether to stop.
-        for module in ("finetune", "pretrain"):
-            importlib.import_module(f"explorer.training.{module}")
+    def __init__(self, store: GraphStore, order: WorkerOrder, should_stop: ShouldStop) -> None:
+        self._store, self._should_stop = store, should_stop
+        study = store.study(order.study)
+        if study.created != order.created:
+            remedy = "Let all machines reach one store."
+            raise InputError("store", "be the one the study runs in on every machine", store.url, remedy)
+        self._name = study.name
+        self._evaluator: Evaluator = pkgutil.resolve_name(order.evaluator)(store, study, order)
 
     def run(self) -> None:
         """Work until the study is closed or ``should_stop`` says so."""
         owner = owner_name()
-        while not self._should_stop() and self._store.study(self._study.name).state is StudyState.OPEN:
-            trial = self._store.claim_trial(self._study.name, owner, LEASE_S, time.time())
+        while not self._should_stop() and self._store.study(self._name).state is StudyState.OPEN:
+            trial = self._store.claim_trial(self._name, owner, LEASE_S, time.time())
             if trial is None:
                 time.sleep(IDLE_S)
             else:
                 self._run_trial(trial)
 
     def _run_trial(self, trial: TrialRecord) -> None:
-        from explorer.training.backend import train_and_score
-        from explorer.training.loop import TrainingStopped
-
-        store, name = self._store, self._study.name
-        source = trial_source(name, trial.number)
-        spec = from_json(store.summaries(ids=[trial.architecture])[0].spec)
-        folder = self._folder(trial)
-        store.renew_lease(trial, LEASE_S, time.time(), {"folder": str(folder)})
+        store = self._store
+        source = trial_source(self._name, trial.number)
+        folder = self._evaluator.folder(trial)
+        place = {"folder": str(folder), "host": socket.gethostname()}
+        store.renew_lease(trial, LEASE_S, time.time(), place)
         log.info("trial %d: attempt %d in %s", trial.number, trial.attempt, folder)
         lease = Lease(store, trial)
-        outcome: tuple[TrialStatus, float | None, str]
+        done: Evaluation | None = None
+        state, reason = TrialStatus.WAITING, ""
 
         def keep(score: TaskScore) -> None:
             store.add_scores([score_record(score, trial.architecture, source)])
 
         try:
-            scores = train_and_score(
-                spec,
-                self._prepared,
-                self._choices.recipe,
-                seed=self._study.seed,
-                folder=folder,
-                on_progress=lease.report,
-                on_score=keep,
-                should_stop=lambda: lease.lost or self._should_stop(),
-            )
-            outcome = (TrialStatus.COMPLETE, objective_value(scores, self._study.objective), "")
-        except (TrainingStopped, KeyboardInterrupt):
-            scores, outcome = [], (TrialStatus.WAITING, None, "")
+            done = self._evaluator.evaluate(trial, lease.report, keep, lambda: lease.lost or self._should_stop())
+            state = TrialStatus.WAITING if done is None else TrialStatus.COMPLETE
+        except KeyboardInterrupt:
+            state = TrialStatus.WAITING
         except (ExplorerError, ValueError, RuntimeError, MemoryError, OSError) as error:
             log.exception("trial %d failed", trial.number)
-            scores, outcome = [], (TrialStatus.FAILED, None, f"{type(error).__name__}: {error}"[:500])
+            state, reason = TrialStatus.FAILED, f"{type(error).__name__}: {error}"[:500]
         finally:
             lease.close()
         if lease.lost:
             return
-        state, value, reason = outcome
-        records = [score_record(score, trial.architecture, source) for score in scores]
+        records = [score_record(score, trial.architecture, source) for score in done.scores] if done else []
+        value = done.value if done else None
         try:
             store.finish_trial(trial, state, time.time(), value=value, reason=reason, scores=records)
         except LeaseLostError:
@@ -160,18 +184,13 @@ class Worker:
             return
         log.info("trial %d: %s %s", trial.number, state.value, reason if value is None else f"{value:.4f}")
 
-    def _folder(self, trial: TrialRecord) -> Path:
-        """The trial's run folder; another text, recipe or seed gets another one, so old files are never in the way."""
-        run = self._choices.run_digest(self._prepared, trial.architecture, self._study.seed)
-        return run_folder(self._store.url, self._study.name, f"{trial.number:04d}-{run}")
-
 
 def main() -> None:
     """Entry of the worker process."""
-    parser = argparse.ArgumentParser(description="Train the trials of a study.")
-    parser.add_argument("--store", required=True)
-    parser.add_argument("--study", required=True)
+    parser = argparse.ArgumentParser(description="Work on the trials of a study.")
+    parser.add_argument("--order", required=True, help="a WorkerOrder as JSON")
     parser.add_argument("--parent", required=True, type=int)
+    parser.add_argument("--study", required=True, help="for whoever looks at the list of processes")
     arguments = parser.parse_args()
     logging.basicConfig(level="INFO", format="%(asctime)s %(message)s")
     stopping = threading.Event()
@@ -181,13 +200,9 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent tells us when to end.
-
-    import torch
-
-    torch.set_num_threads(1)  # Two processes of one thread beat one of two on the machines this was measured on.
-    with open_store(arguments.store, create=False) as store:
-        study = store.study(arguments.study)
-        Worker(store, study, lambda: stopping.is_set() or os.getppid() != arguments.parent).run()
+    order = WorkerOrder(**json.loads(arguments.order))
+    with open_store(order.store, create=False) as store:
+        Worker(store, order, lambda: stopping.is_set() or os.getppid() != arguments.parent).run()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ two indices stand for the same graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -148,6 +148,34 @@ class DesignSpace:
         if self.operations_per is OperationsPer.HEAD:
             source["operations_per"] = str(self.operations_per)
         return source
+
+    @classmethod
+    def from_source(cls, name: str, source: Mapping[str, Any]) -> DesignSpace:
+        """The space whose ``source()`` this is, which has neither name nor title.
+
+        Raises:
+            SpecError: it is not the source of a grammar, for example that of a table.
+        """
+        try:
+            hidden, depths, widths = tuple(source["hidden"]), *map(tuple, source["feed_forward"])
+            heads = source["heads"]
+            by_hidden = heads if isinstance(heads[0], list) else [heads] * len(hidden)
+            return cls(
+                name,
+                "",
+                hidden,
+                tuple(map(tuple, by_hidden)),
+                tuple(source["layers"]),
+                tuple((family, parameter) for family, parameter in source["operations"]),
+                OperationsPer(source.get("operations_per", OperationsPer.LAYER)),
+                depths,
+                widths,
+                source["layers_per_stack"],
+                source["heterogeneous_feed_forward"],
+            )
+        except (KeyError, TypeError, ValueError, IndexError):
+            rule = "come from a grammar of choices"
+            raise SpecError(f"space {name}", rule, source, "Build a space with `archex space build`.") from None
 
     def at_level(
         self, layers_per_stack: int | None = None, heterogeneous_feed_forward: bool | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphstore.checks import (
@@ -68,14 +68,23 @@ class StudiesPart(Part):
             rows = db.execute(_STUDY + " ORDER BY s.created DESC, s.name").fetchall()
         return [_study(*row) for row in rows]
 
-    def update_study(self, name: str, *, state: StudyState | None = None, budget: int | None = None) -> StudyRecord:
-        """Change state or budget. Raises NotFoundError."""
-        check_study_changes(name, state, budget)
+    def update_study(
+        self,
+        name: str,
+        *,
+        state: StudyState | None = None,
+        budget: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> StudyRecord:
+        """Change state, budget or settings (all of them). Raises NotFoundError."""
+        given = check_study_changes(name, state, budget, settings)
         with self._database.writing() as db:
             before = _read_study(db, name)
-            after = (StudyState(state or before.state).value, before.budget if budget is None else budget)
-            if after != (before.state.value, before.budget):
-                db.execute("UPDATE study SET state = ?, budget = ? WHERE name = ?", (*after, name))
+            held = (before.state.value, before.budget, to_json("study settings", before.settings))
+            kept = held[2] if given is None else given
+            after = (StudyState(state or before.state).value, before.budget if budget is None else budget, kept)
+            if after != held:
+                db.execute("UPDATE study SET state = ?, budget = ?, settings = ? WHERE name = ?", (*after, name))
                 bump(db, "studies")
             return _read_study(db, name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from graphstore.checks import (
@@ -56,16 +56,25 @@ class StudiesPart(Part):
         rows = self._graph.read(lambda db: db.rows("MATCH (s:Study) RETURN properties(s) AS facts"))
         return sorted((_study(row["facts"]) for row in rows), key=lambda study: (-study.created, study.name))
 
-    def update_study(self, name: str, *, state: StudyState | None = None, budget: int | None = None) -> StudyRecord:
-        """Change state or budget. Raises NotFoundError."""
-        check_study_changes(name, state, budget)
+    def update_study(
+        self,
+        name: str,
+        *,
+        state: StudyState | None = None,
+        budget: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> StudyRecord:
+        """Change state, budget or settings (all of them). Raises NotFoundError."""
+        given = check_study_changes(name, state, budget, settings)
 
         def work(db: Statements) -> StudyRecord:
             before = _read_study(db, name)
-            after = (StudyState(state or before.state).value, before.budget if budget is None else budget)
-            if after != (before.state.value, before.budget):
-                query = "MATCH (s:Study {name: $name}) SET s.state = $state, s.budget = $budget"
-                db.rows(query, name=name, state=after[0], budget=after[1])
+            held = (before.state.value, before.budget, to_json("study settings", before.settings))
+            kept = held[2] if given is None else given
+            after = (StudyState(state or before.state).value, before.budget if budget is None else budget, kept)
+            if after != held:
+                query = "MATCH (s:Study {name: $name}) SET s.state = $state, s.budget = $budget, s.settings = $settings"
+                db.rows(query, name=name, state=after[0], budget=after[1], settings=after[2])
                 db.bump("studies")
             return _read_study(db, name)
 

@@ -134,16 +134,19 @@ class StudyLaws:
         assert reopen().study("first") == study
 
     def test_update_study(self, store: GraphStore, reopen: Reopen) -> None:
-        """State and budget change, each by itself."""
+        """State, budget and settings change, each by itself."""
         store.put_space(samples.space())
         study = store.create_study(samples.study())
         longer = dataclasses.replace(study, budget=32)
         assert store.update_study("first", budget=32) == longer
         assert store.update_study("first", state=StudyState.DONE) == dataclasses.replace(longer, state=StudyState.DONE)
+        tightened = {**study.settings, "constraints": ["parameters<=200K"]}
+        after = store.update_study("first", settings=tightened)
+        assert after == dataclasses.replace(longer, state=StudyState.DONE, settings=tightened)
         revision = store.revision("studies")
-        store.update_study("first", state=StudyState.DONE)
+        store.update_study("first", state=StudyState.DONE, budget=32, settings=tightened)
         assert store.revision("studies") == revision
-        assert reopen().study("first").state is StudyState.DONE
+        assert reopen().study("first") == after
 
     def test_unknown_study(self, store: GraphStore) -> None:
         """Every method that takes a study's name raises NotFoundError for an unknown one."""

@@ -118,6 +118,7 @@ class ValueLaws:
             *(lambda v=v: store.expire_leases("first", 999.0, v) for v in integers),
             *(lambda v=v: store.update_study("first", budget=v) for v in (*integers, -1) if v is not None),
             *(lambda v=v: store.update_study("first", state=v) for v in WRONG["state"] if v is not None),
+            *(lambda v=v: store.update_study("first", settings=v) for v in WRONG["map"] if v is not None),
             *(lambda v=v: store.update_job("job-1", progress=v) for v in numbers),
             *(lambda v=v: store.update_job("job-1", pid=v) for v in integers),
             *(lambda v=v: store.update_job("job-1", info=v) for v in WRONG["map"]),

@@ -3,12 +3,20 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import networkx as nx
+import numpy as np
+import onnxruntime
 import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explorer.errors import DataError, InputError
 from explorer.graphs import architecture_id, build_graph
+from explorer.models.checking import check_folder
 from explorer.runner.exporting import export_architecture, trained_runs
 from explorer.runner.library import build_library
 from explorer.runner.progress import SilentReporter
@@ -17,6 +25,7 @@ from explorer.runner.workplace import run_folder
 from explorer.space.formats import from_model_dict
 from explorer.training.backend import RECIPES, prepare, train_and_score
 from graphstore import open_store
+from graphstore.queries import LineageRecord
 from graphstore.records import MeasurementRecord, StudyRecord, StudyState, TrialStatus
 
 SPEC = from_model_dict({"l": 1, "o": ["sa"], "h": [32], "n": [2], "f": [[32]], "p": ["sdp"]})
@@ -77,16 +86,104 @@ def test_the_models_load_with_transformers_as_the_card_says(store, trained, tmp_
     put_run(store, trained, "trained:train/aabb", run_folder(store.url, "train", "aabb"))
     done = export_architecture(store, SPEC, tmp_path / "out")
     assert done.run == "trained:train/aabb"
-    assert {"models/order", "models/pretrained", "README.md", "graph.graphml"} <= set(done.contents)
-    card = (tmp_path / "out" / "README.md").read_text()
-    assert f"| mean | mean of 1 tasks | {trained[1][1].value:.4f} |" in card
+    assert (done.task, done.onnx) == ("order", None)
+    wanted = {"config.json", "model.safetensors", "tokenizer.json", "models/pretrained", "README.md", "graph.graphml"}
+    assert wanted <= set(done.contents)
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert f"| mean | mean of 1 tasks | {trained[1][1].value:.4f} |" in text
     monkeypatch.chdir(tmp_path / "out")
     names = {}
-    exec(card.split("```python\n")[1].split("```")[0], names)  # The card's own example.
+    exec(text.split("```python\n")[1].split("```")[0], names)  # The card's own example.
     assert names["model"].config.num_labels == 2
     assert names["tokenizer"].mask_token == "<mask>"
-    original = trained[0] / "order" / "model.safetensors"
-    assert (tmp_path / "out/models/order/model.safetensors").read_bytes() == original.read_bytes()
+    assert {row["label"] for row in names["use"]("one boat", top_k=None)} == set(
+        names["model"].config.id2label.values()
+    )
+    for name, place in (("order", "."), ("pretrained", "models/pretrained")):
+        assert Path(place, "model.safetensors").read_bytes() == (trained[0] / name / "model.safetensors").read_bytes()
+
+
+def test_the_card_is_one_that_model_hubs_read(store, trained, tmp_path):
+    source, other = "trained:train/aabb", "trained:train/donor"
+    id, donor = architecture_id(SPEC), architecture_id(MIXED)
+    put_run(store, trained, source, run_folder(store.url, "train", "aabb"))
+    store.add_lineage([LineageRecord(source, id, other, donor, "ordered", 0.75)])
+    export_architecture(store, SPEC, tmp_path / "out")
+    card = ModelCard.load(tmp_path / "out" / "README.md", ignore_metadata_errors=False)
+    assert (card.data.library_name, card.data.pipeline_tag) == ("transformers", "text-classification")
+    (result,) = card.data.eval_results
+    score = trained[1][0]
+    assert (result.dataset_name, result.metric_value) == ("order", score.value)
+    assert result.dataset_revision == score.dataset
+    assert f"| {source} | {id} | {other} | {donor} | ordered | 75% |" in card.content
+    assert "random weights" not in card.content
+    assert f"| fidelity | {RECIPE.fidelity} |" in card.content
+    assert f"| fingerprint of the data of order | `{score.dataset}` |" in card.content
+    assert "| pre-training: last loss |" in card.content
+    assert f"| masked_share | {RECIPE.masked_share} |" in card.content
+    id_row = next(line for line in card.content.splitlines() if line.startswith("| model.safetensors |"))
+    assert f"{(tmp_path / 'out' / 'model.safetensors').stat().st_size:,}" in id_row
+
+
+def test_the_task_whose_model_the_folder_is_can_be_chosen(store, trained, tmp_path):
+    with pytest.raises(InputError, match=r"the task order must be of a trained model"):
+        export_architecture(store, SPEC, tmp_path / "none", task="order")
+    with pytest.raises(InputError, match=r"the ONNX file must be of a trained model"):
+        export_architecture(store, SPEC, tmp_path / "none", onnx=True)
+    put_run(store, trained, "trained:train/aabb", run_folder(store.url, "train", "aabb"))
+    done = export_architecture(store, SPEC, tmp_path / "lm", task="pretrained")
+    assert {"config.json", "models/order"} <= set(done.contents)
+    assert json.loads((done.folder / "config.json").read_text())["architectures"] == ["FlexiBertForMaskedLM"]
+    assert ModelCard.load(done.folder / "README.md").data.pipeline_tag == "fill-mask"
+    with pytest.raises(InputError, match="task must be one of order, pretrained, but got 'SST-2'"):
+        export_architecture(store, SPEC, tmp_path / "none", task="SST-2")
+    assert not (tmp_path / "none").exists()
+
+
+def test_onnx_beside_the_model(store, trained, tmp_path):
+    put_run(store, trained, "trained:train/aabb", run_folder(store.url, "train", "aabb"))
+    done = export_architecture(store, SPEC, tmp_path / "out", onnx=True)
+    assert "model.onnx" in done.contents
+    assert done.onnx < 1e-4
+    model = AutoModelForSequenceClassification.from_pretrained(done.folder)
+    session = onnxruntime.InferenceSession(done.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    feed = dict(
+        AutoTokenizer.from_pretrained(done.folder)(["one boat", "two boats wait"], padding=True, return_tensors="np")
+    )
+    feed.setdefault("token_type_ids", np.zeros_like(feed["input_ids"]))
+    (logits,) = session.run(["logits"], feed)
+    with torch.no_grad():
+        wanted = model(**{name: torch.from_numpy(value) for name, value in feed.items()}).logits.numpy()
+    np.testing.assert_allclose(logits, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("task", ["order", "pretrained"])
+def test_a_damaged_model_is_not_exported(task, store, trained, tmp_path):
+    folder = run_folder(store.url, "train", "aabb")
+    put_run(store, trained, "trained:train/aabb", folder)
+    path = folder / task / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-64])
+    with pytest.raises(DataError, match=f"model in .*{task} must be sound"):
+        export_architecture(store, SPEC, tmp_path / "out")
+    weights = load_file(trained[0] / task / "model.safetensors")
+    weights.pop("flexibert.layers.0.output.bias")
+    save_file(weights, path, {"format": "pt"})
+    with pytest.raises(DataError, match=r"fit the configuration, but got 'flexibert\.layers\.0\.output\.bias"):
+        export_architecture(store, SPEC, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_other_outputs_is_found_out(trained, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(trained[0] / "order", folder)
+    check_folder(folder, trained[0] / "order", SPEC)
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"] += 1e-6
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(DataError, match=r"classifier\.bias in the copy of order must be the stored one"):
+        check_folder(folder, trained[0] / "order", SPEC)
+    with pytest.raises(DataError, match="be of the architecture"):
+        check_folder(trained[0] / "order", trained[0] / "order", MIXED)
 
 
 def test_the_best_run_is_taken_or_the_one_named(store, trained, tmp_path):

@@ -11,6 +11,9 @@ import pytest
 from explorer.errors import InputError
 from explorer.runner.candidates import space_candidates
 from explorer.runner.demo import run_demo
+from explorer.runner.evaluation import TrainingEvaluator
+from explorer.runner.executors.contract import WorkerOrder
+from explorer.runner.executors.local import LocalExecutor
 from explorer.runner.jobs import ACTIVE, launch, refresh_jobs, require_free, stop_job
 from explorer.runner.progress import SilentReporter
 from explorer.runner.studies import StudyDriver, StudyPlan, open_study
@@ -44,6 +47,12 @@ def plan(name, budget):
     return StudyPlan(name, "small", "boshnas", "mean", 0, budget, QUICK)
 
 
+def run(store, study_plan, workers, stop=lambda: False, watch=None):
+    """Run or resume a study by local workers."""
+    study = open_study(store, study_plan)
+    return run_trained(store, study, LocalExecutor(workers), SilentReporter(), stop, watch)
+
+
 def first_run(store, study):
     """The run folder of a study's first trial, once there is one."""
     return next(iter((work_folder(store.url) / "runs" / study).glob("0000-*")), None)
@@ -68,7 +77,7 @@ def test_a_killed_workers_trial_is_trained_by_another(trained):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(trial.number)
 
-    study = run_trained(trained, open_study(trained, plan("kill", 2)), 2, SilentReporter(), lambda: False, watch)
+    study = run(trained, plan("kill", 2), 2, lambda: False, watch)
     trials = trained.trials("kill")
     assert study.state is StudyState.DONE
     assert [trial.state for trial in trials] == [TrialStatus.COMPLETE] * 2
@@ -92,14 +101,14 @@ def test_a_stopped_study_gives_its_trial_back_and_resumes_from_its_checkpoints(t
     def scored():
         return first_run(trained, "stop") is not None and (first_run(trained, "stop") / "scores.json").is_file()
 
-    stopped = run_trained(trained, open_study(trained, plan("stop", 1)), 1, SilentReporter(), scored)
+    stopped = run(trained, plan("stop", 1), 1, scored)
     folder = first_run(trained, "stop")
     (trial,) = trained.trials("stop")
     assert stopped.state is StudyState.STOPPED
     assert trial.state is TrialStatus.WAITING
     assert workers_of("stop") == []
     done_before = (folder / "pretrained" / "pretraining.json").stat().st_mtime_ns
-    finished = run_trained(trained, open_study(trained, plan("stop", 1)), 1, SilentReporter(), lambda: False)
+    finished = run(trained, plan("stop", 1), 1)
     assert finished.state is StudyState.DONE
     assert (folder / "pretrained" / "pretraining.json").stat().st_mtime_ns == done_before
 
@@ -109,11 +118,11 @@ def test_one_failed_training_does_not_stop_the_study(trained):
     driver = StudyDriver(trained, study, space_candidates(trained, "small"))
     (trial,) = driver.refill(1)
     choices = TrainingChoices.from_settings(QUICK)
-    run = choices.run_digest(choices.prepare(data_cache(trained.url)), trial.architecture, 0)
-    blocked = run_folder(trained.url, "fail", f"0000-{run}")
+    digest = choices.run_digest(choices.prepare(data_cache(trained.url)), trial.architecture, 0)
+    blocked = run_folder(trained.url, "fail", f"0000-{digest}")
     blocked.parent.mkdir(parents=True)
     blocked.write_text("a file where a folder should be")
-    study = run_trained(trained, open_study(trained, plan("fail", 2)), 1, SilentReporter(), lambda: False)
+    study = run(trained, plan("fail", 2), 1)
     first, second = trained.trials("fail")
     assert study.state is StudyState.DONE
     assert (first.state, second.state) == (TrialStatus.FAILED, TrialStatus.COMPLETE)
@@ -130,7 +139,7 @@ def test_workers_do_not_outlive_a_killed_coordinator(trained, early):
     psutil.wait_procs([worker], timeout=60)
     assert workers_of("orphan") == []
     assert job.id == trained.jobs()[0].id
-    study = run_trained(trained, open_study(trained, plan("orphan", 1)), 1, SilentReporter(), lambda: False)
+    study = run(trained, plan("orphan", 1), 1)
     assert study.state is StudyState.DONE
     assert trained.trials("orphan")[0].state is TrialStatus.COMPLETE
 
@@ -154,13 +163,13 @@ def test_another_closing_the_study_does_not_stop_those_who_run_it(trained):
         if not closed and any(trial.state is TrialStatus.RUNNING for trial in trials):
             closed.append(trained.update_study("two", state=StudyState.STOPPED))
 
-    study = run_trained(trained, open_study(trained, plan("two", 1)), 1, SilentReporter(), lambda: False, close_once)
+    study = run(trained, plan("two", 1), 1, lambda: False, close_once)
     assert closed
     assert study.state is StudyState.DONE
 
 
 def test_a_study_does_not_go_on_with_other_data(trained):
-    run_trained(trained, open_study(trained, plan("data", 1)), 1, SilentReporter(), lambda: False)
+    run(trained, plan("data", 1), 1)
     (trial,) = trained.trials("data")
     (mean,) = [
         s for s in trained.scores(architecture=trial.architecture) if s.source == "trained:data/0" and s.task == "mean"
@@ -169,7 +178,14 @@ def test_a_study_does_not_go_on_with_other_data(trained):
     trained.add_trials("moved", [(trial.architecture, {})])
     trained.add_scores([dataclasses.replace(mean, dataset="elsewhere", source="trained:moved/0")])
     with pytest.raises(InputError, match="text and tasks it began with"):
-        run_trained(trained, trained.study("moved"), 1, SilentReporter(), lambda: False)
+        run_trained(trained, trained.study("moved"), LocalExecutor(1), SilentReporter(), lambda: False)
+
+
+def test_a_worker_with_other_data_refuses_to_train(trained):
+    study = open_study(trained, plan("elsewhere", 1))
+    order = WorkerOrder(trained.url, study.name, study.created, data="another fingerprint")
+    with pytest.raises(InputError, match="text and tasks that the study has"):
+        TrainingEvaluator(trained, study, order)
 
 
 def wait_until(condition, seconds=120):

@@ -176,6 +176,7 @@ def test_registry_names_what_there_is() -> None:
         "gp",
         "tpe",
         "extra_trees",
+        "nsga2",
     )
     with pytest.raises(InputError, match="boshnas, boshnas_paper, random, evolution"):
         make_policy("annealing", sample_candidates(), 0)

@@ -1,0 +1,28 @@
+"""``archex devices``: what was measured where."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rich.markup import escape
+from rich.table import Table
+
+from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
+from explorer.runner.devices import known_devices
+
+
+def devices(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """List the devices with measurements, their quantities, and of how many architectures each is known."""
+    with opened(store, create=False) as opened_store:
+        known = known_devices(opened_store)
+    if json:
+        print_json({"devices": [dataclasses.asdict(one) for one in known]})
+        return
+    if not known:
+        output.print("nothing was measured yet; `archex measure` measures here, `archex import` brings tables in")
+        return
+    table = Table("device", "quantity", "architectures", "least", "most", "unit")
+    for one in known:
+        numbers = (f"{one.count:,}", f"{one.least:.4g}", f"{one.most:.4g}")
+        table.add_row(escape(one.device), escape(one.quantity), *numbers, escape(one.unit))
+    output.print(table)

@@ -1,0 +1,58 @@
+"""``archex predict``: what an architecture would cost on a device that measured others."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Annotated
+
+import typer
+
+from explorer.cli.console import DEFAULT_STORE, JsonOption, SeedOption, StoreOption, opened, output, print_json
+from explorer.cli.resolve import resolve_spec
+from explorer.graphs import architecture_id
+from explorer.runner.devices import predict_on_device
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
+    device: Annotated[str, typer.Option("--device", help="One of `archex devices`, or a part of its name.")],
+    quantity: Annotated[str, typer.Option("--quantity", help="What to predict, with or without its load.")] = "latency",
+    seed: SeedOption = 0,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Predict a measurement from those of other architectures, with an error bar."""
+    spec = resolve_spec(model, store)
+    with opened(store, create=False) as opened_store:
+        answer = predict_on_device(opened_store, architecture_id(spec), spec, device, quantity, seed)
+    found, learned = answer.estimate, answer.predictor
+    rank = None if math.isnan(learned.rank_correlation) else learned.rank_correlation
+    if json:
+        print_json(
+            {
+                "model": model,
+                "id": architecture_id(spec),
+                "device": answer.device,
+                "quantity": answer.quantity,
+                "unit": answer.unit,
+                "measured": answer.measured,
+                **dataclasses.asdict(found),
+                "method": learned.method,
+                "learned_from": learned.count,
+                "rank_correlation": rank,
+                "relative_error": learned.spread,
+            }
+        )
+        return
+    beyond = "; it is smaller or larger than all that was measured, so trust this less" if found.beyond else ""
+    lines = [
+        f"{model} on {answer.device}: {answer.quantity} {found.value:.4g} {answer.unit}, "
+        f"two times of three from {found.low:.4g} to {found.high:.4g}{beyond}",
+        f"learned from {learned.count} architectures by {learned.method}; on held-out ones rank correlation "
+        f"{'unknown' if rank is None else f'{rank:.3f}'}, relative error {math.expm1(learned.spread):.0%}",
+    ]
+    if answer.measured is not None:
+        lines.append(f"measured was {answer.measured:.4g} {answer.unit}")
+    for line in lines:
+        output.print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,145 @@
+"""The commands of ``archex search`` that look after studies: status, stop, extend, enqueue, list, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
+from explorer.cli.resolve import resolve_spec
+from explorer.cli.studies import print_reports, study_report
+from explorer.errors import InputError
+from explorer.graphs import architecture_id
+from explorer.runner import managing
+from explorer.runner.jobs import job_of, stop_job
+
+NameArgument = Annotated[str, typer.Argument(help="The study.")]
+
+
+def status(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """How a study is getting on: trials by state, the best, who runs it, and what failed and why."""
+    with opened(store, create=False) as opened_store:
+        report = managing.study_status(opened_store, managing.find_study(opened_store, name))
+    if json:
+        print_json(report)
+    else:
+        _print_status(report)
+
+
+def _print_status(report: dict[str, Any]) -> None:
+    facts = Table(show_header=False, box=None)
+    counts = ", ".join(f"{count} {state}" for state, count in report["trials"].items() if count) or "none yet"
+    hours, best, job = report["hours"], report["best"], report["job"]
+    limit = "" if hours["limit"] is None else f" of {hours['limit']:g}"
+    rows = [
+        ("study", f"{report['study']}: {report['policy']} on {report['space']}, {report['state']}"),
+        ("objectives", ", ".join(report["objectives"] or [report["objective"]])),
+        ("constraints", ", ".join(report["constraints"]) or "none"),
+        ("trials", f"{counts}; budget {report['budget']}"),
+        ("hours", f"{hours['used']:.2f}{limit}"),
+        ("best", "none yet" if best is None else f"{best['value']:.4f} by {best['id']}, trial {best['trial']}"),
+        ("run by", "nobody" if job is None else _runner(job)),
+    ]
+    for title, text in rows:
+        facts.add_row(title, escape(text))
+    output.print(facts)
+    if report["running"]:
+        table = Table("trial", "architecture", "owner", "attempt", "done", "doing", "lease s")
+        for one in report["running"]:
+            cells = (str(one["trial"]), one["architecture"], one["owner"], str(one["attempt"]))
+            done, doing = f"{one['progress']:.0%}", escape(one["message"] or "-")
+            table.add_row(*cells, done, doing, f"{one['lease_s']:.0f}")
+        output.print(table)
+    if report["failures"]:
+        table = Table("trial", "architecture", "state", "attempt", "reason")
+        for one in report["failures"]:
+            cells = (str(one["trial"]), one["architecture"], one["state"], str(one["attempt"]))
+            table.add_row(*cells, escape(" ".join(one["reason"].split())))
+        output.print(table)
+
+
+def _runner(job: dict[str, Any]) -> str:
+    beat = "no heartbeat yet" if job["heartbeat_s"] is None else f"heartbeat {job['heartbeat_s']:.0f} s ago"
+    return f"job {job['id']}, {job['state']}, process {job['process']} on {job['host']}, {beat}; {job['message']}"
+
+
+def stop(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """Ask whoever runs a study to stop, also on another machine; what is under way is given back.
+
+    A job that compares several policies stops as a whole.
+    """
+    with opened(store, create=False) as opened_store:
+        study = managing.find_study(opened_store, name)
+        job = job_of(opened_store, study.name)
+        if job is None:
+            remedy = "There is nothing to stop; `archex search status` shows how it stands."
+            raise InputError("study", "be run by a job", f"{name}, which nobody runs", remedy)
+        job = stop_job(opened_store, job.id)
+    if json:
+        print_json({"study": name, "job": job.id, "state": job.state.value})
+    else:
+        output.print(f"job {job.id}: {job.state.value}", markup=False)
+
+
+def extend(
+    name: NameArgument,
+    budget: Annotated[int | None, typer.Option("--budget", help="Number of trials in all.")] = None,
+    hours: Annotated[float | None, typer.Option("--hours", help="Hours of trials in all.")] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Give a study more trials or hours. One that runs goes on with them; one that has ended waits to be resumed."""
+    with opened(store, create=False) as opened_store:
+        study = managing.extend_study(opened_store, managing.find_study(opened_store, name), budget, hours)
+        busy = job_of(opened_store, name) is not None
+    limit = study.settings.get("hours")
+    if json:
+        print_json({"study": name, "budget": study.budget, "hours": limit, "state": study.state.value})
+        return
+    output.print(f"{name}: {study.budget} trials" + ("" if limit is None else f", {limit:g} hours"), markup=False)
+    if not busy:
+        output.print(f"nobody runs it: `archex search resume {name}`", markup=False)
+
+
+def enqueue(
+    name: NameArgument,
+    model: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Queue an architecture of the study's space by hand: it is the next trial to begin, and counts in the budget."""
+    id = architecture_id(resolve_spec(model, store))
+    with opened(store, create=False) as opened_store:
+        trial = managing.enqueue(opened_store, name, id)
+    if json:
+        print_json({"study": name, "trial": trial.number, "architecture": trial.architecture})
+    else:
+        output.print(f"{trial.architecture} is trial {trial.number} of {name}", markup=False)
+
+
+def listed(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
+    """All studies, with their best architecture and their best-so-far curve."""
+    with opened(store, create=False) as opened_store:
+        reports = [study_report(opened_store, study) for study in opened_store.studies()]
+    if json:
+        print_json({"studies": reports})
+    else:
+        print_reports(reports)
+
+
+def export(
+    name: NameArgument,
+    file: Annotated[Path, typer.Argument(help="Where to, ending with .csv or .json.")],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Write all trials of a study, with the figures behind every choice."""
+    written = {".csv": managing.exported_csv, ".json": managing.exported_json}.get(file.suffix.lower())
+    if written is None:
+        raise InputError("file", "end with .csv or .json", str(file), "Choose another name.")
+    with opened(store, create=False) as opened_store:
+        text = written(opened_store, managing.find_study(opened_store, name))
+    file.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""How a study's trials get workers: one contract, local processes and a Ray cluster beside each other."""

@@ -1,0 +1,75 @@
+"""``archex import bert``: the architecture into the store, the model and its tokenizer into a folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, BertTokenizer
+
+from explorer.cli import main
+from explorer.graphs import architecture_id
+from explorer.space.spec import ArchitectureSpec, LayerSpec
+from graphstore import open_store
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sees", "a", "boat"]
+SPEC = ArchitectureSpec((LayerSpec.per_layer(16, "sa", "sdp", 2, (24,)),))
+
+
+@pytest.fixture
+def archex(tmp_path, monkeypatch, capsys):
+    """Runs a command in an empty folder with a BERT checkpoint; gives its exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EXPLORER_STORE", raising=False)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
+    BertForMaskedLM(BertConfig(vocab_size=10, max_position_embeddings=12, **sizes)).save_pretrained("bert")
+    Path("vocab.txt").write_text("\n".join(WORDS))
+    BertTokenizer("vocab.txt").save_pretrained("bert")
+    # As checkpoints of the first years are: which tokenizer it is, only the kind of model tells.
+    Path("bert/tokenizer_config.json").write_text('{"do_lower_case": true, "padding_side": "left"}')
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["archex", *arguments])
+        code = main._run()
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_checkpoint_comes_in(archex):
+    code, out, err = archex("import", "bert", "bert", "ours", "--json")
+    assert code == 0, err
+    done = json.loads(out)
+    assert done["id"] == architecture_id(SPEC)
+    assert (done["space"], done["new"], done["tokenizer"], done["left_out"]) == ("own", True, True, [])
+    assert done["difference"] < 1e-5
+    with open_store("sqlite:///explorer.db") as store:
+        assert store.architecture_ids("own") == [done["id"]]
+    tokenizer = AutoTokenizer.from_pretrained("ours")
+    rows = tokenizer(["the cat sees [MASK] boat", "the cat"], padding=True, return_tensors="pt")
+    assert rows["input_ids"][1].tolist() == [2, 5, 6, 3, 0, 0, 0]
+    theirs, ours = BertForMaskedLM.from_pretrained("bert"), AutoModelForMaskedLM.from_pretrained("ours")
+    real = rows["attention_mask"].bool()
+    with torch.no_grad():
+        torch.testing.assert_close(ours(**rows).logits[real], theirs(**rows).logits[real], rtol=0, atol=1e-5)
+    code, out, _ = archex("import", "bert", "bert", "again")
+    assert code == 0
+    assert "was in the store already" in out
+    assert "FlexiBertForMaskedLM written to again, with its tokenizer" in out
+
+
+def test_what_cannot_come_in_leaves_nothing(archex):
+    for arguments, message in (
+        (("nowhere", "ours"), "must be the configuration of a model"),
+        (("bert", "bert"), "folder must be new or empty"),
+        (("bert", "ours", "--space", "No!"), "name of the space must be"),
+    ):
+        code, _, err = archex("import", "bert", *arguments)
+        assert code == 2
+        assert message in err
+    config = json.loads(Path("bert/config.json").read_text())
+    Path("bert/config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
+    code, _, err = archex("import", "bert", "bert", "ours")
+    assert (code, "hidden_act must be gelu" in err) == (2, True)
+    assert {path.name for path in Path().iterdir() if "explorer.db" not in path.name} == {"bert", "vocab.txt"}

@@ -1,0 +1,131 @@
+"""``archex search`` and its commands: started in the background, looked at, extended, resumed, exported."""
+
+import csv
+import json
+import sys
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from explorer.cli import search
+from explorer.cli.main import build
+from explorer.cli.search_options import SearchOptions
+from explorer.errors import InputError
+from explorer.runner.jobs import refresh_jobs
+from explorer.runner.library import build_library
+from explorer.runner.progress import SilentReporter
+from explorer.space.grammar import load_space
+from graphstore import open_store
+from graphstore.records import JobState, ScoreRecord, StudyState
+
+KNOWN = ("--space", "small", "--policy", "evolution", "--objective", "known", "--from-scores", "--initial", "3")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    url = f"sqlite:///{tmp_path_factory.mktemp('search') / 'store.db'}"
+    specs = load_space("nano").sample(30, np.random.default_rng(0))
+    with open_store(url) as store:
+        build_library(store, "small", specs, SilentReporter(), source="sampled")
+        scores = [
+            ScoreRecord(s.id, "known", "accuracy", s.parameters / 1e6, "data", "full", "recipe", 0, f"table:{i}")
+            for i, s in enumerate(store.summaries("small"))
+        ]
+        store.add_scores(scores)
+    return url
+
+
+@pytest.fixture
+def archex(url, monkeypatch):
+    """Runs ``archex search …`` in this process; gives its JSON document, or raises what it raised."""
+
+    def run(*words, json_wanted=True):
+        arguments = ["search", *words, "--store", url, *(["--json"] if json_wanted else [])]
+        monkeypatch.setattr(sys, "argv", ["archex", *arguments])
+        result = CliRunner().invoke(build(), arguments)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout) if json_wanted else result.stdout
+
+    return run
+
+
+def test_a_search_in_the_background_and_what_one_does_with_it(archex, url, tmp_path):
+    started = archex("start", *KNOWN, "--budget", "5", "--study", "mine")
+    assert started["studies"] == ["mine"]
+    with open_store(url) as store:
+        assert store.study("mine").budget == 5
+        with pytest.raises(InputError, match=started["job"]):
+            archex("resume", "mine")
+        deadline = time.monotonic() + 120
+        while (job := refresh_jobs(store)[0]).state is not JobState.DONE:
+            assert time.monotonic() < deadline, job
+            time.sleep(0.2)
+    status = archex("status", "mine")
+    assert (status["state"], status["trials"]["complete"], status["job"]) == ("done", 5, None)
+    with pytest.raises(InputError, match="extend mine"):
+        archex("resume", "mine")
+    assert archex("extend", "mine", "--budget", "7")["state"] == "stopped"
+    with open_store(url) as store:
+        used = {trial.architecture for trial in store.trials("mine")}
+        free = next(summary.id for summary in store.summaries("small") if summary.id not in used)
+    assert archex("enqueue", "mine", free)["trial"] == 5
+    (report,) = archex("resume", "mine", "--wait", "--constraint", "parameters<=10M")["studies"]
+    assert (report["state"], report["complete"]) == ("done", 7)
+    assert archex("status", "mine")["constraints"] == ["parameters<=10M"]
+    assert [one["study"] for one in archex("list")["studies"]] == ["mine"]
+    archex("export", "mine", str(tmp_path / "mine.csv"), json_wanted=False)
+    archex("export", "mine", str(tmp_path / "mine.json"), json_wanted=False)
+    lines = list(csv.DictReader((tmp_path / "mine.csv").read_text().splitlines()))
+    assert [line["origin"] for line in lines][5] == "manual"
+    assert json.loads((tmp_path / "mine.json").read_text())["best"] == archex("status", "mine")["best"]
+    with pytest.raises(InputError, match="csv"):
+        archex("export", "mine", str(tmp_path / "mine.txt"), json_wanted=False)
+    with pytest.raises(InputError, match="nobody"):
+        archex("stop", "mine")
+    assert "7 complete" in archex("status", "mine", json_wanted=False)
+    # The foreground form takes up what the background began; constraints that were added stay.
+    (report,) = archex(*KNOWN, "--budget", "8", "--study", "mine")["studies"]
+    assert report["complete"] == 8
+    assert archex("status", "mine")["constraints"] == ["parameters<=10M"]
+
+
+def test_options_before_a_command_are_refused(archex):
+    with pytest.raises(InputError, match="after status"):
+        archex("--policy", "random", "status", "mine")
+
+
+def test_a_study_that_is_told_from_elsewhere_is_not_trained_here(archex, url):
+    from explorer.study import Study
+
+    Study.open(url, "theirs", space="small", policy="random").close()
+    with pytest.raises(InputError, match="Study"):
+        archex("resume", "theirs")
+    with open_store(url) as store:
+        assert store.study("theirs").state is StudyState.STOPPED
+
+
+def test_hours_alone_mean_as_many_trials_as_fit(url):
+    with open_store(url) as store:
+        (plan,) = SearchOptions(space="small", hours=1.5).plans(store)
+        (other,) = SearchOptions(space="small", hours=1.5, budget=3).plans(store)
+        (usual,) = SearchOptions(space="small").plans(store)
+    assert (plan.settings["hours"], other.budget, usual.budget) == (1.5, 3, 8)
+    assert plan.budget == 10_000
+    assert "hours" not in usual.settings
+
+
+def test_start_and_the_foreground_take_the_same_options():
+    groups = {name: {p.name for p in command.params} for name, command in commands().items()}
+    assert groups["start"] - {"wait"} == groups["search"] - {"job"}
+    assert {"space", "constraint", "hours", "executor", "store", "json"} <= groups["start"]
+
+
+def commands():
+    import typer.main
+
+    group = typer.main.get_command(search.group)
+    return {"search": group, **group.commands}
