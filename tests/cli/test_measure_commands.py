@@ -39,9 +39,9 @@ def test_a_model_is_measured_stored_and_listed(archex):
     assert found["latency"]["runs"] == 2
     assert found["flops"]["forward"] == pytest.approx(flops(named_model("BERT-Tiny"), 8), rel=0.05)
     listed = json.loads(archex("devices", "--json"))["devices"]
-    medians = [one for one in listed if one["quantity"] == "latency_b1_l8_fp32"]
+    medians = [one for one in listed if one["quantity"] == "latency_b1_l8_fp32_v50"]
     assert [(one["device"], one["least"]) for one in medians] == [(found["device"], found["latency"]["p50"])]
-    assert "latency_b1_l8_fp32" in archex("devices")
+    assert "latency_b1_l8_fp32_v50" in archex("devices")
     assert "2 runs" in archex("measure", "BERT-Tiny", *QUICK)
 
 

@@ -3,6 +3,8 @@
 import multiprocessing
 import random
 import shutil
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -28,6 +30,12 @@ def processes():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["explorer.testing.study_probe", "explorer.search.boshnas"])
     return context
+
+
+@pytest.fixture(autouse=True)
+def plain_main(monkeypatch):
+    """A page's test before this one leaves its script as the main module, which every new process would run."""
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
 
 
 def fill(url):

@@ -43,7 +43,7 @@ def test_a_repeated_run_measures_only_what_is_missing(store, specs):
     assert (first.new, first.before, first.failed) == (2, 0, ())
     stored = store.measurements()
     assert {one.quantity for one in stored if one.device == first.device} == {
-        f"latency{suffix}_b1_l8_fp32" for suffix in ("", "_mean", "_p90", "_p95")
+        f"latency{suffix}_b1_l8_fp32_v50" for suffix in ("", "_mean", "_p90", "_p95")
     }
     assert measure_missing(store, "few", 2, BENCH, SilentReporter()).new == 0
     assert store.measurements() == stored
@@ -58,7 +58,7 @@ def test_a_repeated_run_measures_only_what_is_missing(store, specs):
 
 def test_what_is_counted_is_the_formula_of_the_stored_architecture(store, specs):
     measure_missing(store, "few", 1, BENCH, SilentReporter())
-    record = next(one for one in store.measurements() if one.quantity == "flops_b1_l8_fp32")
+    record = next(one for one in store.measurements() if one.quantity == "flops_b1_l8_fp32_v50")
     assert (record.device, record.unit) == (ANY_DEVICE, "FLOPs")
     spec = next(
         s for s in load_space("nano").sample(12, np.random.default_rng(0)) if architecture_id(s) == record.architecture
