@@ -263,6 +263,9 @@ def _imported() -> Any:
     # Nothing is reported to Ray's makers, and its change of mind about hiding GPUs needs no warning: see ``start``.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Under `uv run`, Ray would start every worker by `uv run` in a copy of the current folder, with an environment to
+    # be installed first. Workers have what their node has (docs/clusters.md). Ray reads this when it is imported.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         import ray
     except ModuleNotFoundError as error:
