@@ -285,7 +285,7 @@ def main() -> None:
     given = _arguments()
     names = [given.engine] if given.engine else list(ENGINES)
     once = given.quick or given.growth or (given.neo4j_url is not None and "neo4j" in names)
-    effort = Effort(100, 0.8, 8.0) if given.quick else Effort(1000, 10.0, 30.0)
+    effort = Effort(100, 0.8, 10.0) if given.quick else Effort(1000, 10.0, 30.0)
     times: dict[str, dict[str, list[float]]] = {name: {measure: [] for measure in UNITS} for name in names}
     with ThreadPoolExecutor(1) as pool:
         for _ in range(1 if once else 3):
