@@ -20,7 +20,7 @@ from graphstore.neo4j.distribution import LOG_TAIL, Distribution, Say, find_dist
 HOST = "127.0.0.1"
 USER = "neo4j"
 ENTRY_POINT = "org.neo4j.server.CommunityEntryPoint"
-START_SECONDS, STOP_SECONDS = 180.0, 60.0
+START_SECONDS, STOP_SECONDS, ANSWER_SECONDS = 180.0, 60.0, 5.0
 FOLDERS = ("conf", "data", "import", "logs", "plugins", "run")
 
 _OPENS = ("java.base/java.nio", "java.base/java.io", "java.base/sun.nio.ch")
@@ -52,7 +52,7 @@ def free_port() -> int:
 def answers(port: int) -> bool:
     """Whether a Bolt server on the loopback address answers the handshake with a version it will speak."""
     try:
-        with socket.create_connection((HOST, port), timeout=2.0) as connection:
+        with socket.create_connection((HOST, port), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(_HANDSHAKE)
             version = connection.recv(4)
     except OSError:

@@ -5,6 +5,7 @@ Called with the server's command line (by a ``java`` of our own) or with a port 
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import sys
@@ -35,7 +36,8 @@ def main() -> None:
         sys.stdout.flush()
         while True:
             client, _ = server.accept()
-            with client:
+            # Whoever asked while we were suspended has gone.
+            with client, contextlib.suppress(OSError):
                 if client.recv(20)[:4] == bytes.fromhex("6060b017"):
                     client.sendall(bytes([0, 0, 4, 5]))
 

@@ -34,9 +34,14 @@ def wire(server, neo4j_url: str) -> Iterator[Proxy]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The driver waits a moment, not seconds, before it tries again, and gives up soon."""
+    """The driver waits a moment, not seconds, before it tries again."""
     # The driver has no public setting for the first delay.
     monkeypatch.setattr("neo4j._sync.work.session.sleep", lambda seconds: threading.Event().wait(seconds / 50))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver gives up soon; for wires that stay cut, as on a slow machine half a second may be one request."""
     monkeypatch.setattr(graph, "RETRY_SECONDS", 0.5)
 
 
@@ -154,6 +159,7 @@ def test_a_wire_cut_in_a_read_is_mended(wire: Proxy, direct: GraphStore, distant
             assert wire.cuts > cuts
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("method", METHODS)
 def test_a_wire_that_stays_cut_is_reported_and_the_same_call_completes(
     wire: Proxy, direct: GraphStore, distant: GraphStore, method: str
