@@ -56,7 +56,7 @@ class OpRecord:
 
     Attributes:
         index: from 0, in topological order; unique within the architecture.
-        kind: ``input``, ``head``, ``add_norm``, ``feed_forward`` or ``output``.
+        kind: ``input``, ``bottleneck``, ``head``, ``add_norm``, ``feed_forward`` or ``output``.
         label: the label the kernels compare, for example ``sa_h128_sdp``.
         layer: index of its layer; -1 for input and output.
     """

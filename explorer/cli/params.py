@@ -19,10 +19,13 @@ MAX_VOCABULARY = 1_000_000
 
 
 def params(
-    model: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
+    model: Annotated[str, typer.Argument(help="A named model, an id, a shape as 480,240,…, or a JSON file.")],
     vocab: Annotated[int, typer.Option("--vocab", help="Size of the vocabulary.")] = 30_522,
     against: Annotated[str, typer.Option("--against", help="Another model, to compare the sizes with.")] = "",
     length: Annotated[int, typer.Option("--length", help="Sequence length, in tokens, for the FLOPs.")] = 128,
+    merged: Annotated[
+        bool, typer.Option("--merged", help="With the bottlenecks between a shape's layers merged.")
+    ] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
@@ -31,8 +34,8 @@ def params(
         raise InputError("--vocab", f"be from 1 to {MAX_VOCABULARY}", vocab, "Give the size of your vocabulary.")
     if not 1 <= length <= 8192:
         raise InputError("--length", "be from 1 to 8192", length, "Give a sequence length in tokens.")
-    document = _sizes(resolve_spec(model, store), vocab, length)
-    other = _sizes(resolve_spec(against, store), vocab, length) if against else None
+    document = _sizes(resolve_spec(model, store), vocab, length, merged)
+    other = _sizes(resolve_spec(against, store), vocab, length, merged) if against else None
     if json:
         compared = {"against": other, "ratio": document["parameters"] / other["parameters"]} if other else {}
         print_json({**document, **compared})
@@ -45,15 +48,18 @@ def params(
         output.print(f"{model} / {against} = {ratio:.4f}: {difference} parameters", markup=False)
 
 
-def _sizes(spec: ArchitectureSpec, vocab: int, length: int) -> dict[str, Any]:
+def _sizes(spec: ArchitectureSpec, vocab: int, length: int, merged: bool) -> dict[str, Any]:
+    if merged and spec.backbone is None:
+        rule = "be asked of shapes, which have bottlenecks between their layers"
+        raise InputError("--merged", rule, spec.depth, "Leave the option out, or name a shape.")
     return {
         "id": architecture_id(spec),
         "model_dict": to_model_dict(spec),
         "vocabulary": vocab,
         "length": length,
-        "parameters": parameters(spec, vocab_size=vocab),
-        "encoder_parameters": parameters(spec, embeddings=False),
-        "flops": flops(spec, length=length),
+        "parameters": parameters(spec, vocab_size=vocab, merged=merged),
+        "encoder_parameters": parameters(spec, embeddings=False, merged=merged),
+        "flops": flops(spec, length=length, merged=merged),
     }
 
 

@@ -116,7 +116,10 @@ def sample(
     space = _space(preset, layers_per_stack, mixed)
     if depth:
         space = space.with_depths(*_ends(parse_range("--depth", depth, whole=True)))
-    sizes = {"parameters": parameter_cost(embeddings=False), "flops": flops_cost(FLOPS_LENGTH)}
+    sizes = {
+        "parameters": parameter_cost(embeddings=False, backbone=space.backbone),
+        "flops": flops_cost(FLOPS_LENGTH, backbone=space.backbone),
+    }
     ranges = {"parameters": parameters, "flops": flops}
     constraints = [_constraint(name, sizes[name], text) for name, text in ranges.items() if text]
     specs = sample_within(space, number, np.random.default_rng(seed), constraints)

@@ -1,7 +1,8 @@
 """An architecture as a labelled directed acyclic graph (FlexiBERT, arXiv 2205.11656, section 3.2).
 
 ``input`` → per layer: one node per head → ``add_norm`` (also fed by the layer's input) → the feed-forward chain →
-``add_norm`` (also fed by the first one) → … → ``output``. Every node lies on a path from input to output.
+``add_norm`` (also fed by the first one) → … → ``output``. Where the architecture has a backbone, each layer stands
+between two ``bottleneck`` nodes. Every node lies on a path from input to output.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class ArchitectureGraph:
     """A labelled directed acyclic graph, nodes in topological order.
 
     Attributes:
-        kinds: ``input``, ``head``, ``add_norm``, ``feed_forward`` or ``output``, one per node.
+        kinds: ``input``, ``bottleneck``, ``head``, ``add_norm``, ``feed_forward`` or ``output``, one per node.
         labels: what the kernels compare, one per node.
         layers: index of the node's layer, -1 for input and output.
         edges: (source, target) node indices; source < target.
@@ -77,7 +78,17 @@ def build_graph(spec: ArchitectureSpec) -> ArchitectureGraph:
     kinds, labels, layers = ["input"], ["input"], [-1]
     edges: list[Edge] = []
     entry = 0
+
+    def bottleneck(way: str, index: int, layer: LayerSpec) -> int:
+        kinds.append("bottleneck")
+        labels.append(f"bottleneck_{way}_{spec.backbone}_h{layer.hidden}")
+        layers.append(index)
+        edges.append((entry, len(labels) - 1))
+        return len(labels) - 1
+
     for index, layer in enumerate(spec.layers):
+        if spec.backbone is not None:
+            entry = bottleneck("in", index, layer)
         part_kinds, part_labels, part_edges = _layer_part(layer)
         start = len(labels)
         kinds += part_kinds
@@ -85,6 +96,8 @@ def build_graph(spec: ArchitectureSpec) -> ArchitectureGraph:
         layers += [index] * len(part_labels)
         edges += [(entry if a < 0 else start + a, start + b) for a, b in part_edges]
         entry = len(labels) - 1
+        if spec.backbone is not None:
+            entry = bottleneck("out", index, layer)
     kinds.append("output")
     labels.append("output")
     layers.append(-1)

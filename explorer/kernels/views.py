@@ -136,7 +136,7 @@ def _describe(kind: str, label: str) -> _Described:
     if kind == "head" and len(parts) >= 3:
         head_size = _size(parts[3], "d") if len(parts) > 3 else 0
         return _Described(kind, label, parts[0], f"{parts[0]}_{parts[2]}", _size(parts[1], "h"), 0, head_size)
-    hidden = _size(parts[-1], "h") if kind == "add_norm" else 0
+    hidden = _size(parts[-1], "h") if kind in {"add_norm", "bottleneck"} else 0
     width = _size(parts[-1], "") if kind == "feed_forward" else 0
     plain = kind if kind != "head" else label
     return _Described(kind, label, plain, plain, hidden, width, 0)

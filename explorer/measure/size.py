@@ -11,6 +11,8 @@ P longest sequence, L(a, b) = a b + b the parameters of a Linear. Parameters, ex
 * ``dft``, ``dct``: 2 L(h, n d) if positions are relative; L(h, n d) if H d differs from h
 * ``c``: 3 L(h, n d) + h K + n (d K + K)
 * pooler: L(h_last, h_last)
+* with a backbone b: e = b, L(b, h) + L(h, b) for every layer instead of the projections, and a pooler of L(b, b);
+  merged, those between layers of h and h' are one L(h, h')
 
 FLOPs count a multiply-add as 2 and products of matrices, convolutions and transforms only (not biases, softmax, norms,
 activations and look-ups):
@@ -35,7 +37,9 @@ from explorer.space.spec import ArchitectureSpec, Family, LayerSpec
 POSITIONS = ("relative_key", "absolute")
 
 
-def _relative(positions: str) -> bool:
+def _relative(positions: str | None, backbone: int | None) -> bool:
+    if positions is None:
+        return backbone is None
     if positions not in POSITIONS:
         raise InputError("positions", f"be {' or '.join(POSITIONS)}", positions, "Use one of the two.")
     return positions == "relative_key"
@@ -71,19 +75,26 @@ def parameter_cost(
     vocab_size: int = 30522,
     max_positions: int = 512,
     token_types: int = 2,
-    positions: str = "relative_key",
+    positions: str | None = None,
     pooler: bool = False,
     embeddings: bool = True,
+    backbone: int | None = None,
+    merged: bool = False,
 ) -> AdditiveCost:
-    """``parameters`` as a sum over layers, which sampling can aim at; arguments and errors are the same."""
-    relative = _relative(positions)
+    """``parameters`` of architectures with one backbone as a sum over layers, which sampling can aim at."""
+    relative = _relative(positions, backbone)
     embedded = vocab_size + token_types + 2 + (0 if relative else max_positions)
 
     def link(before: int | None, after: int | None) -> int:
         if after is None:
-            return _linear(before, before) if before and pooler else 0
+            end = backbone or before or 0
+            expanded = _linear(before, backbone) if before and backbone else 0
+            return expanded + (_linear(end, end) if end and pooler else 0)
         if before is None:
-            return embedded * after if embeddings else 0
+            start = embedded * (backbone or after) if embeddings else 0
+            return start + (_linear(backbone, after) if backbone else 0)
+        if backbone:
+            return _linear(before, after) if merged else _linear(before, backbone) + _linear(backbone, after)
         return _linear(before, after) if before != after else 0
 
     return AdditiveCost(lambda layer: _layer_parameters(layer, max_positions, relative), link)
@@ -94,9 +105,10 @@ def parameters(
     vocab_size: int = 30522,
     max_positions: int = 512,
     token_types: int = 2,
-    positions: str = "relative_key",
+    positions: str | None = None,
     pooler: bool = False,
     embeddings: bool = True,
+    merged: bool = False,
 ) -> int:
     """Number of trainable parameters of the encoder.
 
@@ -105,14 +117,16 @@ def parameters(
         vocab_size: number of tokens.
         max_positions: longest sequence, in tokens.
         token_types: number of token types.
-        positions: ``relative_key`` or ``absolute``.
+        positions: ``relative_key`` or ``absolute``; by default relative, and absolute with a backbone.
         pooler: whether to count the pooler.
         embeddings: whether to count the embeddings (relative positions lie in the layers and always count).
+        merged: whether the bottlenecks between layers are merged, where there is a backbone.
 
     Raises:
         InputError: ``positions`` is neither of the two.
     """
-    return parameter_cost(vocab_size, max_positions, token_types, positions, pooler, embeddings)(spec)
+    cost = parameter_cost(vocab_size, max_positions, token_types, positions, pooler, embeddings, spec.backbone, merged)
+    return cost(spec)
 
 
 @lru_cache(maxsize=4096)
@@ -141,27 +155,34 @@ def _layer_flops(layer: LayerSpec, length: int, relative: bool) -> int:
     return total + 2 * length * (width * hidden + sum(a * b for a, b in pairwise(widths)))
 
 
-def flops_cost(length: int = 128, positions: str = "relative_key") -> AdditiveCost:
-    """``flops`` as a sum over layers, which sampling can aim at; arguments and errors are the same."""
+def flops_cost(
+    length: int = 128, positions: str | None = None, backbone: int | None = None, merged: bool = False
+) -> AdditiveCost:
+    """``flops`` of architectures with one backbone as a sum over layers, which sampling can aim at."""
     if length < 1:
         raise InputError("length", "be at least 1", length, "Give the sequence's tokens.")
-    relative = _relative(positions)
+    relative = _relative(positions, backbone)
 
     def link(before: int | None, after: int | None) -> int:
-        return 2 * length * before * after if before and after and before != after else 0
+        if not backbone:
+            return 2 * length * before * after if before and after and before != after else 0
+        if before and after and merged:
+            return 2 * length * before * after
+        return 2 * length * backbone * ((before or 0) + (after or 0))
 
     return AdditiveCost(lambda layer: _layer_flops(layer, length, relative), link)
 
 
-def flops(spec: ArchitectureSpec, length: int = 128, positions: str = "relative_key") -> int:
+def flops(spec: ArchitectureSpec, length: int = 128, positions: str | None = None, merged: bool = False) -> int:
     """Floating-point operations of the encoder's forward pass over one sequence, without embeddings and pooler.
 
     Args:
         spec: the architecture.
         length: tokens of the sequence.
-        positions: ``relative_key`` or ``absolute``.
+        positions: ``relative_key`` or ``absolute``; by default relative, and absolute with a backbone.
+        merged: whether the bottlenecks between layers are merged, where there is a backbone.
 
     Raises:
         InputError: ``length`` is not positive, or ``positions`` is neither of the two.
     """
-    return flops_cost(length, positions)(spec)
+    return flops_cost(length, positions, spec.backbone, merged)(spec)

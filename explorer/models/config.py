@@ -1,4 +1,7 @@
-"""Configuration of a FlexiBERT encoder (arXiv 2205.11656): an architecture, a vocabulary and BERT's settings."""
+"""Configuration of a FlexiBERT encoder (arXiv 2205.11656): an architecture, a vocabulary and BERT's settings.
+
+An architecture with a backbone is a SuperShaper shape (arXiv 2110.04711): its layers stand between linear bottlenecks.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ class FlexiBertConfig(PretrainedConfig):
         vocab_size: number of tokens.
         max_position_embeddings: longest sequence, in tokens.
         type_vocab_size: number of token types.
-        position_embedding_type: ``relative_key`` (Shaw et al., arXiv 1803.02155) or ``absolute``.
+        position_embedding_type: ``relative_key`` (Shaw et al., arXiv 1803.02155) or ``absolute``; by default relative,
+            and absolute with a backbone, as in either paper.
+        merged_bottlenecks: whether the two bottlenecks between one layer and the next are one Linear, their product;
+            only with a backbone.
         hidden_dropout_prob: dropout after the embeddings, the heads, the feed-forward stack and before the classifier.
         attention_probs_dropout_prob: dropout of attention weights and of convolution kernels.
         layer_norm_eps: added to the variance in every LayerNorm.
@@ -51,7 +57,8 @@ class FlexiBertConfig(PretrainedConfig):
     vocab_size: int = 30522
     max_position_embeddings: int = 512
     type_vocab_size: int = 2
-    position_embedding_type: str = "relative_key"
+    position_embedding_type: str | None = None
+    merged_bottlenecks: bool = False
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
     layer_norm_eps: float = 1e-12
@@ -74,6 +81,12 @@ class FlexiBertConfig(PretrainedConfig):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise InputError(name, "be a positive number", value, "Use the default.")
+        backbone = self.model_dict.get("b")
+        if not isinstance(self.merged_bottlenecks, bool) or (self.merged_bottlenecks and not backbone):
+            rule = "be true or false, and false without a backbone"
+            raise InputError("merged_bottlenecks", rule, self.merged_bottlenecks, "Use the default.")
+        if self.position_embedding_type is None:
+            self.position_embedding_type = Positions.ABSOLUTE if backbone else Positions.RELATIVE_KEY
         if self.position_embedding_type not in set(Positions):
             rule = f"be {' or '.join(Positions)}"
             raise InputError("position_embedding_type", rule, self.position_embedding_type, "Use one of the two.")
@@ -104,13 +117,13 @@ class FlexiBertConfig(PretrainedConfig):
 
     @property
     def embedding_size(self) -> int:
-        """Width of the token embeddings: the hidden size of the first layer."""
-        return self.spec.layers[0].hidden
+        """Width of the token embeddings: the backbone's, else the hidden size of the first layer."""
+        return self.spec.backbone or self.spec.layers[0].hidden
 
     @property
     def hidden_size(self) -> int:
-        """Width of the encoder's output: the hidden size of the last layer."""
-        return self.spec.layers[-1].hidden
+        """Width of the encoder's output: the backbone's, else the hidden size of the last layer."""
+        return self.spec.backbone or self.spec.layers[-1].hidden
 
     @property
     def num_hidden_layers(self) -> int:

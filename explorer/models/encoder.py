@@ -13,7 +13,7 @@ from transformers.utils.generic import can_return_tuple
 
 from explorer.errors import InputError
 from explorer.models.config import FlexiBertConfig
-from explorer.models.layer import EncoderLayer
+from explorer.models.layer import EncoderLayer, links
 from explorer.models.matrices import MatrixCache
 from explorer.models.operations.convolution import ConvolutionHeads
 from explorer.models.operations.wma import INITIAL_RANGE, MultiplicativeHeads
@@ -73,9 +73,8 @@ class FlexiBertModel(FlexiBertPreTrainedModel):
         super().__init__(config)
         spec = config.spec
         self.embeddings = Embeddings(config)
-        widths = (config.embedding_size, *(layer.hidden for layer in spec.layers))
         self.layers = nn.ModuleList(
-            EncoderLayer(layer, width, config) for layer, width in zip(spec.layers, widths, strict=False)
+            EncoderLayer(layer, link, config) for layer, link in zip(spec.layers, links(config), strict=True)
         )
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if add_pooling_layer else None
         self.matrices = MatrixCache()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import cast
 
@@ -17,19 +18,46 @@ from explorer.models.padding import Padding
 from explorer.space.spec import Family, LayerSpec
 
 
+@dataclass(frozen=True)
+class Link:
+    """How a layer is tied to what is around it.
+
+    Attributes:
+        before: width of what comes in.
+        project: whether a Linear takes it to the layer's hidden size.
+        after: width that a Linear takes the layer's output to; ``None`` for none.
+    """
+
+    before: int
+    project: bool
+    after: int | None = None
+
+
+def links(config: FlexiBertConfig) -> list[Link]:
+    """The links of all layers of an architecture, input to output."""
+    layers, backbone = config.spec.layers, config.spec.backbone
+    sizes = [layer.hidden for layer in layers]
+    if backbone is None:
+        return [Link(a, a != b) for a, b in zip([config.embedding_size, *sizes], sizes, strict=False)]
+    if not config.merged_bottlenecks:
+        return [Link(backbone, True, backbone)] * len(layers)
+    afters = [None] * (len(sizes) - 1) + [backbone]
+    return [Link(before, True, after) for before, after in zip([backbone, *sizes[:-1]], afters, strict=True)]
+
+
 class EncoderLayer(nn.Module):
     """Heads → Linear → dropout → add & norm → (Linear, GELU) repeated → Linear → dropout → add & norm.
 
     Args:
         spec: the layer.
-        width: width of what comes in; where it differs from the layer's hidden size, a Linear projects it.
+        link: the Linears before and after it.
         config: dropout, positions and norms.
     """
 
-    def __init__(self, spec: LayerSpec, width: int, config: FlexiBertConfig) -> None:
+    def __init__(self, spec: LayerSpec, link: Link, config: FlexiBertConfig) -> None:
         super().__init__()
         hidden, size, count = spec.hidden, spec.head_size, len(spec.heads)
-        self.projection = nn.Linear(width, hidden) if width != hidden else None
+        self.projection = nn.Linear(link.before, hidden) if link.project else None
         positional = config.relative and any(head.family is not Family.CONVOLUTION for head in spec.heads)
         self.distances = nn.Embedding(2 * config.max_position_embeddings - 1, size) if positional else None
         self.heads = nn.ModuleDict()
@@ -54,11 +82,12 @@ class EncoderLayer(nn.Module):
         self.feed_forward = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.feed_forward_output = nn.Linear(widths[-1], hidden)
         self.feed_forward_norm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+        self.expansion = nn.Linear(hidden, link.after) if link.after is not None else None
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.longest = config.max_position_embeddings
 
     def forward(self, x: Tensor, padding: Padding) -> Tensor:
-        """``[B, S, width]`` to ``[B, S, hidden]``."""
+        """``[B, S, before]`` to ``[B, S, after]``, where nothing comes after to ``[B, S, hidden]``."""
         if self.projection is not None:
             x = self.projection(x)
         mixed = self._mix(x, padding)
@@ -67,7 +96,8 @@ class EncoderLayer(nn.Module):
         y = x
         for linear in self.feed_forward:
             y = F.gelu(linear(y))
-        return self.feed_forward_norm(x + self.dropout(self.feed_forward_output(y)))
+        x = self.feed_forward_norm(x + self.dropout(self.feed_forward_output(y)))
+        return x if self.expansion is None else self.expansion(x)
 
     def _mix(self, x: Tensor, padding: Padding) -> list[Tensor]:
         """What every group of heads makes of ``x [B, S, hidden]``, each ``[B, S, heads × size]``."""

@@ -14,8 +14,21 @@ from graphstore.records import LayerRecord, OpRecord
 TEXT_COLUMNS = 34
 """Graphs of more columns are drawn without short labels, which would run into each other."""
 ARC_POINTS = 24
-TITLES = {"input": "Input", "output": "Output", "add_norm": "Add and normalise", "feed_forward": "Feed-forward"}
-SYMBOLS = {"input": "square", "output": "square", "add_norm": "diamond", "feed_forward": "square", "head": "circle"}
+TITLES = {
+    "input": "Input",
+    "output": "Output",
+    "add_norm": "Add and normalise",
+    "feed_forward": "Feed-forward",
+    "bottleneck": "Bottleneck",
+}
+SYMBOLS = {
+    "input": "square",
+    "output": "square",
+    "add_norm": "diamond",
+    "feed_forward": "square",
+    "bottleneck": "hourglass",
+    "head": "circle",
+}
 
 
 def architecture_graph(
@@ -88,7 +101,7 @@ def _short(op: OpRecord) -> str:
         return _operation(op).replace("_", " ")
     if op.kind == "feed_forward":
         return op.label.removeprefix("ff_")
-    return "" if op.kind == "add_norm" else op.kind
+    return "" if op.kind in ("add_norm", "bottleneck") else op.kind
 
 
 def _place(op: OpRecord) -> str:

@@ -36,7 +36,7 @@ LAYER_RANGES = {
     "count": "count",
 }
 LAYER_TEXTS = ("family", "parameter", "op")
-KINDS = {"input": "input", "output": "output", "head": "head", "add_norm": "add_norm"}
+KINDS = {"input": "input", "output": "output", "head": "head", "add_norm": "add_norm", "bottleneck": "bottleneck"}
 KINDS |= {"feed_forward": "feed_forward", "ff": "feed_forward"}
 LAYER_EXAMPLE = "Write for example 'last family=c' or 'any hidden>=256 count>=2'."
 OP_EXAMPLE = "Write for example 'c_* >=3' or 'head 8..12'."

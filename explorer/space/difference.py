@@ -25,6 +25,7 @@ TITLES = {
     "heads": "heads",
     "head_size": "head size",
     "feed_forward": "feed-forward",
+    "backbone": "backbone",
 }
 
 
@@ -71,10 +72,17 @@ class LayerStep:
 
 @dataclass(frozen=True)
 class Difference:
-    """The cheapest alignment of two architectures' layers, input to output, and its cost (0 for equal ones)."""
+    """The cheapest alignment of two architectures' layers, input to output.
+
+    Attributes:
+        cost: of the alignment, and 1 more if the backbones differ; 0 for equal ones.
+        steps: the rows.
+        backbone: the backbone's width, if it changes (``none`` where there is no backbone).
+    """
 
     cost: int
     steps: tuple[LayerStep, ...]
+    backbone: FieldChange | None = None
 
 
 def _shown(value: Value) -> str:
@@ -138,7 +146,10 @@ def difference(first: ArchitectureSpec, second: ArchitectureSpec) -> Difference:
         else:
             steps.append(LayerStep(Change.ADDED, None, j, (), f"layer {j} is added: {layer_words(twos[j])}"))
             j += 1
-    return Difference(cost[0][0], tuple(steps))
+    if first.backbone == second.backbone:
+        return Difference(cost[0][0], tuple(steps))
+    backbone = FieldChange("backbone", first.backbone or "none", second.backbone or "none")
+    return Difference(cost[0][0] + 1, tuple(steps), backbone)
 
 
 def _pair(i: int, j: int, fields: tuple[FieldChange, ...], layer: LayerSpec) -> LayerStep:

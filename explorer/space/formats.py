@@ -1,6 +1,7 @@
 """Interchange formats of architectures: both ``model_dict`` forms, and NAS-Bench-BERT's table.
 
 * per layer: ``{"l": 2, "o": ["sa", "l"], "h": [128, 128], "n": [2, 4], "f": [[512], [1024]], "p": ["sdp", "dct"]}``
+* with bottlenecks around the layers: the backbone's width as ``b``, for example ``"b": 768``
 * per head: no ``n`` and no ``p``; ``o[i]`` lists ``family_parameter_size``, for example ``["sa_wma_64", "c_5_64"]``.
 """
 
@@ -45,9 +46,9 @@ def from_model_dict(document: object) -> ArchitectureSpec:
     """
     if not isinstance(document, Mapping):
         raise SpecError("model_dict", "be a JSON object", document, "Give keys l, o, h, f and, per layer, n and p.")
-    unknown = sorted(str(key) for key in set(document) - {"l", "o", "h", "n", "f", "p"})
+    unknown = sorted(str(key) for key in set(document) - {"l", "o", "h", "n", "f", "p", "b"})
     if unknown:
-        raise SpecError("model_dict", "have no keys besides l, o, h, n, f, p", unknown, "Remove them.")
+        raise SpecError("model_dict", "have no keys besides l, o, h, n, f, p, b", unknown, "Remove them.")
     depth = require_size("model_dict.l", document.get("l"), MAX_LAYERS)
     operations, hiddens, stacks = (_rows(document, key, depth) for key in ("o", "h", "f"))
     per_head = [isinstance(operation, list | tuple) for operation in operations]
@@ -76,7 +77,10 @@ def from_model_dict(document: object) -> ArchitectureSpec:
                 )
         except SpecError as error:
             raise _located(f"model_dict layer {index}", error) from None
-    return ArchitectureSpec(tuple(layers))
+    try:
+        return ArchitectureSpec(tuple(layers), document.get("b"))
+    except SpecError as error:
+        raise _located("model_dict.b", error) from None
 
 
 def to_model_dict(spec: ArchitectureSpec, per_head: bool | None = None) -> dict[str, Any]:
@@ -105,6 +109,8 @@ def to_model_dict(spec: ArchitectureSpec, per_head: bool | None = None) -> dict[
     document["f"] = [list(layer.feed_forward) for layer in spec.layers]
     if not per_head:
         document["p"] = [int(p) if p.isdigit() else p for p in (layer.parameter for layer in spec.layers)]
+    if spec.backbone is not None:
+        document["b"] = spec.backbone
     return document
 
 

@@ -51,6 +51,7 @@ class DesignSpace:
         ff_depths, ff_widths: options of the feed-forward stack.
         layers_per_stack: layers that share their choices; divides every option of ``layers``.
         heterogeneous_feed_forward: whether the widths within one stack may differ.
+        backbone: width between the layers of all architectures, which then have bottlenecks; ``None`` for none.
     """
 
     name: str
@@ -64,6 +65,7 @@ class DesignSpace:
     ff_widths: tuple[int, ...]
     layers_per_stack: int
     heterogeneous_feed_forward: bool
+    backbone: int | None = None
 
     def __post_init__(self) -> None:
         self._check_options("hidden", self.hidden, MAX_HIDDEN)
@@ -131,6 +133,7 @@ class DesignSpace:
             ff_widths=tuple(parsed.feed_forward.width),
             layers_per_stack=parsed.layers_per_stack,
             heterogeneous_feed_forward=parsed.heterogeneous_feed_forward,
+            backbone=parsed.backbone,
         )
 
     def source(self) -> dict[str, Any]:
@@ -147,6 +150,8 @@ class DesignSpace:
         }
         if self.operations_per is OperationsPer.HEAD:
             source["operations_per"] = str(self.operations_per)
+        if self.backbone is not None:
+            source["backbone"] = self.backbone
         return source
 
     @classmethod
@@ -172,6 +177,7 @@ class DesignSpace:
                 widths,
                 source["layers_per_stack"],
                 source["heterogeneous_feed_forward"],
+                source.get("backbone"),
             )
         except (KeyError, TypeError, ValueError, IndexError):
             rule = "come from a grammar of choices"
@@ -237,7 +243,7 @@ class DesignSpace:
 
     def build(self, layers: Sequence[LayerSpec]) -> ArchitectureSpec:
         """The architecture whose stacks consist of these layers, one per stack."""
-        return ArchitectureSpec(tuple(layer for layer in layers for _ in range(self.layers_per_stack)))
+        return ArchitectureSpec(tuple(layer for layer in layers for _ in range(self.layers_per_stack)), self.backbone)
 
     def at(self, index: int) -> ArchitectureSpec:
         """The architecture with this index, from 0 to ``count() - 1``.
@@ -260,6 +266,9 @@ class DesignSpace:
         Raises:
             SpecError: the architecture is not in the space; names the first layer and field that are not.
         """
+        if spec.backbone != self.backbone:
+            rule = f"be {self.backbone or 'absent'} in space {self.name}"
+            raise SpecError("backbone", rule, spec.backbone, "Choose another space.")
         if spec.depth not in self.layers:
             rule = f"be one of {', '.join(map(str, self.layers))} in space {self.name}"
             raise SpecError("number of layers", rule, spec.depth, "Choose another space.")

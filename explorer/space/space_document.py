@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError
 
 from explorer.errors import SpecError
-from explorer.space.spec import MAX_LAYERS
+from explorer.space.spec import MAX_HIDDEN, MAX_LAYERS
 
 MAX_OPTIONS = 32
 Options = Annotated[list[int], Field(min_length=1, max_length=MAX_OPTIONS)]
@@ -45,6 +45,7 @@ class SpaceDocument(BaseModel):
     feed_forward: _FeedForward
     layers_per_stack: int = Field(default=2, ge=1, le=MAX_LAYERS)
     heterogeneous_feed_forward: bool = False
+    backbone: int | None = Field(default=None, ge=1, le=MAX_HIDDEN)
 
     def heads_by_hidden(self, source: str) -> list[list[int]]:
         """The options for the number of heads, one list per hidden size. Raises SpecError."""

@@ -1,5 +1,8 @@
 """What an architecture is: layers of heads and feed-forward stacks (FlexiBERT, arXiv 2205.11656, section 3).
 
+With a *backbone* every layer stands between two linear bottlenecks (SuperShaper, arXiv 2110.04711): one from the
+backbone's width down to the layer's hidden size, one back, with no activation and no residual around them.
+
 A layer is described head by head. The per-layer form of the paper is a special case: all heads alike, except that a
 convolution layer gives half of its heads to scaled-dot-product attention (ConvBERT's head ratio of 2).
 """
@@ -177,11 +180,20 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class ArchitectureSpec:
-    """A Transformer encoder: its layers, input to output."""
+    """A Transformer encoder.
+
+    Attributes:
+        layers: input to output.
+        backbone: width of the embeddings, between the layers and of the output, where every layer stands between two
+            bottlenecks; ``None`` where the layers follow each other directly.
+    """
 
     layers: tuple[LayerSpec, ...]
+    backbone: int | None = None
 
     def __post_init__(self) -> None:
+        if self.backbone is not None:
+            require_size("backbone", self.backbone, MAX_HIDDEN)
         object.__setattr__(self, "layers", tuple(self.layers))
         if not 1 <= len(self.layers) <= MAX_LAYERS:
             raise SpecError("layers", f"be 1 to {MAX_LAYERS} layers", len(self.layers), "Give at least one layer.")
