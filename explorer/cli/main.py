@@ -34,6 +34,7 @@ COMMANDS = (
     "best",
     "pareto",
     "plot",
+    "project",
     "lineage",
     "cypher",
     "studies",
@@ -51,8 +52,14 @@ INTERRUPTED = 130
 """Exit code that typer gives to Ctrl-C."""
 
 
-def build() -> typer.Typer:
-    """Assemble the command line."""
+def build(only: str = "") -> typer.Typer:
+    """Assemble the command line.
+
+    Args:
+        only: the one command or group that is wanted, if it is known: what others import is then left alone, which is
+            most of what a command would take to start.
+    """
+    known = only in COMMANDS or only in GROUPS
     app = typer.Typer(
         name="archex",
         help="Explore and search Transformer-encoder architectures stored as graphs.",
@@ -61,12 +68,21 @@ def build() -> typer.Typer:
         add_completion=False,
     )
     for name in COMMANDS:
+        if known and name != only:
+            app.command(name)(_left_alone)
+            continue
         module = importlib.import_module(f"explorer.cli.{name}")
         app.command(name, context_settings=getattr(module, "CONTEXT", None))(getattr(module, name))
     for name, text in GROUPS.items():
+        if known and name != only:
+            continue
         module = importlib.import_module(f"explorer.cli.{MODULES.get(name, name)}")
         app.add_typer(module.group, name=name, help=text)
     return app
+
+
+def _left_alone() -> None:
+    """Stands for a command that was not asked for: an app of one command alone would not take the command's name."""
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
@@ -79,7 +95,7 @@ def _interrupt_once(number: int, frame: FrameType | None) -> None:
 
 def _run() -> int:
     try:
-        code = build()(standalone_mode=False)
+        code = build(next(iter(sys.argv[1:]), ""))(standalone_mode=False)
     except (InputError, StoreInputError) as error:
         return _say(error, 2)
     except typer.TyperException as error:

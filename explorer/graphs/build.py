@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from explorer.space.spec import ArchitectureSpec, HeadOp, LayerSpec
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Edge = tuple[int, int]
 
@@ -39,6 +41,9 @@ class ArchitectureGraph:
 
     def to_networkx(self) -> nx.DiGraph:
         """The same graph for networkx, with node attributes ``kind``, ``label`` and ``layer``."""
+        # Nothing else here needs it, and it takes as long to import as all the rest.
+        import networkx as nx
+
         graph = nx.DiGraph()
         for index, (kind, label, layer) in enumerate(zip(self.kinds, self.labels, self.layers, strict=True)):
             graph.add_node(index, kind=kind, label=label, layer=layer)
