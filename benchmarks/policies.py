@@ -3,16 +3,17 @@
 Run ``uv run python benchmarks/policies.py --data ../shared/data`` (50 seeds, hours) or with ``--quick`` (under a
 minute: few seeds, batches of 5, the fastest rivals), or as ``archex bench policies``. Objectives: the mean GLUE score
 of NAS-Bench-BERT's 490 really trained encoders, the perplexity of 700 SuperShaper shapes (negated), and with
-``--store`` and ``--space`` what was trained there. Every policy starts with the same ten random architectures of the
-seed, told to it as trials, and then asks in batches of 1 and of 5; queries count from the first of the ten. With
-``--initial N`` it is N instead of ten, and the policies learn from then on; with 0 every policy begins as it would by
-itself. The vectors are those the explorer gives to a library: 16 principal axes of the multi-view kernel, which knows
+``--store`` and ``--space`` what was trained there. Every policy asks in batches of 1 and of 5, from two starts: after
+the same ten random architectures of the seed, told to it as trials, and from nothing, by its own first design (that of
+most is ten random ones too). Queries count from the very first. ``--initial`` takes other numbers of random ones; the
+policies learn from then on. The vectors are those the explorer gives to a library: 16 principal axes of the multi-view kernel, which knows
 no score.
 
 Finished runs are kept in ``--cache`` (JSON lines, named by a digest of the policy's source and the data), so a killed
 benchmark goes on, and only policies that changed run again. The last line is one JSON object:
 ``boshnas_median_queries``, ``best_rival`` and ``best_rival_median_queries`` (NAS-Bench-BERT, batches of 5), with
-``_batch_1`` for batches of 1, and all of these with ``shapes_`` and ``library_`` before them for the other objectives.
+``_batch_1`` for batches of 1, all of these with ``shapes_`` and ``library_`` before them for the other objectives, and
+with ``own_start_`` before that for runs by their own first design.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ from explorer.graphs import build_graph
 from explorer.records import Trial, TrialState
 from explorer.runner.candidates import known_objective, space_candidates
 from explorer.runner.placing import library_vectors
-from explorer.search import POLICIES, Candidates, make_policy, modelled, policy, registry
+from explorer.search import POLICIES, Candidates, make_policy, modelled, optuna_policy, policy, registry
 from explorer.search.registry import WITH_INITIAL_DESIGN
 from explorer.space.encoding import encode_choices
 from graphstore import open_store
@@ -51,7 +53,7 @@ from graphstore import open_store
 Array = NDArray[np.float64]
 OURS = "boshnas"
 QUICK = (OURS, "random", "evolution", "local_search", "gp", "extra_trees")
-INITIAL, TOP = 10, 5
+STARTS, TOP = (10, 0), 5
 HORIZON, BUDGET = 50, 150
 """Queries that regret is followed for, and after which a run that found none of the best is given up."""
 BATCHES = (5, 1)
@@ -132,6 +134,8 @@ def source_digest(name: str) -> str:
     """Changes when the policy's source, or what all policies share, does."""
     module = importlib.import_module(registry._CLASSES[name][0])
     texts = [inspect.getsource(part) for part in (module, policy, modelled)]
+    if "explorer.search.optuna_policy" in texts[0]:
+        texts.append(inspect.getsource(optuna_policy))
     if "explorer.surrogate" in texts[0]:
         folder = Path(str(explorer.surrogate.__file__)).parent
         texts += [file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.py"))]
@@ -337,7 +341,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batches", nargs="*", type=int, default=list(BATCHES))
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument(
-        "--initial", type=int, default=INITIAL, help="random first ones, the same for all; 0: their own"
+        "--initial", nargs="*", type=int, default=list(STARTS), help="random first ones, alike for all; 0: their own"
     )
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--cache", type=Path, default=Path(".archex/policies-runs.jsonl"), help="finished runs")
@@ -351,8 +355,9 @@ def _options() -> argparse.Namespace:
 
 def main() -> None:
     options = _options()
-    horizon, first = HORIZON, options.initial
+    horizon = HORIZON
     if options.quick:
+        options.initial = options.initial[:1]
         options.policies = [name for name in options.policies if name in QUICK]
         options.seeds, options.batches, options.cache, horizon = min(options.seeds, 2), [5], None, 25
     objectives = _objectives(options)
@@ -361,6 +366,7 @@ def main() -> None:
         Run(seed, o.name, batch, name, horizon, first, f"{batch}-{seed}-{horizon}-{first}-{sources[name]}-{o.digest}")
         for seed in range(options.seeds)
         for o in objectives
+        for first in options.initial
         for batch in options.batches
         for name in options.policies
     ]
@@ -368,22 +374,23 @@ def main() -> None:
     figures: dict[str, Any] = {"seeds": options.seeds}
     lines: list[str] = []
     for objective in objectives:
-        for batch in options.batches:
+        for first, batch in product(options.initial, options.batches):
             results = {}
             for name in options.policies:
-                rows = [made[run] for run in runs if _is(run, objective, batch, name)]
+                rows = [made[run] for run in runs if _is(run, objective, first, batch, name)]
                 results[name] = Result.of(objective, rows, first, batch, horizon)
-            lines += [f"### {objective.title}; {first} initial, batches of {batch}, {options.seeds} seeds", ""]
+            start = f"the same {first} random ones first" if first else "own first design"
+            lines += [f"### {objective.title}; {start}, batches of {batch}, {options.seeds} seeds", ""]
             lines += [*table_of(results, float(objective.values.std()), horizon), ""]
-            figures |= headline(PREFIXES[objective.name], batch, results)
+            figures |= headline(("" if first else "own_start_") + PREFIXES[objective.name], batch, results)
     print("\n".join(lines))
     if options.report:
         options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(json.dumps(figures))
 
 
-def _is(run: Run, objective: Objective, batch: int, name: str) -> bool:
-    return (run.objective, run.batch, run.policy) == (objective.name, batch, name)
+def _is(run: Run, objective: Objective, first: int, batch: int, name: str) -> bool:
+    return (run.objective, run.initial, run.batch, run.policy) == (objective.name, first, batch, name)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,13 @@ minimised; without costs it is a genetic algorithm for the score alone.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from explorer.errors import InputError
 from explorer.search.costs import CostedCandidates, costs_of
-from explorer.search.extra import import_extra
-from explorer.search.modelled import Choice, Indices, ModelledPolicy, differences
+from explorer.search.optuna_policy import OptunaPolicy
 from explorer.search.settings import read_settings
 
 if TYPE_CHECKING:
@@ -41,59 +37,38 @@ class Nsga2Settings:
             raise InputError("nsga2 setting population", "be at least 2", self.population, "The default is 20.")
 
 
-class Nsga2(ModelledPolicy):
+class Nsga2(OptunaPolicy):
     """Proposes what crossover and mutation make of the best trade-offs."""
 
     name: ClassVar[str] = "nsga2"
+    _origin: ClassVar[str] = "mutation"
     _settings: Nsga2Settings
 
     def _configure(self, settings: Mapping[str, Any]) -> None:
         self._settings = read_settings(Nsga2Settings, settings, self.name)
-        self._optuna = import_extra("optuna", self.name)
         self._costs = costs_of(self.candidates)
-        choices = self.candidates.choices
-        self._columns = [c for c in range(choices.shape[1]) if len(np.unique(choices[:, c])) > 1]
-        kind = self._optuna.distributions.CategoricalDistribution
-        self._space = {str(c): kind(np.unique(choices[:, c]).tolist()) for c in self._columns}
+        super()._configure(settings)
 
-    def _choose(self, count: int, free: Indices) -> list[Choice]:
-        generator = self._generator(1, self._next_number())
-        study = self._study(int(generator.integers(2**31)))
-        mine = self.candidates.choices[:, self._columns]
-        left = free
-        chosen: list[Choice] = []
-        for _ in range(count):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                trial = study.ask(self._space)
-            wanted = np.array([trial.params[str(c)] for c in self._columns], dtype=np.int64)
-            apart = differences(mine[left], wanted)
-            pick = int(generator.choice(left[apart == apart.min()]))
-            costs = self.candidates.figures(pick) if isinstance(self.candidates, CostedCandidates) else {}
-            chosen.append(Choice(pick, "mutation", {"moved": float(apart.min())} | costs))
-            left = left[left != pick]
-        return chosen
+    def _figures(self, index: int) -> dict[str, float]:
+        return self.candidates.figures(index) if isinstance(self.candidates, CostedCandidates) else {}
 
     def _study(self, seed: int) -> Study:
         """Optuna's picture of the history: completed trials, so many a generation, of which the last one is whole."""
         optuna = self._optuna
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         observed, values = self._observed()
         size = min(self._settings.population, max(2, len(observed) // 2))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            sampler = optuna.samplers.NSGAIISampler(population_size=size, seed=seed)
-            directions = ["maximize", *["minimize"] * self._costs.shape[1]]
-            study: Study = optuna.create_study(directions=directions, sampler=sampler)
-            for place, (index, value) in enumerate(zip(observed.tolist(), values.tolist(), strict=True)):
-                # The sampler knows a generation by this attribute; the youngest trials complete the last generation.
-                generation = max(0, place - len(observed) % size) // size
-                study.add_trial(
-                    optuna.trial.create_trial(
-                        params={str(c): int(self.candidates.choices[index, c]) for c in self._columns},
-                        distributions=self._space,
-                        values=[value, *self._costs[index].tolist()],
-                        system_attrs={"NSGAIISampler:generation": generation},
-                    )
+        sampler = optuna.samplers.NSGAIISampler(population_size=size, seed=seed)
+        directions = ["maximize", *["minimize"] * self._costs.shape[1]]
+        study: Study = optuna.create_study(directions=directions, sampler=sampler)
+        for place, (index, value) in enumerate(zip(observed.tolist(), values.tolist(), strict=True)):
+            # The sampler knows a generation by this attribute; the youngest trials complete the last generation.
+            generation = max(0, place - len(observed) % size) // size
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params=self._params(index),
+                    distributions=self._space,
+                    values=[value, *self._costs[index].tolist()],
+                    system_attrs={"NSGAIISampler:generation": generation},
                 )
+            )
         return study
