@@ -1,10 +1,12 @@
 """The app: navigation only.
 
-The store is named by the environment variable ``EXPLORER_STORE``, by default ``sqlite:///explorer.db``.
+The store is named by the environment variable ``EXPLORER_STORE``, by default ``sqlite:///explorer.db``. Who may see it
+where it is shared: ``explorer.app.access``.
 """
 
 import streamlit as st
 
+from explorer.app.access import admit
 from explorer.app.navigation import pages
 
 # Drawn here, because named icons for the tab are fetched from the web.
@@ -18,4 +20,5 @@ ICON = (
 st.set_page_config(page_title="Architecture explorer", page_icon=ICON, layout="wide")
 # The default margins leave little of a laptop's screen to the map.
 st.html("<style>[data-testid=stMainBlockContainer] {padding: 3.5rem 3rem 3rem}</style>")
+admit()
 st.navigation(pages()).run()

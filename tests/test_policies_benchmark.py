@@ -110,12 +110,13 @@ def test_a_whole_run_goes_on_from_its_cache(shared_data, tmp_path):
     cache, report = tmp_path / "runs.jsonl", tmp_path / "report.md"
     options = ["--data", str(shared_data), "--policies", "random", "evolution", "--batches", "5"]
     options += ["--objectives", "shapes", "--cache", str(cache), "--report", str(report), "--workers", "1"]
-    first = figures("policies.py", *options, "--seeds", "1")
+    first = figures("policies.py", *options, "--seeds", "1", "--initial", "10")
     kept = cache.read_text()
     again = figures("policies.py", *options, "--seeds", "2")
     assert cache.read_text().startswith(kept)
-    assert len([line for line in cache.read_text().splitlines() if line]) == 4
+    assert len([line for line in cache.read_text().splitlines() if line]) == 8
     assert first["shapes_best_rival"] in ("random", "evolution")
-    assert set(again) == {"seeds", "shapes_best_rival", "shapes_best_rival_median_queries"}
-    assert report.read_text().count("| random |") == 1
+    keys = {"shapes_best_rival", "shapes_best_rival_median_queries"}
+    assert set(again) == {"seeds"} | keys | {f"own_start_{key}" for key in keys}
+    assert report.read_text().count("| random |") == 2
     assert json.loads(kept.strip().splitlines()[0])["order"]

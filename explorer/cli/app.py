@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
 from explorer.cli.console import DEFAULT_STORE, StoreOption, errors, opened, say
+from explorer.runner.app_password import PASSWORD, PASSWORD_FILE, password_of
 from explorer.runner.server import HOST, AppServer, is_loopback
 
 PortOption = Annotated[int, typer.Option("--port", help="Port on this machine; 0 takes a free one.", min=0, max=65535)]
@@ -15,12 +17,22 @@ HostOption = Annotated[
 ]
 
 
+def _admitted() -> str:
+    """Who may use it then."""
+    if password_of(os.environ):
+        return "They must know the password."
+    return (
+        "Unless Streamlit has a log-in ([auth] in .streamlit/secrets.toml), whoever reaches it can read and start "
+        f"all; a password in {PASSWORD} or in the file {PASSWORD_FILE} closes it."
+    )
+
+
 def app(store: StoreOption = DEFAULT_STORE, port: PortOption = 8501, host: HostOption = HOST) -> None:
     """Open the app on a store. It listens on this machine only, unless --host says otherwise. Ctrl-C ends it."""
     with opened(store, create=False) as found:  # A missing, damaged or newer store is refused before the browser opens.
         url = found.url
     if not is_loopback(host):
-        say(f"Warning: on {host} the app is open to others. It has no log-in: who reaches it can read and start all.")
+        say(f"Warning: on {host} the app is open to others. {_admitted()}")
     with AppServer(url, port, host) as server:
         errors.print(f"The app is at {server.url} - Ctrl-C ends it.", markup=False)
         server.open_browser()

@@ -1,0 +1,84 @@
+"""Who gets in where the app is shared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explorer.app.services import STORE_VARIABLE
+from explorer.errors import InputError
+from explorer.runner.app_password import PASSWORD, PASSWORD_FILE, Guesses, password_of
+
+APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
+
+
+def visit(monkeypatch: pytest.MonkeyPatch, store: str) -> AppTest:
+    monkeypatch.setenv(STORE_VARIABLE, store)
+    return AppTest.from_file(str(APP), default_timeout=60).run()
+
+
+def titles(app: AppTest) -> list[str]:
+    return [title.value for title in app.title]
+
+
+def guess(app: AppTest, password: str) -> AppTest:
+    app.text_input[0].set_value(password)
+    return app.button[0].click().run()
+
+
+def test_without_a_password_the_app_is_open(monkeypatch, filled):
+    monkeypatch.delenv(PASSWORD, raising=False)
+    monkeypatch.delenv(PASSWORD_FILE, raising=False)
+    assert "Space" in titles(visit(monkeypatch, filled.url))
+
+
+def test_only_the_password_opens(monkeypatch, filled, tmp_path):
+    (tmp_path / "password").write_text("grün-42 \nsecond line\n")
+    monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "password"))
+    app = visit(monkeypatch, filled.url)
+    for wrong in ("", "grün", "grün-42x", "second line", "é" * 200):
+        assert titles(app) == ["Architecture explorer"]
+        assert not app.metric
+        assert not app.get("plotly_chart")
+        app = guess(app, wrong) if wrong else app
+        assert not app.exception
+    assert app.error[0].value.startswith("This is not the password.")
+    app = guess(app, "grün-42")
+    assert "Space" in titles(app)
+    assert "Space" in titles(app.run())
+    # Another password shuts out who knew the old one.
+    monkeypatch.setenv(PASSWORD, "new")
+    assert titles(app.run()) == ["Architecture explorer"]
+
+
+def test_a_password_file_that_is_gone_closes_the_app(monkeypatch, filled, tmp_path):
+    monkeypatch.setenv(PASSWORD_FILE, str(tmp_path / "none"))
+    app = visit(monkeypatch, filled.url)
+    assert titles(app) == []
+    assert "The app is closed" in app.error[0].value
+
+
+def test_where_the_password_comes_from(tmp_path):
+    file = tmp_path / "password"
+    assert password_of({}) == ""
+    assert password_of({PASSWORD: "a", PASSWORD_FILE: str(file)}) == "a"
+    for text in ("", "\n", "  \nx"):
+        file.write_text(text)
+        with pytest.raises(InputError, match=PASSWORD_FILE):
+            password_of({PASSWORD_FILE: str(file)})
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=PASSWORD_FILE):
+        password_of({PASSWORD_FILE: str(file)})
+
+
+def test_guesses_are_few():
+    guesses = Guesses(tries=3, pause_s=10.0)
+    assert [guesses.check(word, "right", 0.0) for word in ("a", "right", "b", "c")] == [False, True, False, False]
+    assert guesses.wait_s(0.0) == 0.0
+    assert not guesses.check("d", "right", 1.0)
+    assert guesses.wait_s(2.0) == 9.0
+    assert not guesses.check("right", "right", 10.9)
+    assert guesses.check("right", "right", 11.0)
+    assert not guesses.check("\ud800", "right", 12.0)
