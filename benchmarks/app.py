@@ -1,0 +1,228 @@
+"""The app in a real Chromium: how long a visitor waits, alone and among ten, and what an idle page costs.
+
+Run ``uv run python benchmarks/app.py``, or with ``--quick`` (fewer repetitions). It shows the nano space of 9,312
+architectures with 500 scores. These are drawn at random, as only their number matters here, and lie in a store made
+for this benchmark alone and kept in ``--cache``. The server is warm: every page was shown once before.
+
+* ``first_page_s``: from an empty browser to the drawn map with its script at rest
+* ``page_change_s``: from a click in the menu to the next page at rest, the median over pages of their medians;
+  the slowest page is ``slowest_page_s``
+* ``select_s``: from a click on a point of the map to the card of the architecture there
+* ``idle_core_share``: processor time of the server per second while one page is open and nothing happens
+* ``ten_visitors_s``: the first page of the last of ten visitors who come at once; ``ten_visitors_failed`` of them saw
+  an error or nothing
+
+The last line is one JSON object of these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import psutil
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+from explorer.app.navigation import PAGES
+from explorer.runner.library import build_space
+from explorer.runner.progress import SilentReporter
+from explorer.runner.server import AppServer
+from explorer.space.grammar import load_space
+from graphstore import open_store
+from graphstore.records import ScoreRecord
+
+SPACE, SCORED = "nano", 500
+TASKS = ("mean", "package", "order")
+VISITORS = 10
+LIMIT_MS = 120_000
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"]
+AT_REST = "document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'"
+DRAWN = "document.querySelectorAll('.js-plotly-plot .nsewdrag').length >= 1"
+ERRORS = "[data-testid=stException], [data-testid=stAlertContentError]"
+ALONE = """() => {
+    const chart = document.querySelector('.js-plotly-plot'), {xaxis, yaxis} = chart._fullLayout;
+    const box = chart.getBoundingClientRect();
+    return chart._fullData.filter(trace => trace.customdata?.length).flatMap(trace => Array.from(trace.x, (x, row) =>
+        [box.x + xaxis._offset + xaxis.d2p(x), box.y + yaxis._offset + yaxis.d2p(trace.y[row])]));
+}"""
+
+
+def prepare(path: Path) -> str:
+    """The store of the benchmark; returns its URL."""
+    url = f"sqlite:///{path.absolute()}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_store(url) as store:
+        build_space(store, load_space(SPACE), SilentReporter())
+        if len(store.scores(space=SPACE)) < SCORED * len(TASKS):
+            rng = np.random.default_rng(0)
+            ids = [summary.id for summary in store.summaries(SPACE)]
+            chosen = rng.choice(len(ids), SCORED, replace=False)
+            for task in TASKS:
+                values = rng.normal(0.65, 0.05, SCORED).clip(0, 1)
+                store.add_scores(
+                    ScoreRecord(ids[i], task, "accuracy", float(v), "none", "none", "none", 0, "trained:benchmark/0")
+                    for i, v in zip(chosen, values, strict=True)
+                )
+    return url
+
+
+@contextmanager
+def visitor(browser: Browser, width: int = 1280) -> Iterator[Page]:
+    """A page of a browser that has nothing cached."""
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(LIMIT_MS)
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+def rest(page: Page, drawn: bool = False) -> None:
+    """Wait until the page's script is at rest, and its first figure drawn."""
+    if drawn:
+        page.wait_for_function(DRAWN)
+    page.wait_for_function(AT_REST)
+
+
+def timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def open_map(page: Page, url: str) -> None:
+    page.goto(f"{url}/?{urlencode({'space': SPACE})}")
+    page.locator("h1", has_text="Space").wait_for()
+    rest(page, drawn=True)
+
+
+def change(page: Page, title: str) -> None:
+    page.get_by_test_id("stSidebarNavLink").filter(has=page.get_by_text(title, exact=True)).click()
+    page.locator("h1", has_text=title).wait_for()
+    rest(page)
+
+
+def change_pages(page: Page, url: str, rounds: int) -> dict[str, float]:
+    """Medians in seconds by title of page, in the menu's order, round after round; the first round warms up."""
+    open_map(page, url)
+    titles = [title for title, _ in PAGES.values()]
+    taken: dict[str, list[float]] = {title: [] for title in titles}
+    for _ in range(rounds + 1):
+        for title in [*titles[1:], titles[0]]:
+            taken[title].append(timed(lambda title=title: change(page, title)))  # type: ignore[misc]
+            errors = page.locator(ERRORS).all_inner_texts()
+            if errors:
+                sys.exit(f"the page {title} shows an error: {errors[0]}")
+    return {title: statistics.median(seconds[1:]) for title, seconds in taken.items()}
+
+
+def select(page: Page, url: str, number: int) -> float:
+    """Seconds from a click on the map's loneliest point, or the next ones by ``number``, to its card."""
+    open_map(page, url)
+    places = np.array(page.evaluate(ALONE))
+    rng = np.random.default_rng(number)
+    some = rng.choice(len(places), 300, replace=False)
+    nearest = np.array([np.partition(np.linalg.norm(places - places[i], axis=1), 1)[1] for i in some])
+    x, y = places[some[int(nearest.argmax())]]
+    page.mouse.move(x, y)
+    page.wait_for_timeout(300)
+
+    def click() -> None:
+        page.mouse.click(x, y)
+        page.wait_for_url("**id=*")
+        page.locator("[data-testid=stTable]").first.wait_for()
+
+    return timed(click)
+
+
+def idle_share(page: Page, url: str, server: psutil.Process, seconds: float) -> float:
+    """Share of a core that the server takes while a page is open."""
+    open_map(page, url)
+    page.wait_for_timeout(3000)
+
+    def used() -> float:
+        return sum(sum(one.cpu_times()[:2]) for one in [server, *server.children(recursive=True)])
+
+    before, start = used(), time.perf_counter()
+    page.wait_for_timeout(1000 * seconds)
+    return (used() - before) / (time.perf_counter() - start)
+
+
+def together(executable: str, url: str, count: int) -> list[float]:
+    """Seconds to the first page of visitors who come at once, each with a browser of its own; NaN for a failure."""
+
+    def visit(_: int) -> float:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+            with visitor(browser) as page:
+                try:
+                    taken = timed(lambda: open_map(page, url))
+                except Error:
+                    taken = float("nan")
+                failed = page.locator(ERRORS).count() > 0
+            browser.close()
+        return float("nan") if failed else taken
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(visit, range(count)))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=Path, default=Path(".archex/benchmark-app.db"), help="the store, kept")
+    parser.add_argument("--browser", help="a Chromium or Chrome; by default the first on the PATH")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = _options()
+    found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    executable = options.browser or next(found, None)
+    if executable is None:
+        sys.exit("a Chromium or Chrome must be on the PATH, or named by --browser")
+    repeats, idle_s = (3, 8.0) if options.quick else (9, 30.0)
+    url = prepare(options.cache)
+    figures: dict[str, Any] = {}
+    with AppServer(url, 0) as server, sync_playwright() as playwright:
+        process = next(one for one in psutil.Process().children() if "streamlit" in " ".join(one.cmdline()))
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        with visitor(browser) as page:
+            open_map(page, server.url)
+        firsts = []
+        for _ in range(repeats):
+            with visitor(browser) as page:
+                firsts.append(timed(lambda page=page: open_map(page, server.url)))  # type: ignore[misc]
+        figures["first_page_s"] = statistics.median(firsts)
+        with visitor(browser) as page:
+            changes = change_pages(page, server.url, 1 if options.quick else 5)
+        figures["page_change_s"] = statistics.median(changes.values())
+        figures["slowest_page_s"] = max(changes.values())
+        with visitor(browser) as page:
+            figures["select_s"] = statistics.median(select(page, server.url, n) for n in range(repeats))
+        with visitor(browser) as page:
+            figures["idle_core_share"] = idle_share(page, server.url, process, idle_s)
+        browser.close()
+        visits = together(executable, server.url, VISITORS)
+        figures["ten_visitors_s"] = float(np.nanmax(visits))
+        figures["ten_visitors_failed"] = int(np.isnan(visits).sum())
+    print("| page | seconds to change to it |\n|---|---|")
+    for title, seconds in changes.items():
+        print(f"| {title} | {seconds:.2f} |")
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()
