@@ -265,7 +265,7 @@ class Study:
     @property
     def best(self) -> TrialRecord | None:
         """The trial with the highest value among those that keep the constraints; ``None`` if none has a value."""
-        return best_allowed(self._store, self.record)
+        return best_allowed(self._store, self.record, self.trials)
 
     @property
     def finished(self) -> bool:

@@ -223,6 +223,19 @@ def check_study_changes(
     return None if settings is None else to_json("study settings", settings)
 
 
+def changed_study(
+    study: StudyRecord, state: StudyState | None, budget: int | None, settings: str | None
+) -> tuple[str, int, str] | None:
+    """State, budget and settings (as text) to store instead of a study's, or ``None`` where they are as they were."""
+    held = (study.state.value, study.budget, to_json("study settings", study.settings))
+    after = (
+        StudyState(state or study.state).value,
+        study.budget if budget is None else budget,
+        held[2] if settings is None else settings,
+    )
+    return None if after == held else after
+
+
 def check_proposals(proposals: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
     """The infos of proposed trials as JSON text, by architecture. Raises StoreInputError for a wrong one."""
     for id, _ in proposals:
@@ -314,12 +327,14 @@ def is_repeat(stored: TrialRecord, trial: TrialRecord, state: TrialStatus, value
     return (stored.token, stored.state, stored.value, stored.reason) == (trial.token, state, value, reason)
 
 
-def lease_lost(trial: TrialRecord, state: str, token: int) -> LeaseLostError:
-    """The error for a writer whose claim is not the newest, or whose trial is not running."""
-    return LeaseLostError(
-        f"token of trial {trial.study}/{trial.number} must be the newest of a running trial, but got {trial.token} "
-        f"where the trial is {state} with token {token}. Drop the result; somebody else has the trial."
-    )
+def check_held(stored: TrialRecord, trial: TrialRecord) -> None:
+    """Raise LeaseLostError unless the trial is running and this claim is the newest."""
+    if stored.state is not TrialStatus.RUNNING or stored.token != trial.token:
+        raise LeaseLostError(
+            f"token of trial {trial.study}/{trial.number} must be the newest of a running trial, but got {trial.token} "
+            f"where the trial is {stored.state.value} with token {stored.token}. Drop the result; somebody else has "
+            "the trial."
+        )
 
 
 def changed_job(job: JobRecord, changes: Mapping[str, Any]) -> JobRecord:

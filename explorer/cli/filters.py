@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -10,35 +11,63 @@ from rich.markup import escape
 from rich.table import Table
 
 from explorer.cli.console import output
-from explorer.runner.questions import quantity_title
+from explorer.runner.questions import QuestionTexts, ScoreKind, quantity_title
 from graphstore.queries import Found, Quantity
 
 SpaceOption = Annotated[str, typer.Option("--space", help="Only architectures of this space; else the whole store.")]
-LayerOption = Annotated[
-    list[str] | None,
-    typer.Option("--layer", help="What layers must be like: 'last family=c', 'any hidden>=256 count>=2'. Repeatable."),
-]
-OpOption = Annotated[
-    list[str] | None,
-    typer.Option("--op", help="How many operations of a kind or label: 'c_* >=3', 'add_norm_h128=4'. Repeatable."),
-]
 ParametersOption = Annotated[str, typer.Option("--parameters", help="Weights of the encoder: '<=10M', '2M..4M'.")]
 FlopsOption = Annotated[str, typer.Option("--flops", help="FLOPs of one forward pass over 128 tokens: '<1G'.")]
 DepthOption = Annotated[str, typer.Option("--depth", help="Number of layers: '2..4', '=4'.")]
-HeterogeneityOption = Annotated[
-    str, typer.Option("--heterogeneity", help="0 where all layers are alike, 1 where all differ: '>0.5'.")
-]
-ScoreOption = Annotated[
-    list[str] | None, typer.Option("--score", help="A task and a range, 'SST-2>=0.8'; alone: it is known. Repeatable.")
-]
-MeasurementOption = Annotated[
-    list[str] | None,
-    typer.Option("--measurement", help="Device, quantity and a range: 'raspberry latency<=0.5'. Repeatable."),
-]
-MetricOption = Annotated[str | None, typer.Option("--metric", help="Take only scores by this metric.")]
-DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Take only scores on this data.")]
-FidelityOption = Annotated[str | None, typer.Option("--fidelity", help="Take only scores of this fidelity.")]
-RecipeOption = Annotated[str | None, typer.Option("--recipe", help="Take only scores of this recipe.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterOptions:
+    """Which architectures a user wants; every field is an option."""
+
+    space: SpaceOption = ""
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer", help="What layers must be like: 'last family=c', 'any hidden>=256 count>=2'. Repeatable."
+        ),
+    ] = None
+    op: Annotated[
+        list[str] | None,
+        typer.Option("--op", help="How many operations of a kind or label: 'c_* >=3', 'add_norm_h128=4'. Repeatable."),
+    ] = None
+    parameters: ParametersOption = ""
+    flops: FlopsOption = ""
+    depth: DepthOption = ""
+    heterogeneity: Annotated[
+        str, typer.Option("--heterogeneity", help="0 where all layers are alike, 1 where all differ: '>0.5'.")
+    ] = ""
+    score: Annotated[
+        list[str] | None,
+        typer.Option("--score", help="A task and a range, 'SST-2>=0.8'; alone: it is known. Repeatable."),
+    ] = None
+    measurement: Annotated[
+        list[str] | None,
+        typer.Option("--measurement", help="Device, quantity and a range: 'raspberry latency<=0.5'. Repeatable."),
+    ] = None
+    metric: Annotated[str | None, typer.Option("--metric", help="Take only scores by this metric.")] = None
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Take only scores on this data.")] = None
+    fidelity: Annotated[str | None, typer.Option("--fidelity", help="Take only scores of this fidelity.")] = None
+    recipe: Annotated[str | None, typer.Option("--recipe", help="Take only scores of this recipe.")] = None
+
+    @property
+    def texts(self) -> QuestionTexts:
+        """What they say, to be read as a question."""
+        return QuestionTexts(
+            self.layer or (),
+            self.op or (),
+            self.parameters,
+            self.flops,
+            self.depth,
+            self.heterogeneity,
+            self.score or (),
+            self.measurement or (),
+            ScoreKind(self.metric, self.dataset, self.fidelity, self.recipe),
+        )
 
 
 def found_document(found: Found, quantities: Sequence[Quantity]) -> dict[str, Any]:

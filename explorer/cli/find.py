@@ -7,40 +7,14 @@ from typing import Annotated
 import typer
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
-from explorer.cli.filters import (
-    DatasetOption,
-    DepthOption,
-    FidelityOption,
-    FlopsOption,
-    HeterogeneityOption,
-    LayerOption,
-    MeasurementOption,
-    MetricOption,
-    OpOption,
-    ParametersOption,
-    RecipeOption,
-    ScoreOption,
-    SpaceOption,
-    found_document,
-    print_found,
-)
-from explorer.runner.questions import QuestionTexts, ScoreKind, build_query, check_known
+from explorer.cli.filters import FilterOptions, found_document, print_found
+from explorer.cli.options import with_options
+from explorer.runner.questions import build_query, check_known
 
 
+@with_options
 def find(
-    space: SpaceOption = "",
-    layer: LayerOption = None,
-    op: OpOption = None,
-    parameters: ParametersOption = "",
-    flops: FlopsOption = "",
-    depth: DepthOption = "",
-    heterogeneity: HeterogeneityOption = "",
-    score: ScoreOption = None,
-    measurement: MeasurementOption = None,
-    metric: MetricOption = None,
-    dataset: DatasetOption = None,
-    fidelity: FidelityOption = None,
-    recipe: RecipeOption = None,
+    filters: FilterOptions,
     sort: Annotated[
         list[str] | None,
         typer.Option("--sort", help="Order by a fact, score or measurement; '-SST-2': largest first. Repeatable."),
@@ -52,18 +26,7 @@ def find(
     json: JsonOption = False,
 ) -> None:
     """Find architectures by their layers, operations, size and scores."""
-    texts = QuestionTexts(
-        layer or (),
-        op or (),
-        parameters,
-        flops,
-        depth,
-        heterogeneity,
-        score or (),
-        measurement or (),
-        ScoreKind(metric, dataset, fidelity, recipe),
-    )
-    query = build_query(texts, space or None, sort or (), 0 if count else limit, offset)
+    query = build_query(filters.texts, filters.space or None, sort or (), 0 if count else limit, offset)
     with opened(store, create=False) as opened_store:
         check_known(opened_store, query)
         page = opened_store.find(query)

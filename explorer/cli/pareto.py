@@ -7,26 +7,9 @@ from typing import Annotated
 import typer
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
-from explorer.cli.filters import (
-    DatasetOption,
-    DepthOption,
-    FidelityOption,
-    FlopsOption,
-    HeterogeneityOption,
-    LayerOption,
-    MeasurementOption,
-    MetricOption,
-    OpOption,
-    ParametersOption,
-    RecipeOption,
-    ScoreOption,
-    SpaceOption,
-    found_document,
-    print_found,
-)
+from explorer.cli.filters import FilterOptions, found_document, print_found
+from explorer.cli.options import with_options
 from explorer.runner.questions import (
-    QuestionTexts,
-    ScoreKind,
     build_query,
     check_known,
     pareto_quantities,
@@ -35,34 +18,19 @@ from explorer.runner.questions import (
 )
 
 
+@with_options
 def pareto(
     objective: Annotated[
         list[str],
         typer.Option("--objective", help="What counts: 'parameters' (less is better), '-SST-2' (more is). Repeatable."),
     ],
-    space: SpaceOption = "",
-    layer: LayerOption = None,
-    op: OpOption = None,
-    parameters: ParametersOption = "",
-    flops: FlopsOption = "",
-    depth: DepthOption = "",
-    heterogeneity: HeterogeneityOption = "",
-    score: ScoreOption = None,
-    measurement: MeasurementOption = None,
-    metric: MetricOption = None,
-    dataset: DatasetOption = None,
-    fidelity: FidelityOption = None,
-    recipe: RecipeOption = None,
+    filters: FilterOptions,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """List the Pareto set: architectures that no other beats in one objective without losing in another."""
-    kind = ScoreKind(metric, dataset, fidelity, recipe)
-    texts = QuestionTexts(
-        layer or (), op or (), parameters, flops, depth, heterogeneity, score or (), measurement or (), kind
-    )
-    query = build_query(texts, space or None)
-    objectives = [parse_sort(text, kind) for text in objective]
+    query = build_query(filters.texts, filters.space or None)
+    objectives = [parse_sort(text, filters.texts.kind) for text in objective]
     with opened(store, create=False) as opened_store:
         check_known(opened_store, query, objectives)
         front = opened_store.pareto(query, objectives)

@@ -19,16 +19,9 @@ from explorer.cli.console import (
     progress_reporter,
     resume_arguments,
 )
-from explorer.cli.executors import (
-    AddressOption,
-    ExecutorOption,
-    GpusOption,
-    SharedStoreOption,
-    ThreadsOption,
-    WorkersOption,
-    chosen_executor,
-)
-from explorer.cli.search_options import ConstraintOption, SearchOptions, with_search_options
+from explorer.cli.executors import ExecutorOptions
+from explorer.cli.options import with_options
+from explorer.cli.search_options import ConstraintOption, SearchOptions
 from explorer.cli.search_studies import enqueue, export, extend, listed, status, stop
 from explorer.cli.studies import finished_report, print_reports
 from explorer.errors import InputError
@@ -51,16 +44,11 @@ WaitOption = Annotated[
 
 
 @group.callback()
-@with_search_options
+@with_options
 def search(
     context: typer.Context,
     options: SearchOptions,
-    workers: WorkersOption = 2,
-    executor: ExecutorOption = "local",
-    ray_address: AddressOption = "",
-    threads: ThreadsOption = 1,
-    gpus: GpusOption = None,
-    shared_store: SharedStoreOption = False,
+    trainers: ExecutorOptions,
     store: StoreOption = DEFAULT_STORE,
     job: JobOption = "",
     json: JsonOption = False,
@@ -77,8 +65,7 @@ def search(
             rule = f"come after {context.invoked_subcommand}"
             raise InputError("options", rule, ", ".join(given), "Write the command first.")
         return
-    place = chosen_executor(executor, workers, threads, gpus, ray_address, shared_store)
-    _check_place(options, place, executor, threads, gpus)
+    place = _checked_place(options, trainers)
     with opened(store, create=False) as opened_store, place:
         plans = _checked_plans(opened_store, options, place, job)
         reports = _run_here(opened_store, [open_study(opened_store, plan) for plan in plans], place, job)
@@ -86,15 +73,10 @@ def search(
 
 
 @group.command()
-@with_search_options
+@with_options
 def start(
     options: SearchOptions,
-    workers: WorkersOption = 2,
-    executor: ExecutorOption = "local",
-    ray_address: AddressOption = "",
-    threads: ThreadsOption = 1,
-    gpus: GpusOption = None,
-    shared_store: SharedStoreOption = False,
+    trainers: ExecutorOptions,
     wait: WaitOption = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
@@ -103,8 +85,7 @@ def start(
 
     The search outlives this command and the terminal: see `archex search status NAME`.
     """
-    place = chosen_executor(executor, workers, threads, gpus, ray_address, shared_store)
-    _check_place(options, place, executor, threads, gpus)
+    place = _checked_place(options, trainers)
     with opened(store, create=False) as opened_store, place:
         plans = _checked_plans(opened_store, options, place, "")
         studies = [open_study(opened_store, plan) for plan in plans]
@@ -121,22 +102,18 @@ def start(
 
 
 @group.command()
+@with_options
 def resume(
     name: Annotated[str, typer.Argument(help="The study.")],
+    trainers: ExecutorOptions,
     constraint: ConstraintOption = None,
-    workers: WorkersOption = 2,
-    executor: ExecutorOption = "local",
-    ray_address: AddressOption = "",
-    threads: ThreadsOption = 1,
-    gpus: GpusOption = None,
-    shared_store: SharedStoreOption = False,
     wait: WaitOption = False,
     store: StoreOption = DEFAULT_STORE,
     job: JobOption = "",
     json: JsonOption = False,
 ) -> None:
     """Go on with a study that was stopped or has died, with its own choices; constraints given here tighten it."""
-    place = chosen_executor(executor, workers, threads, gpus, ray_address, shared_store)
+    place = trainers.make()
     with opened(store, create=False) as opened_store, place:
         study = find_study(opened_store, name)
         if study.settings.get("external"):
@@ -166,11 +143,12 @@ for command in (status, stop, extend, enqueue, export):
 group.command("list")(listed)
 
 
-def _check_place(options: SearchOptions, place: Executor, executor: str, threads: int, gpus: float | None) -> None:
+def _checked_place(options: SearchOptions, trainers: ExecutorOptions) -> Executor:
+    place = trainers.make()
     options.check()
-    if options.from_scores and (executor, threads, gpus) != ("local", 1, None):
-        rule = "come without --executor ray, --threads-per-trial and --gpus-per-trial"
-        raise InputError("--from-scores", rule, True, "Nothing is trained then.")
+    if options.from_scores:
+        trainers.check_untrained()
+    return place
 
 
 def _checked_plans(store: GraphStore, options: SearchOptions, place: Executor, job: str) -> list[StudyPlan]:

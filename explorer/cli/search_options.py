@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
@@ -199,29 +196,3 @@ class SearchOptions:
             title = self.study or f"{self.space}-{objective}-{name}-seed{self.seed}"
             plans.append(StudyPlan(title, self.space, name, objective, self.seed, budget, settings))
         return plans
-
-
-def with_search_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the fields of ``SearchOptions`` as options of its own, in the place of its parameter ``options``.
-
-    typer reads options from a function's signature only; two commands have these.
-    """
-    names = [field.name for field in fields(SearchOptions)]
-
-    @functools.wraps(command)
-    def expanded(**given: Any) -> None:
-        command(options=SearchOptions(**{name: given.pop(name) for name in names}), **given)
-
-    types = get_type_hints(command, include_extras=True) | get_type_hints(SearchOptions, include_extras=True)
-    parameters: list[inspect.Parameter] = []
-    for own in inspect.signature(command).parameters.values():
-        if own.name == "options":
-            parameters += [
-                inspect.Parameter(f.name, own.KEYWORD_ONLY, default=f.default, annotation=types[f.name])
-                for f in fields(SearchOptions)
-            ]
-        else:
-            parameters.append(own.replace(kind=own.KEYWORD_ONLY, annotation=types[own.name]))
-    vars(expanded)["__signature__"] = inspect.Signature(parameters)
-    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return expanded

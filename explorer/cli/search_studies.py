@@ -35,6 +35,7 @@ def _print_status(report: dict[str, Any]) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in report["trials"].items() if count) or "none yet"
     hours, best, job = report["hours"], report["best"], report["job"]
     limit = "" if hours["limit"] is None else f" of {hours['limit']:g}"
+    tuned = report["tuned"]
     rows = [
         ("study", f"{report['study']}: {report['policy']} on {report['space']}, {report['state']}"),
         ("objectives", ", ".join(report["objectives"] or [report["objective"]])),
@@ -42,6 +43,7 @@ def _print_status(report: dict[str, Any]) -> None:
         ("trials", f"{counts}; budget {report['budget']}"),
         ("hours", f"{hours['used']:.2f}{limit}"),
         ("best", "none yet" if best is None else f"{best['value']:.4f} by {best['id']}, trial {best['trial']}"),
+        *([("tuned", f"{tuned['value']:.4f} by {tuned['recipe']} of {tuned['id']}")] if tuned else []),
         ("run by", "nobody" if job is None else _runner(job)),
     ]
     for title, text in rows:

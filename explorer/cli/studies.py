@@ -10,8 +10,7 @@ from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.errors import ExplorerError
-from explorer.runner.managing import best_allowed
-from explorer.runner.requeries import best_with_tuned
+from explorer.runner.managing import study_facts
 from explorer.runner.studies import best_so_far
 from graphstore import GraphStore
 from graphstore.records import StudyRecord, TrialRecord, TrialStatus
@@ -20,30 +19,14 @@ from graphstore.records import StudyRecord, TrialRecord, TrialStatus
 def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
     """What a study did, as one JSON-able document."""
     trials = store.trials(study.name)
-    best = best_allowed(store, study)
     return {
-        "study": study.name,
-        "space": study.space,
-        "policy": study.policy,
-        "objective": study.objective,
-        "state": study.state.value,
-        "budget": study.budget,
+        **study_facts(store, study, trials),
         "complete": sum(trial.value is not None for trial in trials),
         "failed": sum(trial.state is TrialStatus.FAILED for trial in trials),
         "stale": sum(trial.state is TrialStatus.STALE for trial in trials),
         "running": sum(trial.state is TrialStatus.RUNNING for trial in trials),
-        "best": {"id": best.architecture, "value": best.value, "trial": best.number} if best else None,
-        "tuned": _tuned(store, study),
         "curve": best_so_far(trials),
     }
-
-
-def _tuned(store: GraphStore, study: StudyRecord) -> dict[str, Any] | None:
-    """What re-queries by tuned recipes reached, where that is more than the study's own best."""
-    best, variation = best_with_tuned(store, study) or (None, "")
-    if best is None or not variation or best.study == study.name:
-        return None
-    return {"study": best.study, "id": best.architecture, "value": best.value, "recipe": variation}
 
 
 def finished_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:

@@ -1,15 +1,12 @@
-"""The exact nearest neighbours, by dissimilarity or by vector."""
+"""The exact nearest neighbours by dissimilarity."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.embedding.distances import squared_distances
-
 DECIMALS = 12
 """Dissimilarities are compared at 12 decimals: below that lies rounding, and equal graphs must tie."""
-BLOCK_ROWS = 256
 
 
 def nearest_in_rows(
@@ -40,46 +37,3 @@ def nearest_in_rows(
         candidates = np.flatnonzero(rounded[row] <= limits[row])
         indices[row] = candidates[np.lexsort((candidates, rounded[row, candidates]))[:keep]]
     return indices, np.take_along_axis(rounded, indices, axis=1)
-
-
-def vector_neighbors(vectors: NDArray[np.floating], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The k nearest others of each vector by Euclidean distance, ties by index.
-
-    Args:
-        vectors: ``[N, d]``.
-        k: how many.
-
-    Returns:
-        (indices ``[N, K]``, distances ``[N, K]``), K the smaller of k and N − 1.
-    """
-    return _by_vector(vectors, vectors, k, among=True)
-
-
-def vector_neighbors_of(
-    queries: NDArray[np.floating], vectors: NDArray[np.floating], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The k nearest of a library ``[N, d]`` to each query ``[M, d]``, ties by index; results as above."""
-    return _by_vector(queries, vectors, k, among=False)
-
-
-def _by_vector(
-    queries: NDArray[np.floating], vectors: NDArray[np.floating], k: int, among: bool
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    sources, targets = queries.astype(np.float64), vectors.astype(np.float64)
-    keep = max(0, min(k, len(targets) - among))
-    indices = np.empty((len(sources), keep), dtype=np.int64)
-    for start in range(0, len(sources), BLOCK_ROWS):
-        squares = squared_distances(sources[start : start + BLOCK_ROWS], targets)
-        indices[start : start + BLOCK_ROWS] = nearest_in_rows(squares, start if among else None, keep)[0]
-    return indices, distances_to(sources, targets, indices)
-
-
-def distances_to(
-    queries: NDArray[np.float64], vectors: NDArray[np.float64], indices: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Distances ``[M, K]`` of each query to the vectors with these indices, 0 for equal ones."""
-    found = np.empty(indices.shape)
-    for start in range(0, len(queries), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        found[block] = np.linalg.norm(vectors[indices[block]] - queries[block, None], axis=2)
-    return found

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.embedding.distances import squared_distances
-from explorer.embedding.neighbors import distances_to, nearest_in_rows
+from explorer.embedding.neighbors import nearest_in_rows
 from explorer.errors import InputError
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
@@ -108,7 +108,7 @@ def _neighbors(
     sources, targets = query_vectors.astype(np.float64), vectors.astype(np.float64)
     keep = max(0, min(k, len(targets) - among))
     indices = np.empty((len(sources), keep), dtype=np.int64)
-    overlap = np.empty_like(indices)
+    overlap, distances = np.empty_like(indices), np.empty(indices.shape)
     for start in range(0, len(sources), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
         shared = leading_overlap(query_codes[block], codes)
@@ -118,4 +118,5 @@ def _neighbors(
         squares -= shared
         indices[block] = nearest_in_rows(squares, start if among else None, keep)[0]
         overlap[block] = np.take_along_axis(shared, indices[block], axis=1)
-    return indices, overlap, distances_to(sources, targets, indices)
+        distances[block] = np.linalg.norm(targets[indices[block]] - sources[block, None], axis=2)
+    return indices, overlap, distances

@@ -14,6 +14,7 @@ from explorer.runner.budgets import check_budget, check_hours, hours_used
 from explorer.runner.candidates import known_objective
 from explorer.runner.jobs import job_of
 from explorer.runner.objectives import merged_constraints, study_candidates
+from explorer.runner.requeries import allowed_trials, best_with_tuned
 from explorer.runner.studies import best_trial
 from explorer.search.policy import Candidates
 from graphstore import GraphStore
@@ -50,13 +51,38 @@ def may_choose(store: GraphStore, study: StudyRecord) -> Candidates:
     return study_candidates(store, study, known)
 
 
-def best_allowed(store: GraphStore, study: StudyRecord) -> TrialRecord | None:
-    """The best trial among those that keep the study's constraints; ``None`` if none has a value."""
-    trials = store.trials(study.name)
-    if study.settings.get("constraints"):
-        candidates = study_candidates(store, study)
-        trials = [trial for trial in trials if candidates.allowed[candidates.index[trial.architecture]]]
-    return best_trial(trials)
+def best_allowed(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The best of a study's trials among those that keep its constraints; ``None`` if none has a value."""
+    return best_trial(allowed_trials(store, study, trials))
+
+
+def study_facts(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRecord]) -> dict[str, Any]:
+    """What a study is and the best it has found, as one JSON-able document.
+
+    Args:
+        store: where it is.
+        study: the study.
+        trials: all of its trials.
+
+    Returns:
+        ``best`` is the best trial that keeps the constraints; ``tuned`` what re-queries by tuned recipes reached, where
+        that is more than the study's own best. Both are ``None`` where there is no such trial.
+    """
+    best = best_allowed(store, study, trials)
+    reached, variation = best_with_tuned(store, study, trials) or (None, "")
+    tuned = reached if reached is not None and variation and reached.study != study.name else None
+    return {
+        "study": study.name,
+        "space": study.space,
+        "policy": study.policy,
+        "objective": study.objective,
+        "state": study.state.value,
+        "budget": study.budget,
+        "best": {"id": best.architecture, "value": best.value, "trial": best.number} if best else None,
+        "tuned": {"study": tuned.study, "id": tuned.architecture, "value": tuned.value, "recipe": variation}
+        if tuned
+        else None,
+    }
 
 
 def study_status(store: GraphStore, study: StudyRecord, now: float | None = None) -> dict[str, Any]:
@@ -69,19 +95,12 @@ def study_status(store: GraphStore, study: StudyRecord, now: float | None = None
     """
     now = time.time() if now is None else now
     trials, job = store.trials(study.name), job_of(store, study.name, now)
-    best = best_allowed(store, study)
     return {
-        "study": study.name,
-        "space": study.space,
-        "policy": study.policy,
-        "objective": study.objective,
+        **study_facts(store, study, trials),
         "objectives": list(study.settings.get("objectives", ())),
         "constraints": list(study.settings.get("constraints", ())),
-        "state": study.state.value,
-        "budget": study.budget,
         "hours": {"used": hours_used(trials, now), "limit": study.settings.get("hours")},
         "trials": {state.value: sum(trial.state is state for trial in trials) for state in TrialStatus},
-        "best": {"id": best.architecture, "value": best.value, "trial": best.number} if best else None,
         "job": None
         if job is None
         else {

@@ -10,7 +10,7 @@ mix with the others.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from explorer.training.recipe import Recipe
 
 MOST_QUERIES = 10
-USUAL_QUERIES = 5
-"""As many as the paper makes."""
 NEGLIGIBLE = 0.05
 """Chance of less than this share of the scores' standard deviation is not worth a training."""
 FASTER = 2.0
@@ -143,14 +141,31 @@ def _queries(tuned: StudyRecord) -> list[tuple[str, str]]:
     return [(id, variation) for id, variation in tuned.settings["queries"]]
 
 
-def best_with_tuned(store: GraphStore, study: StudyRecord) -> tuple[TrialRecord, str] | None:
-    """The best trial of a study and of its re-queries, of equals the study's own.
+def allowed_trials(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Those of the trials whose architectures keep the study's constraints, which may be tighter than they were."""
+    if not study.settings.get("constraints"):
+        return list(trials)
+    candidates = study_candidates(store, study)
+    return [trial for trial in trials if candidates.allowed[candidates.index[trial.architecture]]]
+
+
+def best_with_tuned(
+    store: GraphStore, study: StudyRecord, trials: Sequence[TrialRecord]
+) -> tuple[TrialRecord, str] | None:
+    """The best trial of a study and of its re-queries that keeps the study's constraints, of equals the study's own.
+
+    Args:
+        store: where they are.
+        study: the study.
+        trials: all of its trials.
 
     Returns:
         The trial, and the variation of the recipe that it was trained by, empty for the study's own recipe; ``None``
         if no trial has a value. Scores by different recipes say what was reached, not which architecture is better.
     """
     tuned = _stored(store, study)
-    found = [best_trial(store.trials(one.name)) for one in (study, tuned) if one is not None]
+    requeries = [] if tuned is None else store.trials(tuned.name)
+    kept = allowed_trials(store, study, [*trials, *requeries])
+    found = [best_trial(trial for trial in kept if (trial.study == study.name) is own) for own in (True, False)]
     best = max((trial for trial in found if trial is not None), key=lambda trial: trial.value or 0.0, default=None)
     return None if best is None else (best, str(best.info.get("variation", "")))

@@ -76,12 +76,6 @@ def _mixes(first: list[LayerPick], second: list[LayerPick]) -> list[list[tuple[L
     ]
 
 
-def count_interpolations(first: ArchitectureSpec, second: ArchitectureSpec, space: DesignSpace) -> int:
-    """How many architectures ``interpolate`` can give for these parents. Raises SpecError as that does."""
-    mixes = _mixes(space.picks(first), space.picks(second))
-    return sum(math.prod(len(options) for options in mix) for mix in mixes) - len({first, second})
-
-
 def interpolate(
     first: ArchitectureSpec,
     second: ArchitectureSpec,

@@ -24,6 +24,7 @@ import pytest
 from explorer.errors import InputError
 from explorer.runner.budgets import MAX_ATTEMPTS
 from explorer.runner.candidates import space_candidates
+from explorer.runner.driving import TrialEnds
 from explorer.runner.executors.contract import Executor, Resources, WorkerOrder
 from explorer.runner.studies import StudyPlan, open_study
 from explorer.testing.executor_probe import EVALUATOR, run_probes
@@ -74,8 +75,9 @@ class ExecutorContractSuite(ABC):
 
     def test_a_trial_whose_worker_crashes_is_retried_up_to_the_limit(self, store: GraphStore, folder: Path) -> None:
         settings = {"folder": str(folder), "crash": {"0": MAX_ATTEMPTS, "1": 1}}
+        ended: list[TrialRecord] = []
         with self.make(1) as executor:
-            study = run_probes(store, executor, SPACE, 3, settings)
+            study = run_probes(store, executor, SPACE, 3, settings, on_poll=TrialEnds((), ended.append))
         first, second, third = store.trials(STUDY)
         assert study.state is StudyState.DONE
         assert (first.state, first.attempt) == (TrialStatus.FAILED, MAX_ATTEMPTS)
@@ -83,6 +85,9 @@ class ExecutorContractSuite(ABC):
         assert (second.state, second.attempt) == (TrialStatus.COMPLETE, 2)
         assert (third.state, third.attempt) == (TrialStatus.COMPLETE, 1)
         assert sorted(notes(folder)) == ["0-1", "0-2", "0-3", "1-1", "1-2", "2-1"]
+        assert sorted(ended, key=lambda trial: trial.number) == [first, second, third]
+        TrialEnds([first, second], ended.append)([first, second, third])
+        assert ended[3:] == [third]
         wait_for(lambda: not alive(pids(folder)))
 
     def test_a_stop_gives_the_trials_back_and_leaves_nobody(self, store: GraphStore, folder: Path) -> None:

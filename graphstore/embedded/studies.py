@@ -9,15 +9,16 @@ from typing import Any
 
 from graphstore.checks import (
     LEASE_RAN_OUT,
+    changed_study,
     check_expiry,
     check_finish,
+    check_held,
     check_lease,
     check_name,
     check_proposals,
     check_study,
     check_study_changes,
     is_repeat,
-    lease_lost,
     missing,
     to_json,
 )
@@ -80,12 +81,11 @@ class StudiesPart(Part):
         given = check_study_changes(name, state, budget, settings)
         with self._database.writing() as db:
             before = _read_study(db, name)
-            held = (before.state.value, before.budget, to_json("study settings", before.settings))
-            kept = held[2] if given is None else given
-            after = (StudyState(state or before.state).value, before.budget if budget is None else budget, kept)
-            if after != held:
-                db.execute("UPDATE study SET state = ?, budget = ?, settings = ? WHERE name = ?", (*after, name))
-                bump(db, "studies")
+            after = changed_study(before, state, budget, given)
+            if after is None:
+                return before
+            db.execute("UPDATE study SET state = ?, budget = ?, settings = ? WHERE name = ?", (*after, name))
+            bump(db, "studies")
             return _read_study(db, name)
 
     def add_trials(self, study: str, proposals: Sequence[tuple[str, dict[str, Any]]]) -> list[TrialRecord]:
@@ -134,7 +134,7 @@ class StudiesPart(Part):
         check_lease(lease_s, now, info)
         with self._database.writing() as db:
             key, stored = _stored(db, trial)
-            _check_held(stored, trial)
+            check_held(stored, trial)
             merged = {**stored.info, **(info or {})}
             db.execute(
                 "UPDATE trial SET lease_expires = ?, info = ? WHERE study = ? AND number = ?",
@@ -158,7 +158,7 @@ class StudiesPart(Part):
             key, stored = _stored(db, trial)
             if is_repeat(stored, trial, state, value, reason) and _has_scores(db, scores):
                 return stored
-            _check_held(stored, trial)
+            check_held(stored, trial)
             insert_scores(db, scores)
             db.execute(
                 "UPDATE trial SET state = ?, attempt = attempt - ?, owner = '', lease_expires = 0, value = ?, "
@@ -201,12 +201,6 @@ def _stored(db: sqlite3.Connection, trial: TrialRecord) -> tuple[int, TrialRecor
     if not found:
         raise missing("trial", f"{trial.study}/{trial.number}", "Claim one first.")
     return key, found[0]
-
-
-def _check_held(stored: TrialRecord, trial: TrialRecord) -> None:
-    """Raise LeaseLostError unless the trial is running and this claim is the newest."""
-    if stored.state is not TrialStatus.RUNNING or stored.token != trial.token:
-        raise lease_lost(trial, stored.state.value, stored.token)
 
 
 def _has_scores(db: sqlite3.Connection, scores: Sequence[ScoreRecord]) -> bool:

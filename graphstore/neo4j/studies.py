@@ -8,15 +8,16 @@ from typing import Any
 
 from graphstore.checks import (
     LEASE_RAN_OUT,
+    changed_study,
     check_expiry,
     check_finish,
+    check_held,
     check_lease,
     check_name,
     check_proposals,
     check_study,
     check_study_changes,
     is_repeat,
-    lease_lost,
     missing,
     to_json,
 )
@@ -69,13 +70,12 @@ class StudiesPart(Part):
 
         def work(db: Statements) -> StudyRecord:
             before = _read_study(db, name)
-            held = (before.state.value, before.budget, to_json("study settings", before.settings))
-            kept = held[2] if given is None else given
-            after = (StudyState(state or before.state).value, before.budget if budget is None else budget, kept)
-            if after != held:
-                query = "MATCH (s:Study {name: $name}) SET s.state = $state, s.budget = $budget, s.settings = $settings"
-                db.rows(query, name=name, state=after[0], budget=after[1], settings=after[2])
-                db.bump("studies")
+            after = changed_study(before, state, budget, given)
+            if after is None:
+                return before
+            query = "MATCH (s:Study {name: $name}) SET s.state = $state, s.budget = $budget, s.settings = $settings"
+            db.rows(query, name=name, state=after[0], budget=after[1], settings=after[2])
+            db.bump("studies")
             return _read_study(db, name)
 
         return self._graph.write(["studies"], work)
@@ -155,7 +155,7 @@ class StudiesPart(Part):
 
         def work(db: Statements) -> None:
             stored = _stored(db, trial)
-            _check_held(stored, trial)
+            check_held(stored, trial)
             merged = to_json("trial info", {**stored.info, **(info or {})})
             _change(db, trial, {"lease_expires": float(now + lease_s), "info": merged})
             db.bump("studies")
@@ -179,7 +179,7 @@ class StudiesPart(Part):
             stored = _stored(db, trial)
             if is_repeat(stored, trial, state, value, reason) and _has_scores(db, scores):
                 return stored
-            _check_held(stored, trial)
+            check_held(stored, trial)
             insert_scores(db, scores)
             changes = {
                 "state": TrialStatus(state).value,
@@ -260,12 +260,6 @@ def _stored(db: Statements, trial: TrialRecord) -> TrialRecord:
     if row is None:
         raise missing("trial", f"{trial.study}/{trial.number}", "Claim one first.")
     return _trial(row["facts"])
-
-
-def _check_held(stored: TrialRecord, trial: TrialRecord) -> None:
-    """Raise LeaseLostError unless the trial is running and this claim is the newest."""
-    if stored.state is not TrialStatus.RUNNING or stored.token != trial.token:
-        raise lease_lost(trial, stored.state.value, stored.token)
 
 
 def _has_scores(db: Statements, scores: Sequence[ScoreRecord]) -> bool:

@@ -15,7 +15,7 @@ from explorer.cli.main import build
 from explorer.errors import InputError
 from explorer.graphs import architecture_id, build_graph
 from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
-from explorer.runner.importing import import_nas_bench_bert
+from explorer.runner.importing import import_file, nas_bench_bert_file
 from explorer.runner.progress import SilentReporter
 from explorer.space.formats import from_model_dict
 from explorer.space.named import named_model
@@ -44,7 +44,7 @@ def catalogue(tmp_path_factory):
     folder = tmp_path_factory.mktemp("questions")
     (folder / "BERT_benchmark.json").symlink_to(table)
     with open_store(f"sqlite:///{folder / 'explorer.db'}") as store:
-        import_nas_bench_bert(store, table, SilentReporter())
+        import_file(store, nas_bench_bert_file(table), SilentReporter())
         ids = [summary.id for summary in store.summaries(SPACE)][:3]
         store.add_measurements([MeasurementRecord(id, "raspberry", "latency", 0.2, "s") for id in ids])
         store.create_study(StudyRecord("STUDY", SPACE, "random", "sst", 0, 3, {}, StudyState.OPEN, 0.0))

@@ -1,9 +1,9 @@
-"""Neighbours by kernel rows, by vector and by overlap against naive loops."""
+"""Neighbours by kernel rows and by overlap against naive loops."""
 
 import numpy as np
 import pytest
 
-from explorer.embedding.neighbors import nearest_in_rows, vector_neighbors, vector_neighbors_of
+from explorer.embedding.neighbors import nearest_in_rows
 from explorer.embedding.overlap import (
     NO_LAYER,
     layer_codes,
@@ -38,21 +38,6 @@ def test_fewer_others_than_wanted(start):
 def grid(count: int, seed: int) -> np.ndarray:
     """Points with many equal distances and some equal points, exact in binary."""
     return np.random.default_rng(seed).integers(0, 4, (count, 3)) / 4
-
-
-def test_neighbours_by_vector_equal_a_naive_sort():
-    vectors, queries = grid(600, 0), grid(20, 1)
-    indices, distances = vector_neighbors(vectors, 9)
-    for row in range(0, 600, 37):
-        exact = np.linalg.norm(vectors - vectors[row], axis=1)
-        order = sorted((round(exact[j] ** 2, 9), j) for j in range(600) if j != row)[:9]
-        assert list(indices[row]) == [j for _, j in order]
-        np.testing.assert_allclose(distances[row], exact[indices[row]])
-    indices, distances = vector_neighbors_of(queries, vectors, 9)
-    for row in range(20):
-        exact = np.linalg.norm(vectors - queries[row], axis=1)
-        assert list(indices[row]) == [j for _, j in sorted((round(d**2, 9), j) for j, d in enumerate(exact))[:9]]
-    assert vector_neighbors(vectors[:3], 10)[0].shape == (3, 2)
 
 
 def naive_overlap(first: np.ndarray, second: np.ndarray) -> int:

@@ -86,14 +86,14 @@ def test_extensions_only_grow(store, wrong):
 def test_added_constraints_are_kept_and_the_best_is_among_those_that_keep_them(store):
     study = run(store, plan(12))
     sizes = {summary.id: summary.parameters for summary in store.summaries("small")}
-    best = managing.best_allowed(store, study)
+    best = managing.best_allowed(store, study, store.trials("study"))
     limit = sizes[best.architecture] - 1
     with pytest.raises(InputError, match="constraint"):
         managing.tighten_study(store, study, ["parameters<=1"])
     assert store.study("study").settings == study.settings
     study = managing.tighten_study(store, study, [f"parameters<={limit}"])
     kept = [t for t in store.trials("study") if sizes[t.architecture] <= limit]
-    assert managing.best_allowed(store, study).value == max(t.value for t in kept)
+    assert managing.best_allowed(store, study, store.trials("study")).value == max(t.value for t in kept)
     managing.extend_study(store, study, budget=20)
     run(store, plan(20))
     trials = store.trials("study")

@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from explorer.cli.search_studies import status
 from explorer.cli.studies import study_report
 from explorer.records import Trial, TrialState
 from explorer.runner.evaluation import TrainingEvaluator
 from explorer.runner.executors.contract import WorkerOrder
 from explorer.runner.library import build_library
+from explorer.runner.managing import study_status
 from explorer.runner.objectives import study_candidates
 from explorer.runner.progress import SilentReporter
 from explorer.runner.requeries import (
@@ -114,7 +116,7 @@ def run(store):
     return run_stages(store, study, lambda one: evaluate(store, one), SilentReporter(), lambda: False)
 
 
-def test_a_companion_study_trains_the_best_again(store):
+def test_a_companion_study_trains_the_best_again(store, capsys):
     study, tuned = run(store)
     assert (tuned.name, tuned.state) == ("s.tuned", StudyState.DONE)
     first = {trial.architecture: trial.value for trial in store.trials("s")}
@@ -129,8 +131,18 @@ def test_a_companion_study_trains_the_best_again(store):
     assert report["tuned"]["value"] == again[1].value
     assert report["tuned"]["recipe"] == VARIATIONS[1]
     assert study_report(store, tuned)["tuned"] is None
-    best, variation = best_with_tuned(store, study)
+    assert study_status(store, study)["tuned"] == report["tuned"]
+    status("s", store.url)
+    assert f"by {VARIATIONS[1]} of {again[1].architecture}" in " ".join(capsys.readouterr().out.split())
+    best, variation = best_with_tuned(store, study, store.trials("s"))
     assert (best.study, best.number, variation) == ("s.tuned", 1, VARIATIONS[1])
+    # Constraints that were tightened since count for both studies' trials.
+    sizes = {id: store.architecture(id).parameters for id in first}
+    limit = sizes[again[1].architecture] - 1
+    strict = store.update_study("s", settings={**study.settings, "constraints": [f"parameters<={limit}"]})
+    fitting = [t for t in (*store.trials("s"), *again) if sizes[t.architecture] <= limit]
+    assert best_with_tuned(store, strict, store.trials("s"))[0].value == max(t.value for t in fitting)
+    store.update_study("s", settings=study.settings)
     before = [(t.study, t.number, t.architecture, t.attempt) for t in (*store.trials("s"), *again)]
     run(store)  # as whoever resumes a finished search does
     assert before == [(t.study, t.number, t.architecture, t.attempt) for n in ("s", "s.tuned") for t in store.trials(n)]
@@ -138,7 +150,7 @@ def test_a_companion_study_trains_the_best_again(store):
 
 def test_queries_are_chosen_once(store, monkeypatch):
     study = evaluate(store, open_study(store, StudyPlan("s", "small", "boshnas", "mean", 0, 15, SETTINGS)))
-    assert best_with_tuned(store, study)[1] == ""
+    assert best_with_tuned(store, study, store.trials("s"))[1] == ""
     with monkeypatch.context() as patch:
         patch.setattr(store, "add_trials", lambda *arguments: 1 / 0)  # dies between the two writes
         with pytest.raises(ZeroDivisionError):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from explorer.errors import SpecError
 from explorer.space.grammar import load_space, preset_names
-from explorer.space.hierarchy import count_interpolations, finer, interpolate, levels, refine
+from explorer.space.hierarchy import finer, interpolate, levels, refine
 from explorer.space.named import named_model
 
 
@@ -69,7 +69,7 @@ def test_interpolation_gives_every_mix_once(seed, case):
     rng = np.random.default_rng(seed)
     first, second = (coarse.with_depths(depth, depth).sample(1, rng)[0] for depth in depths)
     found = list(interpolate(first, second, fine))
-    assert len(found) == len(set(found)) == count_interpolations(first, second, fine)
+    assert len(found) == len(set(found))
     assert {spec.layers for spec in found} == by_hand(first, second)
     assert all(spec in fine for spec in found)
     some = list(interpolate(first, second, fine, 5, rng))
@@ -91,7 +91,6 @@ def test_interpolation_at_random_leaves_no_mix_out():
 def test_parents_too_deep_to_list_are_interpolated_at_random():
     fine = load_space("full").at_level(1)
     first, second = named_model("FlexiBERT-Large"), fine.at(fine.count() - 1)
-    assert count_interpolations(first, second, fine) == 2**24 - 2
     found = list(interpolate(first, second, fine, 50, np.random.default_rng(0)))
     assert len(set(found)) == 50
 

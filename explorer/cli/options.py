@@ -1,0 +1,38 @@
+"""Options that several commands share: a dataclass whose fields are options, as one parameter of each command."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the fields of its parameters' dataclasses as options of its own, in the place of each parameter.
+
+    typer reads options from a function's signature only.
+    """
+    types = get_type_hints(command, include_extras=True)
+    groups = {name: kind for name, kind in types.items() if isinstance(kind, type) and is_dataclass(kind)}
+
+    @functools.wraps(command)
+    def expanded(**given: Any) -> None:
+        made = {name: kind(**{f.name: given.pop(f.name) for f in fields(kind)}) for name, kind in groups.items()}
+        command(**made, **given)
+
+    parameters: list[inspect.Parameter] = []
+    for own in inspect.signature(command).parameters.values():
+        if own.name in groups:
+            kind = groups[own.name]
+            within = get_type_hints(kind, include_extras=True)
+            parameters += [
+                inspect.Parameter(f.name, own.KEYWORD_ONLY, default=f.default, annotation=within[f.name])
+                for f in fields(kind)
+            ]
+        else:
+            parameters.append(own.replace(kind=own.KEYWORD_ONLY, annotation=types[own.name]))
+    vars(expanded)["__signature__"] = inspect.Signature(parameters)
+    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return expanded
