@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 import streamlit as st
 
-from explorer.app import frames, navigation, services
+from explorer.app import downloads, frames, navigation, services
 from explorer.errors import ExplorerError
 from explorer.space.grammar import preset_names
 from graphstore.errors import StoreError
@@ -137,7 +137,7 @@ def pick_series(scores: pd.DataFrame, label: str, key: str) -> str | None:
     names = frames.series_names(scores)
     if not names:
         return None
-    return str(st.selectbox(label, names, key=key))
+    return str(st.selectbox(label, names, key=key, bind="query-params"))
 
 
 def how_to_finish(space: str) -> str:
@@ -210,15 +210,17 @@ def addresses(ids: Iterable[object], space: str) -> list[str]:
 
 
 def architecture_table(table: pd.DataFrame, columns: list[str], space: str, key: str, height: int = 320) -> None:
-    """A table of architectures, indexed by id, whose first column opens an architecture's page."""
+    """A table of architectures, indexed by id, whose first column opens an architecture's page; it downloads as CSV."""
     shown = table.copy()
     shown.insert(0, "link", addresses(table.index, space))
-    st.dataframe(
+    downloads.table(
         shown,
+        f"{space}-{key}",
+        key,
+        shown[[name for name in columns if name in shown]],
         column_order=["link", *columns],
         column_config=COLUMNS,
         hide_index=True,
-        key=key,
         placeholder=UNKNOWN,
         height=min(height, 38 + 35 * max(1, len(shown))),
     )

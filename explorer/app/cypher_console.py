@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from explorer.app import components, services
+from explorer.app import address, components, downloads, services
 from graphstore.cypher import LONGEST_PARAMETERS, LONGEST_TEXT, Answer, CypherStore, run_query
 from graphstore.errors import StoreInputError
 from graphstore.neo4j.saved_queries import Parameter, ParameterType, SavedQuery, saved_queries
@@ -21,6 +21,10 @@ TIME_LIMITS_S = (2, 10, 60)
 EXAMPLE = (
     "MATCH (a:Architecture)-[:HAS_LAYER]->(l:Layer)\nRETURN l.family AS family, count(*) AS layers ORDER BY layers DESC"
 )
+LONGEST_SHARED = 2_000
+"""Characters of a statement that is in the address."""
+LARGEST = 10**15
+"""No number a visitor gives may be larger."""
 LONGEST_CELL = 1_000
 """Characters of a value that the table shows."""
 
@@ -74,8 +78,10 @@ def _how_to_get_neo4j() -> None:
 def _limits() -> bool:
     """Row limit, time limit and the button; returns whether it was pressed."""
     rows, seconds, button = st.columns([1, 1, 2], vertical_alignment="bottom")
-    rows.selectbox("Rows at most", ROW_LIMITS, index=1, key="cypher_rows")
-    seconds.selectbox("Seconds at most", TIME_LIMITS_S, index=1, key="cypher_seconds")
+    with rows:
+        address.choice("Rows at most", ROW_LIMITS, "cypher_rows", ROW_LIMITS[1])
+    with seconds:
+        address.choice("Seconds at most", TIME_LIMITS_S, "cypher_seconds", TIME_LIMITS_S[1])
     return button.form_submit_button("Run", icon=":material/play_arrow:", type="primary")
 
 
@@ -102,11 +108,11 @@ def _field(place: Any, parameter: Parameter, query: str, space: str) -> Any:
         default = space
     elif parameter.default is None:
         default = st.query_params.get("id", "")
-    if parameter.type is ParameterType.TEXT:
-        return place.text_input(label, value=default, max_chars=200, help=f"It is {parameter.help}.", key=key).strip()
-    whole = parameter.type is ParameterType.INTEGER
-    step: Any = 1 if whole else 0.1
-    return place.number_input(label, value=default, step=step, help=f"It is {parameter.help}.", key=key)
+    with place:
+        if parameter.type is ParameterType.TEXT:
+            return address.text(label, key, default, help=f"It is {parameter.help}.")
+        most = LARGEST if parameter.type is ParameterType.INTEGER else float(LARGEST)
+        return address.number(label, key, -most, most, default, help=f"It is {parameter.help}.")
 
 
 def _own() -> tuple[str, dict[str, Any], bool]:
@@ -115,11 +121,15 @@ def _own() -> tuple[str, dict[str, Any], bool]:
         "is to ask for."
     )
     with st.form("cypher_form", border=True):
-        text = st.text_area("Cypher", value=EXAMPLE, height=160, max_chars=LONGEST_TEXT, key="cypher_text")
+        # An address fills the field, but only the button runs the statement.
+        begin = address.read("statement", lambda text: True, "statement", LONGEST_SHARED) or EXAMPLE
+        text = st.text_area("Cypher", value=begin, height=160, max_chars=LONGEST_TEXT, key="cypher_text")
         parameters = st.text_input(
             "Parameters", value="{}", max_chars=LONGEST_PARAMETERS, help="A JSON object.", key="cypher_parameters"
         )
         asked = _limits()
+    if asked:
+        address.write("statement", text if len(text) <= LONGEST_SHARED else None)
     return text, {"parameters": parameters}, asked
 
 
@@ -167,20 +177,13 @@ def _show(answer: Answer, space: str) -> None:
         shown = table.assign(open=components.addresses(table["architecture"], space))
     order = ["open", *table.columns] if "open" not in table and "architecture" in table else list(table.columns)
     config = {"open": components.COLUMNS["link"]} if shown is not table else {}
-    st.dataframe(
+    downloads.table(
         shown,
+        "cypher",
+        "cypher_table",
+        table,
         column_order=order,
         column_config=config,
         hide_index=True,
-        key="cypher_table",
         placeholder=components.UNKNOWN,
-    )
-    st.download_button(
-        "Download CSV",
-        table.to_csv(index=False),
-        file_name="cypher.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key="cypher_csv",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from urllib.parse import urlencode
 
@@ -12,9 +12,14 @@ from streamlit.navigation.page import StreamlitPage
 PAGES = {
     "space": ("Space", ":material/scatter_plot:"),
     "architecture": ("Architecture", ":material/account_tree:"),
+    "compare": ("Compare", ":material/compare_arrows:"),
+    "build": ("Build", ":material/construction:"),
     "query": ("Query", ":material/manage_search:"),
     "search": ("Search", ":material/travel_explore:"),
     "heterogeneity": ("Heterogeneity", ":material/stacked_bar_chart:"),
+    "shapes": ("Shapes", ":material/align_justify_space_even:"),
+    "pareto": ("Pareto", ":material/balance:"),
+    "jobs": ("Jobs and store", ":material/database:"),
 }
 """Address of each page → title and icon, in the menu's order; the first one is where a visit begins."""
 
@@ -47,3 +52,9 @@ def architecture_address(id: str, space: str) -> str:
 def link(name: str, id: str, space: str, label: str) -> None:
     """A link to the page called ``name``, showing this architecture, that keeps the visit's state."""
     st.page_link(page(name), label=label, icon=PAGES[name][1], query_params={"id": id, "space": space})
+
+
+def compare_link(ids: Sequence[str], space: str, label: str) -> None:
+    """A link to the Compare page with these architectures."""
+    parameters = {"ids": ",".join(ids), "space": space}
+    st.page_link(page("compare"), label=label, icon=PAGES["compare"][1], query_params=parameters)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from explorer.app import components, services
+from explorer.app import components, downloads, services
 from explorer.app.query_form import Choices
 from explorer.plots.pareto import Axis, pareto_plot
 from explorer.runner import tables
@@ -73,7 +73,6 @@ def best(space: str) -> None:
         "By the mean over seeds and sources, each kind of comparable scores by itself: same task, metric, data, "
         "fidelity and recipe. *scored* is how many architectures have such a score."
     )
-    _download(table, f"{space}-best.csv", "best_csv")
 
 
 def objectives_of(choices: Choices, measurements: Sequence[MeasurementRecord]) -> dict[str, Objective]:
@@ -131,13 +130,12 @@ def pareto(space: str, choices: Choices, question: ArchitectureQuery, filters: s
         return
     axes = [Axis(one.column, one.title, one.sort.descending) for one in objectives]
     st.markdown(f"**{len(front):,}** of {len(points):,} that have all of these values make the Pareto set.")
-    st.plotly_chart(pareto_plot(points, front, axes), key="pareto_plot", alt="Pareto set")
+    downloads.figure(pareto_plot(points, front, axes), f"{space}-pareto", "pareto_plot", alt="Pareto set")
     note = " Drawn by the first two; a point that seems beaten is better in another one." if len(axes) > FEWEST else ""
     st.caption(f"No other beats them in one objective without losing in another.{note}")
     table = points.loc[front]
     extra = [one.column for one in objectives if one.column not in SHOWN]
     components.architecture_table(table, ["label", *extra, *SHOWN[1:]], space, "pareto_table", height=420)
-    _download(table, f"{space}-pareto.csv", "pareto_csv")
 
 
 def pareto_frame(question: ArchitectureQuery, objectives: Sequence[Objective]) -> tuple[pd.DataFrame, pd.Index]:
@@ -186,16 +184,4 @@ def _choose(offered: Mapping[str, Objective]) -> list[str]:
         help="↓ less is better, ↑ more is better.",
         key=key,
         on_change=changed,
-    )
-
-
-def _download(table: pd.DataFrame, file: str, key: str) -> None:
-    st.download_button(
-        "Download CSV",
-        table.drop(columns="label").to_csv(),
-        file_name=file,
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key=key,
     )

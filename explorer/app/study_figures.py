@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from explorer.app import services
+from explorer.app import downloads, services
 from explorer.errors import ExplorerError
 from explorer.plots import (
     Belief,
@@ -82,7 +82,7 @@ def _history(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     regret = best is not None and st.toggle("Simple regret", key="search_regret", help="Best known less best found.")
     bands = pictures.history_bands(curves, "regret" if regret else "best")
     figure = best_so_far_curves(curves, study.objective, study.name, bands, regret)
-    st.plotly_chart(figure, key="search_curves", alt="Best value against evaluations")
+    downloads.figure(figure, f"{study.name}-history", "search_curves", alt="Best value against evaluations")
     shown = curves["study"].nunique()
     note = f"{shown} studies of {study.space} on {study.objective}." if shown > 1 else ""
     if len(bands):
@@ -109,7 +109,13 @@ def _acquisition(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     )
     placed = pictures.trial_points(trials)
     figure = acquisition_map(points, belief, placed, study.objective, shown or Belief.UCB, _axes(spread))
-    st.plotly_chart(figure, key="search_acquisition", config={"scrollZoom": True}, alt="Belief over the map")
+    downloads.figure(
+        figure,
+        f"{study.name}-acquisition",
+        "search_acquisition",
+        config={"scrollZoom": True},
+        alt="Belief over the map",
+    )
     st.caption(
         f"What {study.policy} believes of {len(belief):,} architectures after these trials; numbers are trials in the "
         "order of asking. It sees more coordinates than the two drawn."
@@ -143,7 +149,7 @@ def _parallel(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         return
     axes = parallel_axes(choices, values)
     figure = parallel_coordinates(axes, values, study.objective)
-    st.plotly_chart(figure, key="search_parallel", alt="Design choices and scores")
+    downloads.figure(figure, f"{study.name}-choices", "search_parallel", alt="Design choices and scores")
     left_out = len(choices.columns) - len(axes)
     rest = f" {left_out} choices that tell less are left out." if left_out else ""
     st.caption(f"{counted}. Drag along an axis to mark a range; – is a layer that an architecture does not have.{rest}")
@@ -160,7 +166,12 @@ def _importance(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         st.info(WAITING, icon=":material/hourglass_empty:")
         return
     found = _importance_of(values, choices)
-    st.plotly_chart(importance_bars(found.choices, study.objective), key="search_importance", alt="Importance")
+    downloads.figure(
+        importance_bars(found.choices, study.objective),
+        f"{study.name}-importance",
+        "search_importance",
+        alt="Importance",
+    )
     st.caption(
         f"Permutation importance in a random forest on {counted}: by how much its error on held-out architectures "
         "grows when the values of one choice are exchanged among them. Median and middle 90 % of 20 bootstrap samples; "
@@ -177,7 +188,7 @@ def _pareto(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     against = st.selectbox("Against", pictures.FACTS, key="search_against")
     points, front = pictures.pareto_points(services.store(), values, [against])
     figure = pareto_plot(points, front, study_axes(study.objective, [against]))
-    st.plotly_chart(figure, key="search_pareto", alt="Pareto set")
+    downloads.figure(figure, f"{study.name}-pareto", "search_pareto", alt="Pareto set")
     st.caption(f"{counted}. The Query page has measurements and more objectives.")
 
 
@@ -186,7 +197,7 @@ def _timeline(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     if frame.empty:
         st.info("The timeline begins with the first trial that is started.", icon=":material/hourglass_empty:")
         return
-    st.plotly_chart(trial_timeline(frame), key="search_timeline", alt="Timeline of trials")
+    downloads.figure(trial_timeline(frame), f"{study.name}-timeline", "search_timeline", alt="Timeline of trials")
     st.caption("The last attempt of each trial; × tells which it was. Lanes are what ran at the same time on a host.")
 
 

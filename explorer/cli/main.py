@@ -43,6 +43,8 @@ COMMANDS = (
 GROUPS = {
     "search": "Search a space: in the foreground without a command, else start, status, stop, resume, extend, export.",
     "space": "Design spaces: count, build, sample.",
+    "shapes": "SuperShaper's shapes: search, heuristic, predict, devices.",
+    "supernet": "Super-networks: train, evaluate, extract.",
     "import": "Bring results from elsewhere into the store.",
     "store": "Look after the graph store: check, migrate, copy, backup.",
     "neo4j": "A Neo4j server of your own on this machine: start, status, stop, logs.",

@@ -2,26 +2,35 @@
 
 from explorer.plots.acquisition import Belief, acquisition_map
 from explorer.plots.choices import importance_bars, parallel_coordinates
+from explorer.plots.comparison import DrawnGraph, dissimilarity_map, forecast_strip, graphs_side_by_side, score_bars
 from explorer.plots.curves import best_so_far_curves
 from explorer.plots.graph import architecture_graph
-from explorer.plots.heterogeneity import heterogeneity_scatter, operation_shares, width_shares
+from explorer.plots.heterogeneity import heterogeneity_scatter, kind_frontiers, operation_shares, width_shares
 from explorer.plots.pareto import pareto_plot
 from explorer.plots.saving import save_figure
-from explorer.plots.space_map import MapColor, space_map
+from explorer.plots.space_map import Highlight, MapColor, MapSize, space_map
 from explorer.plots.timeline import trial_timeline
 
 __all__ = [
     "Belief",
+    "DrawnGraph",
+    "Highlight",
     "MapColor",
+    "MapSize",
     "acquisition_map",
     "architecture_graph",
     "best_so_far_curves",
+    "dissimilarity_map",
+    "forecast_strip",
+    "graphs_side_by_side",
     "heterogeneity_scatter",
     "importance_bars",
+    "kind_frontiers",
     "operation_shares",
     "parallel_coordinates",
     "pareto_plot",
     "save_figure",
+    "score_bars",
     "space_map",
     "trial_timeline",
     "width_shares",

@@ -8,12 +8,13 @@ import plotly.graph_objects as go
 
 from explorer.graphs.drawing import node_positions
 from explorer.plots.base import styled
-from explorer.plots.palette import GREY, YELLOW, operation_color, operation_title
+from explorer.plots.palette import GREY, VERMILLION, YELLOW, operation_color, operation_title
 from graphstore.records import LayerRecord, OpRecord
 
 TEXT_COLUMNS = 34
 """Graphs of more columns are drawn without short labels, which would run into each other."""
 ARC_POINTS = 24
+OUTLINE, BOX = "rgba(128,128,128,0.9)", "rgba(128,128,128,0.45)"
 TITLES = {
     "input": "Input",
     "output": "Output",
@@ -32,17 +33,22 @@ SYMBOLS = {
 
 
 def architecture_graph(
-    ops: Sequence[OpRecord], feeds: Sequence[tuple[int, int]], layers: Sequence[LayerRecord]
+    ops: Sequence[OpRecord],
+    feeds: Sequence[tuple[int, int]],
+    layers: Sequence[LayerRecord],
+    chosen: int | None = None,
 ) -> go.Figure:
     """Draw a computational graph.
 
     Args:
         ops: nodes in topological order.
         feeds: edges ``(source, target)`` by node index.
-        layers: for the bands behind the nodes.
+        layers: for the boxes around the nodes of each.
+        chosen: number of the node that has a ring, if any.
 
     Returns:
-        A figure with one trace of edges and one trace per kind of node; every node has a hover label.
+        A figure with one trace of edges and one trace per kind of node; every node has a hover label, and its number
+        as the last entry of ``customdata``.
     """
     positions = node_positions([op.kind for op in ops], [op.layer for op in ops])
     columns = int(max((x for x, _ in positions), default=0.0)) + 1
@@ -61,20 +67,25 @@ def architecture_graph(
                 mode="markers+text" if columns <= TEXT_COLUMNS else "markers",
                 text=[_short(ops[n]) for n in nodes],
                 textposition=["bottom center" if positions[n][1] < 0 else "top center" for n in nodes],
-                customdata=[[ops[n].label, _place(ops[n])] for n in nodes],
+                customdata=[[ops[n].label, _place(ops[n]), n] for n in nodes],
                 hovertemplate="<b>" + title + "</b><br>%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
                 marker={
                     "size": 16 if columns <= TEXT_COLUMNS else 10,
                     "color": color,
                     "symbol": SYMBOLS.get(kind, "circle"),
-                    "line": {"width": 1, "color": "rgba(128,128,128,0.9)"},
+                    "line": {
+                        "width": [4 if n == chosen else 1 for n in nodes],
+                        "color": [VERMILLION if n == chosen else OUTLINE for n in nodes],
+                    },
                 },
+                selected={"marker": {"opacity": 1.0}},
+                unselected={"marker": {"opacity": 1.0}},
                 name=title,
                 showlegend=kind not in ("input", "output"),
             )
         )
     height = int(min(620, 200 + 62 * (2 * reach + 1)))
-    styled(figure, height, showlegend=True, dragmode="pan", hovermode="closest")
+    styled(figure, height, showlegend=True, dragmode="pan", hovermode="closest", clickmode="event+select")
     figure.update_layout(legend={"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0.0})
     figure.update_xaxes(visible=False, range=[-0.8, columns - 0.2])
     figure.update_yaxes(visible=False, range=[-reach - 1.5, reach + 1.5])
@@ -125,7 +136,7 @@ def _bands(
             x1=max(columns) + 0.45,
             y0=-reach - 1.4,
             y1=reach + 1.4,
-            line={"width": 0},
+            line={"width": 1, "color": BOX},
             fillcolor="rgba(128,128,128,0.14)" if layer.index % 2 == 0 else "rgba(128,128,128,0.06)",
             layer="below",
         )

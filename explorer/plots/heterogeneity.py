@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from explorer.plots.base import range_of_equal, styled
-from explorer.plots.palette import category_color, operation_color, operation_title, shades
+from explorer.plots.palette import DASHES, category_color, operation_color, operation_title, shades
+from explorer.plots.titles import escaped
 
 HEIGHT = 360
 Groups = Mapping[str, pd.DataFrame]
@@ -61,22 +62,24 @@ def _shares(
     return figure
 
 
-def heterogeneity_scatter(points: pd.DataFrame, series: str) -> go.Figure:
-    """Heterogeneity against score, one colour and symbol per depth.
+def heterogeneity_scatter(points: pd.DataFrame, title: str, column: str = "score", groups: str = "") -> go.Figure:
+    """Heterogeneity against score, one colour and symbol per group.
 
     Args:
-        points: indexed by id, with ``heterogeneity, score, depth, label, operations``.
-        series: what the score is, for the axis.
+        points: indexed by id, with ``heterogeneity, depth, label, operations`` and the named columns.
+        title: what the score is, for the axis.
+        column: of the score.
+        groups: column of the groups, in the order of their names; by default the depths.
     """
     figure = go.Figure()
     symbols = ("circle", "diamond", "square", "cross", "triangle-up")
-    for position, (depth, rows) in enumerate(points.groupby("depth", sort=True)):
+    for position, (group, rows) in enumerate(points.groupby(groups or "depth", sort=True)):
         figure.add_trace(
             go.Scatter(
                 x=rows["heterogeneity"],
-                y=rows["score"],
+                y=rows[column],
                 mode="markers",
-                name=f"{depth} layers",
+                name=escaped(str(group)) if groups else f"{group} layers",
                 marker={
                     "color": category_color(position),
                     "symbol": symbols[position % len(symbols)],
@@ -90,5 +93,55 @@ def heterogeneity_scatter(points: pd.DataFrame, series: str) -> go.Figure:
         )
     styled(figure, HEIGHT, showlegend=True)
     figure.update_xaxes(title_text="heterogeneity (0: all layers alike)", range=[-0.03, 1.03])
-    figure.update_yaxes(title_text=series, range=range_of_equal(points["score"]))
+    figure.update_yaxes(title_text=escaped(title), range=range_of_equal(points[column]))
+    return figure
+
+
+def kind_frontiers(points: pd.DataFrame, fronts: Mapping[str, pd.Index], series: str) -> go.Figure:
+    """Score against size of several kinds of architectures, each with its own frontier.
+
+    Args:
+        points: indexed by id, with ``parameters, score, kind, heterogeneity, label, operations``.
+        fronts: kind → ids of those of it that no other of it beats, by size; a kind without any is left out.
+        series: what the score is, for the axis.
+    """
+    figure = go.Figure()
+    symbols = ("circle", "diamond", "square", "cross")
+    for position, (kind, front) in enumerate(fronts.items()):
+        rows, color = points[points["kind"] == kind], category_color(position)
+        if rows.empty:
+            continue
+        told = rows[["label", "operations", "heterogeneity"]].to_numpy()
+        hover = (
+            "<b>%{customdata[0]}</b><br>%{customdata[1]}<br>heterogeneity %{customdata[2]:.2f}<br>"
+            "%{x:,} parameters, score %{y:.4f}<extra>" + escaped(kind) + "</extra>"
+        )
+        marker = {"color": color, "symbol": symbols[position % len(symbols)], "size": 7, "opacity": 0.45}
+        figure.add_trace(
+            go.Scattergl(
+                x=rows["parameters"].to_numpy(),
+                y=rows["score"].to_numpy(),
+                mode="markers",
+                marker=marker,
+                customdata=told,
+                hovertemplate=hover,
+                name=f"{escaped(kind)} ({len(rows):,})",
+            )
+        )
+        on = points.loc[front]
+        figure.add_trace(
+            go.Scatter(
+                x=on["parameters"].to_numpy(),
+                y=on["score"].to_numpy(),
+                mode="lines+markers",
+                line={"shape": "hv", "width": 2, "color": color, "dash": DASHES[position % len(DASHES)]},
+                marker=marker | {"size": 11, "opacity": 1.0},
+                customdata=on[["label", "operations", "heterogeneity"]].to_numpy(),
+                hovertemplate=hover,
+                name=f"its frontier ({len(on):,})",
+            )
+        )
+    styled(figure, HEIGHT + 60, showlegend=True)
+    figure.update_xaxes(title_text="parameters (less is better)")
+    figure.update_yaxes(title_text=f"{escaped(series)} (more is better)", range=range_of_equal(points["score"]))
     return figure

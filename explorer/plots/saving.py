@@ -40,18 +40,32 @@ def save_figure(figure: go.Figure, path: Path) -> int:
         ExplorerError: the browser failed.
     """
     check_target(path)
-    drawn = go.Figure(figure)
-    drawn.update_layout(paper_bgcolor=GROUND, plot_bgcolor=GROUND, template="plotly_white")
-    suffix = path.suffix.lower()
-    if suffix == PAGE:
-        data = drawn.to_html(include_plotlyjs=True, full_html=True).encode()
-    else:
-        data = _picture(drawn, suffix.removeprefix("."))
+    data = figure_bytes(figure, path.suffix.lower())
     try:
         path.write_bytes(data)
     except OSError as error:
         raise DataError("--save", f"be a file that can be written ({error.strerror})", str(path), "Check it.") from None
     return len(data)
+
+
+def figure_bytes(figure: go.Figure, ending: str) -> bytes:
+    """What a file of the figure holds; ``ending`` is ``PAGE`` or one of ``PICTURES``. Raises as ``save_figure``."""
+    drawn = go.Figure(figure)
+    drawn.update_layout(paper_bgcolor=GROUND, plot_bgcolor=GROUND, template="plotly_white")
+    if ending == PAGE:
+        return drawn.to_html(include_plotlyjs=True, full_html=True).encode()
+    return _picture(drawn, ending.removeprefix("."))
+
+
+def can_draw_pictures() -> bool:
+    """Whether kaleido and a browser that draws for it are installed."""
+    try:
+        import kaleido  # noqa: F401
+        from choreographer.browsers.chromium import Chromium
+    except ImportError:
+        return False
+    found = Chromium.find_browser(skip_local=False)
+    return found is not None and Path(found).is_file()
 
 
 def _picture(figure: go.Figure, kind: str) -> bytes:

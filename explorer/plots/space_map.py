@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from explorer.plots.base import range_of_equal, styled
-from explorer.plots.palette import GREY, VALUES, VERMILLION, category_color
+from explorer.plots.palette import BLUE, GREY, VALUES, VERMILLION, category_color
 
 HOVER = "<b>%{customdata[1]}</b><br>%{customdata[2]}<br>hidden %{customdata[3]}<br>%{customdata[4]}<extra></extra>"
 HEIGHT = 600
@@ -20,6 +20,10 @@ OUTLINE = "rgba(128,128,128,0.9)"
 """Keeps the ends of the scale visible on a dark and on a light page."""
 SMALL_SPACE = 1500
 """Up to this many architectures are drawn with larger points."""
+SIZES = (3.0, 17.0)
+"""Diameters of the least and the greatest of the values that give the points their size, in pixels."""
+CLOSE = 0.15
+"""Half of a window around one architecture, as a share of the map's longer side."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,56 @@ class MapColor:
         if value is None or value != value:
             return f"{self.title}: not known"
         if self.palette:
-            return f"{self.title}: {self.titles.get(str(value), value)}"
+            return f"{self.title}: {self._title(value)}"
         return f"{self.title}: {float(str(value)):{self.shown}}"
+
+    def _title(self, category: object) -> str:
+        return next((title for known, title in self.titles.items() if known == category), str(category))
+
+
+@dataclass(frozen=True)
+class MapSize:
+    """What gives the points their size.
+
+    Attributes:
+        title: for people.
+        values: one per architecture, indexed by id; those without one are as small as the least.
+        shown: how a number is written in the hover label, as a d3 or Python format.
+    """
+
+    title: str
+    values: pd.Series
+    shown: str = ".3g"
+
+    def diameters(self, ids: pd.Index, among: pd.Index) -> NDArray[np.float64]:
+        """Diameters ``[N]`` in pixels of some points; areas grow evenly from the least to the greatest of ``among``."""
+        known = self.values.reindex(among).dropna().astype(float)
+        low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+        found = self.values.reindex(ids).to_numpy(dtype=np.float64)
+        share = np.nan_to_num((found - low) / (high - low)) if high > low else np.full(len(ids), 0.5)
+        return np.asarray(SIZES[0] + (SIZES[1] - SIZES[0]) * np.sqrt(share.clip(0.0, 1.0)), dtype=np.float64)
+
+    def text(self, id: object) -> str:
+        """The value as the hover label shows it."""
+        value = float(self.values.get(id, float("nan")))
+        return f"{self.title}: {value:{self.shown}}" if value == value else f"{self.title}: not known"
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """What the map points out.
+
+    Attributes:
+        ring: id of the architecture to draw a ring around.
+        found: ids of architectures to draw diamonds around.
+        center: id of the one to look at closely; the whole map without one.
+        areas: polygons, or boxes by two opposite corners, that are drawn as chosen.
+    """
+
+    ring: str | None = None
+    found: tuple[str, ...] = ()
+    center: str | None = None
+    areas: Sequence[Sequence[tuple[float, float]]] = ()
 
 
 def space_map(
@@ -80,7 +132,8 @@ def space_map(
     color: MapColor,
     scored: pd.Index,
     axes: tuple[str, str] = ("coordinate 1", "coordinate 2"),
-    ring: str | None = None,
+    size: MapSize | None = None,
+    highlight: Highlight | None = None,
 ) -> go.Figure:
     """Draw the map.
 
@@ -89,40 +142,95 @@ def space_map(
         color: what colours the points.
         scored: ids drawn above the rest, and larger as long as they are the fewer.
         axes: titles of the axes.
-        ring: id of an architecture to draw a ring around.
+        size: what gives the points their size; by default scored ones are larger.
+        highlight: what is pointed out.
 
     Returns:
         A figure whose points carry their id as the first entry of ``customdata``.
     """
-    figure = go.Figure()
-    size = 5.0 if len(points) > SMALL_SPACE else 8.0
+    figure, highlight = go.Figure(), highlight or Highlight()
+    usual = 5.0 if len(points) > SMALL_SPACE else 8.0
     values = color.values.reindex(points.index)
     known = values.notna().to_numpy()
     is_scored = points.index.isin(scored)
-    _points(figure, points[~known], color, values, "not known", {"color": GREY, "opacity": 0.35, "size": size * 0.8})
+
+    def sizes(ids: pd.Index, factor: float) -> Any:
+        return usual * factor if size is None else size.diameters(ids, points.index)
+
+    unknown = _shuffled(points[~known])
+    grey = {"color": GREY, "opacity": 0.35, "size": sizes(unknown.index, 0.8)}
+    _points(figure, unknown, _texts(unknown, color, values, size), "not known", grey)
     scale = _legend(figure, color) if color.palette else _color_bar(color, values[known])
     for name, rows, opacity, factor in (
         ("known", known & ~is_scored, 0.7, 1.0),
         ("scored", known & is_scored, 0.95, 1.9 if is_scored.mean() < 0.5 else 1.0),
     ):
         shown = _shuffled(points[rows])
-        marker = scale | {"color": color.positions(values[shown.index]), "opacity": opacity, "size": size * factor}
-        _points(figure, shown, color, values, name, marker)
-    if ring is not None and ring in points.index:
-        place = points.loc[ring]
-        marker = {"symbol": "circle-open", "size": 20, "color": VERMILLION, "line": {"width": 3}}
-        figure.add_trace(
-            go.Scattergl(
-                x=[place["x"]], y=[place["y"]], mode="markers", marker=marker, hoverinfo="skip", name="selected"
-            )
-        )
-    styled(figure, HEIGHT, uirevision="map", dragmode="pan", clickmode="event+select")
+        colors = color.positions(values[shown.index])
+        marker = scale | {"color": colors, "opacity": opacity, "size": sizes(shown.index, factor)}
+        _points(figure, shown, _texts(shown, color, values, size), name, marker)
+    _pointed_out(figure, points, highlight)
+    # The visitor's zoom is kept as long as the map has the same axes and looks at the same place.
+    kept = f"{axes[0]} {highlight.center or ''}"
+    styled(figure, HEIGHT, uirevision=kept, dragmode="pan", clickmode="event+select")
     legend = {"title": {"text": ""}, "orientation": "h", "y": -0.12, "yanchor": "top", "x": 0.0}
     figure.update_layout(showlegend=bool(color.palette), legend=legend)
     figure.update_xaxes(title_text=axes[0], constrain="domain")
     # One unit is as long on both axes, or distances on the map would mislead.
     figure.update_yaxes(title_text=axes[1], scaleanchor="x", scaleratio=1, constrain="domain")
+    _look_at(figure, points, highlight.center)
     return figure
+
+
+def _pointed_out(figure: go.Figure, points: pd.DataFrame, highlight: Highlight) -> None:
+    """Draw the found ones, the selected one and the chosen areas."""
+    found = [id for id in highlight.found if id in points.index]
+    looks: list[tuple[list[str], str, dict[str, Any]]] = [
+        (found, "found", {"symbol": "diamond-open", "size": 18, "color": BLUE, "line": {"width": 3}}),
+        (
+            [highlight.ring] if highlight.ring in points.index and highlight.ring is not None else [],
+            "selected",
+            {"symbol": "circle-open", "size": 20, "color": VERMILLION, "line": {"width": 3}},
+        ),
+    ]
+    for ids, name, marker in looks:
+        if ids:
+            at = points.loc[ids]
+            figure.add_trace(
+                go.Scattergl(
+                    x=at["x"].to_numpy(),
+                    y=at["y"].to_numpy(),
+                    mode="markers",
+                    marker=marker,
+                    hoverinfo="skip",
+                    showlegend=False,
+                    name=name,
+                )
+            )
+    for area in highlight.areas:
+        if len(area) == 2:
+            (x0, y0), (x1, y1) = area
+            figure.add_selection(type="rect", x0=x0, y0=y0, x1=x1, y1=y1, xref="x", yref="y")
+        else:
+            path = "M" + "L".join(f"{x:g},{y:g}" for x, y in area) + "Z"
+            figure.add_selection(type="path", path=path, xref="x", yref="y")
+
+
+def _look_at(figure: go.Figure, points: pd.DataFrame, center: str | None) -> None:
+    if center is None or center not in points.index:
+        return
+    at = points.loc[center]
+    half = CLOSE * max(float(points["x"].max() - points["x"].min()), float(points["y"].max() - points["y"].min()), 1e-6)
+    figure.update_xaxes(range=[at["x"] - half, at["x"] + half])
+    figure.update_yaxes(range=[at["y"] - half, at["y"] + half])
+
+
+def _texts(rows: pd.DataFrame, color: MapColor, values: pd.Series, size: MapSize | None) -> list[str]:
+    """What the hover labels say of the values that colour the points and give them their size."""
+    told = [color.text(value) for value in values.reindex(rows.index)]
+    if size is None or size.title == color.title:
+        return told
+    return [f"{one}<br>{size.text(id)}" for one, id in zip(told, rows.index, strict=True)]
 
 
 def _shuffled(points: pd.DataFrame) -> pd.DataFrame:
@@ -153,14 +261,12 @@ def _color_bar(color: MapColor, values: pd.Series) -> dict[str, Any]:
 def _points(
     figure: go.Figure,
     rows: pd.DataFrame,
-    color: MapColor,
-    values: pd.Series,
+    texts: list[str],
     name: str,
     marker: dict[str, Any],
 ) -> None:
     if rows.empty:
         return
-    texts = [color.text(value) for value in values.reindex(rows.index)]
     columns = (rows.index, rows["label"], rows["operations"], rows["hiddens"], texts)
     figure.add_trace(
         go.Scattergl(
@@ -172,7 +278,7 @@ def _points(
             hovertemplate=HOVER,
             marker={"line": {"width": 1 if name == "scored" else 0, "color": OUTLINE}} | marker,
             showlegend=False,
-            selected={"marker": {"color": VERMILLION, "size": 16, "opacity": 1.0}},
+            selected={"marker": {"color": VERMILLION, "size": 9, "opacity": 1.0}},
             unselected={"marker": {"opacity": marker["opacity"]}},
         )
     )

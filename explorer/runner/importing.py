@@ -20,6 +20,7 @@ from explorer.space.formats import from_json
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.imports.mapping import read_mapping
 from explorer.space.imports.rows import FoundRow, ReadRows, RefusedRow, StoredId
+from explorer.space.imports.shapes import find_shapes
 from explorer.space.imports.tables import find_table
 from explorer.space.nas_bench_bert import find_nas_bench_bert
 from explorer.space.spec import ArchitectureSpec
@@ -29,6 +30,7 @@ from graphstore.records import MeasurementRecord, ScoreRecord
 
 NAS_BENCH_BERT = "nas-bench-bert"
 EDGETRAN = "edgetran-measured"
+SHAPES = "supershaper-measured"
 OWN_SPACE = "own"
 """Where an architecture goes that is in no space yet."""
 SPACE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -137,6 +139,11 @@ def edgetran_file(path: Path, with_predicted: bool = False) -> ImportFile:
     return _file(EDGETRAN, "EdgeTran: encoders measured on devices", path, find_edgetran(path, with_predicted))
 
 
+def shapes_file(path: Path) -> ImportFile:
+    """Read a table of measured shapes. Raises DataError if it is no such table at all."""
+    return _file(SHAPES, "SuperShaper: shapes scored in one super-network", path, find_shapes(path))
+
+
 def table_file(path: Path, mapping: Path, space: str) -> ImportFile:
     """Read a user's table as a mapping says.
 
@@ -151,11 +158,6 @@ def table_file(path: Path, mapping: Path, space: str) -> ImportFile:
 def refusal(read: ImportFile, refused: Sequence[RefusedRow]) -> ImportReport:
     """The report of an import that brought nothing in."""
     return ImportReport(read.space, 0, 0, 0, 0, 0, 0, 0, (), tuple(refused))
-
-
-def import_nas_bench_bert(store: GraphStore, path: Path, reporter: Reporter) -> ImportReport:
-    """Import NAS-Bench-BERT's table as the space ``nas-bench-bert``. Raises DataError as ``import_file`` does."""
-    return import_file(store, nas_bench_bert_file(path), reporter)
 
 
 def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict: bool = False) -> ImportReport:

@@ -39,7 +39,8 @@ def _settings() -> dict[str, Any]:
     return {"kernel": kernel, "embedding": embedding, "neighbors": NEIGHBORS, "layout": LAYOUT}
 
 
-def _digest(ids: Sequence[str]) -> str:
+def library_digest(ids: Sequence[str]) -> str:
+    """What a library of these architectures, in this order, is known by; another one with other settings."""
     text = json.dumps([_settings(), list(ids)], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
@@ -133,7 +134,7 @@ def build_library(
         lambda done, total: reporter.update("neighbours", done, total),
     )
     reporter.update("neighbours", 1, 1)
-    info |= {"ready": True, "settings": _settings(), "digest": _digest(ids), "embedding_spearman": agreement}
+    info |= {"ready": True, "settings": _settings(), "digest": library_digest(ids), "embedding_spearman": agreement}
     store.put_space(SpaceRecord(name, info))
     return store.space(name)
 

@@ -49,10 +49,13 @@ class Placer:
         """The placer of a stored library; about three seconds for 9,312 architectures. Raises NotFoundError.
 
         A finer level of a search is placed among the library that the search began with (``explorer.runner.refining``).
+        What a library has adopted since (``explorer.runner.queueing``) was placed in it and has no part in its axes.
         """
         source = store.space(space).info.get("source")
         space = source.get("placed_in", space) if isinstance(source, Mapping) else space
-        return cls.of_graphs([build_graph(from_json(summary.spec)) for summary in store.summaries(space)])
+        adopted = set(store.space(space).info.get("adopted", ()))
+        found = [summary for summary in store.summaries(space) if summary.id not in adopted]
+        return cls.of_graphs([build_graph(from_json(summary.spec)) for summary in found])
 
     def place(self, graphs: Sequence[ArchitectureGraph]) -> NDArray[np.float32]:
         """Vectors ``[N, d]`` of any graphs, in the library or not."""

@@ -1,4 +1,7 @@
-"""Studies that train: prepare the data once, keep workers busy, let the policy choose."""
+"""Studies that train: prepare the data once, keep workers busy, let the policy choose.
+
+A study whose settings name a super-network evaluates inside it instead (``explorer.runner.supernet``).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from explorer.runner.driving import OnPoll, drive
 from explorer.runner.executors.contract import Executor, WorkerOrder
 from explorer.runner.progress import Reporter, SilentReporter
 from explorer.runner.studies import trial_source
+from explorer.runner.supernet import SETTING as SUPERNET
+from explorer.runner.supernet import check_supernet, run_inside
 from explorer.runner.workplace import data_cache
 from graphstore import GraphStore
 from graphstore.records import StudyRecord
@@ -86,6 +91,9 @@ def check_training(settings: Mapping[str, Any], objective: str) -> None:
     """
     from explorer.training.sources import check_source, resolve_source
 
+    if SUPERNET in settings:
+        check_supernet(settings, objective)
+        return
     choices = TrainingChoices.from_settings(settings)
     source = resolve_source(choices.tasks or None, choices.data, choices.task_files)
     check_source(source)
@@ -138,6 +146,8 @@ def run_trained(
     Raises:
         ExplorerError: workers keep dying; InputError, DataError: the data or the tasks are no good.
     """
+    if SUPERNET in study.settings:
+        return run_inside(store, study, executor, reporter, stop, on_poll)
     choices = TrainingChoices.from_settings(study.settings)
     prepared = choices.prepare(data_cache(store.url), reporter)
     _check_same_data(store, study, prepared)

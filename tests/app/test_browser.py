@@ -152,7 +152,7 @@ def shoot(tab, name: str) -> None:
 def test_every_page(tab, server, filled, name, request):
     title = PAGES[name][0]
     path = "" if name == "space" else name
-    figures = {"heterogeneity": 3, "query": 0}.get(name, 1)
+    figures = {"heterogeneity": 4, "architecture": 3, "compare": 0, "build": 2, "query": 0, "jobs": 0}.get(name, 1)
     visit(tab, f"{server.url}/{path}?space=nano&id={filled.best}", title, figures)
     assert tab.locator(".js-plotly-plot").count() == figures
     assert tab.locator("[data-testid=stAlertContentError]").count() == 0

@@ -19,6 +19,7 @@ from explorer.plots import (
 )
 from explorer.plots.base import range_of_equal
 from explorer.plots.palette import OPERATIONS, operation_color, shades
+from explorer.plots.space_map import Highlight
 from explorer.runner.catalogue import architecture_record
 from explorer.runner.tables import architectures_frame
 from explorer.space.grammar import load_space
@@ -88,9 +89,9 @@ def test_map_of_categories_uses_the_operations_colours():
 def test_map_rings_the_selected_only_if_it_is_there():
     frame = points()
     color = MapColor.numbers("parameters", frame["parameters"])
-    ringed = space_map(frame, color, pd.Index([]), ring="id3")
+    ringed = space_map(frame, color, pd.Index([]), highlight=Highlight(ring="id3"))
     assert (ringed.data[-1].x[0], ringed.data[-1].y[0]) == (3.0, -3.0)
-    assert len(space_map(frame, color, pd.Index([]), ring="stranger").data) == len(ringed.data) - 1
+    assert len(space_map(frame, color, pd.Index([]), highlight=Highlight(ring="stranger")).data) == len(ringed.data) - 1
 
 
 @pytest.mark.parametrize("values", [{}, {"id0": 0.5}, dict.fromkeys(["id0", "id1"], 0.5)])

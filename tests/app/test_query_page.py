@@ -257,6 +257,10 @@ def test_saved_queries_and_own_statements_on_a_server(visit, filled, on_server):
     page.text_input(key="cypher_parameters").set_value('{"d": 0}')
     press(page, "Run")
     assert page.dataframe[-1].value["n"].tolist() == [12]
+    linked = visit(on_server, saved="", tab="Cypher", statement=page.query_params["statement"], cypher_rows="20")
+    assert linked.text_area(key="cypher_text").value == page.text_area(key="cypher_text").value
+    assert linked.selectbox(key="cypher_rows").value == 20
+    assert len(linked.dataframe) == 1  # It is filled in, not run.
     for text, parameters, said in (
         ("MATCH (n) DETACH DELETE n", "{}", "must only read"),
         ("MATCH (n", "{}", "in line 1"),

@@ -114,7 +114,7 @@ def test_the_best_of_every_kind(visit, scored):
     assert list(table.index) == [lowest[1], highest[1], ids[9]]
     assert table["score"].tolist() == pytest.approx([lowest[0], -highest[0], 0.99])
     assert table["link"].tolist() == [architecture_address(id, "nano") for id in table.index]
-    assert csv_files(page).count("Download CSV") == 2
+    assert csv_files(page).count("CSV") == 2
 
 
 def test_without_scores_it_says_how_they_come_about(visit, own_store):
@@ -276,6 +276,20 @@ def test_nearest_to_a_pasted_vector(visit, filled):
         assert len(page.dataframe) == 1
     page.text_area(key="nearest_vector").set_value(" ").run()
     assert not page.warning
+    assert "vector" not in page.query_params
+
+
+def test_a_vector_is_in_the_address(visit, filled):
+    with open_store(filled.url) as store:
+        embedded = store.embeddings("nano")
+    text = json.dumps(embedded.vectors[embedded.ids.index(filled.best)].astype(float).round(4).tolist())
+    page = visit(query, filled.url, vector=text, nearest_k="3")
+    assert not page.exception
+    assert page.query_params["vector"] == text
+    assert page.dataframe[1].value.index[0] == filled.best
+    assert len(page.dataframe[1].value) == 3
+    page.text_area(key="nearest_vector").set_value(text + " " * 5 + "x" * 3000).run()
+    assert "vector" not in page.query_params
 
 
 # Lineage --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from explorer.graphs import architecture_id
 from explorer.runner.importing import (
     edgetran_file,
     import_file,
-    import_nas_bench_bert,
     nas_bench_bert_file,
     table_file,
 )
@@ -95,11 +94,11 @@ def contents(store, space):
 
 def test_the_published_trainings_come_in_once(empty, shared_data):
     path = shared_data / "architectures/nas_bench_bert/BERT_benchmark.json"
-    first = import_nas_bench_bert(empty, path, SILENT)
+    first = import_file(empty, nas_bench_bert_file(path), SILENT)
     assert (first.rows, first.architectures, first.scores, first.refused) == (500, 491, 4498, ())
     assert (first.new_architectures, first.new_scores) == (491, 4498)
     before = empty.revision()
-    second = import_nas_bench_bert(empty, path, SILENT)
+    second = import_file(empty, nas_bench_bert_file(path), SILENT)
     assert (second.scores, second.new_architectures, second.new_scores) == (4498, 0, 0)
     assert empty.revision() == before
     assert any("model 47" in line for line in second.left_out)

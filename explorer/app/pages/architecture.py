@@ -5,10 +5,22 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from explorer.app import components, frames, lineage_view, navigation, services, similarity
-from explorer.plots import architecture_graph
+from explorer.app import (
+    components,
+    downloads,
+    export_view,
+    frames,
+    graph_view,
+    lineage_view,
+    navigation,
+    neighborhood,
+    services,
+    similarity,
+)
+from explorer.plots.scores import score_bars
+from explorer.runner.score_spread import score_spread
 from graphstore.errors import NotFoundError
-from graphstore.records import ArchitectureRecord
+from graphstore.records import ArchitectureRecord, NeighborRecord
 
 MOST_OFFERED = 500
 """Most architectures the list of choices offers; any other is found by its id."""
@@ -34,26 +46,25 @@ def render() -> None:
         st.caption(f"It is not in {space}; its neighbours are those in {home}.")
         space, architectures, scores = home, services.architectures(home), services.scores(home)
     _facts(record)
-    if home is not None:
-        with st.container(horizontal=True):
-            navigation.link("space", record.id, home, "Show it on the map")
-            navigation.link("heterogeneity", record.id, home, "Compare its layers with the best")
+    found = services.neighbors(space, record.id)
+    _links(record, home, [neighbor.target for neighbor in found])
     st.subheader("Graph")
-    st.plotly_chart(
-        architecture_graph(record.ops, record.feeds, record.layers), key="architecture_graph", alt="Computational graph"
-    )
-    st.caption(
-        "From input (left) to output (right). Curves below are the residual connections; point at a node for its label."
-    )
+    graph_view.render(record)
     st.subheader("Layers")
-    st.dataframe(frames.layer_table(record.layers), hide_index=True, key="architecture_layers")
+    downloads.table(
+        frames.layer_table(record.layers), f"{record.id[:8]}-layers", "architecture_layers", hide_index=True
+    )
     st.subheader("Scores")
     _scores(record, scores)
+    st.subheader("Measurements")
+    _measurements(record)
     st.subheader("Lineage")
     lineage_view.render(record, space)
     st.subheader("Most similar architectures")
-    _neighbors(record, architectures, scores, space)
-    similarity.render(record, services.neighbors(space, record.id), architectures)
+    _neighbors(record, architectures, scores, space, found)
+    similarity.render(record, found, architectures)
+    st.subheader("Export")
+    export_view.render(record)
     with st.expander("model_dict"):
         st.code(record.spec, language="json", wrap_lines=True)
 
@@ -84,6 +95,9 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
             "Name an architecture, choose one from the list, or click one on the Space page.", icon=":material/info:"
         )
     elif id != st.query_params.get("id"):
+        # What was opened of another architecture is not there in this one.
+        for name in (graph_view.NODE, neighborhood.EXPANDED, similarity.PARAMETER):
+            st.query_params.pop(name, None)
         st.query_params["id"] = id
     return id
 
@@ -113,28 +127,87 @@ def _facts(record: ArchitectureRecord) -> None:
     columns[3].metric("Heterogeneity", f"{record.heterogeneity:.2f}", help=components.HETEROGENEITY_HELP, border=True)
 
 
+def _links(record: ArchitectureRecord, home: str | None, neighbors: list[str]) -> None:
+    """Where to go from here; an architecture of no space is on no map, but can be built upon."""
+    with st.container(horizontal=True):
+        if home is not None:
+            navigation.link("space", record.id, home, "Show it on the map")
+            navigation.link("heterogeneity", record.id, home, "Compare its layers with the best")
+            navigation.link("build", record.id, home, "Build on it")
+            if neighbors:
+                navigation.compare_link([record.id, *neighbors[:2]], home, "Compare with the two most similar")
+
+
 def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
     own = scores[scores["id"] == record.id]
     if own.empty:
         st.info("It has no score yet.", icon=":material/hourglass_empty:")
         return
-    st.dataframe(
-        own[["series", "metric", "value", "source", "fidelity", "seconds"]],
+    spread = score_spread(scores, record.id)
+    means = scores.groupby(["series", "id"], sort=False)["value"].mean().rename("score").reset_index()
+    others = means[means["id"] != record.id]
+    name = f"{record.id[:8]}-scores"
+    downloads.figure(score_bars(spread, others), name, "architecture_score_bars", alt="Scores with error bars")
+    downloads.table(
+        spread,
+        name,
+        "architecture_spread",
         hide_index=True,
+        placeholder=components.UNKNOWN,
         column_config={
             "series": st.column_config.TextColumn("task"),
-            "value": st.column_config.NumberColumn("value", format="%.4f"),
-            "source": st.column_config.TextColumn("source", help="Which study's trial, or which published table."),
-            "fidelity": st.column_config.TextColumn("fidelity", help="How much training stands behind it."),
-            "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
+            "mean": st.column_config.NumberColumn("mean", format="%.4f"),
+            "deviation": st.column_config.NumberColumn(
+                "± deviation", format="%.4f", help="Standard deviation over its runs; unknown of a single one."
+            ),
+            "runs": st.column_config.NumberColumn("runs", help="Scores behind the mean: seeds and sources."),
+            "rank": st.column_config.NumberColumn("rank", help="By mean score, 1 is the best."),
+            "scored": st.column_config.NumberColumn("of", help="Architectures of the space with such a score."),
         },
-        key="architecture_scores",
-        placeholder=components.UNKNOWN,
+    )
+    with st.expander(f"Every run ({len(own)})"):
+        downloads.table(
+            own[["series", "metric", "value", "seed", "source", "fidelity", "seconds"]],
+            f"{name}-runs",
+            "architecture_scores",
+            hide_index=True,
+            column_config={
+                "series": st.column_config.TextColumn("task"),
+                "value": st.column_config.NumberColumn("value", format="%.4f"),
+                "source": st.column_config.TextColumn("source", help="Which study's trial, or which published table."),
+                "fidelity": st.column_config.TextColumn("fidelity", help="How much training stands behind it."),
+                "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
+            },
+            placeholder=components.UNKNOWN,
+        )
+
+
+def _measurements(record: ArchitectureRecord) -> None:
+    found = services.store().measurements(architecture=record.id)
+    if not found:
+        st.caption(
+            "Nothing has been measured of it. `archex measure` measures latency and memory where it runs; "
+            "`archex import` brings in what was measured elsewhere."
+        )
+        return
+    table = pd.DataFrame([(one.device, one.quantity, one.value, one.unit) for one in found])
+    table.columns = pd.Index(["device", "quantity", "value", "unit"])
+    downloads.table(
+        table,
+        f"{record.id[:8]}-measurements",
+        "architecture_measurements",
+        hide_index=True,
+        column_config={"value": st.column_config.NumberColumn("value", format="%.6g")},
     )
 
 
-def _neighbors(record: ArchitectureRecord, architectures: pd.DataFrame, scores: pd.DataFrame, space: str) -> None:
-    found = services.neighbors(space, record.id)
+def _neighbors(
+    record: ArchitectureRecord,
+    architectures: pd.DataFrame,
+    scores: pd.DataFrame,
+    space: str,
+    found: list[NeighborRecord],
+) -> None:
     if not found and len(architectures) == 1:
         st.info(f"It is the only architecture of {space}.", icon=":material/info:")
         return
@@ -145,6 +218,7 @@ def _neighbors(record: ArchitectureRecord, architectures: pd.DataFrame, scores: 
         )
         return
     series = components.pick_series(scores, "Scores to show", "architecture_series")
+    neighborhood.render(record.id, space, scores, series)
     known = None if series is None else frames.mean_scores(scores, series)
     table = frames.neighbor_table(found, architectures, known)
     columns = ["rank", "dissimilarity", "label", "score", "operations", "hiddens", "parameters"]

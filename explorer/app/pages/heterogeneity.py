@@ -5,9 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from explorer.app import components, frames, services
-from explorer.plots import heterogeneity_scatter, operation_shares, width_shares
+from explorer.app import address, components, downloads, frames, services
+from explorer.plots import heterogeneity_scatter, kind_frontiers, operation_shares, width_shares
+from explorer.runner import equal_size
 from graphstore.errors import NotFoundError
+
+VIEWS = ("All sizes", "Bins of equal size", "Size taken out")
+MOST_BINS = 6
+SHOWN = ["label", "kind", "score", "parameters", "heterogeneity", "operations", "hiddens"]
 
 
 @components.page
@@ -31,17 +36,28 @@ def render() -> None:
     with middle:
         depth = _pick_depth(architectures, known)
     with right:
-        count = st.slider("How many of the best", 1, 50, 10, key="heterogeneity_best", disabled=series is None)
+        asked = address.number("How many of the best", "heterogeneity_best", 1, 50, 10, disabled=series is None)
+        count = int(asked or 10)
     groups = _groups(space, architectures, known, depth, count, series)
     st.subheader("Operation at each layer")
-    st.plotly_chart(operation_shares(groups), key="heterogeneity_operations", alt="Share of each operation per layer")
+    downloads.figure(
+        operation_shares(groups),
+        f"{space}-operations",
+        "heterogeneity_operations",
+        alt="Share of each operation per layer",
+    )
     st.subheader("Hidden size at each layer")
-    st.plotly_chart(width_shares(groups), key="heterogeneity_widths", alt="Share of each hidden size per layer")
+    downloads.figure(
+        width_shares(groups), f"{space}-widths", "heterogeneity_widths", alt="Share of each hidden size per layer"
+    )
     st.subheader("Heterogeneity against score")
     if series is None:
         components.no_scores_yet()
         return
-    _scatter(architectures, known, series)
+    points = architectures.join(known, how="inner")
+    _scatter(points, series, space)
+    st.subheader("Homogeneous against heterogeneous")
+    _frontiers(points, series, space)
 
 
 def _pick_depth(architectures: pd.DataFrame, known: pd.Series) -> int:
@@ -99,14 +115,83 @@ def _selected(members: pd.DataFrame) -> str | None:
     return id
 
 
-def _scatter(architectures: pd.DataFrame, known: pd.Series, series: str) -> None:
-    points = architectures.join(known, how="inner")
-    st.plotly_chart(heterogeneity_scatter(points, series), key="heterogeneity_scatter", alt="Heterogeneity and score")
-    notes = []
-    for depth, rows in points.groupby("depth", sort=True):
-        if len(rows) < 3 or rows["heterogeneity"].nunique() < 2 or rows["score"].nunique() < 2:
-            notes.append(f"{depth} layers: too few different ones")
-            continue
-        rho = rows["heterogeneity"].rank().corr(rows["score"].rank())
-        notes.append(f"{depth} layers: {rho:+.2f} ({len(rows)} scored)")
-    st.caption("Rank correlation (Spearman) of heterogeneity and score. " + "; ".join(notes) + ".")
+def _scatter(points: pd.DataFrame, series: str, space: str) -> None:
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    with left:
+        view = address.segments("Look at", list(VIEWS), "heterogeneity_view")
+    bins = 0
+    if view == VIEWS[1]:
+        with right:
+            bins = int(address.number("Bins", "heterogeneity_bins", 2, MOST_BINS, 4) or 4)
+        points = points.assign(bin=equal_size.size_bins(points, bins))
+        drawn = heterogeneity_scatter(points, series, groups="bin")
+    elif view == VIEWS[2]:
+        points = points.assign(beyond=equal_size.beyond_size(points))
+        drawn = heterogeneity_scatter(points, f"{series}, beyond what size explains", "beyond")
+    else:
+        drawn = heterogeneity_scatter(points, series)
+    downloads.figure(drawn, f"{space}-heterogeneity-{view}", "heterogeneity_scatter", alt="Heterogeneity and score")
+    if view == VIEWS[2]:
+        st.caption("Score less what a line through the logarithm of the parameters explains of it.")
+        rows = {"all, given their size": _correlation(points, given_size=True)}
+    else:
+        group = "bin" if view == VIEWS[1] else "depth"
+        titles = {name: str(name) if group == "bin" else f"{name} layers" for name in points[group].unique()}
+        rows = {titles[name]: _correlation(some) for name, some in points.groupby(group, sort=True)}
+    table = pd.DataFrame([vars(one) for one in rows.values()], index=pd.Index(rows, name="among")).reset_index()
+    downloads.table(
+        table,
+        f"{space}-heterogeneity-{view}",
+        "heterogeneity_correlations",
+        hide_index=True,
+        placeholder=components.UNKNOWN,
+        column_config={
+            "rho": st.column_config.NumberColumn("rank correlation", format="%+.2f", help="Spearman, -1 to 1."),
+            "low": st.column_config.NumberColumn("from", format="%+.2f", help="2.5 % of bootstrap samples are below."),
+            "high": st.column_config.NumberColumn("to", format="%+.2f", help="2.5 % of bootstrap samples are above."),
+        },
+    )
+    st.caption(
+        f"Unknown of fewer than {equal_size.FEWEST} architectures, and where all agree in one of the two. An interval "
+        "that holds 0 says that these scores show no relation."
+    )
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _correlation_of(values: pd.DataFrame, given_size: bool) -> equal_size.RankCorrelation:
+    return equal_size.rank_correlation(values, given_size)
+
+
+def _correlation(points: pd.DataFrame, given_size: bool = False) -> equal_size.RankCorrelation:
+    return _correlation_of(points[["heterogeneity", "score", "parameters"]], given_size)
+
+
+def _frontiers(points: pd.DataFrame, series: str, space: str) -> None:
+    most = address.number(
+        "Homogeneous up to a heterogeneity of",
+        "homogeneous_to",
+        0.0,
+        0.95,
+        0.0,
+        step=0.05,
+        help="0: only those whose layers are all alike.",
+    )
+    points = points.assign(kind=equal_size.kinds(points, most or 0.0))
+    fronts = equal_size.frontiers(points, points["kind"])
+    missing = [kind for kind, front in fronts.items() if not len(front)]
+    if missing:
+        st.info(
+            f"No scored architecture is {missing[0]} by this measure, so there is only one frontier.",
+            icon=":material/info:",
+        )
+    downloads.figure(
+        kind_frontiers(points, fronts, series), f"{space}-frontiers", "heterogeneity_frontiers", alt="Two frontiers"
+    )
+    joint = points.loc[equal_size.frontier(points)]
+    shares = (joint["kind"].eq(equal_size.KINDS[1]).mean(), points["kind"].eq(equal_size.KINDS[1]).mean())
+    st.caption(
+        "A frontier holds what no other of its kind beats in size or score without losing in the other. Of the "
+        f"{len(joint)} on the frontier of both together, {shares[0]:.0%} are heterogeneous; of all {len(points):,} "
+        f"scored, {shares[1]:.0%} are."
+    )
+    components.architecture_table(joint, SHOWN, space, "heterogeneity_frontier_table")

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer.app import components, cypher_console, frames, services, standings
+from explorer.app import address, components, cypher_console, frames, services, standings
 from explorer.app.query_form import (
     ADDRESS,
     FACTS,
@@ -34,8 +34,8 @@ from graphstore.queries import LOWER_IS_BETTER
 
 TABS = ("Guided", "Best per task", "Pareto", "Cypher")
 ANYTHING = "any"
-LONGEST_VECTOR = 100_000
-"""Characters of a pasted vector."""
+LONGEST_VECTOR, LONGEST_SHARED = 100_000, 2_000
+"""Characters of a pasted vector, and of one that is in the address."""
 POSITION_TITLES = {"first": "First layer", "last": "Last layer", "any": "Any layer"}
 FACT_TITLES = {"parameters": "Parameters", "flops": "FLOPs", "depth": "Layers", "heterogeneity": "Heterogeneity"}
 SHOWN = ["label", "score", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
@@ -78,8 +78,9 @@ def _guided(space: str) -> tuple[Wish, Choices] | None:
         st.query_params.update(new.address())
         wish = new
     _answer(wish, choices, space)
-    with st.expander("Nearest to a vector"):
-        _nearest(space, scores)
+    vector = address.read("vector", lambda text: True, "vector", LONGEST_SHARED) or ""
+    with st.expander("Nearest to a vector", expanded=bool(vector)):
+        _nearest(space, scores, vector)
     return wish, choices
 
 
@@ -106,20 +107,25 @@ def _pareto(asked: tuple[Wish, Choices] | None, space: str) -> None:
     standings.pareto(space, choices, question, ", ".join(titles))
 
 
-def _nearest(space: str, scores: pd.DataFrame) -> None:
-    """The architectures nearest to a point of the space's embedding that the visitor gives."""
+def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
+    """The architectures nearest to a point of the space's embedding that the visitor gives, or the address does."""
     left, right = st.columns([4, 1])
     text = left.text_area(
         "Vector",
+        vector,
         height=80,
         max_chars=LONGEST_VECTOR,
         placeholder="[0.25, -1, 3e-2, …]",
         help="A JSON list of as many numbers as the space's vectors have.",
         key="nearest_vector",
     )
-    k = right.number_input("How many", 1, 100, 10, key="nearest_k")
+    with right:
+        k = address.number("How many", "nearest_k", 1, 100, 10) or 10
+    address.write("vector", text.strip() if 0 < len(text.strip()) <= LONGEST_SHARED else None)
     if not text.strip():
         return
+    if len(text.strip()) > LONGEST_SHARED:
+        st.caption(f"The vector is too long for the address, which takes {LONGEST_SHARED:,} characters of it.")
     try:
         found = nearest_to_vector(services.store(), space, vector_of(_json(text)), int(k))
     except (InputError, StoreInputError) as error:
@@ -276,12 +282,3 @@ def _answer(wish: Wish, choices: Choices, space: str) -> None:
         table["score"] = pd.array([found.values[position] for found in page.rows], dtype="Float64")
     columns = [name for name in SHOWN if name in table]
     components.architecture_table(table, columns, space, "query_table", height=480)
-    st.download_button(
-        "Download CSV",
-        table.drop(columns="label").to_csv(),
-        file_name=f"{space}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        key="query_csv",
-    )

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer.app import components, frames, launching, live, services
+from explorer.app import components, launch_form, launching, live, services, study_controls
 from explorer.errors import InputError
 from explorer.runner.jobs import refresh_jobs, stop_job
 from graphstore import GraphStore
 from graphstore.records import JobRecord, JobState, StudyRecord
 
-TRAIN = "Train: mean of the tasks"
-KNOWN = "Known scores: "
 EARLIER = 8
 """Most ended jobs that are listed."""
 
@@ -32,7 +30,7 @@ def render() -> None:
     with left:
         st.subheader("Launch")
         if space.info.get("ready"):
-            _form(store, space.name, jobs, studies)
+            launch_form.render(store, space.name, jobs, studies)
         else:
             st.info(
                 "The library of this space is not finished yet; a search needs it.", icon=":material/hourglass_empty:"
@@ -40,52 +38,6 @@ def render() -> None:
         _jobs(store, jobs, studies)
     with right:
         _study(jobs, studies, space.name)
-
-
-def _form(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
-    known_tasks = frames.objective_tasks(services.scores(space))
-    published = services.has_published(space)
-    known = [f"{KNOWN}{task} ({count:,} scored)" for task, count in known_tasks.items()]
-    objective = str(
-        st.selectbox(
-            "Objective",
-            [*known, TRAIN] if published else [TRAIN, *known],
-            key=f"search_objective_{space}",
-            help="Training really pre-trains and fine-tunes each model; known scores take seconds.",
-        )
-    )
-    policy = str(
-        st.selectbox(
-            "Policy",
-            list(launching.POLICY_TITLES),
-            format_func=lambda policy: launching.POLICY_TITLES.get(policy, policy),
-            key="search_policy",
-            help="BOSHNAS chooses by a surrogate's prediction and uncertainty; the others are its rivals.",
-        )
-    )
-    is_known = objective != TRAIN
-    task = list(known_tasks)[known.index(objective)] if is_known else launching.TRAINED_OBJECTIVE
-    most = launching.MAX_KNOWN if is_known else launching.MAX_TRAINED
-    left, right = st.columns(2)
-    trials = left.number_input(
-        "Trials", 1, most, 50 if is_known else 8, key=f"search_trials_{is_known}", help=f"At most {most} from here."
-    )
-    seed = right.number_input("Seed", 0, launching.MAX_SEED, 0, key="search_seed")
-    name = launching.free_name(f"{space}-{task}-{policy}-seed{seed}", {study.name for study in studies} | _busy(jobs))
-    study = st.text_input("Study name", name, max_chars=80, key=f"search_name_{name}")
-    if st.button("Launch", type="primary", icon=":material/rocket_launch:", key="search_launch", width="stretch"):
-        choices = launching.SearchChoices(space, policy, task, is_known, int(trials), int(seed), study.strip())
-        try:
-            launching.start(store, choices, jobs)
-        except InputError as error:
-            st.error(f"{error}", icon=":material/error:")
-            return
-        st.query_params["study"] = choices.study
-        st.rerun()
-
-
-def _busy(jobs: Sequence[JobRecord]) -> set[str]:
-    return {name for job in jobs for name in launching.studies_of(job)}
 
 
 def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
@@ -110,7 +62,7 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
 
 
 def _title(job: JobRecord) -> None:
-    names = ", ".join(launching.studies_of(job)) or job.id
+    names = ", ".join(launching.studies_of(job)) or str(job.info.get("space") or job.id)
     begun = time.strftime("%d %b, %H:%M", time.localtime(job.created))
     st.markdown(f"{live.badge(job.state)} **{job.kind}** {names}  \n:gray[since {begun}]")
 
@@ -161,4 +113,7 @@ def _study(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord], space: str
         lambda: (here or names)[0],
         hidden_label=True,
     )
+    record = next((study for study in studies if study.name == chosen), None)
+    if record is not None:
+        study_controls.render(services.store(), record, jobs)
     live.study_view(chosen, chosen in begun)

@@ -1,0 +1,196 @@
+"""What the Build page works with: the space's grammar and choices, what its scores teach, queueing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from explorer.app import frames, launching, services
+from explorer.errors import InputError, SpecError
+from explorer.runner.drafting import MIXED, Draft, draft_of
+from explorer.runner.jobs import ACTIVE, launch, refresh_jobs
+from explorer.runner.queueing import new_study, queue
+from explorer.runner.vicinity import Forecaster, Vicinity
+from explorer.space.difference import Change, difference
+from explorer.space.formats import from_json
+from explorer.space.grammar import DesignSpace
+from explorer.space.spec import ArchitectureSpec
+from graphstore import GraphStore
+from graphstore.records import JobRecord, SpaceRecord, StudyRecord, TrialRecord
+
+NEAREST = 8
+USUAL_OPERATIONS = ("sa_sdp", "sa_wma", "l_dft", "l_dct", "c_3", "c_5", "c_7", "c_9", "c_11", "c_13")
+LONGEST_WORDS = 400
+"""Characters of a difference that a table shows."""
+
+
+def grammar_of(space: SpaceRecord) -> DesignSpace | None:
+    """The grammar that a space comes from; ``None`` for the space of a table."""
+    source = space.info.get("source")
+    try:
+        return DesignSpace.from_source(space.name, source) if isinstance(source, Mapping) else None
+    except SpecError:
+        return None
+
+
+def blank(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
+    """A plain architecture of a space to begin with: the first one; ``None`` of a table without architectures."""
+    if grammar is not None:
+        return draft_of(grammar.at(0))
+    known = services.architectures(space.name)
+    return None if known.empty else draft_of(from_json(services.architecture(str(known.index[0])).spec))
+
+
+def operations(grammar: DesignSpace | None, draft: Draft) -> list[str]:
+    """Operations to choose from, those of the space first."""
+    own = [f"{family}_{parameter}" for family, parameter in grammar.operations] if grammar else []
+    used = [layer.operation for layer in draft.layers]
+    return list(dict.fromkeys([*own, *USUAL_OPERATIONS, MIXED, *used]))
+
+
+def choices_text(grammar: DesignSpace) -> str:
+    """What a grammar lets a layer choose, in a sentence."""
+
+    def options(values: Sequence[object]) -> str:
+        return ", ".join(str(value) for value in values)
+
+    heads = options(sorted({count for counts in grammar.heads for count in counts}))
+    backbone = getattr(grammar, "backbone", None)
+    return (
+        f"{grammar.name} has hidden sizes {options(grammar.hidden)}; heads {heads}; feed-forward stacks of "
+        f"{options(grammar.ff_depths)} with widths {options(grammar.ff_widths)}; {options(grammar.layers)} layers"
+        + (f", {grammar.layers_per_stack} alike each" if grammar.layers_per_stack > 1 else "")
+        + (f"; backbone {backbone}" if backbone else "")
+        + "."
+    )
+
+
+def outside(grammar: DesignSpace, spec: ArchitectureSpec) -> SpecError | None:
+    """Why an architecture is not in a grammar; ``None`` if it is."""
+    try:
+        grammar.picks(spec)
+    except SpecError as error:
+        return error
+    return None
+
+
+@st.cache_resource(show_spinner="Reading the space …", max_entries=2)
+def _vicinity(url: str, space: str, digest: str) -> Vicinity:
+    return Vicinity.of_space(services.store(), space)
+
+
+def vicinity(space: SpaceRecord) -> Vicinity:
+    """The architectures of a finished space, to compare any other one with. Raises InputError if there is none."""
+    # The digest changes with the architectures of this space; the store's revision also with those of others.
+    return _vicinity(services.store_url(), space.name, str(space.info.get("digest")))
+
+
+@st.cache_resource(show_spinner="Learning from the scores …", max_entries=8)
+def _forecaster(url: str, space: str, digest: str, series: str, revision: int) -> Forecaster:
+    known = frames.mean_scores(services.scores(space), series)
+    near = _vicinity(url, space, digest)
+    return Forecaster(near, {str(id): float(value) for id, value in known.items()})
+
+
+def forecaster(space: SpaceRecord, series: str) -> Forecaster:
+    """What the scores of a series teach. Raises InputError if they are too few."""
+    revision = services.store().revision("scores")
+    return _forecaster(services.store_url(), space.name, str(space.info.get("digest")), series, revision)
+
+
+def nearest_table(space: SpaceRecord, spec: ArchitectureSpec, series: str | None) -> pd.DataFrame:
+    """The nearest known architectures, by id: ``dissimilarity, label, score, difference, parameters``."""
+    found = vicinity(space).nearest(spec, NEAREST)
+    known = services.architectures(space.name)
+    found = [(id, value) for id, value in found if id in known.index]
+    table = known.loc[[id for id, _ in found], ["label", "operations", "hiddens", "parameters"]].copy()
+    table.insert(0, "dissimilarity", [value for _, value in found])
+    score = None if series is None else frames.mean_scores(services.scores(space.name), series)
+    table["score"] = float("nan") if score is None else score.reindex(table.index)
+    others = {one.id: from_json(one.spec) for one in services.store().summaries(ids=list(table.index))}
+    table["difference"] = [difference_words(spec, others[str(id)]) for id in table.index]
+    return table
+
+
+def difference_words(spec: ArchitectureSpec, other: ArchitectureSpec) -> str:
+    """What another architecture changes, layer by layer, in a line."""
+    words = [step.words for step in difference(spec, other).steps if step.change is not Change.SAME]
+    if spec.backbone != other.backbone:
+        words.insert(0, f"backbone {spec.backbone or 'none'} to {other.backbone or 'none'}")
+    text = "; ".join(words) or "none"
+    return text if len(text) <= LONGEST_WORDS else text[: LONGEST_WORDS - 1] + "…"
+
+
+@dataclass(frozen=True)
+class QueueChoices:
+    """What a visitor wants trained, and where.
+
+    Attributes:
+        study: name of the study.
+        is_new: whether the study is to be made.
+        budget: of a new study.
+        run: whether to run the study afterwards, if nobody does.
+    """
+
+    study: str
+    is_new: bool
+    budget: int
+    run: bool
+
+
+def joinable(studies: Sequence[StudyRecord], space: str) -> list[StudyRecord]:
+    """Studies that can be given an architecture by hand and trained from here."""
+    return [
+        study
+        for study in studies
+        if study.space == space and not (study.settings.get("external") or study.settings.get("from_scores"))
+    ]
+
+
+@st.cache_resource(show_spinner=False)
+def _one_at_a_time() -> threading.Lock:
+    """Adopting reads and writes the whole of a space's vectors."""
+    return threading.Lock()
+
+
+def enqueue(
+    store: GraphStore, space: str, spec: ArchitectureSpec, choices: QueueChoices
+) -> tuple[TrialRecord, JobRecord | None]:
+    """Queue an architecture, and run its study if that was asked for and nobody does.
+
+    Returns:
+        The waiting trial, and the job that was started.
+
+    Raises:
+        InputError: a choice breaks a rule; too many jobs are running; or as ``queueing.queue``.
+        DataError: the space has no library.
+    """
+    jobs = refresh_jobs(store)
+    busy = any(job.state in ACTIVE and choices.study in launching.studies_of(job) for job in jobs)
+    run = choices.run and not busy
+    if run:
+        launching.require_room(jobs)
+    if choices.is_new:
+        if not 1 <= choices.budget <= launching.MAX_TRAINED:
+            rule = f"be from 1 to {launching.MAX_TRAINED}"
+            raise InputError("trials", rule, choices.budget, "Longer studies run from the command line.")
+        new_study(store, choices.study, space, choices.budget)
+    else:
+        _check_growth(store, choices.study)
+    with _one_at_a_time():
+        trial = queue(store, choices.study, spec)
+    if not run:
+        return trial, None
+    words = ["search", "resume", choices.study, "--wait"]
+    return trial, launch(store, "search", words, {"studies": [choices.study]})
+
+
+def _check_growth(store: GraphStore, name: str) -> None:
+    study = store.study(name)
+    if study.budget >= launching.MAX_TRAINED and len(store.trials(name)) >= study.budget:
+        rule = f"have less than {launching.MAX_TRAINED} trials to be given more from here"
+        raise InputError("study", rule, name, "Run `archex search extend`, or choose another one.")

@@ -1,0 +1,202 @@
+"""The fields and buttons of the Build page by which a draft is edited; the draft lives in the address."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from explorer.app import address, building
+from explorer.errors import SpecError
+from explorer.plots.palette import operation_title
+from explorer.runner import drafting
+from explorer.runner.drafting import MIXED, Draft, LayerDraft
+from explorer.space.grammar import DesignSpace
+from explorer.space.spec import MAX_HEADS, MAX_HIDDEN, MAX_LAYERS
+
+MODEL = "model"
+"""Name in the address of the draft's text."""
+GROUP = 12
+"""Layers that are shown at once."""
+WIDTHS = [0.3, 3.3, 1.3, 1.5, 1.9, 0.5, 0.5, 0.5, 0.5]
+
+
+def write(draft: Draft) -> None:
+    """Put a draft into the address, instead of what was there to start from."""
+    text = drafting.pack(draft)
+    if len(text) > drafting.LONGEST_TEXT:
+        st.session_state["build_refused"] = "This architecture is too long to be kept in an address."
+        return
+    st.query_params[MODEL] = text
+    st.query_params.pop("id", None)
+
+
+def render(draft: Draft, grammar: DesignSpace | None) -> None:
+    """Draw the editor."""
+    st.subheader("Layers, input to output")
+    round = _round(drafting.pack(draft))
+    first = 0
+    if len(draft.layers) > GROUP:
+        starts = list(range(0, len(draft.layers), GROUP))
+        ends = {start: min(start + GROUP, len(draft.layers)) - 1 for start in starts}
+        first = address.segments("Layers shown", starts, "layers", title=lambda start: f"{start} to {ends[start]}")
+    offered = building.operations(grammar, draft)
+    for index in range(first, min(first + GROUP, len(draft.layers))):
+        _row(draft, index, offered, f"build_{round}_{index}", index == first)
+    add, backbone = st.columns([2, 1], vertical_alignment="bottom")
+    add.button(
+        "Add a layer",
+        icon=":material/add:",
+        key=f"build_{round}_add",
+        on_click=_edit,
+        args=(lambda now: drafting.added(now, now.layers[-1]),),
+        disabled=len(draft.layers) >= MAX_LAYERS,
+        help="Another one like the last, before the output.",
+    )
+    key = f"build_{round}_backbone"
+    backbone.number_input(
+        "Backbone",
+        1,
+        MAX_HIDDEN,
+        draft.backbone,
+        placeholder="none",
+        key=key,
+        on_change=_typed,
+        args=(lambda now: dataclasses.replace(now, backbone=_size(key)),),
+        help="Width between the layers, if each stands between two bottlenecks, as in SuperShaper's shapes.",
+    )
+    if grammar is not None:
+        st.caption(building.choices_text(grammar))
+
+
+def _round(text: str) -> int:
+    """Counts how often the draft became another one by anything but its fields, which then begin anew."""
+    if st.session_state.get("build_shown") != text:
+        st.session_state["build_shown"] = text
+        st.session_state["build_round"] = int(st.session_state.get("build_round", 0)) + 1
+    return int(st.session_state["build_round"])
+
+
+def _row(draft: Draft, index: int, offered: list[str], key: str, is_first: bool) -> None:
+    layer = draft.layers[index]
+    number, operation, hidden, heads, stack, *buttons = st.columns(WIDTHS, vertical_alignment="bottom", gap="small")
+    number.markdown(f"**{index}**")
+    look: Any = {"label_visibility": "visible" if is_first else "collapsed"}
+
+    def name(text: str) -> str:
+        # Every field has its own name for screen readers; the visible ones head the columns.
+        return text if is_first else f"{text} of layer {index}"
+
+    operation.selectbox(
+        name("Operation"),
+        offered,
+        index=offered.index(layer.operation),
+        format_func=lambda value: "several, head by head" if value == MIXED else operation_title(value),
+        key=f"{key}_operation",
+        on_change=_typed,
+        args=(_setter(index, lambda now: _operated(now, str(st.session_state[f"{key}_operation"]))),),
+        **look,
+    )
+    hidden.number_input(
+        name("Hidden"),
+        1,
+        MAX_HIDDEN,
+        layer.hidden,
+        key=f"{key}_hidden",
+        on_change=_typed,
+        args=(_setter(index, lambda now: dataclasses.replace(now, hidden=_size(f"{key}_hidden"))),),
+        **look,
+    )
+    if layer.operation == MIXED:
+        heads.text_input(
+            name("Heads"),
+            layer.mix,
+            max_chars=drafting.LONGEST_FIELD,
+            key=f"{key}_mix",
+            placeholder="2 × sa_sdp_64, 2 × c_5_64",
+            on_change=_typed,
+            args=(_setter(index, lambda now: dataclasses.replace(now, mix=_text(f"{key}_mix"))),),
+            **look,
+        )
+    else:
+        heads.number_input(
+            name("Heads"),
+            1,
+            MAX_HEADS,
+            layer.heads,
+            key=f"{key}_heads",
+            on_change=_typed,
+            args=(_setter(index, lambda now: dataclasses.replace(now, heads=_size(f"{key}_heads"))),),
+            **look,
+        )
+    stack.text_input(
+        name("Feed-forward"),
+        layer.stack,
+        max_chars=drafting.LONGEST_FIELD,
+        key=f"{key}_stack",
+        placeholder="512, 512",
+        on_change=_typed,
+        args=(_setter(index, lambda now: dataclasses.replace(now, stack=_text(f"{key}_stack"))),),
+        **look,
+    )
+    depth = len(draft.layers)
+    actions: list[tuple[str, str, bool, Callable[[Draft], Draft]]] = [
+        ("arrow_upward", "towards the input", index == 0, lambda now: drafting.moved(now, index, -1)),
+        ("arrow_downward", "towards the output", index == depth - 1, lambda now: drafting.moved(now, index, 1)),
+        ("content_copy", "twice", depth >= MAX_LAYERS, lambda now: drafting.duplicated(now, index)),
+        ("delete", "away", depth == 1, lambda now: drafting.removed(now, index)),
+    ]
+    for place, (icon, what, is_off, act) in zip(buttons, actions, strict=True):
+        verb = {"twice": "Have", "away": "Take"}.get(what, "Move")
+        place.button(
+            f":material/{icon}:",
+            key=f"{key}_{icon}",
+            help=f"{verb} layer {index} {what}",
+            on_click=_edit,
+            args=(act,),
+            disabled=is_off,
+            type="tertiary",
+        )
+
+
+def _edit(change: Callable[[Draft], Draft]) -> None:
+    """Change the draft of the address; a page that shows another one by now changes that one."""
+    try:
+        write(change(drafting.unpack(st.query_params.get(MODEL, ""))))
+    except SpecError:
+        return
+
+
+def _typed(change: Callable[[Draft], Draft]) -> None:
+    """The same for a change that the fields show already."""
+    _edit(change)
+    st.session_state["build_shown"] = st.query_params.get(MODEL, "")
+
+
+def _setter(index: int, change: Callable[[LayerDraft], LayerDraft]) -> Callable[[Draft], Draft]:
+    def changed(draft: Draft) -> Draft:
+        return drafting.with_layer(draft, index, change(draft.layers[index])) if index < len(draft.layers) else draft
+
+    return changed
+
+
+def _operated(layer: LayerDraft, operation: str) -> LayerDraft:
+    """The layer with another operation; its heads are listed where they are to be edited one by one."""
+    mix = layer.mix
+    if operation == MIXED and not mix:
+        try:
+            mix = drafting.counted([str(head) for head in drafting.read_layer(layer, "layer").heads])
+        except SpecError:
+            mix = ""
+    return dataclasses.replace(layer, operation=operation, mix=mix)
+
+
+def _size(key: str) -> int | None:
+    value = st.session_state[key]
+    return None if value is None else int(value)
+
+
+def _text(key: str) -> str:
+    return drafting.plain_field(str(st.session_state[key] or ""))

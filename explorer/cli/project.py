@@ -1,0 +1,42 @@
+"""``archex project``: lay a space out in two dimensions by t-SNE, for the map of the app."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from explorer.cli.console import (
+    DEFAULT_STORE,
+    JobOption,
+    JsonOption,
+    SeedOption,
+    StoreOption,
+    find_job,
+    opened,
+    output,
+    print_json,
+    progress_reporter,
+    resume_arguments,
+)
+from explorer.runner.jobs import new_job, running_job
+from explorer.runner.projections import make_tsne
+
+
+def project(
+    space: Annotated[str, typer.Argument(help="A built space.")],
+    seed: SeedOption = 0,
+    store: StoreOption = DEFAULT_STORE,
+    job: JobOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Compute the t-SNE of a space's kernel vectors, once, and keep it beside the store; about a minute for 10,000."""
+    with opened(store, create=False) as opened_store:
+        info = {"arguments": resume_arguments(), "space": space}
+        record = find_job(opened_store, job) if job else new_job(opened_store, "project", info)
+        with progress_reporter() as bars, running_job(opened_store, record, bars) as reporter:
+            made = make_tsne(opened_store, space, seed, reporter)
+    if json:
+        print_json({"space": space, "architectures": len(made.points), "kept": made.kept, **made.settings})
+    else:
+        output.print(f"{space}: t-SNE of {len(made.points):,} keeps {made.kept:.0%} of the nearest", markup=False)

@@ -1,0 +1,148 @@
+"""The Architecture page: nodes, error bars, measurements, the similarity graph, what may be taken away."""
+
+from __future__ import annotations
+
+import io
+import json
+import statistics
+import zipfile
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explorer.app.export_view import PACKED
+from explorer.app.graph_view import node_facts
+from explorer.app.services import KERNEL, STORE_VARIABLE
+from explorer.space.formats import from_json, to_model_dict
+from graphstore import open_store
+from graphstore.records import MeasurementRecord, ScoreRecord
+
+
+def script() -> None:
+    from explorer.app.pages import architecture
+
+    architecture.render()
+
+
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch):
+    def go(url: str, **stated: str | list[str]) -> AppTest:
+        monkeypatch.setenv(STORE_VARIABLE, url)
+        page = AppTest.from_function(script, default_timeout=60)
+        for name, value in stated.items():
+            page.query_params[name] = value
+        page.run()
+        assert not page.exception
+        assert not page.error
+        return page
+
+    return go
+
+
+def charts(page: AppTest) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+
+
+def nodes(chart: dict) -> list[str]:
+    return [data[0] for trace in chart["data"] for data in trace.get("customdata") or ()]
+
+
+def test_a_clicked_node_is_ringed_and_its_facts_are_told(visit, filled):
+    with open_store(filled.url) as store:
+        record = store.architecture(filled.best)
+    number = next(op.index for op in record.ops if op.kind == "head")
+    page = visit(filled.url, id=filled.best, node=str(number))
+    widths = {
+        data[2]: width
+        for trace in charts(page)[0]["data"]
+        for data, width in zip(
+            trace.get("customdata") or (), trace.get("marker", {}).get("line", {}).get("width", ()), strict=False
+        )
+    }
+    assert [n for n, width in widths.items() if width == max(widths.values())] == [number]
+    facts = node_facts(record, number)
+    assert facts.to_string() == page.table[0].value.iloc[:, 0].to_string()
+    layer = record.layers[record.ops[number].layer]
+    assert f"hidden {layer.hidden}" in facts["Its layer"]
+    before = {record.ops[source].label for source, target in record.feeds if target == number}
+    assert before == {part.split(" × ")[-1] for part in facts["Comes from"].split(", ")}
+
+
+@pytest.mark.parametrize("node", ["-1", "9999", "x", "1.5", "1" * 300, "²"])
+def test_a_node_that_is_not_there_is_left_out(visit, filled, node):
+    page = visit(filled.url, id=filled.best, node=node)
+    assert "that is not there" in "\n".join(one.value for one in page.caption)
+    assert not page.table or "What it is" not in page.table[0].value.index
+
+
+def test_error_bars_are_the_deviation_over_runs(visit, own_store):
+    values = {0: 0.5, 1: 0.6, 2: 0.8}
+    with open_store(own_store) as store:
+        one, other = (summary.id for summary in store.summaries("nano")[:2])
+        store.add_scores(
+            [ScoreRecord(one, "mean", "accuracy", v, "d", "f", "r", seed, "t") for seed, v in values.items()]
+        )
+        store.add_scores([ScoreRecord(other, "mean", "accuracy", 0.9, "d", "f", "r", 0, "t")])
+    page = visit(own_store, id=one)
+    spread = page.dataframe[1].value.iloc[0]
+    assert spread["mean"] == pytest.approx(statistics.mean(values.values()))
+    assert spread["deviation"] == pytest.approx(statistics.stdev(values.values()))
+    assert (spread["runs"], spread["seeds"], spread["rank"], spread["scored"]) == (3, 3, 2, 2)
+    bars = next(trace for trace in charts(page)[1]["data"] if "error_x" in trace)
+    assert "± 0.1528 over 3 runs" in json.dumps(bars["customdata"], ensure_ascii=False)
+    page = visit(own_store, id=other)
+    assert page.dataframe[1].value["deviation"].isna().all()
+
+
+def test_measurements_of_every_device(visit, own_store):
+    with open_store(own_store) as store:
+        id = store.summaries("nano")[0].id
+    assert "Nothing has been measured" in "\n".join(one.value for one in visit(own_store, id=id).caption)
+    with open_store(own_store) as store:
+        store.add_measurements([MeasurementRecord(id, device, "latency", 0.25, "s") for device in ("pi", "laptop")])
+    table = visit(own_store, id=id).dataframe[1].value
+    assert table["device"].tolist() == ["laptop", "pi"]
+    assert table["value"].tolist() == [0.25, 0.25]
+
+
+def test_the_similarity_graph_grows_by_the_neighbours_asked_for(visit, filled):
+    with open_store(filled.url) as store:
+        own = [one.target for one in store.neighbors("nano", filled.best, KERNEL, 8)]
+        further = [one.target for one in store.neighbors("nano", own[0], KERNEL, 8)]
+    chart = charts(visit(filled.url, id=filled.best))[2]
+    assert set(nodes(chart)) == {filled.best, *own}
+    chart = charts(visit(filled.url, id=filled.best, expand=[own[0], "f" * 24, "<b>"]))[2]
+    assert set(nodes(chart)) == {filled.best, *own, *further}
+    squares = {
+        data[0]
+        for trace in chart["data"]
+        for data, symbol in zip(trace.get("customdata") or (), trace.get("marker", {}).get("symbol", ()), strict=False)
+        if symbol == "square"
+    }
+    assert squares == {filled.best, own[0]}
+
+
+def test_what_is_taken_away_is_the_architecture(visit, own_store):
+    with open_store(own_store) as store:
+        summary = store.summaries("nano")[0]
+    page = visit(own_store, id=summary.id)
+    assert "no trained model" in "\n".join(one.value for one in page.caption)
+    page.button(key="export_pack").click().run()
+    assert not page.exception
+    assert not page.error
+    wanted, data = page.session_state[PACKED]
+    assert wanted == (summary.id, "")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = {name.partition("/")[2] for name in archive.namelist()}
+        assert {"per_head.json", "README.md", "graph.graphml"} <= names
+        document = json.loads(archive.read(next(name for name in archive.namelist() if name.endswith("per_head.json"))))
+    assert document == to_model_dict(from_json(summary.spec), per_head=True)
+
+
+def test_another_architecture_begins_with_nothing_opened(visit, filled):
+    page = visit(filled.url, id=filled.best, node="2", expand=[filled.ids[1]])
+    page.text_input(key=f"architecture_typed_{filled.best}").set_value(filled.ids[3]).run()
+    assert not page.exception
+    assert page.query_params["id"] in (filled.ids[3], [filled.ids[3]])
+    assert "node" not in page.query_params
+    assert "expand" not in page.query_params

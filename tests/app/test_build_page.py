@@ -1,0 +1,323 @@
+"""The Build page: editing, pasting, what is said at once, and queueing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from explorer.app import building
+from explorer.app.services import STORE_VARIABLE
+from explorer.errors import InputError
+from explorer.graphs import architecture_id
+from explorer.runner.drafting import Draft, LayerDraft, draft_of, pack, read_draft, unpack
+from explorer.runner.library import build_library
+from explorer.runner.progress import SilentReporter
+from explorer.space.formats import from_json, to_json
+from explorer.space.grammar import load_space
+from explorer.space.named import named_model
+from graphstore import open_store
+from graphstore.records import SpaceRecord
+
+from .conftest import score, study
+
+TINY = named_model("BERT-Tiny")
+
+
+def script() -> None:
+    from explorer.app.pages import build
+
+    build.render()
+
+
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch):
+    def go(url: str, **parameters: str) -> AppTest:
+        monkeypatch.setenv(STORE_VARIABLE, url)
+        page = AppTest.from_function(script, default_timeout=120)
+        for key, value in parameters.items():
+            page.query_params[key] = value
+        page.run()
+        assert not page.exception
+        return page
+
+    return go
+
+
+def model(page: AppTest) -> Draft:
+    found = page.query_params["model"]
+    return unpack(found if isinstance(found, str) else found[0])
+
+
+def charts(page: AppTest) -> int:
+    return len(page.get("plotly_chart"))
+
+
+def told(page: AppTest) -> str:
+    parts = [*page.info, *page.success, *page.warning, *page.error, *page.caption]
+    return "\n".join(part.value for part in parts)
+
+
+def field(page: AppTest, kind: str, layer: int, name: str):
+    return next(one for one in getattr(page, kind) if one.key.endswith(f"_{layer}_{name}"))
+
+
+@pytest.fixture(scope="module")
+def grammar_file(tmp_path_factory) -> Path:
+    """A small library of a grammar, without scores."""
+    file = tmp_path_factory.mktemp("build") / "grammar.db"
+    space = load_space("nano")
+    with open_store(f"sqlite:///{file}") as store:
+        specs = [space.at(index) for index in range(0, 9000, 750)]
+        build_library(store, "nano", specs, SilentReporter(), source=space.source(), title="Nano")
+    return file
+
+
+@pytest.fixture
+def grammar_store(grammar_file, tmp_path) -> str:
+    """Its copy, for a test that may write."""
+    shutil.copy(grammar_file, tmp_path / "grammar.db")
+    return f"sqlite:///{tmp_path / 'grammar.db'}"
+
+
+def test_it_begins_with_what_the_address_says(visit, filled):
+    page = visit(filled.url, id=filled.best)
+    with open_store(filled.url) as store:
+        spec = from_json(store.architecture(filled.best).spec)
+    assert read_draft(model(page)) == (spec, [])
+    assert "id" not in page.query_params
+    assert charts(page) == 2
+    assert "one of the architectures of nano" in told(page)
+    assert "Learned from 20 scored" in told(page)
+    assert [metric.value for metric in page.metric if metric.label == "Measured"] == [
+        f"{filled.values[filled.best]:.4f}"
+    ]
+    again = visit(filled.url, model=pack(model(page)))
+    assert model(again) == model(page)
+    assert not again.warning
+
+
+def test_without_an_address_it_begins_with_the_space(visit, grammar_store):
+    page = visit(grammar_store)
+    assert read_draft(model(page))[0] == load_space("nano").at(0)
+    assert charts(page) == 1
+    assert "has a score yet" in told(page)
+    assert "nano has hidden sizes 32, 64" in told(page)
+
+
+def test_editing_by_fields_and_buttons(visit, grammar_store):
+    page = visit(grammar_store, model=pack(draft_of(load_space("nano").at(0))))
+    field(page, "number_input", 0, "hidden").set_value(64).run()
+    assert model(page).layers[0].hidden == 64
+    field(page, "selectbox", 1, "operation").set_value("c_5").run()
+    field(page, "number_input", 1, "heads").set_value(4).run()
+    field(page, "text_input", 1, "stack").set_value("3 x 64").run()
+    assert not page.exception
+    spec, errors = read_draft(model(page))
+    assert not errors
+    assert spec is not None
+    assert str(spec.layers[1].main) == "c_5_8"
+    assert spec.layers[1].feed_forward == (64, 64, 64)
+    field(page, "button", 1, "content_copy").click().run()
+    field(page, "button", 0, "arrow_downward").click().run()
+    layers = model(page).layers
+    assert [layer.operation for layer in layers] == ["c_5", layers[1].operation, "c_5"]
+    assert field(page, "number_input", 1, "hidden").value == 64
+    field(page, "button", 0, "delete").click().run()
+    next(button for button in page.button if button.key.endswith("_add")).click().run()
+    assert [layer.operation for layer in model(page).layers][1:] == ["c_5", "c_5"]
+    assert "lies outside the grammar of nano" in told(page)
+    assert not page.exception
+
+
+def test_heads_one_by_one(visit, grammar_store):
+    page = visit(grammar_store, model=pack(draft_of(TINY)))
+    field(page, "selectbox", 0, "operation").set_value("mixed").run()
+    assert field(page, "text_input", 0, "mix").value == "2 × sa_sdp_64"
+    field(page, "text_input", 0, "mix").set_value("sa_wma_64, c_5_64").run()
+    spec, _ = read_draft(model(page))
+    assert spec is not None
+    assert not spec.is_per_layer
+    assert not page.error
+
+
+def test_mistakes_are_told_and_kept(visit, grammar_store):
+    page = visit(grammar_store, model=pack(draft_of(TINY)))
+    field(page, "number_input", 0, "heads").set_value(3).run()
+    field(page, "text_input", 1, "stack").set_value("![x](http://example.com)").run()
+    assert not page.exception
+    assert "2 things to correct" in page.error[0].value
+    assert "layer 0" in page.error[0].value
+    assert "![x]" not in page.error[0].value
+    assert charts(page) == 0
+    again = visit(grammar_store, model=pack(model(page)))
+    assert field(again, "text_input", 1, "stack").value == "![x](http://example.com)"
+    field(again, "text_input", 1, "stack").set_value("64").run()
+    field(again, "number_input", 0, "heads").set_value(4).run()
+    assert not again.error
+    assert charts(again) == 1
+
+
+@pytest.mark.parametrize("text", ["", "é", "x" * 20_000, "eJw", "![a](http://example.com/a.png)"])
+def test_a_broken_address_begins_anew(visit, grammar_store, text):
+    page = visit(grammar_store, model=text)
+    assert len(page.warning) == 1
+    assert "![a]" not in page.warning[0].value
+    assert read_draft(model(page))[0] == load_space("nano").at(0)
+
+
+@pytest.mark.parametrize("id", ["0" * 24, "zz", "%00", "x" * 5_000, "ü"])
+def test_a_deleted_id_begins_anew(visit, grammar_store, id):
+    page = visit(grammar_store, id=id)
+    assert len(page.warning) == 1
+    assert charts(page) == 1
+
+
+def test_starting_from_names_and_pasted_ones(visit, grammar_store):
+    page = visit(grammar_store)
+    page.text_input(key="build_from").set_value("bert-tiny").run()
+    assert read_draft(model(page))[0] == TINY
+    page.text_input(key="build_from").set_value("nothing like it").run()
+    assert "nothing like it" in page.error[0].value
+    assert read_draft(model(page))[0] == TINY
+    page.selectbox(key="build_named").set_value("FNet-Mini").run()
+    assert read_draft(model(page))[0] == named_model("FNet-Mini")
+    edgetran = load_space("edgetran").at(12345)
+    page.text_area(key="build_pasted").set_value(to_json(edgetran))
+    page.button(key="build_read").click().run()
+    assert read_draft(model(page))[0] == edgetran
+    for text in ("", "{", "[" * 10_000, "9" * 5_000, '{"l": 1}', "x" * 1_000_000):
+        page.text_area(key="build_pasted").set_value(text)
+        page.button(key="build_read").click().run()
+        assert not page.exception
+        assert len(page.error) == 1
+        assert read_draft(model(page))[0] == edgetran
+    page.button(key="build_blank").click().run()
+    assert read_draft(model(page))[0] == load_space("nano").at(0)
+
+
+LINE = st.text(max_size=30) | st.sampled_from(["512", "2 × 64", "sa_sdp_64", "1" * 5_000, "\x00", "\ud7ff"])
+
+
+def test_nothing_that_is_typed_raises(visit, grammar_store):
+    page = visit(grammar_store, model=pack(draft_of(TINY)))
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(LINE, st.integers(1, 8192) | st.none(), st.integers(1, 128) | st.none(), LINE)
+    def type_it(stack: str, hidden: int | None, heads: int | None, pasted: str) -> None:
+        field(page, "text_input", 0, "stack").set_value(stack)
+        field(page, "number_input", 0, "hidden").set_value(hidden)
+        field(page, "number_input", 1, "heads").set_value(heads)
+        page.text_area(key="build_pasted").set_value(pasted)
+        page.button(key="build_read").click().run()
+        assert not page.exception
+
+    type_it()
+
+
+def test_many_layers_are_shown_in_parts(visit, grammar_store):
+    layer = draft_of(TINY).layers[0]
+    page = visit(grammar_store, model=pack(Draft((layer,) * 64, 768)))
+    assert len([one for one in page.selectbox if one.key.endswith("_operation")]) == 12
+    assert next(one for one in page.button if one.key.endswith("_add")).disabled
+    assert not page.error
+
+
+def test_the_space_of_a_table(visit, own_store):
+    page = visit(own_store, model=pack(draft_of(TINY)))
+    assert "It is new: nano does not have it" in told(page)
+
+
+def test_too_few_and_odd_scores(visit, own_store, monkeypatch):
+    with open_store(own_store) as store:
+        ids = [summary.id for summary in store.summaries("nano")]
+        store.add_scores([score(id, "mean", 0.5) for id in ids[:3]])
+    page = visit(own_store, id=ids[0])
+    assert "at least 5" in told(page)
+    original = building.frames.mean_scores
+
+    def broken(scores, series):
+        return original(scores, series) * float("nan")
+
+    monkeypatch.setattr(building.frames, "mean_scores", broken)
+    page = visit(own_store, id=ids[0])
+    assert "at least 5" in told(page)
+
+
+def test_a_library_that_is_not_finished(visit, unfinished_store):
+    with open_store(unfinished_store) as store:
+        store.put_space(SpaceRecord("nano", {"ready": False, "source": load_space("nano").source()}))
+    page = visit(unfinished_store)
+    assert charts(page) == 1
+    assert "once the library of nano is finished" in told(page)
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_no_space(visit, tmp_path, kind):
+    file = tmp_path / "none.db"
+    if kind == "empty":
+        open_store(f"sqlite:///{file}").close()
+    page = visit(f"sqlite:///{file}", model=pack(draft_of(TINY)))
+    assert charts(page) == 0
+    assert file.exists() == (kind == "empty")
+
+
+def test_queueing_into_a_new_study(visit, grammar_store):
+    page = visit(grammar_store, model=pack(draft_of(TINY)))
+    page.checkbox(key="build_run").uncheck()
+    page.button(key="build_queue").click().run()
+    assert not page.exception
+    assert "trial 0 of nano\\-built\\-1" in told(page)
+    with open_store(grammar_store) as store:
+        assert [trial.architecture for trial in store.trials("nano-built-1")] == [architecture_id(TINY)]
+        assert architecture_id(TINY) in store.embeddings("nano").ids
+        assert store.jobs() == []
+        assert store.study("nano-built-1").settings["from_scores"] is False
+
+
+def test_queueing_that_is_refused(visit, own_store):
+    with open_store(own_store) as store:
+        first = store.summaries("nano")[0]
+        store.create_study(study("known", "random", 4))
+    page = visit(own_store, id=first.id)
+    # A study on known scores trains nothing, so it is not offered.
+    assert page.selectbox(key="into").options == ["A new study"]
+    name = next(one for one in page.text_input if one.key.startswith("build_study"))
+    name.set_value("../../etc")
+    page.checkbox(key="build_run").uncheck()
+    page.button(key="build_queue").click().run()
+    assert not page.exception
+    assert "study name" in page.error[0].value
+    with open_store(own_store) as store:
+        assert [one.name for one in store.studies()] == ["known"]
+
+
+def test_what_a_visitor_may_ask_for_has_limits(own_store):
+    with open_store(own_store) as store:
+        spec = from_json(store.summaries("nano")[0].spec)
+        for budget in (0, 65, 10**9):
+            with pytest.raises(InputError, match="trials"):
+                building.enqueue(store, "nano", spec, building.QueueChoices("mine", True, budget, False))
+        store.create_study(study("full", "random", 64))
+        ids = [summary.id for summary in store.summaries("nano")]
+        assert store.studies()
+        trial, job = building.enqueue(store, "nano", spec, building.QueueChoices("mine", True, 2, False))
+        assert (trial.number, job) == (0, None)
+        assert trial.architecture in ids
+
+
+def test_differences_in_words():
+    wider = named_model("BERT-Mini")
+    words = building.difference_words(TINY, wider)
+    assert "hidden size 128 to 256" in words
+    assert building.difference_words(TINY, TINY) == "none"
+    assert len(building.difference_words(named_model("FlexiBERT-Large"), wider)) <= building.LONGEST_WORDS
+    layer = LayerDraft("sa_sdp", 128, 2, "512")
+    shaped, plain = (read_draft(Draft((layer,), backbone))[0] for backbone in (768, None))
+    assert building.difference_words(plain, shaped) == "backbone none to 768"
+    assert json.loads(to_json(plain))["l"] == 1

@@ -1,0 +1,253 @@
+"""The Search page: what can be launched, its limits, and what can be done with a study."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explorer.app import launching
+from explorer.app.launching import SearchChoices
+from explorer.app.services import STORE_VARIABLE
+from explorer.errors import InputError
+from explorer.runner.jobs import new_job
+from graphstore import open_store
+from graphstore.records import (
+    JobRecord,
+    JobState,
+    MeasurementRecord,
+    ScoreRecord,
+    StudyRecord,
+    StudyState,
+    TrialStatus,
+)
+
+TRAINED = SearchChoices("nano", "boshnas", "mean", False, 5, 3, "mine")
+
+
+def script() -> None:
+    from explorer.app.pages import search
+
+    search.render()
+
+
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch):
+    def go(url: str, **stated: str) -> AppTest:
+        monkeypatch.setenv(STORE_VARIABLE, url)
+        page = AppTest.from_function(script, default_timeout=60)
+        for name, value in stated.items():
+            page.query_params[name] = value
+        page.run()
+        assert not page.exception
+        return page
+
+    return go
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that would have been started, instead of starting them."""
+    words: list[list[str]] = []
+
+    def launch(store, kind, arguments, info):
+        words.append(list(arguments))
+        return new_job(store, kind, {**info, "arguments": list(arguments)})
+
+    monkeypatch.setattr(launching, "launch", launch)
+    return words
+
+
+def study(store, name: str, state: StudyState, budget: int = 3, **settings: object) -> list[str]:
+    """A study of three trials, the first of which is complete; returns the ids of its space."""
+    ids = [summary.id for summary in store.summaries("nano")]
+    store.create_study(StudyRecord(name, "nano", "random", "mean", 0, budget, settings, state, time.time()))
+    store.add_trials(name, [(id, {"origin": "random"}) for id in ids[:3]])
+    for _ in range(3):
+        trial = store.claim_trial(name, "me", 60.0, time.time())
+        store.finish_trial(trial, TrialStatus.COMPLETE, time.time(), value=0.5)
+    return ids
+
+
+def messages(page: AppTest) -> str:
+    return "\n".join(part.value for part in [*page.caption, *page.info, *page.warning, *page.error, *page.success])
+
+
+def test_everything_of_the_form_reaches_the_command(visit, own_store, launched):
+    with open_store(own_store) as store:
+        ids = [summary.id for summary in store.summaries("nano")]
+        store.add_measurements([MeasurementRecord(id, "pi", "latency", 0.1, "s") for id in ids])
+    page = visit(own_store)
+    page.multiselect(key="search_costs").set_value(["-parameters", "-latency@pi"])
+    page.text_area(key="search_constraints").set_value("parameters<=10M\n\n depth<=4 ")
+    page.number_input(key="search_hours").set_value(1.5)
+    page.number_input(key="search_initial").set_value(4)
+    page.selectbox(key="search_recipe").set_value("quick")
+    page.selectbox(key="search_transfer").set_value("ordered").run()
+    page.slider(key="search_overlap").set_value(0.5)
+    page.number_input(key="search_workers").set_value(1)
+    page.button(key="search_launch").click().run()
+    assert not page.exception
+    assert not page.error
+    words = (
+        "search --space nano --policy boshnas --objective mean --budget 8 --seed 0 --study nano-mean-boshnas-seed0-1 "
+        "--objective=-parameters --objective=-latency@pi --constraint=parameters<=10M --constraint=depth<=4 "
+        "--hours=1.5 --initial=4 --recipe=quick --transfer=ordered --transfer-overlap=0.5 --workers=1"
+    )
+    assert launched == [words.split()]
+
+
+def test_the_command_line_understands_every_choice():
+    from typer.testing import CliRunner
+
+    from explorer.cli.main import build
+
+    choices = dataclasses.replace(
+        TRAINED,
+        costs=("-parameters",),
+        constraints=("parameters<=200K",),
+        hours=2.0,
+        initial=4,
+        recipe="quick",
+        transfer="ordered",
+        overlap=0.5,
+        workers=1,
+    )
+    for words in (
+        choices.arguments(),
+        dataclasses.replace(TRAINED, stop_when_converged=True, requeries=2, executor="ray").arguments(),
+        dataclasses.replace(TRAINED, known=True, batch=7).arguments(),
+    ):
+        done = CliRunner().invoke(build(), [*words, "--store", "sqlite:////nowhere/none.db"])
+        # Everything was understood: it only finds no store.
+        assert "No such option" not in done.output
+        assert done.exit_code != 0
+        assert done.exception is not None
+        assert "store" in str(done.exception).lower()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"constraints": ("anything",)}, "constraint"),
+        ({"constraints": ("depth<=4",) * 7}, "constraints"),
+        ({"costs": ("-nonsense",)}, "objective"),
+        ({"costs": ("-depth", "-flops", "-parameters")}, "objectives"),
+        ({"objective": "parameters"}, "objectives"),
+        ({"hours": 25.0}, "hours"),
+        ({"hours": float("nan")}, "hours"),
+        ({"initial": 65}, "first design"),
+        ({"initial": 4, "policy": "random"}, "first design"),
+        ({"recipe": "/etc/passwd"}, "recipe"),
+        ({"recipe": "paper"}, "recipe"),
+        ({"transfer": "magic"}, "transfer"),
+        ({"executor": "ssh"}, "executor"),
+        ({"workers": 5}, "workers"),
+        ({"batch": 0, "known": True}, "trials per ask"),
+        ({"requeries": 9}, "requeries"),
+        ({"stop_when_converged": True, "policy": "random"}, "stop_when_converged"),
+        ({"overlap": float("nan")}, "overlap"),
+    ],
+)
+def test_choices_beyond_the_limits_are_refused(change, field):
+    with pytest.raises(InputError) as error:
+        launching.check(dataclasses.replace(TRAINED, **change), [])
+    assert error.value.field == field
+
+
+def test_constraints_that_nothing_keeps_are_told_before_the_launch(visit, own_store, launched):
+    page = visit(own_store)
+    page.text_area(key="search_constraints").set_value("parameters<=1")
+    page.button(key="search_launch").click().run()
+    assert "leave at least one architecture" in page.error[0].value
+    page.text_area(key="search_constraints").set_value("--store sqlite:///other.db")
+    page.button(key="search_launch").click().run()
+    assert "constraint" in page.error[0].value
+    assert launched == []
+
+
+def test_limits_are_shown_and_kept(visit, own_store, launched):
+    page = visit(own_store)
+    assert "at most 3 running jobs (0 now), 64 trials" in messages(page)
+    now = time.time()
+    with open_store(own_store) as store:
+        for number in range(launching.MAX_ACTIVE_JOBS):
+            job = JobRecord(f"j{number}", "search", JobState.RUNNING, 1, "elsewhere", now, 0.5, "", "", {}, now)
+            store.put_job(job)
+    page = visit(own_store)
+    assert "(3 now)" in messages(page)
+    assert page.button(key="search_launch").disabled
+
+
+def test_a_stopped_study_goes_on(visit, own_store, launched):
+    with open_store(own_store) as store:
+        study(store, "s", StudyState.STOPPED, budget=5)
+    page = visit(own_store, study="s")
+    page.button(key="study_resume").click().run()
+    assert not page.error
+    assert launched == [["search", "resume", "s", "--wait"]]
+    # Now a job has it.
+    keys = [button.key for button in page.button]
+    assert "study_stop" in keys
+    assert "study_resume" not in keys
+
+
+def test_a_study_that_is_done_goes_on_once_it_is_extended(visit, own_store):
+    with open_store(own_store) as store:
+        study(store, "s", StudyState.DONE)
+    page = visit(own_store, study="s")
+    assert "study_resume" not in [button.key for button in page.button]
+    assert page.button(key="study_extend").disabled
+    field = page.number_input(key="extend_trials_s")
+    assert (field.min, field.max) == (3, launching.MAX_TRAINED)
+    field.set_value(10).run()
+    page.button(key="study_extend").click().run()
+    assert not page.exception
+    assert "may have 10 trials" in messages(page)
+    with open_store(own_store) as store:
+        assert (store.study("s").budget, store.study("s").state) == (10, StudyState.STOPPED)
+    assert "study_resume" in [button.key for button in page.button]
+
+
+def test_an_architecture_is_queued_by_hand(visit, own_store):
+    with open_store(own_store) as store:
+        ids = study(store, "s", StudyState.STOPPED, budget=4)
+    page = visit(own_store, study="s")
+    page.text_input(key="study_enqueue_id").set_value(ids[6][:10]).run()
+    page.button(key="study_enqueue").click().run()
+    assert not page.error
+    with open_store(own_store) as store:
+        last = store.trials("s")[-1]
+    assert (last.architecture, last.info["origin"]) == (ids[6], "manual")
+    page.text_input(key="study_enqueue_id").set_value(ids[6]).run()
+    page.button(key="study_enqueue").click().run()
+    assert "new to the study" in page.error[0].value
+    for wrong in ("zz", "' OR 1=1", "../..", "0" * 24):
+        page.text_input(key="study_enqueue_id").set_value(wrong).run()
+        page.button(key="study_enqueue").click().run()
+        assert not page.exception
+        assert page.error
+
+
+def test_a_study_that_is_evaluated_elsewhere_is_not_run_from_here(visit, own_store, launched):
+    with open_store(own_store) as store:
+        study(store, "s", StudyState.OPEN, budget=5, external=True)
+        assert "study_resume" not in [button.key for button in visit(own_store, study="s").button]
+        with pytest.raises(InputError, match="elsewhere"):
+            launching.resume_study(store, "s", [])
+    assert launched == []
+
+
+def test_known_scores_have_their_own_choices(visit, own_store):
+    with open_store(own_store) as store:
+        ids = [summary.id for summary in store.summaries("nano")]
+        store.add_scores([ScoreRecord(id, "mean", "accuracy", 0.5, "d", "f", "r", 0, "import:1") for id in ids])
+    page = visit(own_store)
+    assert page.number_input(key="search_batch").value == launching.USUAL_BATCH
+    keys = {one.key for one in page.selectbox}
+    assert "search_recipe" not in keys
+    page.selectbox(key="search_objective_nano").set_value("Train: mean of the tasks").run()
+    assert "search_recipe" in {one.key for one in page.selectbox}
+    assert page.selectbox(key="search_recipe").options == list(launching.RECIPE_NAMES)
