@@ -31,6 +31,7 @@ from explorer.runner.importing import (
     import_file,
     nas_bench_bert_file,
     refusal,
+    shapes_file,
     table_file,
 )
 from explorer.training.files import write_json
@@ -80,6 +81,18 @@ def edgetran(
 ) -> None:
     """Import EdgeTran: latency, energy and peak power of encoders on seven devices."""
     _bring_in(edgetran_file(file, with_predicted), strict, report, store, json)
+
+
+@group.command("shapes")
+def shapes(
+    file: Annotated[Path, typer.Argument(help="Table with h1, h2, …, perplexity, and latencies as NAME_s.")],
+    strict: StrictOption = False,
+    report: ReportOption = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Import measured SuperShaper shapes: perplexity inside one super-network, latencies of machines."""
+    _bring_in(shapes_file(file), strict, report, store, json)
 
 
 @group.command("table")

@@ -28,6 +28,8 @@ def pareto_set(points: Array) -> NDArray[np.int64]:
         InputError: the shape does not fit, or there is a NaN.
     """
     points = _checked(points)
+    if points.shape[1] == 2:
+        return _pareto_pairs(points)
     order = np.lexsort(points.T)[::-1]  # by the last objective, best first: what beats a point comes before it
     kept: list[int] = []
     for i in order:
@@ -36,6 +38,21 @@ def pareto_set(points: Array) -> NDArray[np.int64]:
         if not beaten.any():
             kept.append(int(i))
     return np.array(sorted(kept), dtype=np.int64)
+
+
+def _pareto_pairs(points: Array) -> NDArray[np.int64]:
+    """``pareto_set`` of two objectives in the time of a sort, also where nearly all points are kept."""
+    if not len(points):
+        return np.empty(0, dtype=np.int64)
+    order = np.lexsort(points.T)[::-1]  # by the last objective, then by the first one, best first
+    first, last = points[order].T
+    begins = np.append(True, last[1:] != last[:-1])  # of points with equal last objectives
+    group = np.cumsum(begins) - 1
+    best = first[begins]  # of each group, whose best is its first
+    beaten_up_to = np.maximum.accumulate(best)  # by the group and those before it
+    improves = np.append(True, best[1:] > beaten_up_to[:-1])
+    kept = improves[group] & (first == best[group])
+    return np.sort(order[kept]).astype(np.int64)
 
 
 def hypervolume(points: Array, reference: Array) -> float:

@@ -23,7 +23,7 @@ from explorer.training.prepared import EncodedExamples, EncodedTask, Prepared
 from explorer.training.pretrain import model_config
 from explorer.training.recipe import Recipe
 from explorer.training.tasks.base import Kind
-from explorer.training.tokenizer import PAD, token_types
+from explorer.training.tokenizer import token_types
 
 POOL_BATCHES = 16
 DEV_BATCH = 128
@@ -43,13 +43,13 @@ class Batch:
 def collate(examples: EncodedExamples, indices: NDArray[np.int64], pair: bool) -> Batch:
     """Put examples together to one batch on the CPU."""
     longest = int(examples.lengths[indices].max())
-    ids = np.full((len(indices), longest), PAD, dtype=np.int64)
+    ids = np.full((len(indices), longest), examples.special.pad, dtype=np.int64)
     mask, types = np.zeros_like(ids), np.zeros_like(ids)
     for row, index in enumerate(indices):
         sequence = examples.sequence(int(index))
         ids[row, : len(sequence)] = sequence
         mask[row, : len(sequence)] = 1
-        types[row, : len(sequence)] = token_types(sequence, pair)
+        types[row, : len(sequence)] = token_types(sequence, pair, examples.special.end)
     return Batch(*(torch.from_numpy(array) for array in (ids, mask, types, examples.labels[indices])))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.training.tokenizer import MASK, SPECIAL_TOKENS, START
+from explorer.training.tokenizer import OURS, START, SpecialIds
 
 IGNORED = -100
 """Label of the positions that are not to be predicted, as ``transformers`` has it."""
@@ -35,7 +35,9 @@ class MaskedBatch:
     labels: NDArray[np.int64]
 
 
-def mask_tokens(rows: NDArray[np.int64], vocab_size: int, share: float, rng: np.random.Generator) -> MaskedBatch:
+def mask_tokens(
+    rows: NDArray[np.int64], vocab_size: int, share: float, rng: np.random.Generator, special: SpecialIds = OURS
+) -> MaskedBatch:
     """Choose a share of the ordinary tokens of a batch and hide them; special tokens are never chosen.
 
     Args:
@@ -43,15 +45,19 @@ def mask_tokens(rows: NDArray[np.int64], vocab_size: int, share: float, rng: np.
         vocab_size: random replacements are drawn from the ordinary tokens below it.
         share: share of the ordinary tokens to predict.
         rng: where chance comes from.
+        special: ids of the special tokens.
     """
     flat = rows.reshape(-1)
     inputs, labels = flat.copy(), np.full_like(flat, IGNORED)
-    ordinary = np.flatnonzero(flat >= len(SPECIAL_TOKENS))
+    ordinary = np.flatnonzero(np.isin(flat, special.all, invert=True))
     chosen = rng.permutation(ordinary)[: max(1, round(share * len(ordinary)))]
     labels[chosen] = flat[chosen]
     masked, random = round(0.8 * len(chosen)), round(0.9 * len(chosen))
-    inputs[chosen[:masked]] = MASK
-    inputs[chosen[masked:random]] = rng.integers(len(SPECIAL_TOKENS), vocab_size, random - masked)
+    inputs[chosen[:masked]] = special.mask
+    others = rng.integers(0, vocab_size - len(special.all), random - masked)
+    for id_ in special.all:  # Numbers of ordinary tokens to their ids.
+        others += others >= id_
+    inputs[chosen[masked:random]] = others
     return MaskedBatch(inputs.reshape(rows.shape), labels.reshape(rows.shape))
 
 
@@ -65,10 +71,11 @@ class PackedRows:
         tokens: the text as one stream of ids, ``[T]``; may be memory-mapped.
         length: S.
         seed: fixes offsets and orders.
+        start: what every row begins with.
     """
 
-    def __init__(self, tokens: NDArray[np.uint16], length: int, seed: int) -> None:
-        self._width = length - 1
+    def __init__(self, tokens: NDArray[np.uint16], length: int, seed: int, start: int = START) -> None:
+        self._width, self._start = length - 1, start
         if len(tokens) < 2 * self._width:
             tokens = np.tile(tokens, -(-2 * self._width // len(tokens)))
         self._tokens, self._seed = tokens, seed
@@ -84,7 +91,7 @@ class PackedRows:
             starts.append(self._order(epoch)[index : index + count])
             first, count = first + len(starts[-1]), count - len(starts[-1])
         begin = np.concatenate(starts)
-        rows = np.full((len(begin), self._width + 1), START, dtype=np.int64)
+        rows = np.full((len(begin), self._width + 1), self._start, dtype=np.int64)
         rows[:, 1:] = self._tokens[begin[:, None] + np.arange(self._width)]
         return rows
 
@@ -107,16 +114,24 @@ class MaskedBatches:
         vocab_size: tokens of the vocabulary.
         share: share of the ordinary tokens to predict.
         seed: fixes everything.
+        special: ids of the special tokens.
     """
 
     def __init__(
-        self, tokens: NDArray[np.uint16], length: int, size: int, vocab_size: int, share: float, seed: int
+        self,
+        tokens: NDArray[np.uint16],
+        length: int,
+        size: int,
+        vocab_size: int,
+        share: float,
+        seed: int,
+        special: SpecialIds = OURS,
     ) -> None:
-        self._rows = PackedRows(tokens, length, seed)
+        self._rows, self._special = PackedRows(tokens, length, seed, special.start), special
         self._size, self._vocab_size, self._share, self._seed = size, vocab_size, share, seed
 
     def batch(self, number: int) -> MaskedBatch:
         """Batch ``number`` (from 0), ``[B, S]``."""
         rows = self._rows.rows(number * self._size, self._size)
         rng = np.random.default_rng([self._seed, MASKS, number])
-        return mask_tokens(rows, self._vocab_size, self._share, rng)
+        return mask_tokens(rows, self._vocab_size, self._share, rng, self._special)

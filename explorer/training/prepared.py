@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ from explorer.training.sources import PREPARATION_VERSION, Source, resolve_sourc
 from explorer.training.tasks.base import Kind, Task
 from explorer.training.tasks.made import MADE_TASKS, make_task
 from explorer.training.text import Corpus, Document, Progress, corpus_from_file, default_corpus
+from explorer.training.tokenizer import OURS, SpecialIds
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MOST_EXAMPLES = 100_000
 """Of a task with more train examples than this, only so many sentences or pairs join the text."""
@@ -39,11 +44,13 @@ class EncodedExamples:
         ids: all sequences one after the other, ``[T]``.
         offsets: where each begins, and the end of the last, ``[N + 1]``.
         labels: ``[N]``.
+        special: ids of the vocabulary's special tokens.
     """
 
     ids: NDArray[np.uint16]
     offsets: NDArray[np.int64]
     labels: NDArray[np.float64]
+    special: SpecialIds = OURS
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -61,7 +68,8 @@ class EncodedExamples:
         """Some of the examples, in the order given."""
         rows = [self.sequence(int(index)) for index in indices]
         ids = np.concatenate(rows) if rows else self.ids[:0]
-        return EncodedExamples(ids, np.cumsum([0, *map(len, rows)], dtype=np.int64), self.labels[indices])
+        offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        return EncodedExamples(ids, offsets, self.labels[indices], self.special)
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,7 @@ class Prepared:
         tokens: the text as one stream of ids, ``[T]``, memory-mapped.
         text: fingerprint of the text and its vocabulary.
         tasks: in the order they are trained.
+        special: ids of the vocabulary's special tokens.
     """
 
     tokenizer: Path
@@ -103,6 +112,7 @@ class Prepared:
     tokens: NDArray[np.uint16]
     text: str
     tasks: tuple[EncodedTask, ...]
+    special: SpecialIds = OURS
 
     def dataset(self, task: EncodedTask) -> str:
         """Fingerprint of the data behind a task's score: the pre-training text and the task's examples."""
@@ -147,19 +157,58 @@ def prepare(
     return _load(work, recipe, document)
 
 
+def prepare_tasks(
+    prepared: Prepared,
+    work: Path,
+    recipe: Recipe,
+    tasks: Sequence[str],
+    data: Path | None,
+    progress: Progress,
+    task_files: Sequence[Path] = (),
+) -> Prepared:
+    """Tasks in a vocabulary that is there already.
+
+    Args:
+        prepared: text and vocabulary; its own tasks are left out.
+        work: folder for the results.
+        recipe: number of examples; its length is the vocabulary's.
+        tasks: names of the tasks.
+        data: as ``prepare``'s.
+        progress: told how far it is.
+        task_files: the user's own tasks.
+
+    Raises:
+        InputError: a task is unknown; DataError: data is missing or malformed.
+    """
+    from explorer.training.tokenizer import load_tokenizer
+
+    source = resolve_source(tasks, data, task_files)
+    loaded = source.load()
+    if set(source.tasks) - set(loaded):
+        loaded |= _made(source, _corpus(work, source, progress), recipe)
+    rows = _encode_tasks(work, recipe, source, loaded, *load_tokenizer(prepared.tokenizer), progress)
+    found = _load_tasks(work, rows, prepared.special)
+    return replace(prepared, tasks=found)
+
+
+def _corpus(work: Path, source: Source, progress: Progress) -> Corpus:
+    if source.text:
+        return corpus_from_file(source.text)
+    return default_corpus(work, lambda share, message: progress(0.6 * share, message))
+
+
+def _made(source: Source, corpus: Corpus, recipe: Recipe) -> dict[str, Task]:
+    """The tasks that are made from the text."""
+    settings = (recipe.train_examples, recipe.dev_examples, recipe.task_seed)
+    return {name: make_task(name, corpus, *settings) for name in source.tasks if name in MADE_TASKS}
+
+
 def _build(work: Path, recipe: Recipe, source: Source, progress: Progress) -> dict[str, object]:
     from explorer.training.tokenizer import encode_stream, load_tokenizer, save_tokenizer, train_tokenizer
 
     loaded = source.load()
-    if source.text:
-        corpus = corpus_from_file(source.text)
-    else:
-        corpus = default_corpus(work, lambda share, message: progress(0.6 * share, message))
-    made = {
-        name: make_task(name, corpus, recipe.train_examples, recipe.dev_examples, recipe.task_seed)
-        for name in source.tasks
-        if name in MADE_TASKS
-    }
+    corpus = _corpus(work, source, progress)
+    made = _made(source, corpus, recipe)
     corpus = _with_sentences(corpus, loaded) if source.text is None else corpus
     sizes = (str(recipe.vocab_size), str(recipe.length))
     folder = work / f"tokenizer-{digest(PREPARATION_VERSION, corpus.fingerprint, *sizes)}"
@@ -173,19 +222,33 @@ def _build(work: Path, recipe: Recipe, source: Source, progress: Progress) -> di
     if not stream.is_file():
         progress(0.75, "encoding the text")
         write_array(stream, encode_stream(tokenizer, [" ".join(d.sentences) for d in corpus.documents]))
+    rows = _encode_tasks(work, recipe, source, made | loaded, tokenizer, vocabulary, progress)
+    progress(1.0, "text and tasks are ready")
+    vocab_size = tokenizer.get_vocab_size()
+    return {"tokenizer": folder.name, "vocab_size": vocab_size, "text": text, "stream": stream.name, "tasks": rows}
+
+
+def _encode_tasks(
+    work: Path,
+    recipe: Recipe,
+    source: Source,
+    tasks: dict[str, Task],
+    tokenizer: Tokenizer,
+    vocabulary: str,
+    progress: Progress,
+) -> list[dict[str, object]]:
+    """Write every task that is not there yet; what ``_load_tasks`` needs to know of them."""
     rows = []
     for name in source.tasks:
         progress(0.9, f"encoding task {name}")
-        task = loaded[name] if name in loaded else made[name]
+        task = tasks[name]
         path = work / f"task-{name}-{digest(task.fingerprint, vocabulary, str(recipe.length))}.npz"
         if not path.is_file():
             _write_task(path, task, tokenizer, recipe.length)
         row: dict[str, object] = {"file": path.name, "fingerprint": task.fingerprint, "name": name}
         row |= {"classes": task.classes, "metric": task.metric.value, "kind": task.kind.value, "pair": task.pair}
         rows.append(row)
-    progress(1.0, "text and tasks are ready")
-    vocab_size = tokenizer.get_vocab_size()
-    return {"tokenizer": folder.name, "vocab_size": vocab_size, "text": text, "stream": stream.name, "tasks": rows}
+    return rows
 
 
 def _with_sentences(corpus: Corpus, tasks: dict[str, Task]) -> Corpus:
@@ -198,13 +261,13 @@ def _with_sentences(corpus: Corpus, tasks: dict[str, Task]) -> Corpus:
     return Corpus(tuple(documents))
 
 
-def _write_task(path: Path, task: Task, tokenizer: object, length: int) -> None:
+def _write_task(path: Path, task: Task, tokenizer: Tokenizer, length: int) -> None:
     from explorer.training.tokenizer import encode
 
     arrays = {}
     for part, examples in task.parts.items():
         seconds = [example.second or "" for example in examples] if task.pair else None
-        rows = encode(tokenizer, [example.first for example in examples], seconds, length)  # type: ignore[arg-type]
+        rows = encode(tokenizer, [example.first for example in examples], seconds, length)
         arrays[f"{part}_ids"] = np.concatenate(rows)
         arrays[f"{part}_offsets"] = np.cumsum([0, *map(len, rows)], dtype=np.int64)
         arrays[f"{part}_labels"] = np.asarray([example.label for example in examples])
@@ -213,14 +276,14 @@ def _write_task(path: Path, task: Task, tokenizer: object, length: int) -> None:
     write_atomically(path, lambda stream: stream.write(buffer.getvalue()))
 
 
-def _load(work: Path, recipe: Recipe, manifest: dict[str, object]) -> Prepared:
+def _load_tasks(work: Path, rows: list[dict[str, Any]], special: SpecialIds = OURS) -> tuple[EncodedTask, ...]:
     tasks = []
-    for row in manifest["tasks"]:  # type: ignore[attr-defined]
+    for row in rows:
         path = work / row["file"]
         # Opened here: numpy leaves the file open where it is damaged.
         with intact(path, AGAIN), path.open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
             parts = [
-                EncodedExamples(*(arrays[f"{part}_{name}"] for name in ("ids", "offsets", "labels")))
+                EncodedExamples(arrays[f"{part}_ids"], arrays[f"{part}_offsets"], arrays[f"{part}_labels"], special)
                 for part in ("train", "dev", "mismatched")
                 if f"{part}_ids" in arrays
             ]
@@ -228,8 +291,13 @@ def _load(work: Path, recipe: Recipe, manifest: dict[str, object]) -> Prepared:
         tasks.append(
             EncodedTask(row["name"], metric, kind, row["pair"], tuple(row["classes"]), row["fingerprint"], *parts)
         )
+    return tuple(tasks)
+
+
+def _load(work: Path, recipe: Recipe, manifest: dict[str, Any]) -> Prepared:
+    tasks = _load_tasks(work, manifest["tasks"])
     stream = work / str(manifest["stream"])
     with intact(stream, AGAIN):
         tokens = np.load(stream, mmap_mode="r", allow_pickle=False)
     folder, vocab_size = work / str(manifest["tokenizer"]), int(str(manifest["vocab_size"]))
-    return Prepared(folder, vocab_size, recipe.length, tokens, str(manifest["text"]), tuple(tasks))
+    return Prepared(folder, vocab_size, recipe.length, tokens, str(manifest["text"]), tasks)

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from transformers.utils import logging as transformers_logging
 
 from explorer.errors import InputError
 from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
+from explorer.models.checking import quiet_transformers
 from explorer.space.formats import to_json
 from explorer.space.spec import ArchitectureSpec
 from explorer.training.checkpoints import discard, latest
@@ -22,8 +22,7 @@ from explorer.training.loop import TrainingStopped, reproducible
 from explorer.training.masking import MaskedBatches
 from explorer.training.prepared import Prepared
 from explorer.training.recipe import Precision, Recipe, check_pieces
-from explorer.training.tokenizer import PAD
-from explorer.training.trainer import PretrainingTrainer, Watcher, training_arguments, wait_for_all
+from explorer.training.trainer import PretrainingTrainer, TrainerFactory, Watcher, training_arguments, wait_for_all
 
 SUMMARY = "pretraining.json"
 MOST_PROCESSES = 2**16
@@ -39,7 +38,7 @@ def model_config(
         max_position_embeddings=prepared.length,
         id2label=dict(enumerate(classes)) or {0: "value"},
         label2id={name: label for label, name in enumerate(classes)} or {"value": 0},
-        pad_token_id=PAD,
+        pad_token_id=prepared.special.pad,
         initializer_range=recipe.initial_range,
         hidden_dropout_prob=recipe.dropout,
         attention_probs_dropout_prob=recipe.dropout,
@@ -57,6 +56,8 @@ def pretrain(
     should_stop: Callable[[], bool],
     initialise: Callable[[FlexiBertForMaskedLM], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
+    trainer: TrainerFactory = PretrainingTrainer,
+    mark: str = "",
 ) -> list[float]:
     """Pre-train a new model and save it, with the tokenizer and a summary, as a ``transformers`` folder.
 
@@ -77,6 +78,8 @@ def pretrain(
         should_stop: asked as often; on a CPU at every step.
         initialise: changes the new model's weights, on the CPU, before the first step; not called on resuming.
         clock: seconds since some moment; times checkpoints and the summary.
+        trainer: makes what takes the steps.
+        mark: what the training depends on besides all that, so that checkpoints of another one are refused.
 
     Returns:
         The loss of every step.
@@ -89,8 +92,8 @@ def pretrain(
     """
     _check_device(recipe, device)
     checkpoints = checkpoint_folder(folder)
-    run = digest(to_json(spec), prepared.text, recipe.fidelity, recipe.digest, str(seed))
-    with reproducible(seed, device), _quiet(), _old_objects_kept(device):
+    run = digest(to_json(spec), prepared.text, recipe.fidelity, recipe.digest, str(seed), *([mark] if mark else []))
+    with reproducible(seed, device), quiet_transformers(), _old_objects_kept(device):
         resumed = latest(checkpoints, run)
         model = FlexiBertForMaskedLM(model_config(spec, prepared, recipe))
         if resumed is None and initialise is not None:
@@ -100,12 +103,13 @@ def pretrain(
         args = training_arguments(recipe, checkpoints, device)
         check_pieces(recipe, args.world_size)
         rows = (recipe.pretrain_length, recipe.pretrain_batch)
-        batches = MaskedBatches(prepared.tokens, *rows, prepared.vocab_size, recipe.masked_share, seed)
+        words = (prepared.vocab_size, recipe.masked_share)
+        batches = MaskedBatches(prepared.tokens, *rows, *words, seed=seed, special=prepared.special)
         watcher = Watcher(recipe, run, resumed, on_step, should_stop, clock)
-        trainer = PretrainingTrainer(model, args, batches, recipe, watcher, len(watcher.losses))
+        taker = trainer(model, args, batches, recipe, watcher, len(watcher.losses))
         # Every process drops other values.
         torch.manual_seed(seed * MOST_PROCESSES + args.process_index)
-        trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
+        taker.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
         history = watcher.losses
         if watcher.stopped:
             place = f"before step {len(history) + 1} of {recipe.pretrain_steps}"
@@ -136,20 +140,6 @@ def _check_device(recipe: Recipe, device: torch.device) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep ``transformers`` from showing progress bars, and its thoughts on shared weights, which are saved once."""
-    shown, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if shown:
-            transformers_logging.enable_progress_bar()
-
-
-@contextmanager
 def _old_objects_kept(device: torch.device) -> Iterator[None]:
     """Spare the Trainer's search of the whole process for garbage: 0.3 s, while nano models train for seconds.
 
@@ -168,5 +158,5 @@ def _old_objects_kept(device: torch.device) -> Iterator[None]:
 def save_model(model: torch.nn.Module, prepared: Prepared, folder: Path) -> None:
     """Save a model together with its tokenizer, so that the folder is complete for ``transformers``."""
     shutil.copytree(prepared.tokenizer, folder, dirs_exist_ok=True)
-    with _quiet():
+    with quiet_transformers():
         model.cpu().save_pretrained(folder)  # type: ignore[operator]

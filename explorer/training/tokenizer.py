@@ -7,6 +7,7 @@ name inside the text is text: it is never taken for the special token.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,26 @@ if TYPE_CHECKING:
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<mask>", "<unk>")
 PAD, START, END, MASK, UNKNOWN = range(len(SPECIAL_TOKENS))
-"""Ids of the special tokens: they come first in every vocabulary."""
+"""Ids of the special tokens: they come first in every vocabulary that is learned here."""
+
+
+@dataclass(frozen=True)
+class SpecialIds:
+    """Which ids a vocabulary has for its special tokens; by default those of the vocabularies learned here."""
+
+    pad: int = PAD
+    start: int = START
+    end: int = END
+    mask: int = MASK
+    unknown: int = UNKNOWN
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """The five, sorted."""
+        return tuple(sorted(astuple(self)))
+
+
+OURS = SpecialIds()
 
 
 def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -102,20 +122,20 @@ def encode(
     return [np.asarray(row.ids, dtype=np.uint16) for row in tokenizer.encode_batch(batch)]
 
 
-def encode_stream(tokenizer: Tokenizer, documents: Sequence[str]) -> NDArray[np.uint16]:
-    """Encode documents one after the other, each closed by ``</s>``, as one array ``[T]``."""
+def encode_stream(tokenizer: Tokenizer, documents: Sequence[str], end_id: int = END) -> NDArray[np.uint16]:
+    """Encode documents one after the other, each closed by ``</s>`` or what takes its place, as one array ``[T]``."""
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    end = np.asarray([END], dtype=np.uint16)
+    end = np.asarray([end_id], dtype=np.uint16)
     pieces: list[NDArray[np.uint16]] = []
     for row in tokenizer.encode_batch(list(documents), add_special_tokens=False):
         pieces += [np.asarray(row.ids, dtype=np.uint16), end]
     return np.concatenate(pieces)
 
 
-def token_types(ids: NDArray[np.integer], pair: bool) -> NDArray[np.int64]:
+def token_types(ids: NDArray[np.integer], pair: bool, end_id: int = END) -> NDArray[np.int64]:
     """Token types ``[S]`` of one encoded sequence: 1 after the first ``</s>`` of a pair, else 0."""
     types = np.zeros(len(ids), dtype=np.int64)
     if pair:
-        types[int(np.argmax(ids == END)) + 1 :] = 1
+        types[int(np.argmax(ids == end_id)) + 1 :] = 1
     return types

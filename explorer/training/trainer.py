@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -244,6 +244,21 @@ class PretrainingTrainer(Trainer):
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted step by step: ``explorer.measure`` counts them once."""
         return 0
+
+
+class TrainerFactory(Protocol):
+    """Makes a trainer: ``PretrainingTrainer``, or something that takes other steps and all else as it does."""
+
+    def __call__(
+        self,
+        model: PreTrainedModel,
+        args: TrainingArguments,
+        batches: MaskedBatches,
+        recipe: Recipe,
+        watcher: Watcher,
+        first: int,
+    ) -> Trainer:
+        """As ``PretrainingTrainer``'s own arguments."""
 
 
 def training_arguments(recipe: Recipe, folder: Path, device: torch.device) -> TrainingArguments:

@@ -1,0 +1,220 @@
+"""Super-networks and the store: shapes as architectures, their perplexities as scores, studies that only evaluate.
+
+A score of task ``masked_lm`` is minus the natural logarithm of the masked-LM perplexity on held-out text, so that more
+is better. Its fidelity says where the shape stood: ``inside super-network MARK, …``, or ``stand-alone, …`` after a
+training of its own; the two never mix. Inside perplexities are also measurements of the device ``supernet-MARK``, so
+they can be costs and constraints (``perplexity@supernet-MARK<=20``).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from explorer.errors import InputError
+from explorer.graphs import architecture_id
+from explorer.records import TaskScore
+from explorer.runner.driving import OnPoll, drive
+from explorer.runner.executors.contract import Executor, WorkerOrder
+from explorer.runner.library import build_library, build_space, has_space, is_ready
+from explorer.runner.progress import Reporter
+from explorer.runner.worker import Evaluation, KeepScore, Report, ShouldStop, score_record
+from explorer.runner.workplace import run_folder
+from explorer.space.formats import from_json
+from explorer.space.shapes import backbone_of, is_shape, shape_widths
+from explorer.space.spec import ArchitectureSpec
+from graphstore import GraphStore
+from graphstore.records import MeasurementRecord, StudyRecord, TrialRecord
+
+if TYPE_CHECKING:
+    from explorer.supernet.folder import OpenSuperNetwork
+
+TASK, METRIC = "masked_lm", "minus log perplexity"
+QUANTITY, UNIT = "perplexity", "perplexity"
+SETTING = "supernet"
+"""Setting of a study that names the super-network's folder instead of a recipe."""
+ROWS = 256
+"""Held-out rows by default."""
+MOST_WHOLE = 3000
+"""Spaces of more shapes are not put into a store as a whole."""
+EVALUATOR = "explorer.runner.supernet:SupernetEvaluator"
+Widths = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ShapeScore:
+    """A shape's perplexity.
+
+    Attributes:
+        widths: the shape.
+        perplexity: masked-LM perplexity on the held-out rows.
+        rows: how many rows.
+        alone: steps of its own training, and its seed; ``None`` inside the super-network.
+    """
+
+    widths: Widths
+    perplexity: float
+    rows: int
+    alone: tuple[int, int] | None = None
+
+
+def device_name(opened: OpenSuperNetwork) -> str:
+    """What the store calls the super-network among its devices."""
+    return f"supernet-{opened.mark}"
+
+
+def task_score(opened: OpenSuperNetwork, found: ShapeScore, seconds: float = 0.0) -> TaskScore:
+    """A perplexity as a score that says where the shape stood."""
+    plan, mark = opened.settings.plan, opened.mark
+    fidelity, seed = f"inside super-network {mark}, {plan.fidelity}", plan.seed
+    if found.alone is not None:
+        steps, seed = found.alone
+        fidelity = f"stand-alone, pretrain {steps}x{plan.recipe.pretrain_batch}x{plan.recipe.pretrain_length}"
+    dataset = f"{opened.text.fingerprint}/{found.rows}x{plan.recipe.pretrain_length}"
+    value = -math.log(found.perplexity)
+    return TaskScore(TASK, METRIC, value, seconds, dataset, fidelity, plan.recipe.digest, seed)
+
+
+def keep_scores(
+    store: GraphStore, opened: OpenSuperNetwork, space: str, found: Sequence[ShapeScore], reporter: Reporter
+) -> None:
+    """Put shapes into a space, with scores, and measurements of those inside. Writing the same again adds nothing.
+
+    Args:
+        store: where to.
+        opened: the super-network.
+        space: its name; a new one holds all shapes of the super-network's widths where they are few, else those found.
+        found: the perplexities.
+        reporter: told of the phases of building a library.
+
+    Raises:
+        InputError: the space is defined by a grammar that has not these shapes.
+    """
+    backbone = opened.settings.plan.backbone
+    specs = {one.widths: backbone.spec(one.widths) for one in found}
+    _place(store, opened, space, list(specs.values()), reporter)
+    source = f"supernet:{opened.mark}"
+    ids = {widths: architecture_id(spec) for widths, spec in specs.items()}
+    store.add_scores([score_record(task_score(opened, one), ids[one.widths], source) for one in found])
+    device = device_name(opened)
+    store.add_measurements(
+        [
+            MeasurementRecord(ids[one.widths], device, QUANTITY, one.perplexity, UNIT)
+            for one in found
+            if one.alone is None
+        ]
+    )
+
+
+def _place(
+    store: GraphStore,
+    opened: OpenSuperNetwork,
+    space: str,
+    specs: Sequence[ArchitectureSpec],
+    reporter: Reporter,
+) -> None:
+    plan = opened.settings.plan
+    grammar = plan.backbone.space(plan.widths, space)
+    if not has_space(store, space) and grammar.count() <= MOST_WHOLE:
+        build_space(store, grammar, reporter)
+    held = set(store.architecture_ids(space)) if has_space(store, space) else set()
+    if is_ready(store, space) and all(architecture_id(spec) in held for spec in specs):
+        return
+    source = {"from": SETTING}
+    if has_space(store, space) and store.space(space).info.get("source") != source:
+        rule = f"hold these shapes, or be new: space {space} is defined otherwise"
+        raise InputError("--space", rule, space, "Choose another name.")
+    build_library(store, space, specs, reporter, source=source, title=f"Shapes of super-network {opened.mark}")
+
+
+def check_supernet(settings: Mapping[str, Any], objective: str) -> None:
+    """Check a study that evaluates inside a super-network, before anything is written.
+
+    Raises:
+        InputError: the objective is another one; DataError: there is no complete super-network.
+    """
+    from explorer.supernet.folder import check_folder
+
+    if objective != TASK:
+        rule = f"be {TASK} where shapes are evaluated inside a super-network"
+        raise InputError("objective", rule, objective, "Leave it out.")
+    check_folder(Path(settings[SETTING]))
+
+
+def run_inside(
+    store: GraphStore,
+    study: StudyRecord,
+    executor: Executor,
+    reporter: Reporter,
+    stop: Callable[[], bool],
+    on_poll: OnPoll | None = None,
+) -> StudyRecord:
+    """Run a study whose trials are evaluated inside a super-network by an executor's workers.
+
+    Raises:
+        ExplorerError: workers keep dying; InputError, DataError: as ``check_supernet``.
+    """
+    check_supernet(study.settings, study.objective)
+    threads = executor.resources.threads
+    order = WorkerOrder(store.url, study.name, study.created, threads=threads, evaluator=EVALUATOR)
+    return drive(store, study, executor, order, reporter, stop, on_poll)
+
+
+class SupernetEvaluator:
+    """Evaluates the trial's shape inside a super-network; keeps ``explorer.runner.worker.Evaluator``'s contract.
+
+    Args:
+        store: where the study is.
+        study: the study; its settings name the super-network's folder.
+        order: the worker's.
+
+    Raises:
+        DataError: there is no complete super-network.
+    """
+
+    def __init__(self, store: GraphStore, study: StudyRecord, order: WorkerOrder) -> None:
+        import torch
+
+        from explorer.supernet.evaluation import HeldOut
+        from explorer.supernet.folder import open_folder
+        from explorer.training.loop import best_device
+
+        torch.set_num_threads(order.threads)
+        self._store, self._study = store, study
+        self._opened = open_folder(Path(study.settings[SETTING]), best_device())
+        self._rows = int(study.settings.get("rows", ROWS))
+        self._held_out = HeldOut.of(self._opened.text, self._opened.settings.plan.recipe.pretrain_length, self._rows)
+
+    def folder(self, trial: TrialRecord) -> Path:
+        """Where a training would keep its files; nothing is written there."""
+        return run_folder(self._store.url, self._study.name, f"{trial.number:04d}-{self._opened.mark}")
+
+    def evaluate(
+        self, trial: TrialRecord, report: Report, keep: KeepScore, should_stop: ShouldStop
+    ) -> Evaluation | None:
+        """Evaluate the shape; ``None`` if ``should_stop`` said so before.
+
+        Raises:
+            InputError: the architecture is no shape of the super-network's backbone.
+        """
+        from explorer.supernet.evaluation import perplexities
+
+        if should_stop():
+            return None
+        started = time.monotonic()
+        spec = from_json(self._store.summaries(ids=[trial.architecture])[0].spec)
+        backbone = self._opened.settings.plan.backbone
+        if not is_shape(spec) or backbone_of(spec) != backbone:
+            rule = f"be a shape of the super-network's backbone ({backbone.layers} layers, width {backbone.hidden})"
+            raise InputError("architecture", rule, trial.architecture, "Search the super-network's own space.")
+        widths = shape_widths(spec)
+        value = perplexities(self._opened.network, [widths], self._held_out)[0]
+        score = task_score(self._opened, ShapeScore(widths, value, self._held_out.rows), time.monotonic() - started)
+        report(1.0, f"perplexity {value:.3f}")
+        measured = MeasurementRecord(trial.architecture, device_name(self._opened), QUANTITY, value, UNIT)
+        self._store.add_measurements([measured])
+        return Evaluation(score.value, (score,))

@@ -1,0 +1,1 @@
+"""Super-networks: one trained model that holds every shape of a backbone (SuperShaper, arXiv 2110.04711)."""

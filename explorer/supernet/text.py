@@ -1,0 +1,143 @@
+"""The text of a super-network: what it learns from, and what its sub-networks are compared on, which it never sees.
+
+A folder with ``train.txt`` and ``valid.txt`` (as WikiText comes) has both; of any other text every twentieth document
+is held out. The vocabulary is learned from the training part, or it is a BERT's own.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.errors import DataError
+from explorer.training.files import digest, intact, new_folder, write_array
+from explorer.training.prepared import AGAIN, Prepared
+from explorer.training.recipe import Recipe
+from explorer.training.text import Corpus, Document, Progress, corpus_from_file, default_corpus
+from explorer.training.tokenizer import (
+    OURS,
+    SpecialIds,
+    encode_stream,
+    load_tokenizer,
+    save_tokenizer,
+    train_tokenizer,
+)
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TRAIN, VALID = "train.txt", "valid.txt"
+HELD_OUT_EVERY = 20
+MOST_TOKENS = 65_536
+"""Token ids are kept in 16 bits."""
+SPECIAL_NAMES = ("pad", "cls", "sep", "mask", "unk")
+"""What ``transformers`` calls the attributes of ``SpecialIds``, in their order."""
+
+
+@dataclass(frozen=True)
+class SuperText:
+    """Text as token ids.
+
+    Attributes:
+        prepared: the training part and the vocabulary, without tasks.
+        held_out: the other part as one stream, ``[T]``.
+        fingerprint: digest of both parts and the vocabulary.
+    """
+
+    prepared: Prepared
+    held_out: NDArray[np.uint16]
+    fingerprint: str
+
+
+def prepare_text(work: Path, recipe: Recipe, text: Path | None, bert: Path | None, progress: Progress) -> SuperText:
+    """Read the text, learn or take the vocabulary, and encode; or load all that from an earlier call.
+
+    Args:
+        work: folder for the results; made if absent.
+        recipe: its vocabulary and length.
+        text: a text file, a folder with ``train.txt`` and ``valid.txt``, or ``None`` for the default text.
+        bert: folder of the BERT whose vocabulary to take, or ``None``.
+        progress: told how far it is.
+
+    Raises:
+        DataError: text or vocabulary is missing or malformed, or a file in ``work`` is damaged.
+    """
+    train, held = _corpora(text, work, progress)
+    progress(0.3, "preparing the vocabulary")
+    folder, special, vocab_size = _vocabulary(work, recipe, train, bert)
+    tokenizer, vocabulary = load_tokenizer(folder)
+    streams = []
+    for corpus in (train, held):
+        path = work / f"tokens-{digest(corpus.fingerprint, vocabulary)}.npy"
+        if not path.is_file():
+            progress(0.6, "encoding the text")
+            write_array(path, _encoded(tokenizer, corpus, special))
+        with intact(path, AGAIN):
+            streams.append(np.load(path, mmap_mode="r", allow_pickle=False))
+    tokens, held_out = streams
+    name = digest(train.fingerprint, vocabulary)
+    prepared = Prepared(folder, vocab_size, recipe.length, tokens, name, (), special)
+    progress(1.0, "the text is ready")
+    return SuperText(prepared, held_out, digest(name, held.fingerprint))
+
+
+def _corpora(text: Path | None, work: Path, progress: Progress) -> tuple[Corpus, Corpus]:
+    """What to learn from, and what is held out."""
+    if text is not None and text.is_dir():
+        return corpus_from_file(text / TRAIN), corpus_from_file(text / VALID)
+    whole = default_corpus(work, progress) if text is None else corpus_from_file(text)
+    documents = whole.documents
+    if len(documents) < HELD_OUT_EVERY:  # Of a few long ones the sentences count.
+        documents = tuple(
+            Document(one.package, f"{one.name}.{place}", (sentence,))
+            for one in documents
+            for place, sentence in enumerate(one.sentences)
+        )
+    if len(documents) < HELD_OUT_EVERY:
+        rule = f"have at least {HELD_OUT_EVERY} documents or sentences"
+        raise DataError(str(text), rule, len(documents), "Give more text.")
+    held = documents[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+    rest = tuple(one for place, one in enumerate(documents) if place % HELD_OUT_EVERY != HELD_OUT_EVERY - 1)
+    return Corpus(rest), Corpus(held)
+
+
+def _encoded(tokenizer: Tokenizer, corpus: Corpus, special: SpecialIds) -> NDArray[np.uint16]:
+    return encode_stream(tokenizer, [" ".join(one.sentences) for one in corpus.documents], special.end)
+
+
+def _vocabulary(work: Path, recipe: Recipe, train: Corpus, bert: Path | None) -> tuple[Path, SpecialIds, int]:
+    """Folder of the tokenizer, its special tokens and how many tokens the model knows."""
+    if bert is not None:
+        return _vocabulary_of_bert(work, bert)
+    folder = work / f"tokenizer-{digest(train.fingerprint, str(recipe.vocab_size), str(recipe.length))}"
+    if not folder.is_dir():
+        sentences = (sentence for document in train.documents for sentence in document.sentences)
+        save_tokenizer(train_tokenizer(sentences, recipe.vocab_size), folder, recipe.length)
+    return folder, OURS, load_tokenizer(folder)[0].get_vocab_size()
+
+
+def _vocabulary_of_bert(work: Path, bert: Path) -> tuple[Path, SpecialIds, int]:
+    from transformers import AutoTokenizer
+
+    try:
+        size = int(json.loads((bert / "config.json").read_text(encoding="utf-8"))["vocab_size"])
+        theirs = AutoTokenizer.from_pretrained(bert)
+        special = SpecialIds(*(getattr(theirs, f"{name}_token_id") for name in SPECIAL_NAMES))
+        known = sorted(special.all)  # None among them would not be sortable.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        rule = "hold config.json and a fast tokenizer with BERT's special tokens"
+        raise DataError(str(bert), rule, str(error).split("\n")[0][:200], "Save BERT's tokenizer beside it.") from None
+    if not max(*known, len(theirs) - 1) < size <= MOST_TOKENS:
+        rule = f"have at least its tokenizer's {len(theirs)} tokens and at most {MOST_TOKENS}"
+        raise DataError(f"{bert}: vocab_size", rule, size, "Choose another checkpoint.")
+    own = theirs.backend_tokenizer.to_str()
+    folder = work / f"tokenizer-{digest(own, json.dumps(astuple(special)))}"
+    if not folder.is_dir():
+        with new_folder(folder) as temporary:
+            theirs.save_pretrained(temporary)
+    return folder, special, size

@@ -1,0 +1,109 @@
+"""``archex shapes``: documents, limits that hold, messages."""
+
+import json
+
+import numpy as np
+import pytest
+
+from explorer.cli import main
+from explorer.shapes.grid import ShapeGrid
+
+
+@pytest.fixture
+def archex(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["archex", "shapes", *map(str, arguments)])
+        code = main._run()
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Sixty random shapes with a made perplexity and two machines."""
+    grid = ShapeGrid()
+    shapes = grid.random(60, np.random.default_rng(0))
+    sizes = grid.parameters(shapes)
+    perplexity = np.exp(2.0 - 0.2 * (sizes / 7e7 - 1.0) - 0.05 * shapes[:, 11] / 768)
+    cells = zip(*shapes.T, perplexity, sizes / 1e9, sizes / 2e9, strict=True)
+    path = tmp_path / "shapes.csv"
+    header = ",".join(f"h{layer}" for layer in range(1, 13)) + ",perplexity,fast_s,slow_box_s\n"
+    path.write_text(header + "\n".join(",".join(map(str, row)) for row in cells) + "\n")
+    return path
+
+
+def test_search(archex, table):
+    arguments = ("search", "--data", table, "--max-parameters", "63e6", "--generations", 20, "--json")
+    code, out, _ = archex(*arguments, "--max-latency-ms", 25, "--device", "slow")
+    assert code == 0
+    found = json.loads(out)
+    assert found["space"] == 13_841_287_201
+    assert found["evaluated"] < 5000
+    values = [one["perplexity"]["value"] for one in found["shapes"]]
+    assert values == sorted(values)
+    for one in found["shapes"]:
+        assert one["parameters"] == ShapeGrid().parameters(np.array([one["shape"]]))[0] <= 63e6
+        assert one["latency_ms"]["slow box"]["value"] <= 25
+        assert one["perplexity"]["low"] < one["perplexity"]["value"] < one["perplexity"]["high"]
+    assert archex(*arguments, "--max-latency-ms", 25, "--device", "slow")[1] == out
+
+
+def test_the_smallest_for_a_perplexity(archex, table):
+    arguments = ("--data", table, "--generations", 20, "--count", 1)
+    code, out, _ = archex(
+        "search", *arguments, "--max-perplexity", 7, "--minimise", "parameters", "--unmerged", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["shapes"][0]["perplexity"]["value"] <= 7
+    code, out, _ = archex("search", *arguments, "--max-parameters", "63e6")
+    assert code == 0
+    assert "of 13,841,287,201 shapes" in out
+
+
+def test_heuristic(archex, table):
+    code, out, _ = archex("heuristic", "--parameters", "63e6", "--json")
+    assert code == 0
+    made = json.loads(out)
+    assert abs(made["parameters"] / 63e6 - 1) <= 0.01
+    assert made["perplexity"] is None
+    code, out, _ = archex("heuristic", "--parameters", "63e6", "--family", "bottle", "--data", table, "--json")
+    assert json.loads(out)["perplexity"]["value"] > 0
+    code, out, _ = archex("heuristic", "--parameters", "63e6")
+    assert (code, "parameters" in out) == (0, True)
+
+
+def test_predict_and_devices(archex, table):
+    shape = ",".join(["360"] * 12)
+    code, out, _ = archex("predict", shape, "--data", table, "--json")
+    assert code == 0
+    assert json.loads(out)["latency_ms"]["fast"]["value"] == pytest.approx(57.49, rel=0.01)
+    code, out, _ = archex("devices", table, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["devices"] == ["fast", "slow box"]
+    assert found["shares"]["fast"]["parameters"] > 0.99
+    assert found["rank_correlation"][0][1] == pytest.approx(1.0)
+    code, out, _ = archex("devices", table)
+    assert (code, "slow box" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["heuristic", "--parameters", "1e6"], "parameters must be from 32,598,528 to 115,397,376"),
+        (["heuristic", "--parameters", "63e6", "--vocab", "0"], "--vocab"),
+        (["search", "--data", "TABLE", "--max-latency-ms", "3"], "--device"),
+        (["search", "--data", "TABLE", "--max-latency-ms", "3", "--device", "s"], "--device must name one of"),
+        (["search", "--data", "TABLE"], "limits must be at least one"),
+        (["search", "--data", "TABLE", "--max-parameters", "-1"], "limit of parameters"),
+        (["search", "--data", "missing.csv", "--max-parameters", "63e6"], "missing.csv"),
+        (["predict", "12,abc", "--data", "TABLE"], "widths separated by commas"),
+        (["predict", "12,24", "--data", "TABLE"], "12 widths"),
+        (["predict", "360", "--data", "TABLE", "--predictor", "gp"], "widths separated"),
+    ],
+)
+def test_what_is_refused(archex, table, arguments, words):
+    code, out, err = archex(*[str(table) if word == "TABLE" else word for word in arguments])
+    assert (code, out) == (2, "")
+    assert words in " ".join(err.split())
