@@ -68,11 +68,11 @@ class Course:
     """How much is done; steps of the super-network, steps alone, shapes, held-out rows, and the evolution."""
 
     super_steps: int = 2400
-    steps: int = 800
+    steps: int = 600
     shapes: int = 30
-    rows: int = 512
-    generations: int = 12
-    population: int = 30
+    rows: int = 256
+    generations: int = 6
+    population: int = 24
     repeats: int = 31
 
 

@@ -16,6 +16,11 @@ from explorer.shapes.importance import width_effects
 
 DRAWN = 3
 """Found shapes that are drawn; the others differ little from them."""
+COLUMNS = {
+    **{name: st.column_config.NumberColumn(format="localized") for name in ("parameters", "unmerged")},
+    **{name: st.column_config.NumberColumn(format="%.2f") for name in ("perplexity", "from", "to", "low", "high")},
+}
+"""How numbers of shapes are shown."""
 BACKGROUND = 200
 """Measured shapes over which a width's effect is averaged."""
 
@@ -54,7 +59,7 @@ def search_view(space: str, known: Learned) -> None:
         return
     st.caption(f"Evolution looked at {evaluated:,} of {grid.count:,} shapes. What is told is predicted.")
     frame = report_frame(reports)
-    downloads.table(frame, "found-shapes", "shapes_found", hide_index=True)
+    downloads.table(frame, "found-shapes", "shapes_found", hide_index=True, column_config=COLUMNS)
     drawn = {f"{place}. best": report.widths for place, report in enumerate(reports[:DRAWN], start=1)}
     figure = shape_profiles(drawn, grid.widths[-1])
     downloads.figure(figure, "found-shapes", "shapes_found_figure", alt="Widths of the best shapes found")
@@ -142,17 +147,20 @@ def _agreement(agreement: Agreement | None) -> None:
     if agreement is None or len(agreement.devices) < 2:
         return
     st.subheader("Do machines agree?")
-    names = list(agreement.devices)
-    left, right = st.columns(2)
-    for column, title, values, key in (
-        (left, "Rank correlation of latencies", agreement.overall, "shapes_agreement"),
-        (right, "The same, of shapes of one size", agreement.at_equal_parameters, "shapes_agreement_equal"),
-    ):
-        with column:
-            st.markdown(f"**{title}**")
-            frame = pd.DataFrame(np.round(values, 3), columns=names)
-            frame.insert(0, "machine", names)
-            downloads.table(frame, key.replace("_", "-"), key, hide_index=True)
+    pairs = [(i, j) for i in range(len(agreement.devices)) for j in range(i)]
+    frame = pd.DataFrame(
+        {
+            "machine": [agreement.devices[j] for _, j in pairs],
+            "and": [agreement.devices[i] for i, _ in pairs],
+            "rank correlation": [agreement.overall[pair] for pair in pairs],
+            "among shapes of one size": [agreement.at_equal_parameters[pair] for pair in pairs],
+        }
+    )
+    downloads.table(frame.round(3), "machines-agree", "shapes_agreement", hide_index=True)
+    st.caption(
+        f"Spearman, of {agreement.count:,} shapes that all machines timed. Near 0 in the last column, what is fast for "
+        "its size on one machine is so on the other by chance only."
+    )
 
 
 def _chosen(known: Learned, widths: tuple[int, ...]) -> pd.DataFrame:

@@ -13,6 +13,8 @@ from explorer.runner.budgets import MAX_TRIALS
 from explorer.runner.objectives import study_constraints, study_objectives
 from explorer.runner.stages import stage_settings
 from explorer.runner.studies import StudyPlan
+from explorer.runner.supernet import SETTING as SUPERNET
+from explorer.runner.supernet import TASK as INSIDE
 from explorer.search.registry import POLICIES, WITH_INITIAL_DESIGN
 from graphstore import GraphStore
 
@@ -103,6 +105,10 @@ class SearchOptions:
     from_scores: Annotated[
         bool, typer.Option("--from-scores", help="Use the scores in the store instead of training.")
     ] = False
+    supernet: Annotated[
+        Path | None,
+        typer.Option("--supernet", help="Evaluate shapes inside the super-network in this folder instead of training."),
+    ] = None
     initial: Annotated[int | None, typer.Option("--initial", help="Trials before BOSHNAS's surrogate chooses.")] = None
     batch: Annotated[int | None, typer.Option("--batch", help="Trials per ask, with --from-scores; default 5.")] = None
     fidelity: Annotated[
@@ -147,6 +153,9 @@ class SearchOptions:
         if self.from_scores and trained:
             rule = "come without --task, --data, --task-file, --recipe and --transfer"
             raise InputError("--from-scores", rule, True, "Nothing is trained then.")
+        if self.supernet and (trained or self.from_scores):
+            rule = "come without --from-scores, --task, --data, --task-file, --recipe and --transfer"
+            raise InputError("--supernet", rule, str(self.supernet), "Nothing is trained then.")
         if not self.from_scores and (self.batch is not None or self.fidelity is not None):
             given = self.batch or self.fidelity
             raise InputError("--batch and --fidelity", "come with --from-scores", given, "Leave them out.")
@@ -179,10 +188,12 @@ class SearchOptions:
         return self._plans(stages)
 
     def _plans(self, stages: dict[str, Any]) -> list[StudyPlan]:
-        objective, costs = study_objectives(self.objective or ["mean"])
+        objective, costs = study_objectives(self.objective or [INSIDE if self.supernet else "mean"])
         settings: dict[str, Any] = {"from_scores": self.from_scores}
         if self.from_scores:
             settings |= {"batch": self.batch or DEFAULT_BATCH}
+        elif self.supernet:
+            settings |= {SUPERNET: str(self.supernet.resolve())}
         else:
             settings |= training_settings(self.tasks, self.data, self.recipe, self.task_file)
         settings |= transfer_settings(self.transfer, self.overlap) | costs | stages

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from explorer.plots.base import HAIRLINE, styled, translucent
-from explorer.plots.palette import BLUE, DASHES, GREY, ORANGE, VERMILLION, category_color
+from explorer.plots.base import styled, translucent
+from explorer.plots.palette import BLUE, DASHES, GREY, VERMILLION, category_color
 from explorer.plots.titles import escaped
 
 HEIGHT = 360
@@ -178,7 +178,7 @@ def by_parameters(points: pd.DataFrame, chosen: pd.DataFrame | None = None) -> g
             y=chosen["relative"],
             name="this shape (predicted)",
             mode="markers",
-            marker={"color": ORANGE, "size": 13, "symbol": "diamond", "line": {"color": HAIRLINE, "width": 1}},
+            marker={"color": VERMILLION, "size": 14, "symbol": "diamond", "line": {"color": "white", "width": 1.5}},
             customdata=chosen["name"].to_numpy(),
             hovertemplate="this shape, %{customdata}: %{y:.3f} of the median",
         )

@@ -49,7 +49,8 @@ def comparable(study: StudyRecord) -> tuple[object, ...]:
     """What two studies must share for their values to be shown side by side."""
     settings = study.settings
     known = bool(settings.get("from_scores"))
-    training = () if known else tuple(repr(settings.get(key)) for key in ("recipe", "tasks", "data", "task_files"))
+    keys = ("recipe", "tasks", "data", "task_files", "supernet")
+    training = () if known else tuple(repr(settings.get(key)) for key in keys)
     return study.space, study.objective, known, settings.get("fidelity"), *training
 
 

@@ -93,7 +93,7 @@ def check_stages(name: str, policy: str, settings: Mapping[str, Any]) -> None:
     Raises:
         InputError: the policy cannot do what the stages need, or a stage's name would be too long.
     """
-    if settings.get("requeries") and settings.get("from_scores"):
+    if settings.get("requeries") and (settings.get("from_scores") or settings.get("supernet")):
         raise InputError("requeries", "be of a study that trains", settings["requeries"], "Leave them out.")
     for field in ("stop_when_converged", "requeries"):
         if settings.get(field) and policy not in WITH_CONVERGENCE:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from explorer.app import address, components, downloads, services, shape_services
 from explorer.app.shape_services import Learned
-from explorer.app.shape_views import devices_view, layers_view, search_view
+from explorer.app.shape_views import COLUMNS, devices_view, layers_view, search_view
 from explorer.errors import InputError
 from explorer.plots.shapes import kinds_compared, shape_bars, shape_profiles
 from explorer.shapes.asking import ShapeReport
@@ -94,12 +94,14 @@ def _set(widths: tuple[int, ...]) -> None:
         st.session_state[_key(layer)] = width
 
 
-def _generate(known: Learned, family: ShapeFamily, millions: float, seed: int) -> None:
+def _generate(known: Learned) -> None:
     """Put a generated shape into the editor; what is impossible is told on the page."""
+    state = st.session_state
+    rng = np.random.default_rng(int(state["shapes_seed"]))
     try:
-        made = generate(known.predictors.grid, family, millions * 1e6, rng=np.random.default_rng(seed))
+        made = generate(known.predictors.grid, state["shapes_family"], float(state["shapes_budget"]) * 1e6, rng=rng)
     except InputError as error:
-        st.session_state["shape_refused"] = str(error)
+        state["shape_refused"] = str(error)
         return
     _set(made.widths)
 
@@ -123,16 +125,16 @@ def _generator(known: Learned, widths: tuple[int, ...]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         family = st.selectbox("Make one", list(ShapeFamily), format_func=_title, key="shapes_family")
         # Floats of six digits: the ends must not exclude what they bound.
-        millions = st.number_input(
+        st.number_input(
             "Parameters, in millions", low, high, min(max(own, low), high), 1.0, "%.2f", key="shapes_budget"
         )
-        seed = st.number_input("Seed", 0, 10_000, 0, key="shapes_seed", disabled=family is not ShapeFamily.RANDOM)
+        st.number_input("Seed", 0, 10_000, 0, key="shapes_seed", disabled=family is not ShapeFamily.RANDOM)
         st.button(
             "Make it",
             icon=":material/auto_awesome:",
             key="shapes_make",
             on_click=_generate,
-            args=(known, family, float(millions), int(seed)),
+            args=(known,),
         )
     refused = st.session_state.pop("shape_refused", None)
     if refused:
@@ -210,4 +212,4 @@ def _kinds(known: Learned, report: ShapeReport) -> None:
     first = list(frame["kind"][: 1 + MOST_SHAPES])
     profiles = shape_profiles({name: shapes[name] for name in first}, known.predictors.grid.widths[-1])
     downloads.figure(profiles, "shapes", "shapes_profiles", alt="Widths of several shapes over the layers")
-    downloads.table(frame, "kinds-of-shapes", "shapes_kinds_table", hide_index=True)
+    downloads.table(frame, "kinds-of-shapes", "shapes_kinds_table", hide_index=True, column_config=COLUMNS)

@@ -1,7 +1,7 @@
 """Transfer of weights from a trained donor into a fresh model of another architecture, from the embeddings upwards.
 
 The residual stream of all layers of one width is one set of neurons: the embeddings align it, every add & norm keeps
-it. Layers are paired from the input on, by their number; of a layer that differs, heads of equal operation and the
+it; behind a Linear between layers, a shape's bottlenecks among them, it is another one. Layers are paired from the input on, by their number; of a layer that differs, heads of equal operation and the
 feed-forward stack still go over. What has no counterpart keeps the fresh values of the recipient.
 """
 
@@ -113,9 +113,9 @@ class _Walk:
         fitting.norm(f"{EMBEDDINGS}.norm", stream)
         return stream
 
-    def _projection(self, prefix: str, stream: AxisMap, old_size: int, new_size: int) -> AxisMap:
-        """The stream of a layer from the one before it, where either model changes its width there."""
-        fitting, name = self.fitting, f"{prefix}.projection"
+    def _between(self, name: str, stream: AxisMap, old_size: int, new_size: int) -> AxisMap:
+        """The stream behind a Linear from the one before it, where either model has that Linear."""
+        fitting = self.fitting
         had, has = (f"{name}.weight" in tensors for tensors in (fitting.old, fitting.own))
         if not had and not has:
             return stream
@@ -131,7 +131,7 @@ class _Walk:
 
     def _layer(self, index: int, inflow: AxisMap) -> AxisMap:
         old, new, prefix = self._old.layers[index], self._new.layers[index], f"flexibert.layers.{index}"
-        stream = self._projection(prefix, inflow, old.hidden, new.hidden)
+        stream = self._between(f"{prefix}.projection", inflow, old.hidden, new.hidden)
         heads = HeadsFitting(self.fitting, prefix, new, old, stream)
         self.fitting.linear(f"{prefix}.output", stream.out, heads.fit())
         self.fitting.norm(f"{prefix}.output_norm", stream)
@@ -139,7 +139,7 @@ class _Walk:
         self.fitting.norm(f"{prefix}.feed_forward_norm", stream)
         if new != old:
             self.notes.append((f"layer {index}", heads.note))
-        return stream
+        return self._between(f"{prefix}.expansion", stream, old.hidden, new.hidden)
 
     def _feed_forward(self, prefix: str, old: LayerSpec, new: LayerSpec, stream: AxisMap) -> None:
         """As many Linears as both stacks have; the last one back to the stream only after equally many."""
@@ -161,7 +161,9 @@ class _Walk:
         shared = min(self._old.depth, self._new.depth)
         width = self._new.layers[shared - 1].hidden, self._old.layers[shared - 1].hidden
         rest = (self._new.layers[shared:], self._old.layers[shared:])
-        if all(layer.hidden == size for layers, size in zip(rest, width, strict=True) for layer in layers):
+        # Behind a bottleneck the stream is another one, whatever its width.
+        kept = not any(spec.backbone and layers for spec, layers in zip((self._new, self._old), rest, strict=True))
+        if kept and all(layer.hidden == size for layers, size in zip(rest, width, strict=True) for layer in layers):
             return stream
         name = f"{HEAD}.dense.weight"
         return self.fitting.axis(self.fitting.old[name].T, self.fitting.own[name].T)
