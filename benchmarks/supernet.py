@@ -26,7 +26,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,11 +34,14 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.stats import spearmanr
 
 from explorer.errors import InputError
 from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
+from explorer.models.checking import quiet_transformers
+from explorer.plots import inside_against_alone, save_figure
 from explorer.shapes.evolution import EvolutionSettings, Limit, search_shapes
 from explorer.shapes.grid import ShapeGrid
 from explorer.shapes.heuristics import ShapeFamily, generate
@@ -61,6 +64,8 @@ CPU = torch.device("cpu")
 RATE = 1e-3
 WORK = Path(".archex/supernet")
 RESAMPLES = 2000
+TOLERANCE = 0.03
+"""Share by which searched and rules' shapes may exceed a budget; the rules find none at every number exactly."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,10 @@ class Course:
     """How much is done; steps of the super-network, steps alone, shapes, held-out rows, and the evolution."""
 
     super_steps: int = 2400
-    steps: int = 600
+    steps: int = 1000
     shapes: int = 30
     rows: int = 256
-    generations: int = 6
+    generations: int = 10
     population: int = 24
     repeats: int = 31
 
@@ -147,7 +152,8 @@ def super_network(plan: SuperPlan, text: SuperText, folder: Path) -> SuperNetwor
                 print(f"super-network: step {step}, loss {loss:.3f}, {time.monotonic() - started:.0f} s", flush=True)
 
         train_super_network(plan, text.prepared, folder, CPU, tell, lambda: False)
-    return SuperNetwork(FlexiBertForMaskedLM.from_pretrained(folder).eval())
+    with quiet_transformers():
+        return SuperNetwork(FlexiBertForMaskedLM.from_pretrained(folder).eval())
 
 
 def train_alone(widths: Widths, text: SuperText, steps: int, seed: int, held_out: HeldOut, work: Path) -> float:
@@ -156,7 +162,8 @@ def train_alone(widths: Widths, text: SuperText, steps: int, seed: int, held_out
     shutil.rmtree(folder, ignore_errors=True)
     settings = (text.prepared, recipe(steps), seed, folder, CPU, lambda step, loss: None, lambda: False)
     pretrain(NANO.spec(widths), *settings, initialise=start_as_identity)
-    found = perplexity(FlexiBertForMaskedLM.from_pretrained(folder), held_out)
+    with quiet_transformers():
+        found = perplexity(FlexiBertForMaskedLM.from_pretrained(folder), held_out)
     shutil.rmtree(folder)
     return found
 
@@ -177,12 +184,12 @@ def choose(network: SuperNetwork, held_out: HeldOut, course: Course) -> dict[str
     for width in BUDGETS:
         uniform = (width,) * NANO.layers
         budget = int(grid.parameters(np.array([uniform]))[0])
-        limit = Limit("parameters", grid.parameters, budget)
-        searched = search_shapes(grid, inside, [limit], 0, settings, start=np.array([uniform]))
+        limit = Limit("parameters", grid.parameters, (1 + TOLERANCE) * budget)
+        searched = search_shapes(grid, inside, [limit], 0, settings)
         rules: dict[str, Widths] = {}
         for family in set(ShapeFamily) - {ShapeFamily.RANDOM, ShapeFamily.RECTANGLE}:
             try:
-                rules[family] = generate(grid, family, budget, tolerance=0.03).widths
+                rules[family] = generate(grid, family, budget, TOLERANCE).widths
             except InputError as error:
                 print(f"no {family} of {budget:,} parameters: {error}", flush=True)
         ranked = sorted(rules, key=lambda name: (inside(np.array([rules[name]]))[0], name))
@@ -230,6 +237,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with text/wikitext-2")
     parser.add_argument("--seeds", type=int, default=1, help="trainings alone of each random shape")
     parser.add_argument("--search-seeds", type=int, default=3, help="trainings alone of each shape of the search")
+    parser.add_argument("--report", action="store_true", help="train no further shapes: tell what is finished")
+    parser.add_argument("--picture", type=Path, help="file for a picture of perplexity inside and alone")
     parser.add_argument("--quick", action="store_true", help="few shapes and steps")
     options = parser.parse_args()
     course = QUICK if options.quick else Course()
@@ -244,13 +253,14 @@ def main() -> None:
         shutil.rmtree(work / key, ignore_errors=True)
     cache = Cache(work / key / "results.json")
     rng = np.random.default_rng(0)
-    shapes = [tuple(map(int, row)) for row in rng.choice(WIDTHS, (course.shapes, NANO.layers))]
+    drawn = (tuple(map(int, row)) for row in rng.choice(WIDTHS, (2 * course.shapes, NANO.layers)))
+    shapes = list(dict.fromkeys(drawn))[: course.shapes]
 
     if "steps" not in cache.known:
         nano = [(64,) * 4, (16,) * 4, (32, 16, 48, 64), (56, 24, 40, 16)]
         mini = [(256,) * 4, (64,) * 4, (64, 128, 256, 192)]
         timed = time_steps(NANO, 2048, nano, course.repeats)
-        cache.keep("steps", timed + time_steps(MINI, 2048, mini, max(5, course.repeats // 3)))
+        cache.keep("steps", timed + time_steps(MINI, 2048, mini, max(5, course.repeats // 2)))
     network = super_network(plan, text, work / key / "super-network")
     held_out = HeldOut.of(text, 32, course.rows)
     if "inside" not in cache.known:
@@ -261,45 +271,59 @@ def main() -> None:
     searched = [tuple(row) for one in cache.known["search"].values() for row in one["shapes"].values()]
     order = [(row, 0) for row in shapes] + [(row, seed) for seed in range(search_seeds) for row in searched]
     order += [(row, seed) for seed in range(1, options.seeds) for row in shapes]
-    for number, (row, seed) in enumerate(dict.fromkeys(order)):
+    for number, (row, seed) in enumerate([] if options.report else dict.fromkeys(order)):
         if known.key(row, seed) not in cache.known:
             started = time.monotonic()
             found = train_alone(row, text, course.steps, seed, held_out, work / key)
             cache.keep(known.key(row, seed), found)
             took = time.monotonic() - started
             print(f"{number + 1} of {len(order)}: {row} perplexity {found:.2f}, {took:.0f} s", flush=True)
-    report(known, shapes, options.seeds, search_seeds)
+    report(known, shapes, options.seeds, search_seeds, options.picture)
 
 
-def report(alone: Alone, shapes: list[Widths], seeds: int, search_seeds: int) -> None:
+def report(alone: Alone, shapes: list[Widths], seeds: int, search_seeds: int, picture: Path | None) -> None:
+    """Print what is finished, in tables of the form that the documents have; the last line is for machines."""
     known = alone.known
+    print("| backbone | shape | step ratio | gradients only |\n|---|---|---|---|")
     for row in known["steps"]:
         widths = ",".join(map(str, row["widths"]))
-        print(
-            f"{row['backbone']:>4} {widths:>20} ratio {row['ratio']:.3f}, gradients alone {row['gradient_ratio']:.3f}"
-        )
-    outside = [float(np.exp(np.mean(np.log(alone.of(row, seeds))))) for row in shapes]
-    for row, inner, outer in sorted(zip(shapes, known["inside"], outside, strict=True), key=lambda one: one[2]):
-        print(f"{','.join(map(str, row)):>20}  inside {inner:8.2f}  alone {outer:8.2f}")
-    found, low, high = correlation(known["inside"], outside)
-    print(f"Spearman {found:.3f} ({low:.3f} to {high:.3f}) over {len(shapes)} shapes, {seeds} seeds")
-    grid = ShapeGrid(WIDTHS, NANO, 2048)
-    sizes = grid.parameters(np.array(shapes))
-    print(f"of parameters alone with perplexity alone: {-spearmanr(sizes, outside).statistic:.3f}")
-    for one, other in [(a, b) for a in range(seeds) for b in range(a)]:
-        pairs = [[known[alone.key(row, seed)] for row in shapes] for seed in (one, other)]
-        print(f"between seeds {other} and {one}: {spearmanr(*pairs).statistic:.3f}")
+        print(f"| {row['backbone']} | {widths} | {row['ratio']:.3f} | {row['gradient_ratio']:.3f} |")
+    insides = dict(zip(shapes, known["inside"], strict=True))
+    shapes = [row for row in shapes if alone.of(row, seeds)]
+    sizes = ShapeGrid(WIDTHS, NANO, 2048).parameters(np.array(shapes))
+    frame = pd.DataFrame({"shape": [",".join(map(str, row)) for row in shapes], "parameters": sizes})
+    frame["inside"] = [insides[row] for row in shapes]
+    values = [alone.of(row, seeds) for row in shapes]
+    frame["alone"] = [float(np.exp(np.mean(np.log(one)))) for one in values]
+    frame["low"], frame["high"] = [min(one) for one in values], [max(one) for one in values]
+    print("\n| shape | parameters | inside | alone |\n|---|---|---|---|")
+    for one in frame.sort_values("alone").itertuples():
+        print(f"| {one.shape} | {one.parameters:,} | {one.inside:.1f} | {one.alone:.1f} |")
+    print("\n| rank correlation of perplexity alone with | Spearman | 95 % |\n|---|---|---|")
+    found, low, high = correlation(frame["inside"], frame["alone"])
+    print(f"| perplexity inside | {found:.3f} | {low:.3f} to {high:.3f} |")
+    names = {"fewer parameters": -sizes.astype(float)}
+    names |= {f"narrower layer {place + 1}": -np.array(shapes)[:, place].astype(float) for place in range(NANO.layers)}
+    for name, column in names.items():
+        other = correlation(column, frame["alone"])
+        print(f"| {name} | {other[0]:.3f} | {other[1]:.3f} to {other[2]:.3f} |")
+    for one, two in combinations(range(seeds), 2):
+        both = [row for row in shapes if alone.key(row, one) in known and alone.key(row, two) in known]
+        if len(both) > 2:
+            columns = [[known[alone.key(row, seed)] for row in both] for seed in (one, two)]
+            between, below, above = correlation(*columns)
+            print(f"| seed {one} with seed {two} ({len(both)}) | {between:.3f} | {below:.3f} to {above:.3f} |")
+    print("\n| parameters | kind | shape | its own | inside | alone |\n|---|---|---|---|---|---|")
     for one in known["search"].values():
-        print(f"at {one['budget']:,} parameters ({one['evaluated']} shapes evaluated)")
         for kind, row in one["shapes"].items():
-            values = alone.of(row, search_seeds)
-            spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+            own = alone.of(row, search_seeds)
+            spread = f" ± {np.std(own, ddof=1):.1f}" if len(own) > 1 else ""
+            mean = f"{math.exp(np.mean(np.log(own))):.1f}{spread} ({len(own)})" if own else "–"
             name = f"{kind} ({one['family']})" if kind == "heuristic" else kind
-            shown = ",".join(map(str, row))
-            print(
-                f"  {name:>28} {shown:>14} {one['parameters'][kind]:>9,}  inside {one['inside'][kind]:.2f}  "
-                f"alone {math.exp(np.mean(np.log(values))):.2f}{spread}"
-            )
+            cells = (f"{one['budget']:,}", name, ",".join(map(str, row)), f"{one['parameters'][kind]:,}")
+            print(f"| {' | '.join(cells)} | {one['inside'][kind]:.1f} | {mean} |")
+    if picture is not None:
+        save_figure(inside_against_alone(frame), picture)
     ratio = median(row["ratio"] for row in known["steps"])
     print(json.dumps({"step_time_ratio": round(ratio, 4), "perplexity_rank_correlation": round(found, 4)}))
 

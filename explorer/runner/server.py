@@ -80,6 +80,8 @@ class AppServer:
             "server.headless": "true",
             "browser.gatherUsageStats": "false",
             "server.fileWatcherType": "none",
+            # A visit of a large space would spend most of its time on this; Python collects what is left over anyway.
+            "runner.postScriptGC": "false",
         }
         command = [sys.executable, "-m", "streamlit", "run", str(app_file())]
         command += [part for name, value in options.items() for part in (f"--{name}", value)]

@@ -13,6 +13,7 @@ from explorer.models.transfer import Method, Transfer, transfer_weights
 from explorer.models.transfer.alignment import free_plan, hardened, transport_plan
 from explorer.models.transfer.maps import projected, transported
 from explorer.space.grammar import DesignSpace
+from explorer.space.shapes import Backbone
 from explorer.space.spec import ArchitectureSpec, HeadOp, LayerSpec
 from explorer.training.recipe import TRANSFERS
 
@@ -247,6 +248,31 @@ def test_every_pair_of_a_random_set_transfers(method):
             assert 0 <= tensor.taken <= tensor.parameters
             if tensor.how == "fresh" and not tensor.name.endswith(("projection.weight", "projection.bias")):
                 assert torch.equal(recipient.get_parameter(tensor.name), like.get_parameter(tensor.name))
+
+
+@pytest.mark.parametrize("method", Method)
+@pytest.mark.parametrize("merged", [False, True])
+def test_shapes_transfer_with_their_bottlenecks(method, merged):
+    backbone = Backbone(hidden=16, heads=2, feed_forward=24, layers=3)
+    same = model(backbone.spec((8, 16, 4))), model(backbone.spec((8, 16, 4)), 1, merged_bottlenecks=merged)
+    if not merged:
+        report = move(*same, method)
+        assert torch.equal(logits(same[0]), logits(same[1]))
+        assert report.share == 1
+    plain = ArchitectureSpec((layer(8, "sa", "sdp", 2, (24,)),) * 2)
+    specs = [backbone.spec((4, 16, 8)), Backbone(12, 2, 24, 2).spec((12, 4)), plain]
+    for one, other in itertools.permutations([model(specs[0], 2), *map(model, specs[1:])], 2):
+        assert 0 < move(one, other, method).share <= 1
+        assert torch.isfinite(logits(other)).all()
+        assert 0 < move(other, same[1], method).share <= 1
+
+
+def test_a_wider_shape_by_transport_keeps_the_function():
+    backbone = Backbone(hidden=8, heads=2, feed_forward=16, layers=2)
+    wider = Backbone(hidden=16, heads=2, feed_forward=32, layers=2)
+    donor, recipient = model(backbone.spec((8, 8))), model(wider.spec((16, 16)), 1)
+    move(donor, recipient, Method.TRANSPORT)
+    assert close(donor, recipient)
 
 
 def test_noise_sets_copies_apart_and_nothing_else():

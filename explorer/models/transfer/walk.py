@@ -1,8 +1,9 @@
 """Transfer of weights from a trained donor into a fresh model of another architecture, from the embeddings upwards.
 
 The residual stream of all layers of one width is one set of neurons: the embeddings align it, every add & norm keeps
-it; behind a Linear between layers, a shape's bottlenecks among them, it is another one. Layers are paired from the input on, by their number; of a layer that differs, heads of equal operation and the
-feed-forward stack still go over. What has no counterpart keeps the fresh values of the recipient.
+it; behind a Linear between layers, a shape's bottlenecks among them, it is another one. Layers are paired from the
+input on, by their number; of a layer that differs, heads of equal operation and the feed-forward stack still go over.
+What has no counterpart keeps the fresh values of the recipient.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class _Walk:
             stream = self._layer(index, stream)
         for index in range(self._new.depth, self._old.depth):
             self.notes.append((f"layer {self._new.depth - 1}", f"the donor's layer {index} is left out"))
-        self._head(words, self._last(stream), tied)
+        self._head(words, self._last(words, stream), tied)
 
     def _stream(self, old_rows: Tensor, own_rows: Tensor) -> AxisMap:
         if self._pinned and len(old_rows) == len(own_rows):
@@ -156,7 +157,7 @@ class _Walk:
         else:
             fitting.put(f"{name}.bias", fitting.old[f"{name}.bias"], stream.out)
 
-    def _last(self, stream: AxisMap) -> AxisMap:
+    def _last(self, words: AxisMap, stream: AxisMap) -> AxisMap:
         """The stream that the head reads; fitted anew by the head where the last layers of the two are no pair."""
         shared = min(self._old.depth, self._new.depth)
         width = self._new.layers[shared - 1].hidden, self._old.layers[shared - 1].hidden
@@ -166,7 +167,7 @@ class _Walk:
         if kept and all(layer.hidden == size for layers, size in zip(rest, width, strict=True) for layer in layers):
             return stream
         name = f"{HEAD}.dense.weight"
-        return self.fitting.axis(self.fitting.old[name].T, self.fitting.own[name].T)
+        return self.fitting.axis(words.out.apply(self.fitting.old[name], 0).T, self.fitting.own[name].T)
 
     def _head(self, words: AxisMap, last: AxisMap, tied: bool) -> None:
         fitting = self.fitting
