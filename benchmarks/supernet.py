@@ -8,9 +8,9 @@ Run ``uv run python benchmarks/supernet.py --data ../shared/data`` or with ``--q
   backbones.
 * **Perplexity.** A nano backbone is super-pre-trained on WikiText-2. Random shapes are evaluated inside it and trained
   alone from scratch; both perplexities are of the same held-out rows with the same masks.
-* **Search.** At the parameters of three uniform shapes: the shape that evolution finds by the perplexity inside, the
-  best of the rules' shapes (``explorer.shapes.heuristics``) by the perplexity inside, and the uniform shape, each
-  trained alone from scratch.
+* **Search.** At the parameters of three uniform shapes: the uniform shape, the best of the rules' shapes
+  (``explorer.shapes.heuristics``) by the perplexity inside, and the shape that evolution finds by it, which begins with
+  those; each trained alone from scratch.
 
 The last line is one JSON object: ``step_time_ratio`` is the median over the shapes, ``perplexity_rank_correlation``
 Spearman's over the shapes, of the mean of log perplexity over the seeds that are finished.
@@ -185,13 +185,14 @@ def choose(network: SuperNetwork, held_out: HeldOut, course: Course) -> dict[str
         uniform = (width,) * NANO.layers
         budget = int(grid.parameters(np.array([uniform]))[0])
         limit = Limit("parameters", grid.parameters, (1 + TOLERANCE) * budget)
-        searched = search_shapes(grid, inside, [limit], 0, settings)
         rules: dict[str, Widths] = {}
-        for family in set(ShapeFamily) - {ShapeFamily.RANDOM, ShapeFamily.RECTANGLE}:
+        for family in sorted(set(ShapeFamily) - {ShapeFamily.RANDOM, ShapeFamily.RECTANGLE}):
             try:
                 rules[family] = generate(grid, family, budget, TOLERANCE).widths
             except InputError as error:
                 print(f"no {family} of {budget:,} parameters: {error}", flush=True)
+        start = np.array([uniform, *rules.values()])
+        searched = search_shapes(grid, inside, [limit], 0, settings, start=start)
         ranked = sorted(rules, key=lambda name: (inside(np.array([rules[name]]))[0], name))
         kinds = {"uniform": uniform, "searched": tuple(map(int, searched.shapes[0])), "heuristic": rules[ranked[0]]}
         chosen[str(width)] = {
