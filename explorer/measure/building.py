@@ -17,7 +17,7 @@ POSITIONS = 512
 """Longest sequence of a model, unless the load is longer."""
 
 
-def configuration(spec: ArchitectureSpec, load: Load, positions: str = "relative_key") -> FlexiBertConfig:
+def configuration(spec: ArchitectureSpec, load: Load, positions: str | None = None) -> FlexiBertConfig:
     """The configuration of the model that a load is put on.
 
     Raises:

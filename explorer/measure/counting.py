@@ -55,13 +55,13 @@ def _counter() -> FlopCounterMode:
     return FlopCounterMode(display=False, custom_mapping=transforms)
 
 
-def count_flops(spec: ArchitectureSpec, load: Load, positions: str = "relative_key") -> CountedFlops:
+def count_flops(spec: ArchitectureSpec, load: Load, positions: str | None = None) -> CountedFlops:
     """Count the FLOPs of an encoder as it runs on a processor, on fake tensors, which have shapes but no contents.
 
     Args:
         spec: the architecture.
         load: batch and length; precision and vocabulary have no part in it.
-        positions: ``relative_key`` or ``absolute``.
+        positions: ``relative_key`` or ``absolute``; by default relative, and absolute with a backbone.
 
     Raises:
         InputError: no such ``positions``.
