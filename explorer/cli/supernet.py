@@ -33,6 +33,7 @@ BACKBONES = {
 }
 NANO_RATE, USUAL_RATE, USUAL_LENGTH, USUAL_VOCABULARY = 1e-3, 2e-4, 128, 28_996
 MOST_SHAPES = 20_000
+SAMPLED = 2
 FolderArgument = Annotated[Path, typer.Argument(help="The super-network's folder.")]
 StoreOption = Annotated[
     str, typer.Option("--store", help="Keep the scores in this store too: sqlite:///FILE or neo4j://HOST:7687.")
@@ -64,7 +65,7 @@ def train(
     ] = 0.0,
     sampled: Annotated[
         int, typer.Option("--sampled", help="Random shapes of each step besides the largest and the smallest.")
-    ] = 2,
+    ] = SAMPLED,
     recipe: Annotated[str, typer.Option("--recipe", help="Batches, rates and so on: a name or a YAML file.")] = "",
     seed: SeedOption = 0,
     threads: Annotated[int, typer.Option("--threads", help="Processor threads to train with.", min=1, max=256)] = 1,
@@ -80,7 +81,8 @@ def train(
     from explorer.supernet.folder import MODEL, open_folder, stored_settings, train_folder
     from explorer.training.loop import TrainingStopped, best_device
 
-    settings = None if backbone else stored_settings(folder)
+    asked = backbone or widths or steps is not None or text or bert or distil or sampled != SAMPLED or recipe or seed
+    settings = None if asked else stored_settings(folder)
     if settings is None:
         settings = _settings(backbone or "nano", widths, steps, text, bert, distil, sampled, recipe, seed)
     torch.set_num_threads(threads)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Callable
+from statistics import geometric_mean
 
+from explorer.runner.supernet import METRIC as INSIDE_METRIC
+from explorer.runner.supernet import TASK as INSIDE_TASK
 from explorer.shapes.grid import ShapeGrid
 from explorer.shapes.tables import ShapeTable
 from explorer.space.formats import from_json
@@ -39,7 +44,7 @@ def stored_shapes(store: GraphStore, space: str) -> tuple[ShapeGrid, ShapeTable]
         return None
     backbone = Counter(backbone_of(spec) for spec in shapes.values()).most_common(1)[0][0]
     shapes = {id: spec for id, spec in shapes.items() if backbone_of(spec) == backbone}
-    scores = _scores(store.scores(space=space, task=TASK))
+    scores = _scores([score for task in (TASK, INSIDE_TASK) for score in store.scores(space=space, task=task)])
     latency: dict[str, list[FoundMeasurement]] = {}
     for one in store.measurements(space=space):
         if one.quantity == LATENCY:
@@ -57,26 +62,30 @@ def _widths(backbone: Backbone, specs: list[ArchitectureSpec]) -> tuple[int, ...
     return WIDTHS if backbone == BERT_BASE and set(found) <= set(WIDTHS) else tuple(found)
 
 
+PERPLEXITIES: dict[tuple[str, str], Callable[[float], float]] = {
+    (TASK, METRIC): lambda value: -value,
+    (INSIDE_TASK, INSIDE_METRIC): lambda value: math.exp(-value),
+}
+"""How the scores of a task and metric tell a perplexity: the published table's, and those of super-networks here."""
+
+
 def _scores(records: list[ScoreRecord]) -> dict[str, tuple[FoundScore, ...]]:
-    """Perplexities of the most common kind, by architecture."""
-    fitting = [one for one in records if one.metric == METRIC]
+    """Perplexities of the most common kind, by architecture; of several seeds their geometric mean."""
+    fitting = [one for one in records if (one.task, one.metric) in PERPLEXITIES]
     if not fitting:
         return {}
-    kind = Counter((one.dataset, one.fidelity, one.recipe) for one in fitting).most_common(1)[0][0]
+    kind = Counter(map(_kind, fitting)).most_common(1)[0][0]
+    found: dict[str, list[float]] = {}
+    for one in fitting:
+        if _kind(one) == kind:
+            found.setdefault(one.architecture, []).append(PERPLEXITIES[one.task, one.metric](one.value))
+    _, _, dataset, fidelity, recipe = kind
     return {
-        one.architecture: (
-            FoundScore(
-                one.task,
-                one.metric,
-                one.value,
-                one.dataset,
-                one.fidelity,
-                one.recipe,
-                one.seed,
-                one.source,
-                one.seconds,
-            ),
-        )
-        for one in fitting
-        if (one.dataset, one.fidelity, one.recipe) == kind
+        id: (FoundScore(TASK, METRIC, -geometric_mean(values), dataset, fidelity, recipe, 0, ""),)
+        for id, values in found.items()
     }
+
+
+def _kind(score: ScoreRecord) -> tuple[str, str, str, str, str]:
+    """What scores must share to be comparable."""
+    return score.task, score.metric, score.dataset, score.fidelity, score.recipe

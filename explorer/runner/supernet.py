@@ -8,6 +8,7 @@ they can be costs and constraints (``perplexity@supernet-MARK<=20``).
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from explorer.runner.driving import OnPoll, drive
 from explorer.runner.executors.contract import Executor, WorkerOrder
 from explorer.runner.library import build_library, build_space, has_space, is_ready
 from explorer.runner.progress import Reporter
+from explorer.runner.studies import trial_source
 from explorer.runner.worker import Evaluation, KeepScore, Report, ShouldStop, score_record
 from explorer.runner.workplace import run_folder
 from explorer.space.formats import from_json
@@ -70,13 +72,18 @@ def device_name(opened: OpenSuperNetwork) -> str:
 def task_score(opened: OpenSuperNetwork, found: ShapeScore, seconds: float = 0.0) -> TaskScore:
     """A perplexity as a score that says where the shape stood."""
     plan, mark = opened.settings.plan, opened.mark
-    fidelity, seed = f"inside super-network {mark}, {plan.fidelity}", plan.seed
+    fidelity, seed = f"{_inside(mark)}{plan.fidelity}", plan.seed
     if found.alone is not None:
         steps, seed = found.alone
         fidelity = f"stand-alone, pretrain {steps}x{plan.recipe.pretrain_batch}x{plan.recipe.pretrain_length}"
     dataset = f"{opened.text.fingerprint}/{found.rows}x{plan.recipe.pretrain_length}"
     value = -math.log(found.perplexity)
     return TaskScore(TASK, METRIC, value, seconds, dataset, fidelity, plan.recipe.digest, seed)
+
+
+def _inside(mark: str) -> str:
+    """What the fidelity of every score inside a super-network begins with."""
+    return f"inside super-network {mark}, "
 
 
 def keep_scores(
@@ -119,13 +126,15 @@ def _place(
 ) -> None:
     plan = opened.settings.plan
     grammar = plan.backbone.space(plan.widths, space)
-    if not has_space(store, space) and grammar.count() <= MOST_WHOLE:
-        build_space(store, grammar, reporter)
+    stored = store.space(space).info.get("source") if has_space(store, space) else None
+    begun = stored is not None and stored == json.loads(json.dumps(grammar.source()))
+    if (begun or not has_space(store, space)) and grammar.count() <= MOST_WHOLE:
+        build_space(store, grammar, reporter)  # also goes on with one that was interrupted
     held = set(store.architecture_ids(space)) if has_space(store, space) else set()
     if is_ready(store, space) and all(architecture_id(spec) in held for spec in specs):
         return
     source = {"from": SETTING}
-    if has_space(store, space) and store.space(space).info.get("source") != source:
+    if has_space(store, space) and stored != source:
         rule = f"hold these shapes, or be new: space {space} is defined otherwise"
         raise InputError("--space", rule, space, "Choose another name.")
     build_library(store, space, specs, reporter, source=source, title=f"Shapes of super-network {opened.mark}")
@@ -156,12 +165,27 @@ def run_inside(
     """Run a study whose trials are evaluated inside a super-network by an executor's workers.
 
     Raises:
-        ExplorerError: workers keep dying; InputError, DataError: as ``check_supernet``.
+        ExplorerError: workers keep dying; InputError, DataError: as ``check_supernet``, or the folder has another
+            super-network than the one the study began with.
     """
     check_supernet(study.settings, study.objective)
+    _check_same_network(store, study)
     threads = executor.resources.threads
     order = WorkerOrder(store.url, study.name, study.created, threads=threads, evaluator=EVALUATOR)
     return drive(store, study, executor, order, reporter, stop, on_poll)
+
+
+def _check_same_network(store: GraphStore, study: StudyRecord) -> None:
+    """Refuse to go on inside another super-network: old and new scores of the study would not be comparable."""
+    from explorer.supernet.folder import folder_mark
+
+    folder = Path(study.settings[SETTING])
+    mark = folder_mark(folder)
+    for trial in store.trials(study.name):
+        for score in store.scores(architecture=trial.architecture, task=TASK):
+            if score.source == trial_source(study.name, trial.number) and not score.fidelity.startswith(_inside(mark)):
+                rule = f"hold the super-network that study {study.name} began with ({score.fidelity})"
+                raise InputError(str(folder), rule, f"super-network {mark}", "Begin another study.")
 
 
 class SupernetEvaluator:

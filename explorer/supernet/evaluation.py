@@ -40,7 +40,10 @@ class HeldOut:
 
     @classmethod
     def of(cls, text: SuperText, length: int, rows: int = 256, batch: int = 32) -> HeldOut:
-        """The first ``rows`` rows of ``length`` tokens, or as many as the text has; always the same ones."""
+        """The first ``rows`` rows of ``length`` tokens, or as many as the text has; always the same ones.
+
+        Only whole batches count, and at least one: ``rows`` of what comes out tells how many there are.
+        """
         rows = max(batch, min(rows, len(text.held_out) // length // batch * batch))
         prepared = text.prepared
         size = (length, batch, prepared.vocab_size)

@@ -76,9 +76,7 @@ class OpenSuperNetwork:
     @cached_property
     def mark(self) -> str:
         """Eight hexadecimal digits that tell it from others: a digest of settings and text."""
-        plan = self.settings.plan
-        learned = (plan.mark, plan.fidelity, plan.recipe.digest, str(plan.seed))
-        return digest(*learned, self.settings.bert, self.text.fingerprint)[:8]
+        return _mark(self.settings, self.text)
 
 
 def stored_settings(folder: Path) -> SuperSettings | None:
@@ -128,6 +126,12 @@ def check_folder(folder: Path) -> SuperSettings:
     return settings
 
 
+def folder_mark(folder: Path) -> str:
+    """The mark of a complete super-network, without opening it. Raises DataError as ``open_folder``."""
+    settings = check_folder(folder)
+    return _mark(settings, _text(folder, settings, lambda share, note: None))
+
+
 def open_folder(
     folder: Path, device: torch.device, on_progress: Progress = lambda share, note: None
 ) -> OpenSuperNetwork:
@@ -142,6 +146,12 @@ def open_folder(
         model = FlexiBertForMaskedLM.from_pretrained(folder / MODEL)
     model.to(device).eval()  # type: ignore[arg-type]
     return OpenSuperNetwork(folder, settings, text, SuperNetwork(model))
+
+
+def _mark(settings: SuperSettings, text: SuperText) -> str:
+    plan = settings.plan
+    learned = (plan.mark, plan.fidelity, plan.recipe.digest, str(plan.seed))
+    return digest(*learned, settings.bert, text.fingerprint)[:8]
 
 
 def _text(folder: Path, settings: SuperSettings, on_progress: Progress) -> SuperText:

@@ -2,6 +2,9 @@
 
 A folder with ``train.txt`` and ``valid.txt`` (as WikiText comes) has both; of any other text every twentieth document
 is held out. The vocabulary is learned from the training part, or it is a BERT's own.
+
+What was made of a text is kept, and is not made again if the text changes or goes: a super-network knows the tokens it
+was trained with, and what it is compared on stays the same.
 """
 
 from __future__ import annotations
@@ -9,13 +12,13 @@ from __future__ import annotations
 import json
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import DataError
-from explorer.training.files import digest, intact, new_folder, write_array
+from explorer.training.files import digest, intact, new_folder, write_array, write_json
 from explorer.training.prepared import AGAIN, Prepared
 from explorer.training.recipe import Recipe
 from explorer.training.text import Corpus, Document, Progress, corpus_from_file, default_corpus
@@ -57,6 +60,8 @@ class SuperText:
 def prepare_text(work: Path, recipe: Recipe, text: Path | None, bert: Path | None, progress: Progress) -> SuperText:
     """Read the text, learn or take the vocabulary, and encode; or load all that from an earlier call.
 
+    After an earlier call with the same arguments the text itself is not read again, whatever became of it.
+
     Args:
         work: folder for the results; made if absent.
         recipe: its vocabulary and length.
@@ -67,6 +72,27 @@ def prepare_text(work: Path, recipe: Recipe, text: Path | None, bert: Path | Non
     Raises:
         DataError: text or vocabulary is missing or malformed, or a file in ``work`` is damaged.
     """
+    asked = (str(text or ""), str(bert or ""), str(recipe.vocab_size), str(recipe.length))
+    manifest = work / f"prepared-{digest(*asked)}.json"
+    if not manifest.is_file():
+        write_json(manifest, _prepare(work, recipe, text, bert, progress))
+    with intact(manifest, AGAIN):
+        document = json.loads(manifest.read_text(encoding="utf-8"))
+        folder, special = work / document["tokenizer"], SpecialIds(*document["special"])
+        name, size = document["train"], document["vocab_size"]
+        streams = []
+        for file in document["streams"]:
+            with intact(work / file, AGAIN):
+                streams.append(np.load(work / file, mmap_mode="r", allow_pickle=False))
+        tokens, held_out = streams
+        prepared = Prepared(folder, size, recipe.length, tokens, name, (), special)
+        found = SuperText(prepared, held_out, document["fingerprint"])
+    progress(1.0, "the text is ready")
+    return found
+
+
+def _prepare(work: Path, recipe: Recipe, text: Path | None, bert: Path | None, progress: Progress) -> dict[str, Any]:
+    """Write everything; what is to be known to load it."""
     train, held = _corpora(text, work, progress)
     progress(0.3, "preparing the vocabulary")
     folder, special, vocab_size = _vocabulary(work, recipe, train, bert)
@@ -77,13 +103,10 @@ def prepare_text(work: Path, recipe: Recipe, text: Path | None, bert: Path | Non
         if not path.is_file():
             progress(0.6, "encoding the text")
             write_array(path, _encoded(tokenizer, corpus, special))
-        with intact(path, AGAIN):
-            streams.append(np.load(path, mmap_mode="r", allow_pickle=False))
-    tokens, held_out = streams
+        streams.append(path.name)
     name = digest(train.fingerprint, vocabulary)
-    prepared = Prepared(folder, vocab_size, recipe.length, tokens, name, (), special)
-    progress(1.0, "the text is ready")
-    return SuperText(prepared, held_out, digest(name, held.fingerprint))
+    rows: dict[str, Any] = {"tokenizer": folder.name, "special": astuple(special), "vocab_size": vocab_size}
+    return rows | {"train": name, "fingerprint": digest(name, held.fingerprint), "streams": streams}
 
 
 def _corpora(text: Path | None, work: Path, progress: Progress) -> tuple[Corpus, Corpus]:

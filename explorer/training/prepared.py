@@ -185,7 +185,7 @@ def prepare_tasks(
     source = resolve_source(tasks, data, task_files)
     loaded = source.load()
     if set(source.tasks) - set(loaded):
-        loaded |= _made(source, _corpus(work, source, progress), recipe)
+        loaded = _made(source, _corpus(work, source, progress), recipe) | loaded
     rows = _encode_tasks(work, recipe, source, loaded, *load_tokenizer(prepared.tokenizer), progress)
     found = _load_tasks(work, rows, prepared.special)
     return replace(prepared, tasks=found)

@@ -8,10 +8,12 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.app.services import STORE_VARIABLE
 from explorer.runner.importing import import_file, shapes_file
+from explorer.runner.library import build_space
 from explorer.runner.progress import SilentReporter
 from explorer.runner.shapes import stored_shapes
 from explorer.shapes.grid import ShapeGrid
 from explorer.shapes.tables import read_shapes
+from explorer.space.shapes import Backbone
 from graphstore import open_store
 
 
@@ -19,23 +21,6 @@ def script() -> None:
     from explorer.app.pages import shapes
 
     shapes.render()
-
-
-@pytest.fixture(scope="session")
-def shape_file(tmp_path_factory: pytest.TempPathFactory):
-    """Forty random shapes with a made perplexity and two machines."""
-    grid, rng = ShapeGrid(), np.random.default_rng(0)
-    shapes = grid.random(40, rng)
-    sizes = grid.parameters(shapes)
-    perplexity = np.exp(2.0 - 0.2 * (sizes / 7e7 - 1.0) - 0.05 * shapes[:, 11] / 768)
-    rows = [
-        ",".join(map(str, (*shape, value, size / 1e9, "" if place < 3 else size / 2e9)))
-        for place, (shape, value, size) in enumerate(zip(shapes.tolist(), perplexity, sizes, strict=True))
-    ]
-    path = tmp_path_factory.mktemp("shapes") / "shapes.csv"
-    header = ",".join(f"h{layer}" for layer in range(1, 13)) + ",perplexity,fast_s,slow_box_s\n"
-    path.write_text(header + "\n".join(rows) + "\n")
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -137,3 +122,22 @@ def test_layers_and_devices(visit, shape_store):
 def test_without_shapes(visit, own_store, tmp_path):
     assert "archex import shapes" in " ".join(text.value for text in visit(own_store).markdown)
     assert "nothing in the store" in visit(f"sqlite:///{tmp_path / 'none.db'}").info[0].value
+
+
+def test_another_space_begins_with_a_shape_of_its_own(visit, shape_file, tmp_path):
+    url = f"sqlite:///{tmp_path / 'two.db'}"
+    with open_store(url) as store:
+        import_file(store, shapes_file(shape_file), SilentReporter())
+        build_space(store, Backbone(16, 2, 64, 3).space((4, 8, 16), "nano"), SilentReporter())
+    page = visit(url, space="nano")
+    own = [page.selectbox(key=f"shape_width_{layer}").value for layer in range(3)]
+    assert own != [4, 4, 4]
+    page.selectbox(key="pick_space").set_value("supershaper-measured").run()
+    there = [page.selectbox(key=f"shape_width_{layer}").value for layer in range(12)]
+    assert there == [
+        visit(url, space="supershaper-measured").selectbox(key=f"shape_width_{n}").value for n in range(12)
+    ]
+    page.selectbox(key="pick_space").set_value("nano").run()
+    assert [page.selectbox(key=f"shape_width_{layer}").value for layer in range(3)] == own
+    assert not page.exception
+    assert not any("not of this space" in caption.value for caption in page.caption)

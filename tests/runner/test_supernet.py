@@ -19,9 +19,18 @@ from explorer.runner.candidates import known_objective
 from explorer.runner.executors.contract import WorkerOrder
 from explorer.runner.objectives import study_candidates
 from explorer.runner.progress import SilentReporter
-from explorer.runner.studies import StudyDriver, StudyPlan, open_study
-from explorer.runner.supernet import EVALUATOR, TASK, ShapeScore, SupernetEvaluator, keep_scores
+from explorer.runner.studies import StudyDriver, StudyPlan, open_study, trial_source
+from explorer.runner.supernet import (
+    EVALUATOR,
+    TASK,
+    ShapeScore,
+    SupernetEvaluator,
+    _check_same_network,
+    keep_scores,
+    task_score,
+)
 from explorer.runner.training import check_training
+from explorer.runner.worker import score_record
 from explorer.search.registry import POLICIES
 from explorer.space.formats import from_json
 from explorer.space.shapes import Backbone, shape_widths
@@ -85,6 +94,38 @@ def test_scores_inside_and_alone_never_mix(store, opened, held_out):
     other = dataclasses.replace(opened, settings=SuperSettings(SuperPlan(NANO, (4, 12, 16), QUICK)))
     with pytest.raises(InputError, match="defined otherwise"):
         keep_scores(store, other, "shapes", [ShapeScore((12, 12), 9.0, 32)], SilentReporter())
+
+
+def test_an_interrupted_space_is_gone_on_with(store, opened):
+    class Interrupting(SilentReporter):
+        def update(self, phase, *more):
+            if phase == "neighbours":
+                raise KeyboardInterrupt
+
+    found = [ShapeScore((4, 16), 9.0, 32)]
+    with pytest.raises(KeyboardInterrupt):
+        keep_scores(store, opened, "shapes", found, Interrupting())
+    assert not store.space("shapes").info["ready"]
+    keep_scores(store, opened, "shapes", found, SilentReporter())
+    assert store.space("shapes").info["ready"]
+    assert len(store.architecture_ids("shapes")) == 9
+    assert len(store.scores(space="shapes", task=TASK)) == 1
+
+
+def test_a_study_does_not_go_on_inside_another_super_network(store, folder, opened):
+    keep_scores(store, opened, "shapes", [ShapeScore((4, 4), 9.0, 32)], SilentReporter())
+    settings = {"supernet": str(folder), "rows": 32, "from_scores": False}
+    study = open_study(store, StudyPlan("inside", "shapes", "random", TASK, 0, 4, settings))
+    StudyDriver(store, study, study_candidates(store, study)).propose(1)
+    trial = store.claim_trial("inside", "me", 60.0, time.time())
+    score = task_score(opened, ShapeScore((4, 4), 9.0, 32))
+    source = trial_source("inside", trial.number)
+    store.add_scores([score_record(score, trial.architecture, source)])
+    _check_same_network(store, study)
+    other = dataclasses.replace(score, fidelity=score.fidelity.replace(opened.mark, "another"))
+    store.add_scores([score_record(other, trial.architecture, source)])
+    with pytest.raises(InputError, match="began with"):
+        _check_same_network(store, study)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -193,3 +234,6 @@ def test_train_goes_on_and_refuses_other_settings(archex, folder, tmp_path):
     code, _, err = archex(*asked, "--distil", "0.5")
     assert code == 2
     assert "distil" in err
+    code, _, err = archex("supernet", "train", "net", "--steps", "9")
+    assert code == 2, "an option is not passed over where the folder has settings"
+    assert "as the super-network in net was begun with" in err.replace("\n", " ")

@@ -151,6 +151,17 @@ def test_text_is_a_folder_of_two_files_or_every_twentieth_document(tmp_path, fol
     end = cut.prepared.special.end
     documents = (cut.held_out == end).sum(), (cut.prepared.tokens == end).sum()
     assert documents == (5, 95)
+    (tmp_path / "one.txt").write_text(sentences(3, 100))  # a super-network's tokens stay what they were
+    kept = prepare_text(tmp_path / "work", QUICK, tmp_path / "one.txt", None, lambda share, note: None)
+    assert kept.fingerprint == cut.fingerprint
+    assert (kept.held_out == cut.held_out).all()
+    assert kept.prepared.tokenizer == cut.prepared.tokenizer
+    (tmp_path / "one.txt").unlink()
+    prepare_text(tmp_path / "work", QUICK, tmp_path / "one.txt", None, lambda share, note: None)
+    for stream in (tmp_path / "work").glob("tokens-*.npy"):
+        stream.write_bytes(b"damaged")
+    with pytest.raises(DataError, match="as it was written"):
+        prepare_text(tmp_path / "work", QUICK, tmp_path / "one.txt", None, lambda share, note: None)
     (tmp_path / "few.txt").write_text("One sentence only.")
     with pytest.raises(DataError, match="at least 20"):
         prepare_text(tmp_path / "work", QUICK, tmp_path / "few.txt", None, lambda share, note: None)

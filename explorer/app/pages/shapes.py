@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import address, components, downloads, services, shape_services
+from explorer.app.messages import literal
 from explorer.app.shape_services import Learned
 from explorer.app.shape_views import COLUMNS, devices_view, layers_view, search_view
 from explorer.errors import InputError
@@ -28,12 +29,17 @@ def render() -> None:
     st.title("Shapes")
     if services.is_missing():
         components.empty_store()
+    known_spaces = [space.name for space in services.spaces()]
+    if not known_spaces:
+        components.empty_store()
+    components.note_unknown_space(known_spaces)
     names = shape_services.spaces()
     if not names:
         _none_yet()
         return
     with st.sidebar:
-        space = components.pick("Design space", names, "space", lambda: names[0])
+        # Kept apart, so that the other pages go on with the space they showed.
+        space = components.pick("Design space", names, "space", lambda: names[0], kept_as="shapes_space")
     known = shape_services.learned(space)
     if known is None:
         _none_yet()
@@ -80,11 +86,12 @@ def _wanted(known: Learned) -> tuple[int, ...]:
         return tuple(state[SHAPE])
     found = parse_widths(st.query_params.get(SHAPE, ""))
     if found is None or len(found) != grid.layers or not set(found) <= set(grid.widths):
-        if SHAPE in st.query_params:
+        if SHAPE in st.query_params and "shape_grid" not in state:  # Else it is what another space left there.
             st.caption(":orange[The address asks for a shape that is not of this space; it was ignored.]")
         middle = float(np.median(grid.parameters(known.table.shapes)))
         found = generate(grid, ShapeFamily.GOOD, middle, 0.05).widths
     state["shape_grid"] = place
+    _set(found)  # The widgets would go on with widths of the space before, or fall back to the narrowest.
     return found
 
 
@@ -138,7 +145,7 @@ def _generator(known: Learned, widths: tuple[int, ...]) -> None:
         )
     refused = st.session_state.pop("shape_refused", None)
     if refused:
-        st.warning(refused, icon=":material/error:")
+        st.warning(literal(refused), icon=":material/error:")
 
 
 def _title(family: ShapeFamily) -> str:
