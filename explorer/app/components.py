@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import downloads, frames, navigation, services
+from explorer.app.messages import literal
 from explorer.errors import ExplorerError
 from explorer.space.grammar import preset_names
 from graphstore.errors import StoreError
@@ -17,6 +18,8 @@ from graphstore.records import SpaceRecord
 from graphstore.url import without_password
 
 LIVE_EVERY = "3s"
+LONGEST_WRONG = 64
+"""Characters of a wrong name that a message repeats."""
 UNKNOWN = "–"
 """Stands in tables for a value that is not known."""
 PARAMETERS_HELP = "Weights of the encoder; token and position embeddings are not counted."
@@ -43,7 +46,7 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except (StoreError, ExplorerError) as error:
-        st.error(f"{error}", icon=":material/error:")
+        st.error(literal(error), icon=":material/error:")
         shown = without_password(services.store_url())
         st.caption(f"Store: `{shown}`. This page works again as soon as the store does.")
         st.button("Try again", icon=":material/refresh:", key="try_again")
@@ -81,6 +84,7 @@ def pick(
     parameter: str,
     default: Callable[[], str],
     hidden_label: bool = False,
+    kept_as: str | None = None,
 ) -> str:
     """A list to choose from whose choice is in the address and, from page to page, in the visit.
 
@@ -90,11 +94,12 @@ def pick(
         parameter: name in the address.
         default: what to begin with if neither the address nor the visit has a choice.
         hidden_label: whether the label is for screen readers only.
+        kept_as: what the visit calls the choice; by default as the address does.
 
     Returns:
         The chosen option.
     """
-    key, kept = f"pick_{parameter}", f"kept_{parameter}"
+    key, kept = f"pick_{parameter}", f"kept_{kept_as or parameter}"
 
     def changed() -> None:
         st.query_params[parameter] = st.session_state[key]
@@ -116,15 +121,21 @@ def pick_space() -> SpaceRecord:
     if not known:
         empty_store()
     names = list(known)
-    wanted = st.query_params.get("space")
-    if wanted is not None and wanted not in known:
-        st.warning(f"There is no space {wanted!r} in this store; showing another one.")
+    note_unknown_space(names)
     with st.sidebar:
         chosen = pick("Design space", names, "space", lambda: default_space(names))
     space = known[chosen]
     if not space.info.get("ready"):
         st.sidebar.caption("Its library is being built.")
     return space
+
+
+def note_unknown_space(names: Sequence[str]) -> None:
+    """Say so where the address asks for a space that is not among these."""
+    wanted = st.query_params.get("space")
+    if wanted is not None and wanted not in names:
+        shown = literal(repr(wanted[:LONGEST_WRONG]))
+        st.warning(f"There is no space {shown} in this store; showing another one.")
 
 
 def default_space(names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ import threading
 import streamlit as st
 
 from explorer.app import downloads, services
+from explorer.app.messages import literal
 from explorer.errors import ExplorerError
 from explorer.runner.exporting import TrainedRun, trained_runs
 from explorer.runner.packing import MOST_BYTES, packed, run_bytes
@@ -94,6 +95,6 @@ def _zip(record: ArchitectureRecord, spec: ArchitectureSpec, name: str, run: Tra
         try:
             st.session_state[PACKED] = (wanted, packed(services.store(), spec, name, wanted[1]))
         except (ExplorerError, OSError) as error:
-            st.error(f"{error}", icon=":material/error:")
+            st.error(literal(error), icon=":material/error:")
             return
     st.rerun()

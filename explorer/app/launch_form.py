@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from explorer.app import frames, launching, live, services
+from explorer.app.messages import literal
 from explorer.errors import ExplorerError
 from explorer.runner.objectives import FACTS, MOST_COSTS
 from explorer.search.registry import WITH_CONVERGENCE, WITH_COSTS, WITH_INITIAL_DESIGN
@@ -79,7 +80,7 @@ def render(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Se
         try:
             launching.start(store, choices, jobs)
         except ExplorerError as error:
-            st.error(f"{error}", icon=":material/error:")
+            st.error(literal(error), icon=":material/error:")
             return
         st.query_params["study"] = choices.study
         st.rerun()

@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import components, frames, launching, services, study_figures
+from explorer.app.messages import literal
 from explorer.runner.jobs import ACTIVE, read_log, refresh_jobs
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError, StoreError
@@ -81,7 +82,7 @@ def job_progress(id: str) -> None:
             st.caption(f"The store does not answer: {error}")
             return
         if job is not None:
-            st.progress(min(1.0, max(0.0, job.progress)), text=job.message or job.state.value)
+            st.progress(min(1.0, max(0.0, job.progress)), text=literal(job.message or job.state.value))
 
     progress()
 
@@ -96,7 +97,7 @@ def study_view(name: str, busy: bool) -> None:
         except NotFoundError:
             st.info(f"Study {name} has not begun yet; its job is starting.", icon=":material/hourglass_empty:")
         except StoreError as error:
-            st.error(f"{error}", icon=":material/error:")
+            st.error(literal(error), icon=":material/error:")
 
     view()
 

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import address, frames, launching, live, map_services, services
+from explorer.app.messages import literal
 from explorer.errors import InputError
 from explorer.plots import MapColor, MapSize
 from explorer.plots.palette import operation_color, operation_title
@@ -125,7 +126,7 @@ def _offer_tsne(space: str, seed: int, ready: bool) -> None:
     try:
         projections.check_tsne(count)
     except InputError as error:
-        st.caption(f"{error} This is the PCA.")
+        st.caption(f"{literal(error)} This is the PCA.")
         return
     st.caption(
         f"This t-SNE has not been computed yet: about {max(5, count // 150)} s, once, for all visitors. "
@@ -135,7 +136,7 @@ def _offer_tsne(space: str, seed: int, ready: bool) -> None:
         try:
             map_services.start(space, seed, jobs)
         except InputError as error:
-            st.error(f"{error}", icon=":material/error:")
+            st.error(literal(error), icon=":material/error:")
             return
         st.rerun()
 

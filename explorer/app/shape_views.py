@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import address, downloads, shape_services
+from explorer.app.messages import literal
 from explorer.app.shape_services import Learned
 from explorer.errors import InputError
 from explorer.plots.shapes import by_parameters, layer_importance_plot, shape_profiles, variance_bars
@@ -55,7 +56,7 @@ def search_view(space: str, known: Learned) -> None:
     try:
         reports, evaluated = shape_services.search(space, limits, objective, device, int(seed or 0))
     except InputError as error:
-        st.warning(f"{error}", icon=":material/search_off:")
+        st.warning(literal(error), icon=":material/search_off:")
         return
     st.caption(f"Evolution looked at {evaluated:,} of {grid.count:,} shapes. What is told is predicted.")
     frame = report_frame(reports)

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import services
+from explorer.app.messages import literal
 from explorer.kernels.explanation import PatternWeight
 from explorer.runner import tables
 from explorer.runner.similar import why_similar
@@ -101,7 +102,7 @@ def _choose(
     except NotFoundError as error:
         named = find_named(text)
         if named is None:
-            st.warning(f"{error}", icon=":material/search_off:")
+            st.warning(literal(error), icon=":material/search_off:")
             return None
         return text, named
     return tables.architecture_label(other.id, other.name), from_json(other.spec)

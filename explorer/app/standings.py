@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import components, downloads, services
+from explorer.app.messages import literal
 from explorer.app.query_form import Choices
 from explorer.plots.pareto import Axis, pareto_plot
 from explorer.runner import tables
@@ -119,7 +120,7 @@ def pareto(space: str, choices: Choices, question: ArchitectureQuery, filters: s
     try:
         points, front = pareto_frame(question, objectives)
     except StoreInputError as error:
-        st.warning(f"{error}", icon=":material/error:")
+        st.warning(literal(error), icon=":material/error:")
         return
     if points.empty:
         st.info(
@@ -167,7 +168,9 @@ def _choose(offered: Mapping[str, Objective]) -> list[str]:
     asked = st.query_params.get_all(PARAMETER)
     wrong = [name for name in asked if name and name not in offered]
     if wrong:
-        st.warning(f"The address asks for what this space does not have: {', '.join(wrong)}. It was left out.")
+        st.warning(
+            f"The address asks for what this space does not have: {literal(', '.join(wrong)[:300])}. It was left out."
+        )
     key = "pareto_objectives"
     known = list(dict.fromkeys(name for name in asked if name in offered))
     st.session_state[key] = known if asked else usual(offered)

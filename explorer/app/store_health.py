@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import downloads, services
+from explorer.app.messages import literal
 from explorer.errors import InputError
 from explorer.runner import backups
 from graphstore import GraphStore, maintenance
@@ -134,7 +135,7 @@ def _save(store: GraphStore) -> None:
         with st.spinner("Saving …"):
             report = backups.make_backup(services.store_url(), store.url)
     except (InputError, StoreError) as error:
-        st.error(f"{error}", icon=":material/error:")
+        st.error(literal(error), icon=":material/error:")
         return
     finally:
         lock.release()

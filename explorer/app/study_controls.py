@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer.app import downloads, frames, launching, live, services
+from explorer.app.messages import literal
 from explorer.errors import ExplorerError
 from explorer.runner import managing
 from explorer.runner.jobs import stop_job
@@ -97,7 +98,7 @@ def _enqueue(store: GraphStore, study: StudyRecord) -> None:
     if st.button("Queue it", icon=":material/playlist_add:", key="study_enqueue", disabled=not text):
         _do(
             lambda: managing.enqueue(store, study.name, services.id_named(text, known)),
-            f"{text} is the next trial of {study.name}.",
+            f"{literal(text)} is the next trial of {literal(study.name)}.",
         )
     queued = [trial for trial in store.trials(study.name) if trial.info.get("origin") == managing.MANUAL]
     if queued:
@@ -110,7 +111,7 @@ def _do(action: Callable[[], object], told: str) -> None:
     try:
         action()
     except (ExplorerError, StoreInputError) as error:
-        st.error(f"{error}", icon=":material/error:")
+        st.error(literal(error), icon=":material/error:")
         return
     st.session_state[TOLD] = told
     st.rerun()

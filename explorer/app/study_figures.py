@@ -13,6 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import downloads, services
+from explorer.app.messages import literal
 from explorer.errors import ExplorerError
 from explorer.plots import (
     Belief,
@@ -45,7 +46,7 @@ def draw(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     try:
         FIGURES[chosen or names[0]](study, trials)
     except ExplorerError as error:
-        st.info(f"{error}", icon=":material/info:")
+        st.info(literal(error), icon=":material/info:")
 
 
 @st.cache_data(show_spinner=False, max_entries=8)

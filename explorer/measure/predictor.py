@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.stats import spearmanr
-from sklearn.ensemble import ExtraTreesRegressor
 
 from explorer.errors import InputError
 from explorer.measure.amounts import AMOUNTS, amounts
@@ -87,6 +86,8 @@ class Trees:
     """
 
     def __init__(self, seed: int) -> None:
+        from sklearn.ensemble import ExtraTreesRegressor  # Pages import this module, and it takes a second.
+
         self._trees = ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=seed)
 
     def fit(self, rows: Array, logs: Array) -> Self:

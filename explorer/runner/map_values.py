@@ -126,7 +126,8 @@ def find_ids(points: pd.DataFrame, text: str) -> list[str]:
 
 def area_of(xs: Sequence[float], ys: Sequence[float]) -> Area | None:
     """An area from a box's two opposite corners or a line's many; ``None`` where it encloses nothing."""
-    corners = [(float(x), float(y)) for x, y in zip(xs, ys, strict=False) if math.isfinite(x) and math.isfinite(y)]
+    # What is not finite or far beyond any map compares not.
+    corners = [(float(x), float(y)) for x, y in zip(xs, ys, strict=False) if abs(x) <= LARGEST and abs(y) <= LARGEST]
     step = max(1, math.ceil(len(corners) / MOST_CORNERS))
     kept = tuple((float(f"{x:.5g}"), float(f"{y:.5g}")) for x, y in corners[::step])
     return kept if len(set(kept)) >= 2 else None
@@ -166,7 +167,8 @@ def inside(points: pd.DataFrame, areas: Iterable[Area]) -> NDArray[np.bool_]:
             if y0 == y1:
                 continue
             between = (y0 > y) != (y1 > y)
-            crossed ^= between & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+            with np.errstate(over="ignore"):  # Of an edge that is all but level; infinity compares rightly.
+                crossed ^= between & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
         chosen |= crossed
     return chosen
 

@@ -15,16 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import rankdata, spearmanr
-from sklearn.linear_model import LinearRegression, RidgeCV
-from sklearn.model_selection import KFold, cross_val_predict
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from explorer.errors import InputError
 from explorer.shapes.grid import Array, ShapeGrid, Shapes
+
+if TYPE_CHECKING:
+    # Imported where it is needed, as pages import this module and scikit-learn takes a second.
+    from sklearn.model_selection import KFold
+    from sklearn.pipeline import Pipeline
 
 FEWEST = 20
 """Shapes that a split of variance needs."""
@@ -95,10 +97,16 @@ class Bins:
 
 
 def _curve() -> Pipeline:
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
     return make_pipeline(StandardScaler(), PolynomialFeatures(3), LinearRegression())
 
 
 def _folds(seed: int) -> KFold:
+    from sklearn.model_selection import KFold
+
     return KFold(FOLDS, shuffle=True, random_state=seed)
 
 
@@ -130,6 +138,8 @@ def beyond_parameters(grid: ShapeGrid, shapes: Shapes, values: Array, seed: int 
     Raises:
         InputError: there are fewer than ``FEWEST``, or a value is not above 0.
     """
+    from sklearn.model_selection import cross_val_predict
+
     logs = _checked(shapes, values)
     sizes = np.log(grid.parameters(shapes).astype(np.float64))[:, None]
     return logs - cross_val_predict(_curve(), sizes, logs, cv=_folds(seed))
@@ -137,6 +147,11 @@ def beyond_parameters(grid: ShapeGrid, shapes: Shapes, values: Array, seed: int 
 
 def variance_shares(grid: ShapeGrid, shapes: Shapes, values: Array, seed: int = 0) -> VarianceShares:
     """Split the variance of measurements. See the module; arguments and errors are those of ``beyond_parameters``."""
+    from sklearn.linear_model import RidgeCV
+    from sklearn.model_selection import cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     left = beyond_parameters(grid, shapes, values, seed)
     logs = np.log(values)
     total = np.square(logs - logs.mean())

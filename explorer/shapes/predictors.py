@@ -17,19 +17,18 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-from sklearn.model_selection import KFold
 
 from explorer.errors import InputError
 from explorer.measure.amounts import amounts
 from explorer.measure.predictor import DevicePredictor
 from explorer.shapes.grid import Array, ShapeGrid, Shapes
+
+if TYPE_CHECKING:
+    # Imported where something is learned, as pages import this module and scikit-learn takes a second.
+    from sklearn.ensemble import GradientBoostingRegressor
 
 FEWEST = 20
 """Scored shapes from which perplexity is learned."""
@@ -107,6 +106,10 @@ class ProcessPredictor(PerplexityPredictor):
         return np.sqrt(widths / self._unit)
 
     def _learn(self, widths: Array, losses: Array) -> None:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
         smooth = Matern(np.full(widths.shape[1], 5.0), (1e-2, 1e4), nu=2.5)
         kernel = ConstantKernel(30.0, (1e-3, 1e5)) * smooth + WhiteKernel(1e-2, (1e-9, 1e1))
         self._process = GaussianProcessRegressor(kernel, normalize_y=True)
@@ -147,11 +150,15 @@ class TreesPredictor(PerplexityPredictor):
         self._seed, self._trees = seed, trees
 
     def _ensemble(self) -> GradientBoostingRegressor:
+        from sklearn.ensemble import GradientBoostingRegressor
+
         return GradientBoostingRegressor(
             n_estimators=self._trees, max_depth=2, learning_rate=0.05, subsample=0.5, random_state=self._seed
         )
 
     def _learn(self, widths: Array, losses: Array) -> None:
+        from sklearn.model_selection import KFold
+
         self._mean = self._ensemble().fit(widths, losses)
         errors = np.empty(len(losses))
         for inside, outside in KFold(FOLDS, shuffle=True, random_state=self._seed).split(widths):

@@ -13,6 +13,7 @@ import streamlit as st
 
 from explorer.runner.library import build_library
 from explorer.runner.progress import SilentReporter
+from explorer.shapes.grid import ShapeGrid
 from explorer.space.grammar import load_space
 from graphstore import open_store
 from graphstore.records import JobRecord, JobState, ScoreRecord, SpaceRecord, StudyRecord, StudyState, TrialStatus
@@ -71,6 +72,23 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
         now = time.time()
         store.put_job(JobRecord("search-1", "search", JobState.STOPPED, 0, "", now, 0.5, "stopped", "", info, now))
     return Filled(url, ids, max(values, key=lambda id: values[id]), values)
+
+
+@pytest.fixture(scope="session")
+def shape_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty random shapes with a made perplexity and two machines."""
+    grid, rng = ShapeGrid(), np.random.default_rng(0)
+    shapes = grid.random(40, rng)
+    sizes = grid.parameters(shapes)
+    perplexity = np.exp(2.0 - 0.2 * (sizes / 7e7 - 1.0) - 0.05 * shapes[:, 11] / 768)
+    rows = [
+        ",".join(map(str, (*shape, value, size / 1e9, "" if place < 3 else size / 2e9)))
+        for place, (shape, value, size) in enumerate(zip(shapes.tolist(), perplexity, sizes, strict=True))
+    ]
+    path = tmp_path_factory.mktemp("shapes") / "shapes.csv"
+    header = ",".join(f"h{layer}" for layer in range(1, 13)) + ",perplexity,fast_s,slow_box_s\n"
+    path.write_text(header + "\n".join(rows) + "\n")
+    return path
 
 
 @pytest.fixture

@@ -2,170 +2,78 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
-from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
 
 from explorer.app.navigation import PAGES
-from explorer.app.services import STORE_VARIABLE
+from explorer.runner.importing import import_file, shapes_file
+from explorer.runner.progress import SilentReporter
 from graphstore import open_store
 from graphstore.records import ScoreRecord
 
-PROJECT = Path(__file__).resolve().parents[2]
-SCREENSHOTS = PROJECT / "artifacts" / "screenshots"
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--enable-unsafe-swiftshader",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-WAIT_MS = 60_000
+from .chromium import Running, browsing, choose, chromium, new_tab, serving, settle, shoot, visit
+
+FIGURES = {"heterogeneity": 4, "architecture": 3, "compare": 0, "build": 2, "query": 0, "jobs": 0, "shapes": 3}
+"""Charts of each page that does not have one."""
+LOOKS = (("light", 1280), ("dark", 1280), ("light", 1920))
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-@dataclass(frozen=True)
-class Running:
-    """Addresses of the running app and of its store."""
-
-    url: str
-    store: str
-
-
-def chromium() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if path := shutil.which(name):
-            return path
-    if os.environ.get("CI"):
-        pytest.fail("CI is set, so a Chromium must be installed, but none is on the PATH. Install chromium.")
-    pytest.skip("needs chromium, chromium-browser or google-chrome on the PATH")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def server(filled, tmp_path_factory) -> Iterator[Running]:
+def server(filled, shape_file, tmp_path_factory) -> Iterator[Running]:
     """The app as a process of its own, on a copy of the store that it may write to."""
     chromium()
     folder = tmp_path_factory.mktemp("browser")
     source = Path(filled.url.removeprefix("sqlite:///"))
     shutil.copy(source, folder / "store.db")
-    port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT / "streamlit_app.py")]
-    command += ["--server.address", "127.0.0.1", "--server.port", str(port), "--server.headless", "true"]
-    command += ["--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none"]
-    environment = os.environ | {STORE_VARIABLE: f"sqlite:///{folder / 'store.db'}"}
-    with (folder / "app.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=PROJECT)
-        try:
-            _wait_until_healthy(f"http://127.0.0.1:{port}/_stcore/health", process)
-            yield Running(f"http://127.0.0.1:{port}", environment[STORE_VARIABLE])
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 90
-    while time.monotonic() < end:
-        assert process.poll() is None, "the app ended by itself"
-        try:
-            with urlopen(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail("the app did not answer in time")
+    url = f"sqlite:///{folder / 'store.db'}"
+    with open_store(url) as store:
+        import_file(store, shapes_file(shape_file), SilentReporter())
+    with serving(url, folder) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def browser(server):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
-        yield browser
-        browser.close()
+    with browsing() as opened:
+        yield opened
 
 
-@pytest.fixture(params=["light"])
+@pytest.fixture
 def tab(browser, request):
-    """A tab that notes every request which leaves this machine."""
-    tab = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=request.param)
-    tab.set_default_timeout(WAIT_MS)
-    outside: list[str] = []
-
-    def note(sent) -> None:
-        if urlsplit(sent.url).hostname not in {"127.0.0.1", None}:
-            outside.append(sent.url)
-
-    tab.on("request", note)
-    yield tab
-    tab.close()
-    assert outside == []
-
-
-def visit(tab, address: str, title: str, figures: int = 0) -> None:
-    """Open a page and wait until it and its figures are drawn."""
-    tab.goto(address)
-    tab.locator("h1", has_text=title).wait_for()
-    settle(tab, figures)
-
-
-def settle(tab, figures: int = 0) -> None:
-    """Wait until the script has run and this many charts, if any, are drawn; nothing may have gone wrong."""
-    if figures:
-        tab.locator(".js-plotly-plot .main-svg").first.wait_for()
-        tab.wait_for_function(f"document.querySelectorAll('.js-plotly-plot .nsewdrag').length >= {figures}")
-    tab.wait_for_function("document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'")
-    assert tab.locator("[data-testid=stException]").count() == 0
-    assert tab.locator("[role=dialog]").count() == 0
-
-
-def shoot(tab, name: str) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    tab.screenshot(path=str(SCREENSHOTS / f"{name}.png"))
+    with new_tab(browser, *getattr(request, "param", LOOKS[0])) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("tab", ["light", "dark"], indirect=True)
+@pytest.mark.parametrize("tab", LOOKS, ids=lambda look: f"{look[0]}-{look[1]}", indirect=True)
 def test_every_page(tab, server, filled, name, request):
     title = PAGES[name][0]
     path = "" if name == "space" else name
-    figures = {"heterogeneity": 4, "architecture": 3, "compare": 0, "build": 2, "query": 0, "jobs": 0}.get(name, 1)
+    figures = {"heterogeneity": 4, "architecture": 3, "compare": 0, "build": 2, "query": 0, "jobs": 0, "shapes": 3}.get(
+        name, 1
+    )
     visit(tab, f"{server.url}/{path}?space=nano&id={filled.best}", title, figures)
     assert tab.locator(".js-plotly-plot").count() == figures
     assert tab.locator("[data-testid=stAlertContentError]").count() == 0
-    shoot(tab, f"{name}-{request.node.callspec.params['tab']}")
+    scheme, width = request.node.callspec.params["tab"]
+    shoot(tab, f"{name}-{scheme}-{width}")
 
 
 def test_the_menu_leads_everywhere(tab, server):
     visit(tab, server.url, "Space")
-    for title, _ in PAGES.values():
+    for name, (title, _) in PAGES.items():
         tab.get_by_test_id("stSidebarNavLink").filter(has=tab.get_by_text(title, exact=True)).click()
         tab.locator("h1", has_text=title).wait_for()
         settle(tab)
-    assert "space=nano" in tab.url
+        # A look at the shapes of another space, or at the jobs of all, leaves the chosen one as it is.
+        if name not in ("shapes", "jobs"):
+            tab.wait_for_url("**space=nano*")
 
 
 def most_isolated_point(tab) -> tuple[float, float, str]:
@@ -206,11 +114,8 @@ def test_a_click_on_the_map_selects(tab, server, filled):
 
 def test_a_search_is_launched_and_seen_to_its_end(tab, server, filled):
     visit(tab, f"{server.url}/search?space=nano", "Search")
-    tab.get_by_role("combobox", name="Objective").click()
-    tab.get_by_role("option", name="Known scores: mean").click()
-    settle(tab)
-    tab.get_by_role("combobox", name="Policy").click()
-    tab.get_by_role("option", name="Random search").click()
+    choose(tab, "Objective", "Known scores: mean")
+    choose(tab, "Policy", "Random search")
     name = "nano-mean-random-seed0-1"
     tab.wait_for_function(f"document.querySelector('[aria-label=\"Study name\"]').value === '{name}'")
     tab.get_by_role("button", name="Launch").click()

@@ -14,6 +14,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from explorer.app.messages import literal
 from explorer.app.services import STORE_VARIABLE
 from explorer.errors import InputError
 from explorer.runner import backups
@@ -215,7 +216,7 @@ def test_a_store_that_goes_away_and_comes_back(visit, worked):
     st.cache_resource.clear()
     page.run()
     assert not page.exception
-    assert str(file) in page.error[0].value
+    assert literal(file) in page.error[0].value
     file.write_bytes(content)
     page.button(key="try_again").click().run()
     assert not page.exception

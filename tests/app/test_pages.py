@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from explorer.app.messages import literal
 from explorer.app.navigation import PAGES
 from explorer.app.services import STORE_VARIABLE
 from explorer.graphs import architecture_id
@@ -134,7 +135,7 @@ def test_page_of_a_foreign_file(visit, tmp_path, name):
     file.write_bytes(b"this is no store" * 100)
     page = visit(name, f"sqlite:///{file}")
     assert not page.exception
-    assert str(file) in page.error[0].value
+    assert literal(file) in page.error[0].value
     assert page.button(key="try_again")
 
 

@@ -104,5 +104,5 @@ def test_the_belief_of_a_study_is_drawn_over_the_map(visit, own_store):
     assert {data[0] for data in traces["known"]["customdata"]} == set(ids)
     assert [data[0] for data in traces["complete"]["customdata"]] == tried
     page = visit(own_store, "s", "History")
-    assert page.toggle(key="search_regret").set_value(True).run().toggle[0].value
+    assert page.toggle(key="search_regret").set_value(True).run().toggle(key="search_regret").value
     assert "regret" in charts(page)[0]["layout"]["yaxis"]["title"]["text"]

@@ -32,7 +32,7 @@ def visit(monkeypatch: pytest.MonkeyPatch, filled):
 
 def tables(page):
     """The three tables of the section: layers, what keeps apart, what is shared."""
-    return [table.value for table in [*page.table, *page.dataframe[3:]]]
+    return [table.value for table in [*page.table, *page.dataframe[4:]]]
 
 
 def check(page, first, second):

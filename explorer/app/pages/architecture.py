@@ -17,6 +17,7 @@ from explorer.app import (
     services,
     similarity,
 )
+from explorer.app.messages import literal
 from explorer.plots.scores import score_bars
 from explorer.runner.score_spread import score_spread
 from graphstore.errors import NotFoundError
@@ -39,7 +40,7 @@ def render() -> None:
     try:
         record = services.architecture(id)
     except NotFoundError as error:
-        st.warning(f"{error}", icon=":material/search_off:")
+        st.warning(literal(error), icon=":material/search_off:")
         return
     home = services.space_of(record.id, space)
     if home is not None and home != space:
@@ -118,7 +119,7 @@ def _offered(architectures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _facts(record: ArchitectureRecord) -> None:
-    st.markdown(f"#### {record.name or record.id[:8]}")
+    st.markdown(f"#### {literal(record.name or record.id[:8])}")
     st.caption(f"Id `{record.id}`")
     columns = st.columns(4)
     columns[0].metric("Layers", len(record.layers), border=True)

@@ -184,11 +184,11 @@ def _verdict(
         is_stored = False
     st.markdown(f"#### {literal(record.name or record.id[:8])}")
     first, second = st.columns(2)
-    first.metric("Layers", spec.depth, border=True)
+    first.metric("Layers", spec.depth)
     size = components.compact(record.parameters)
-    second.metric("Parameters", size, help=f"{record.parameters:,}. {components.PARAMETERS_HELP}", border=True)
-    first.metric("FLOPs", components.compact(record.flops), help=components.FLOPS_HELP, border=True)
-    second.metric("Heterogeneity", f"{record.heterogeneity:.2f}", help=components.HETEROGENEITY_HELP, border=True)
+    second.metric("Parameters", size, help=f"{record.parameters:,}. {components.PARAMETERS_HELP}")
+    first.metric("FLOPs", components.compact(record.flops), help=components.FLOPS_HELP)
+    second.metric("Heterogeneity", f"{record.heterogeneity:.2f}", help=components.HETEROGENEITY_HELP)
     _membership(spec, space, grammar, record.id)
     with st.container(horizontal=True):
         if is_stored:

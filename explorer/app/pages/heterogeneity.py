@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import address, components, downloads, frames, services
+from explorer.app.messages import literal
 from explorer.plots import heterogeneity_scatter, kind_frontiers, operation_shares, width_shares
 from explorer.runner import equal_size
 from graphstore.errors import NotFoundError
@@ -66,7 +67,7 @@ def _pick_depth(architectures: pd.DataFrame, known: pd.Series) -> int:
     scored = architectures.loc[architectures.index.isin(known.index), "depth"]
     usual = int((scored if len(scored) else architectures["depth"]).mode().iloc[0])
     wanted = st.query_params.get("depth", "")
-    begin = int(wanted) if wanted.isdecimal() and int(wanted) in depths else usual
+    begin = next((depth for depth in depths if str(depth) == wanted), usual)
     chosen = st.segmented_control("Layers", depths, default=begin, key="heterogeneity_depth")
     depth = begin if chosen not in depths else int(chosen)
     st.query_params["depth"] = str(depth)
@@ -106,7 +107,7 @@ def _selected(members: pd.DataFrame) -> str | None:
     try:
         id = services.architecture(services.id_named(asked, members)).id
     except NotFoundError as error:
-        st.warning(f"{error}", icon=":material/search_off:")
+        st.warning(literal(error), icon=":material/search_off:")
         return None
     st.query_params["id"] = id
     if id not in members.index:

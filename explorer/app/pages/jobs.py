@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import address, components, downloads, launching, live, navigation, services, store_health
+from explorer.app.messages import literal
 from explorer.errors import InputError
 from explorer.runner.jobs import read_log, refresh_jobs, stop_job
 from graphstore import GraphStore
@@ -177,7 +178,7 @@ def _resume_button(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord])
     try:
         begun = launching.resume(store, job, jobs)
     except InputError as error:
-        st.error(f"{error}", icon=":material/error:")
+        st.error(literal(error), icon=":material/error:")
         return
     address.write("job", begun.id)
     st.rerun()

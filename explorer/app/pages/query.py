@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer.app import address, components, cypher_console, frames, services, standings
+from explorer.app.messages import literal
 from explorer.app.query_form import (
     ADDRESS,
     FACTS,
@@ -99,7 +100,7 @@ def _pareto(asked: tuple[Wish, Choices] | None, space: str) -> None:
     try:
         question = wish.question(space, choices)
     except StoreInputError as error:
-        st.warning(f"{error}", icon=":material/error:")
+        st.warning(literal(error), icon=":material/error:")
         return
     titles = ["layers"] if any(not layer.is_empty for layer in wish.layers) else []
     titles += [FACT_TITLES[name].lower() for name, ends in wish.ranges.items() if ends != OPEN]
@@ -129,7 +130,7 @@ def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
     try:
         found = nearest_to_vector(services.store(), space, vector_of(_json(text)), int(k))
     except (InputError, StoreInputError) as error:
-        st.warning(f"{error}", icon=":material/error:")
+        st.warning(literal(error), icon=":material/error:")
         return
     table = tables.architectures_frame(services.store().summaries(ids=[id for id, _ in found]))
     table = table.loc[[id for id, _ in found]].copy()
@@ -267,7 +268,7 @@ def _answer(wish: Wish, choices: Choices, space: str) -> None:
         question = wish.question(space, choices)
         page = services.store().find(question)
     except StoreInputError as error:
-        st.warning(f"{error}", icon=":material/error:")
+        st.warning(literal(error), icon=":material/error:")
         return
     noun = "architecture fits" if page.total == 1 else "architectures fit"
     shown = f"; the first {len(page.rows):,} are shown" if len(page.rows) < page.total else ""

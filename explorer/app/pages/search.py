@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer.app import components, launch_form, launching, live, services, study_controls
+from explorer.app.messages import literal
 from explorer.errors import InputError
 from explorer.runner.jobs import refresh_jobs, stop_job
 from graphstore import GraphStore
@@ -78,7 +79,7 @@ def _ended(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord], studies
     with st.container(border=True):
         _title(job)
         if job.message and job.message != job.state.value:
-            st.caption(job.message)
+            st.caption(literal(job.message))
         row = st.container(horizontal=True)
         _watch_button(row, job)
         if not launching.can_resume(job, studies):
@@ -87,7 +88,7 @@ def _ended(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord], studies
             try:
                 launching.resume(store, job, jobs)
             except InputError as error:
-                st.error(f"{error}", icon=":material/error:")
+                st.error(literal(error), icon=":material/error:")
                 return
             st.rerun()
 
@@ -104,7 +105,7 @@ def _study(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord], space: str
         st.info("No study has been run in this store yet. Launch one: its trials and curve appear here.")
         return
     if wanted is not None and wanted not in names:
-        st.warning(f"There is no study {wanted!r} in this store.")
+        st.warning(f"There is no study {literal(repr(wanted[: components.LONGEST_WRONG]))} in this store.")
     here = [study.name for study in studies if study.space == space]
     chosen = components.pick(
         "Study",

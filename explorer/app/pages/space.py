@@ -10,6 +10,7 @@ import streamlit as st
 
 from explorer.app import address, chosen_view, components, downloads, frames, map_choices, map_services, services
 from explorer.app.map_choices import SCORE_COLUMN, Offer
+from explorer.app.messages import literal
 from explorer.plots import Highlight, MapColor, MapSize, space_map
 from explorer.plots.base import range_of_equal
 from explorer.runner import map_values
@@ -88,7 +89,8 @@ def _selected(points: pd.DataFrame) -> str | None:
     if wanted in points.index:
         return wanted
     st.warning(
-        f"There is no architecture {wanted[:64]!r} in this space. Click a point of the map to select another one."
+        f"There is no architecture {literal(repr(wanted[:64]))} in this space. Click a point of the map to select "
+        "another one."
     )
     return None
 
@@ -112,7 +114,10 @@ def _found(points: pd.DataFrame) -> list[str]:
     )
     found = map_values.find_ids(points, text)
     if text and not found:
-        st.warning(f"No id of this space begins with {text!r}, and no name contains it.", icon=":material/search_off:")
+        st.warning(
+            f"No id of this space begins with {literal(repr(text))}, and no name contains it.",
+            icon=":material/search_off:",
+        )
     elif len(found) == 1:
         if "id" not in st.query_params:
             st.query_params["id"] = found[0]

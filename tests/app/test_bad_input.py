@@ -1,0 +1,205 @@
+"""Ten thousand bad inputs to what is behind the app's fields and addresses: a message each time, never a traceback."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from explorer.app import cypher_console, downloads, launching, messages
+from explorer.app.launching import SearchChoices
+from explorer.app.query_form import ADDRESS, Choices, read_address
+from explorer.app.tradeoffs import dominated
+from explorer.errors import InputError
+from explorer.runner import drafting, map_values
+from explorer.runner.drafting import Draft, LayerDraft
+from explorer.runner.similar import vector_of
+from explorer.runner.studies import NAME
+from explorer.search.hypervolume import pareto_set
+from explorer.space.documents import parse_json
+from explorer.space.formats import to_json
+from explorer.space.named import find_named, named_model
+from explorer.space.shapes import parse_widths
+from graphstore.errors import StoreInputError
+from graphstore.neo4j.saved_queries import saved_queries
+from graphstore.neo4j.screening import screen
+from graphstore.queries import ArchitectureQuery, Range, ScoreKey
+
+from .bad_input import number, text
+
+EACH = 850
+"""Inputs to each of the twelve kinds of fields."""
+TINY = named_model("BERT-Tiny")
+MODEL = drafting.pack(drafting.draft_of(TINY))
+SERIES = {"mean": ScoreKey("mean", "accuracy", "d", "f", "r")}
+CHOICES = Choices(("c", "sa"), ("5", "sdp"), (32, 64), SERIES, frozenset())
+KNOWN = pd.DataFrame({"name": ["BERT-Tiny", ""], "label": ["BERT-Tiny", "ab"]}, index=["0123456789ab", "abcdef012345"])
+POINTS = KNOWN.assign(x=[0.0, 1.0], y=[0.0, 1.0], parameters=[1, 2], depth=[1, 2])
+SCORE, SHARES = pd.Series([0.5], index=KNOWN.index[:1]), pd.DataFrame(index=KNOWN.index)
+SEARCH = SearchChoices("nano", "boshnas", "mean", False, 5, 3, "mine")
+STATEMENTS = ("MATCH (a:Architecture) RETURN a.id AS id LIMIT $k", "RETURN 1")
+
+
+def query_address(draw: random.Random) -> None:
+    sane = ("first,sa,sdp,32", "any,,,64", "1~5", "~2.5", "mean", "score", "-flops", "20")
+    wish, wrong = read_address({name: text(draw, *sane) for name in ADDRESS}, CHOICES)
+    assert set(wrong) <= set(ADDRESS)
+    assert isinstance(wish.question("nano", CHOICES), ArchitectureQuery)
+    assert read_address(wish.address(), CHOICES)[1] == []
+
+
+def model_in_the_address(draw: random.Random) -> None:
+    draft = drafting.unpack(text(draw, MODEL))
+    drafting.read_draft(draft)
+
+
+def edited_layer(draw: random.Random) -> None:
+    def size() -> int | None:
+        return draw.choice([None, 1, 2, 3, 64, 128, 8192])
+
+    operation = text(draw, "sa_sdp", "c_5", "l_dft", drafting.MIXED)
+    stack, mix = text(draw, "512, 256", "3 × 512"), text(draw, "2 × sa_sdp_64, c_5_64")
+    layers = tuple(LayerDraft(operation, size(), size(), stack, mix) for _ in range(draw.randint(1, 2)))
+    spec, errors = drafting.read_draft(Draft(layers, size()))
+    assert (spec is None) == bool(errors)
+    for error in errors:
+        assert messages.literal(error)
+
+
+def pasted_model(draw: random.Random) -> None:
+    written = to_json(TINY)
+    if draw.random() < 0.5:
+        document = json.loads(written)
+        key = draw.choice(list(document))
+        document[key] = draw.choice(
+            [None, True, number(draw), text(draw), [], {}, [[]], [number(draw)], [text(draw)] * 2]
+        )
+        written = json.dumps(document)
+    spec = drafting.read_pasted(text(draw, written))
+    assert spec.depth >= 1
+
+
+def pasted_vector(draw: random.Random) -> None:
+    try:
+        document = parse_json(text(draw, "[0.25, -1, 3e-2]", "[1e308, 2]"))
+    except ValueError:
+        return
+    assert np.isfinite(vector_of(document)).all()
+
+
+def cypher_statement(draw: random.Random) -> None:
+    screen(text(draw, *STATEMENTS), {"k": number(draw), "t": text(draw)})
+
+
+def cypher_parameters(draw: random.Random) -> None:
+    assert isinstance(cypher_console._own_parameters(text(draw, '{"k": 3}')), dict)
+
+
+def saved_query_values(draw: random.Random) -> None:
+    query = draw.choice(saved_queries())
+    given = {one.name: draw.choice([number(draw), text(draw, "mean", "3"), None]) for one in query.parameters}
+    found = query.values(given)
+    assert all(math.isfinite(value) for value in found.values() if isinstance(value, float))
+
+
+def find_text_and_lasso(draw: random.Random) -> None:
+    # A browser sends UTF-8, which has no surrogates; only JSON can bring them in.
+    found = text(draw, "012", "bert-tiny", "ABCDEF").encode(errors="replace").decode()
+    assert set(map_values.find_ids(KNOWN, found)) <= set(KNOWN.index)
+    find_named(found)
+    area = map_values.read_area(text(draw, "0,0 1,1", "0,0 1,0 1,1 0.5,2"))
+    if area is not None:
+        assert map_values.inside(POINTS, [area]).shape == (2,)
+    ends = [[one for one in (number(draw) for _ in range(draw.randint(0, 60))) if one is not None] for _ in "xy"]
+    area = map_values.area_of(*ends)
+    if area is not None:
+        again = map_values.read_area(map_values.area_text(area))
+        assert again is None or len(again) == len(area)
+        map_values.inside(POINTS, [area])
+
+
+def limits(draw: random.Random) -> None:
+    ends = [end for end in (number(draw), number(draw)) if end is not None and math.isfinite(end)]
+    low, high = ((*ends, None, None))[:2]
+    chosen = map_values.Limits((low, high), (high, low), (low, None), (text(draw),), draw.random() < 0.5)
+    mask = chosen.mask(POINTS, SCORE, SHARES)
+    assert mask.shape == (2,)
+    some = np.array([[one or 0.0 for one in (*ends, 0.0, 1.0)[:2]] for _ in range(3)])
+    assert len(pareto_set(some)) == 3
+    assert dominated(some, some) is None
+    Range(low, high)
+
+
+def launch_choices(draw: random.Random) -> None:
+    whole = [0, 1, 2, -1, 64, 65, 500, 2**31, 10**30]
+    fields = {
+        "policy": [*launching.POLICY_TITLES, text(draw)],
+        "objective": ["mean", "parameters", "-flops", text(draw, "mean")],
+        "known": [True, False],
+        "trials": whole,
+        "seed": whole,
+        "study": [text(draw, "mine", "a.b-c_1")],
+        "costs": [(), ("-parameters",), (text(draw, "-latency@pi"),), ("-parameters", "-parameters")],
+        "constraints": [(), (text(draw, "parameters<=200K", "depth>=2 <=4", "latency@pi<3"),), ("depth<=4",) * 7],
+        "hours": [None, number(draw)],
+        "initial": [None, *whole],
+        "batch": whole,
+        "recipe": [*launching.RECIPE_NAMES, "paper", text(draw)],
+        "transfer": ["", "ordered", text(draw)],
+        "overlap": [0.5, number(draw) or 0.0],
+        "executor": ["local", "kubernetes", text(draw)],
+        "workers": whole,
+        "requeries": whole,
+    }
+    changed = draw.sample(list(fields), draw.randint(1, 3))
+    asked = dataclasses.replace(SEARCH, **{name: draw.choice(fields[name]) for name in changed})
+    launching.check(asked, ["taken"])
+    # What passes is one command with the form's own options, and no path.
+    words = asked.arguments()
+    assert words[words.index("--study") + 1] == asked.study
+    assert "/" not in asked.study
+    assert not asked.study.startswith(("-", "."))
+
+
+def names_and_cells(draw: random.Random) -> None:
+    found = text(draw, "nano-map", "é")
+    file = downloads.file_name(found)
+    assert file
+    assert not set(file) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+    assert not file.startswith(".")
+    assert NAME.fullmatch(launching.free_name(found, []))
+    widths = parse_widths(found)
+    assert widths is None or all(width >= 0 for width in widths)
+    if draw.random() < 0.8:  # Pandas takes its time to write even one line.
+        return
+    cell = found.encode(errors="replace").decode()
+    lines = downloads.csv_bytes(pd.DataFrame({"a": [cell], "b": [number(draw)]})).decode()
+    assert not any(line.startswith(downloads.FORMULA_BEGINS) for line in lines.split("\r\n")[1:2])
+
+
+KINDS = (
+    *(query_address, model_in_the_address, edited_layer, pasted_model, pasted_vector, cypher_statement),
+    *(cypher_parameters, saved_query_values, find_text_and_lasso, limits, launch_choices, names_and_cells),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_nothing_a_visitor_gives_raises(kind: Callable[[random.Random], None]):
+    """Only what the pages show as a message may come out of it."""
+    draw = random.Random(kind.__name__)
+    assert EACH * len(KINDS) >= 10_000
+    refused: list[Exception] = []
+    for _ in range(EACH):
+        try:
+            kind(draw)
+        except (InputError, StoreInputError) as error:
+            refused.append(error)
+    # Something sane came through, so that not only refusals were tested; and every refusal says something.
+    assert len(refused) < EACH
+    assert all(str(error) for error in refused)

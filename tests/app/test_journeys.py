@@ -1,0 +1,225 @@
+"""Whole visits in a real Chromium, on both kinds of store: from a space that is built to a model that is taken away."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from explorer.runner.jobs import ACTIVE
+from graphstore import open_store
+from graphstore.cypher import CypherStore
+from graphstore.records import ArchitectureSummary, ScoreRecord
+
+from .chromium import browsing, choose, chromium, new_tab, offered, press, serving, settle, shoot, visit
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SPACE = (
+    "name: mine\nhidden: [32, 64]\nheads: [2]\nlayers: [2]\noperations: {sa: [sdp], l: [dft]}\n"
+    "feed_forward: {depth: [1], width: [64]}\nlayers_per_stack: 1\n"
+)
+TRAINED = "mine-mean-random-seed0-1"
+LONG_MS = 240_000
+"""A training of a few steps has to wait for a busy machine."""
+LOAD = """
+import json, sys
+import explorer, torch
+from transformers import AutoModel, AutoTokenizer
+model, tokenizer = (one.from_pretrained(sys.argv[1]) for one in (AutoModel, AutoTokenizer))
+states = model.eval()(**tokenizer("a model of one's own", return_tensors="pt")).last_hidden_state
+hiddens = [layer.hidden for layer in explorer.space.formats.from_json(json.dumps(json.load(open(sys.argv[2])))).layers]
+print(json.dumps([type(model).__name__, states.shape[-1], bool(torch.isfinite(states).all()), hiddens]))
+"""
+
+
+@pytest.fixture(params=["embedded", pytest.param("neo4j", marks=pytest.mark.neo4j)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of an empty store of each kind in turn; what its jobs write lies in the test's folder too."""
+    chromium()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    if request.param == "embedded":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    request.getfixturevalue("server")
+    return request.getfixturevalue("neo4j_url")
+
+
+@pytest.fixture
+def summaries(store_url: str, tmp_path: Path) -> list[ArchitectureSummary]:
+    """A space of sixteen built by command, smallest first; all but the smallest have a known score."""
+    (tmp_path / "mine.yaml").write_text(SPACE)
+    command = [sys.executable, "-m", "explorer.cli.main", "space", "build", "mine.yaml", "--store", store_url]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    with open_store(store_url) as store:
+        found = sorted(store.summaries("mine"), key=lambda one: (one.parameters, one.id))
+        scores = [
+            ScoreRecord(one.id, "known", "accuracy", 0.5 + one.parameters / 1e6, "d", "full", "r", 0, "import:1")
+            for one in found[1:]
+        ]
+        store.add_scores(scores)
+    assert len(found) == 16
+    assert found[0].parameters < found[1].parameters
+    return found
+
+
+def test_from_a_space_to_a_model(store_url, summaries, tmp_path, request):
+    kind = request.node.callspec.params["store_url"]
+    with (
+        serving(store_url, tmp_path) as app,
+        browsing() as browser,
+        new_tab(browser) as tab,
+        new_tab(browser) as other,
+    ):
+        ask_for_neighbours(tab, app.url, store_url, summaries[-1].id)
+        ask_by_layers(tab, app.url, store_url, summaries[-1].id)
+        launch_a_batch(tab, app.url, store_url)
+        visit(other, f"{app.url}/?space=mine", "Space", 1)
+        other.get_by_text("15 of them scored").wait_for()
+        train_stop_and_resume(tab, browser, app.url, store_url, summaries[0])
+        other.get_by_text("16 of them scored").wait_for()
+        shoot(other, f"journey-scored-{kind}")
+        compare(tab, app.url, summaries)
+        shoot(tab, f"journey-compared-{kind}")
+        export_and_load(tab, app.url, summaries[0].id, tmp_path)
+
+
+def ask_for_neighbours(tab, url: str, store_url: str, id: str) -> None:
+    """The list of neighbours is the store's; one of them is explained, and the address brings that back."""
+    with open_store(store_url) as store:
+        nearest = store.neighbors("mine", id, "weisfeiler_lehman")
+    visit(tab, f"{url}/architecture?space=mine&id={id}", "Architecture", 3)
+    told = offered(tab, "Why is it similar to")
+    assert told
+    assert told == [f"{one.rank}. {one.target[:8]} ({one.dissimilarity:.4f})" for one in nearest[: len(told)]]
+    tab.get_by_text("Layer by layer").wait_for()
+    tab.wait_for_url(f"**with={nearest[0].target}*")
+    tab.reload()
+    tab.get_by_text(f"this one and {nearest[0].target[:8]}").wait_for()
+    settle(tab)
+
+
+def ask_by_layers(tab, url: str, store_url: str, id: str) -> None:
+    """By the form, and on a server by a saved query in Cypher too."""
+    visit(tab, f"{url}/query?space=mine", "Query")
+    tab.get_by_text("16 architectures fit").wait_for()
+    choose(tab, "Operation", "sa")
+    press(tab, "Find")
+    tab.wait_for_url("**layer1=*sa*")
+    # The form's first rule looks at the first layer unless it is told otherwise: half of them have attention there.
+    tab.get_by_text("8 architectures fit").wait_for()
+    with open_store(store_url) as store:
+        is_server = isinstance(store, CypherStore)
+    visit(tab, f"{url}/query?space=mine&tab=Cypher&saved=untrained-nearby&id={id}", "Query")
+    if is_server:
+        press(tab, "Run")
+        tab.get_by_text(re.compile(r"rows? in [\d.]+ s")).wait_for()
+        settle(tab)
+    else:
+        tab.get_by_text("Cypher needs a Neo4j server").wait_for()
+
+
+def launch_a_batch(tab, url: str, store_url: str) -> None:
+    """On known scores: it is launched, ends, and is still there after a reload."""
+    visit(tab, f"{url}/search?space=mine", "Search")
+    choose(tab, "Objective", "Known scores: known")
+    choose(tab, "Policy", "Random search")
+    field = tab.get_by_label("Trials", exact=True)
+    field.fill("6")
+    field.press("Enter")
+    settle(tab)
+    name = "mine-known-random-seed0-1"
+    press(tab, "Launch")
+    tab.wait_for_url(f"**study={name}*")
+    tab.get_by_text("6 of 6 done").wait_for(timeout=LONG_MS)
+    with open_store(store_url) as store:
+        best = max(trial.value for trial in store.trials(name) if trial.value is not None)
+    tab.get_by_text(f"{best:.4f} is the best known so far").wait_for()
+    tab.reload()
+    tab.get_by_text("6 of 6 done").wait_for()
+
+
+def train_stop_and_resume(tab, browser, url: str, store_url: str, smallest: ArchitectureSummary) -> None:
+    """A real training of the only architecture that keeps a constraint; a second visitor sees the same job."""
+    visit(tab, f"{url}/search?space=mine", "Search")
+    choose(tab, "Objective", "Train: mean of the tasks")
+    choose(tab, "Policy", "Random search")
+    field = tab.get_by_label("Trials", exact=True)
+    field.fill("1")
+    field.press("Enter")
+    settle(tab)
+    tab.get_by_text("Costs, constraints").click()
+    choose(tab, "Recipe", "quick")
+    area = tab.get_by_role("textbox", name="Constraints, one a line")
+    area.fill(f"parameters<={smallest.parameters}")
+    area.press("Control+Enter")
+    settle(tab)
+    press(tab, "Launch")
+    tab.wait_for_url(f"**study={TRAINED}*")
+    # The study is there once its job has begun; only then is there something to stop.
+    tab.get_by_role("button", name="Stop this study's job").wait_for(timeout=LONG_MS)
+    press(tab, "Stop this study's job")
+    tab.get_by_role("button", name="Go on").wait_for(timeout=LONG_MS)
+    with open_store(store_url) as store:
+        assert not [job for job in store.jobs() if job.state in ACTIVE]
+    press(tab, "Go on")
+    tab.get_by_role("button", name="Stop this study's job").wait_for()
+    with new_tab(browser) as second:
+        visit(second, f"{url}/jobs", "Jobs and store")
+        second.get_by_role("button", name="Stop").first.wait_for()
+        assert TRAINED in second.inner_text("[data-testid=stMain]")
+        visit(second, f"{url}/search?space=mine&study={TRAINED}", "Search")
+        second.get_by_text("1 of 1 done").wait_for(timeout=LONG_MS)
+    tab.get_by_text("1 of 1 done").wait_for()
+    with open_store(store_url) as store:
+        (trial,) = store.trials(TRAINED)
+        assert trial.architecture == smallest.id
+        assert trial.value is not None
+    tab.get_by_text(f"{trial.value:.4f} is the best mean so far").wait_for()
+    tab.reload()
+    tab.get_by_text("1 of 1 done").wait_for()
+    settle(tab)
+
+
+def compare(tab, url: str, summaries: list[ArchitectureSummary]) -> None:
+    """The trained one and the largest, side by side, with a third that is added by its name."""
+    ids = (summaries[0].id, summaries[-1].id)
+    visit(tab, f"{url}/compare?space=mine&ids={','.join(ids)}", "Compare", 3)
+    words = tab.inner_text("[data-testid=stMain]")
+    assert all(id[:8] in words for id in ids)
+    assert "≠" in words
+    field = tab.get_by_label("Add another by its id")
+    field.fill("BERT-Tiny")
+    field.press("Enter")
+    tab.get_by_text("Not in the store.").wait_for()
+    tab.wait_for_url("**BERT-Tiny*")
+    settle(tab, 3)
+
+
+def export_and_load(tab, url: str, id: str, folder: Path) -> None:
+    """What is downloaded is a folder that ``transformers`` loads in a process of its own."""
+    visit(tab, f"{url}/architecture?space=mine&id={id}", "Architecture")
+    press(tab, "Pack the model directory as a ZIP")
+    button = tab.get_by_role("button", name="Download the folder")
+    button.wait_for(timeout=LONG_MS)
+    with tab.expect_download() as download:
+        button.click()
+    archive = folder / download.value.suggested_filename
+    download.value.save_as(archive)
+    assert archive.name == f"{id[:8]}.zip"
+    with zipfile.ZipFile(archive) as packed:
+        assert all(name.startswith(f"{id[:8]}/") and ".." not in name for name in packed.namelist())
+        packed.extractall(folder / "taken")
+    model = folder / "taken" / id[:8]
+    command = [sys.executable, "-c", LOAD, str(model), str(model / "per_layer.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    kind, width, is_finite, hiddens = json.loads(done.stdout)
+    assert kind == "FlexiBertModel"
+    assert is_finite
+    assert hiddens == [32, 32]
+    assert width == hiddens[-1]
