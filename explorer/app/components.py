@@ -208,10 +208,11 @@ def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, titl
 
 
 def compact(value: float) -> str:
-    """A large number in at most four digits, for example ``61.2 M``."""
+    """A large number in three digits, for example ``61.2 M`` or ``167 k``."""
     for unit, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= factor:
-            return f"{value / factor:.1f} {unit}"
+            shown = value / factor
+            return f"{shown:.{0 if abs(shown) >= 99.95 else 1}f} {unit}"
     return f"{value:.0f}"
 
 
