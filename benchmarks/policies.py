@@ -343,6 +343,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--initial", nargs="*", type=int, default=list(STARTS), help="random first ones, alike for all; 0: their own"
     )
+    parser.add_argument("--horizon", type=int, default=HORIZON, help="queries that regret is followed for, at least")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--cache", type=Path, default=Path(".archex/policies-runs.jsonl"), help="finished runs")
     parser.add_argument("--report", type=Path, help="write the tables, in Markdown, here too")
@@ -355,7 +356,7 @@ def _options() -> argparse.Namespace:
 
 def main() -> None:
     options = _options()
-    horizon = HORIZON
+    horizon = options.horizon
     if options.quick:
         options.initial = options.initial[:1]
         options.policies = [name for name in options.policies if name in QUICK]

@@ -196,7 +196,7 @@ def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, titl
         st.markdown(f"{row['operations']}  \nhidden {row['hiddens']}")
         own = scores[scores["id"] == id]
         facts = {
-            "Parameters": f"{row['parameters']:,}",
+            "Parameters": f"{int(row['parameters']):,}",
             "FLOPs": compact(float(row["flops"])),
             "Heterogeneity": f"{row['heterogeneity']:.2f}",
         }
