@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from explorer.models.config import FlexiBertConfig
-from explorer.models.layer import EncoderLayer
+from explorer.models.layer import EncoderLayer, Link
 from explorer.models.matrices import MatrixCache, Transform, transform_matrix
 from explorer.models.operations.convolution import convolve
 from explorer.models.operations.group import relative_scores
@@ -28,7 +28,7 @@ def build(heads, hidden, relative):
         position_embedding_type="relative_key" if relative else "absolute", max_position_embeddings=LONGEST
     )
     spec = LayerSpec(hidden, tuple(HeadOp(family, parameter, SIZE) for family, parameter in heads), (8,))
-    layer = EncoderLayer(spec, hidden, config).double().eval()
+    layer = EncoderLayer(spec, Link(hidden, project=False), config).double().eval()
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.normal_(0, 0.5)
