@@ -1,7 +1,7 @@
 """Searching for trade-offs: BOSHNAS beside NSGA-II and random search, by hypervolume over queries.
 
 Run ``uv run python benchmarks/pareto_search.py --data ../shared/data`` (20 seeds, minutes) or with ``--quick`` (under a
-minute: two seeds, two tables, no check of constraints). Tables:
+minute: one seed, two tables, no check of constraints). Tables:
 
 * ``glue_parameters``: mean GLUE score of NAS-Bench-BERT's 490 really trained encoders against their parameters;
 * ``glue_latency_energy``: the same score against the latency and energy that a device, learned from EdgeTran's
@@ -225,12 +225,12 @@ def main() -> None:
     parser.add_argument("--tables", nargs="*", choices=TABLES, default=list(TABLES))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
-    parser.add_argument("--quick", action="store_true", help="two seeds, two tables")
+    parser.add_argument("--quick", action="store_true", help="one seed, two tables")
     options = parser.parse_args()
     if not options.data.is_dir():
         parser.error(f"--data must be a folder with architectures/, but got {options.data}")
     if options.quick:
-        options.seeds, options.tables = min(options.seeds, 2), [n for n in options.tables if n in QUICK]
+        options.seeds, options.tables = 1, [n for n in options.tables if n in QUICK]
     tables: list[Table] = []
     if any(name.startswith("glue") for name in options.tables):
         tables += glue(options.data, options.tables)
@@ -239,11 +239,12 @@ def main() -> None:
     figures: dict[str, float] = {"seeds": options.seeds}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, spawn, _start_worker) as pool:
-        for table in tables:
-            made = {
-                name: [pool.submit(search, table, name, seed) for seed in range(options.seeds)] for name in POLICIES
-            }
-            found = {name: [future.result() for future in futures] for name, futures in made.items()}
+        made = [
+            {name: [pool.submit(search, table, name, seed) for seed in range(options.seeds)] for name in POLICIES}
+            for table in tables
+        ]
+        for table, searches in zip(tables, made, strict=True):
+            found = {name: [future.result() for future in futures] for name, futures in searches.items()}
             curves = {name: np.array([curve for curve, _ in rows]) for name, rows in found.items()}
             seconds = {name: float(np.median([second for _, second in rows])) for name, rows in found.items()}
             whole = len(pareto_set(np.column_stack([table.scores, -table.costs])))

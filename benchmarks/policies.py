@@ -360,7 +360,7 @@ def main() -> None:
     if options.quick:
         options.initial = options.initial[:1]
         options.policies = [name for name in options.policies if name in QUICK]
-        options.seeds, options.batches, options.cache, horizon = min(options.seeds, 2), [5], None, 25
+        options.seeds, options.batches, options.cache, horizon = min(options.seeds, 2), [5], None, 20
     objectives = _objectives(options)
     sources = {name: source_digest(name) for name in options.policies}
     runs = [

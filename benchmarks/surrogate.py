@@ -238,7 +238,7 @@ def main() -> None:
         print(f"noise of one training, by {len(table.twice)} encoders trained twice: {noise:.2f} points of GLUE")
         head = ["surrogate", "scores", *(f"in {level:.0%}" for level in LEVELS), "NLL"]
         print("| " + " | ".join([*head, "σ of these nine", "mean σ", "mean ξ"]) + " |")
-        for name, size, row in calibration(table, (100,) if quick else (30, 100, 300), 3 if quick else 20):
+        for name, size, row in calibration(table, (100,) if quick else (30, 100, 300), 2 if quick else 20):
             print(f"| {name} | {size} | " + " | ".join(f"{value:.2f}" for value in row) + " |")
             if size == 100:
                 figures |= {f"{name}_coverage_80": round(row[1], 3), f"{name}_nll": round(row[3], 3)}

@@ -20,12 +20,14 @@ from explorer.runner.budgets import MAX_ATTEMPTS
 from explorer.runner.executors.releasing import release_dead
 from explorer.runner.library import is_ready
 from explorer.runner.managing import best_allowed, enqueue, extend_study, find_study, may_choose
-from explorer.runner.objectives import check_objectives, study_constraints
+from explorer.runner.objectives import check_objectives, study_constraints, study_objectives
+from explorer.runner.stages import check_stages
 from explorer.runner.studies import (
     ENDED,
     OnTrial,
     StudyDriver,
     StudyPlan,
+    check_policy,
     open_study,
     owner_name,
     trial_source,
@@ -41,6 +43,8 @@ LEASE_S = 6 * 3600.0
 IDLE_S = 1.0
 ASKS = 5
 """How often to ask again when another process has just queued the same proposals."""
+SETTINGS = ("initial", "objectives", "policy_settings", "batch", "patience", "stop_when_converged")
+"""What may be set of a study that is told from elsewhere, besides the arguments of ``Study.open``."""
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,200}")
 
 
@@ -82,10 +86,6 @@ class Study:
     """
 
     def __init__(self, store: GraphStore, record: StudyRecord, owner: str = "", lease_s: float = LEASE_S) -> None:
-        if owner and not OWNER.fullmatch(owner):
-            raise InputError("owner", "be 1 to 200 letters, digits, '_', '.', '@' or '-'", owner, "Choose another.")
-        if not (math.isfinite(lease_s) and lease_s > 0):
-            raise InputError("lease_s", "be above 0", lease_s, "Give seconds, for example 3600.")
         self._store, self.name = store, record.name
         self._owner, self._lease_s = owner or owner_name(), lease_s
         self._driver = StudyDriver(store, record, may_choose(store, record))
@@ -122,7 +122,8 @@ class Study:
             budget: number of trials; more than before extends the study.
             hours: in which at least one trial is being evaluated, after which none begins; more than before extends it.
             constraints: for example ``["parameters<=200K"]``; new ones tighten the study.
-            settings: others, for example ``{"initial": 10}`` or ``{"objectives": ["mean", "-latency@cpu"]}``.
+            settings: others, of ``SETTINGS``: for example ``{"initial": 10}``, ``{"objectives": ["mean",
+                "-latency@cpu"]}`` or ``{"policy_settings": {"method": "gradient"}}``.
             owner: see ``Study``.
             lease_s: see ``Study``.
 
@@ -130,6 +131,10 @@ class Study:
             InputError: a choice breaks a rule, or is another than the study was started with.
             StoreError: the store cannot be opened.
         """
+        if owner and not OWNER.fullmatch(owner):
+            raise InputError("owner", "be 1 to 200 letters, digits, '_', '.', '@' or '-'", owner, "Choose another.")
+        if not (math.isfinite(lease_s) and lease_s > 0):
+            raise InputError("lease_s", "be above 0", lease_s, "Give seconds, for example 3600.")
         store = open_store(store_url, create=False)
         try:
             if space is None:
@@ -137,9 +142,15 @@ class Study:
             if not is_ready(store, space):
                 known = ", ".join(one.name for one in store.spaces()) or "none yet"
                 raise InputError("space", f"be a built space ({known})", space, f"Run `archex space build {space}`.")
+            unknown = sorted(set(settings or {}) - set(SETTINGS))
+            if unknown:
+                raise InputError("settings", f"be among {', '.join(SETTINGS)}", unknown, "Leave the others out.")
             chosen = {"from_scores": False, "external": True, **(settings or {}), **study_constraints(constraints)}
             chosen |= {} if hours is None else {"hours": hours}
+            chosen |= _objectives(objective, chosen)
             plan = StudyPlan(name, space, policy, objective, seed, budget, chosen)
+            check_policy(plan)
+            check_stages(name, policy, chosen)
             check_objectives(store, space, policy, chosen)
             return cls(store, open_study(store, plan), owner, lease_s)
         except BaseException:
@@ -330,6 +341,16 @@ class Study:
         if lease.lost:
             return None
         return self.tell(asked.number, failed=failed) if failed else self.tell(asked.number, value)
+
+
+def _objectives(score: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A study's objectives as they are kept. Raises InputError if they cannot be read, or are of another score."""
+    if not settings.get("objectives"):
+        return {}
+    named, costs = study_objectives(settings["objectives"])
+    if named != score:
+        raise InputError("objectives", f"have the score {score!r}", named, "Give the same one as objective=.")
+    return costs
 
 
 def _asked(trial: TrialRecord, spec: ArchitectureSpec) -> AskedTrial:

@@ -65,13 +65,13 @@ def build(only: str = "") -> typer.Typer:
     app = typer.Typer(
         name="archex",
         help="Explore and search Transformer-encoder architectures stored as graphs.",
+        callback=lambda: None,  # without one, an app of one command alone would not take the command's name
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
     )
     for name in COMMANDS:
         if known and name != only:
-            app.command(name)(_left_alone)
             continue
         module = importlib.import_module(f"explorer.cli.{name}")
         app.command(name, context_settings=getattr(module, "CONTEXT", None))(getattr(module, name))
@@ -81,10 +81,6 @@ def build(only: str = "") -> typer.Typer:
         module = importlib.import_module(f"explorer.cli.{MODULES.get(name, name)}")
         app.add_typer(module.group, name=name, help=text)
     return app
-
-
-def _left_alone() -> None:
-    """Stands for a command that was not asked for: an app of one command alone would not take the command's name."""
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
@@ -118,6 +114,7 @@ def _run() -> int:
 def _usage(error: typer.TyperException) -> str:
     """What is wrong with the words of the command line."""
     text: str = error.format_message() if hasattr(error, "format_message") else str(error)
+    text = text or "Missing command."  # its help was shown instead
     if ("unexpected extra argument" in text or "No such command" in text) and "://" in text:
         text += ". Name a store with --store"
     return text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,6 +73,20 @@ def training_settings(
     return settings | ({"task_files": [str(file.resolve()) for file in task_files]} if task_files else {})
 
 
+def policy_settings(texts: list[str] | None) -> dict[str, Any]:
+    """What a study keeps of its policy's own settings, ``NAME=VALUE`` each. Raises InputError if one has no value."""
+    found: dict[str, Any] = {}
+    for text in texts or ():
+        name, _, value = (part.strip() for part in text.partition("="))
+        if not (name and value):
+            raise InputError("--policy-setting", "be NAME=VALUE", text, "Write for example embedding=false.")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return {"policy_settings": found} if found else {}
+
+
 ConstraintOption = Annotated[
     list[str] | None,
     typer.Option("--constraint", help="Propose only what keeps it, for example parameters<=200K. Repeatable."),
@@ -108,6 +124,10 @@ class SearchOptions:
     supernet: Annotated[
         Path | None,
         typer.Option("--supernet", help="Evaluate shapes inside the super-network in this folder instead of training."),
+    ] = None
+    policy_setting: Annotated[
+        list[str] | None,
+        typer.Option("--policy-setting", help="NAME=VALUE of the policy's own, such as method=gradient. Repeatable."),
     ] = None
     initial: Annotated[int | None, typer.Option("--initial", help="Trials before BOSHNAS's surrogate chooses.")] = None
     batch: Annotated[int | None, typer.Option("--batch", help="Trials per ask, with --from-scores; default 5.")] = None
@@ -198,12 +218,15 @@ class SearchOptions:
             settings |= training_settings(self.tasks, self.data, self.recipe, self.task_file)
         settings |= transfer_settings(self.transfer, self.overlap) | costs | stages
         settings |= study_constraints(self.constraint)
+        settings |= policy_settings(self.policy_setting)
         optional = {"fidelity": self.fidelity, "initial": self.initial, "hours": self.hours}
         settings |= {name: value for name, value in optional.items() if value is not None}
         usual = DEFAULT_BUDGET if self.hours is None else MAX_TRIALS
         budget = usual if self.budget is None else self.budget
         plans = []
         for name in self.policies:
-            title = self.study or f"{self.space}-{objective}-{name}-seed{self.seed}"
+            title = self.study or re.sub(
+                r"[^\w.-]+", "-", f"{self.space}-{objective}-{name}-seed{self.seed}", flags=re.A
+            )
             plans.append(StudyPlan(title, self.space, name, objective, self.seed, budget, settings))
         return plans

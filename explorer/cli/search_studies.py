@@ -142,6 +142,8 @@ def export(
     written = {".csv": managing.exported_csv, ".json": managing.exported_json}.get(file.suffix.lower())
     if written is None:
         raise InputError("file", "end with .csv or .json", str(file), "Choose another name.")
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise InputError("file", "be in a folder that exists, and none itself", str(file), "Make the folder first.")
     with opened(store, create=False) as opened_store:
         text = written(opened_store, managing.find_study(opened_store, name))
     file.write_text(text, encoding="utf-8")

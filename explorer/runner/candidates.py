@@ -42,13 +42,16 @@ def known_objective(store: GraphStore, space: str, task: str, fidelity: str | No
     Args:
         store: where the scores are.
         space: name of the space.
-        task: the objective.
+        task: the objective; ``TASK:METRIC`` where a task was scored by several metrics.
         fidelity: take only scores of this fidelity; needed where there are several kinds.
 
     Raises:
         DataError: there are none, or they are of several kinds.
     """
     found = store.scores(space=space, task=task)
+    if not found and ":" in task:
+        name, metric = (part.strip() for part in task.rsplit(":", 1))
+        found = [score for score in store.scores(space=space, task=name) if score.metric == metric]
     if not found:
         tasks = sorted({score.task for score in store.scores(space=space)})
         rule = f"be a task with scores in space {space}: {', '.join(tasks) or 'none yet'}"
@@ -64,6 +67,8 @@ def known_objective(store: GraphStore, space: str, task: str, fidelity: str | No
         shown = "; ".join(sorted(" / ".join(kind) for kind in kinds))
         rule = "have comparable scores (one metric, dataset, fidelity and recipe)"
         remedy = "Choose one kind by --fidelity, the third part of each."
+        if len({kind[0] for kind in kinds}) > 1:
+            remedy = f"Name one metric, the first part of each, as in --objective '{task}:{min(kinds)[0]}'."
         raise DataError(f"objective {task}", rule, shown, remedy)
     values: dict[str, list[float]] = defaultdict(list)
     for score in found:

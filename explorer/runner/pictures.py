@@ -19,7 +19,7 @@ from explorer.errors import InputError
 from explorer.records import Prediction
 from explorer.runner.candidates import known_objective, space_candidates
 from explorer.runner.design_choices import choices_frame
-from explorer.runner.studies import StudyDriver, history
+from explorer.runner.studies import StudyDriver
 from explorer.runner.tables import Spread, architectures_frame, map_frame
 from explorer.space.formats import from_json
 from graphstore import GraphStore
@@ -248,10 +248,11 @@ def belief_frame(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRe
     """
     known = bool(study.settings.get("from_scores"))
     only = known_objective(store, study.space, study.objective, study.settings.get("fidelity")) if known else None
-    policy = StudyDriver(store, study, space_candidates(store, study.space, only)).policy
+    driver = StudyDriver(store, study, space_candidates(store, study.space, only))
+    policy = driver.policy
     if not isinstance(policy, Believer):
         raise InputError("policy", "have a belief to draw, as boshnas has", study.policy, "Choose another study.")
-    policy.tell(history(trials))
+    driver.learn(trials)
     told, ucb = policy.belief()
     columns = {"mean": told.mean, "aleatoric": told.aleatoric, "epistemic": told.epistemic, "ucb": ucb}
     return pd.DataFrame(columns, pd.Index(policy.candidates.ids, name="id", dtype=object))

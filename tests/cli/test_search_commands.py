@@ -82,8 +82,9 @@ def test_a_search_in_the_background_and_what_one_does_with_it(archex, url, tmp_p
     lines = list(csv.DictReader((tmp_path / "mine.csv").read_text().splitlines()))
     assert [line["origin"] for line in lines][5] == "manual"
     assert json.loads((tmp_path / "mine.json").read_text())["best"] == archex("status", "mine")["best"]
-    with pytest.raises(InputError, match="csv"):
-        archex("export", "mine", str(tmp_path / "mine.txt"), json_wanted=False)
+    for name, named in (("mine.txt", "csv"), ("none/mine.csv", "folder that exists")):
+        with pytest.raises(InputError, match=named):
+            archex("export", "mine", str(tmp_path / name), json_wanted=False)
     with pytest.raises(InputError, match="nobody"):
         archex("stop", "mine")
     assert "7 complete" in archex("status", "mine", json_wanted=False)
@@ -108,6 +109,12 @@ def test_a_study_that_is_told_from_elsewhere_is_not_trained_here(archex, url):
         assert store.study("theirs").state is StudyState.STOPPED
 
 
+def test_a_name_is_made_of_what_names_may_hold(url):
+    with open_store(url) as store:
+        (plan,) = SearchOptions(space="small", objective=["known:negative loss"], from_scores=True).plans(store)
+    assert plan.name == "small-known-negative-loss-boshnas-seed0"
+
+
 def test_hours_alone_mean_as_many_trials_as_fit(url):
     with open_store(url) as store:
         (plan,) = SearchOptions(space="small", hours=1.5).plans(store)
@@ -116,6 +123,18 @@ def test_hours_alone_mean_as_many_trials_as_fit(url):
     assert (plan.settings["hours"], other.budget, usual.budget) == (1.5, 3, 8)
     assert plan.budget == 10_000
     assert "hours" not in usual.settings
+
+
+def test_the_policys_own_settings(archex, url):
+    given = ["method=gradient", "embedding=false", "k_epistemic = 0.25"]
+    with open_store(url) as store:
+        (plan,) = SearchOptions(space="small", policy_setting=given).plans(store)
+    assert plan.settings["policy_settings"] == {"method": "gradient", "embedding": False, "k_epistemic": 0.25}
+    for wrong, named in (("method", "NAME=VALUE"), ("method=gradient", "settings of policy evolution")):
+        with pytest.raises(InputError, match=named):
+            archex(*KNOWN, "--study", "own", "--policy-setting", wrong)
+    with open_store(url) as store:
+        assert "own" not in {study.name for study in store.studies()}
 
 
 def test_start_and_the_foreground_take_the_same_options():

@@ -188,6 +188,15 @@ def test_constraints_are_tightened_on_resume_and_what_breaks_them_stays(store):
     assert all(sizes[id] <= limit for id in after[9:])
 
 
+def test_constraints_that_contradict_those_there_are_change_nothing(store):
+    limit = int(np.median([s.parameters for s in store.summaries("small")]))
+    run(store, plan(budget=3, constraints=[f"parameters<={limit}"]))
+    before = store.study("study")
+    with pytest.raises(InputError, match="leave at least one"):
+        run(store, plan(budget=6, constraints=[f"parameters>{limit}"]))
+    assert store.study("study") == before
+
+
 def test_proposals_of_a_study_say_what_they_cost(store):
     ids = space_candidates(store, "small").ids
     values = measure(store, ids[:20])

@@ -171,6 +171,15 @@ def test_the_belief_is_the_one_the_policy_chose_by(store, policy):
         pictures.belief_frame(store, record, trials[:2])
 
 
+def test_the_belief_of_a_study_that_goes_on_is_of_all_that_was_learned(store):
+    whole = run(store, "whole", "boshnas", budget=8)
+    trials = store.trials("whole")
+    later = dataclasses.replace(whole, name="later", settings={**whole.settings, "prior": [["whole", 5]]})
+    own = [dataclasses.replace(trial, number=number) for number, trial in enumerate(trials[5:])]
+    of_both, of_one = pictures.belief_frame(store, later, own), pictures.belief_frame(store, whole, trials)
+    pd.testing.assert_frame_equal(of_both, of_one)
+
+
 def test_a_policy_without_a_belief_says_so(store):
     record = run(store, "study", budget=4)
     with pytest.raises(InputError, match="have a belief"):

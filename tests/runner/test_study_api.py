@@ -182,6 +182,39 @@ def test_a_study_is_started_once_and_then_found_by_its_name(store):
         opened(store, "other", space="nowhere")
 
 
+@pytest.mark.parametrize(
+    ("choices", "named"),
+    [
+        ({"settings": {"intial": 3}}, "settings must be among initial, "),
+        ({"settings": {"initial": "four"}}, "evolution setting initial"),
+        ({"settings": {"policy_settings": {"method": "gradient"}}}, "settings of policy evolution"),
+        (
+            {"settings": {"objectives": ["mean", "-parameters"]}, "policy": "random", "objective": "known"},
+            "score 'known'",
+        ),
+        ({"settings": {"objectives": "mean"}}, "exactly one score"),
+        ({"settings": {"stop_when_converged": True}}, "come with policy boshnas"),
+        ({"hours": math.nan}, "hours"),
+        ({"budget": 0}, "budget"),
+        ({"constraints": ["parameters<=1"]}, "at least one architecture"),
+        ({"lease_s": 0.0}, "lease_s"),
+        ({"owner": "a b"}, "owner"),
+    ],
+)
+def test_choices_that_break_a_rule_start_no_study(store, choices, named):
+    with pytest.raises(InputError, match=named):
+        opened(store, **choices)
+    assert store.studies() == []
+
+
+def test_the_policys_own_settings_reach_it(store):
+    given = {"initial": 3, "policy_settings": {"alpha": 1.0, "beta": 0.0, "embedding": False}}
+    with opened(store, policy="boshnas", settings=given) as study:
+        for one in study.ask(3):
+            study.tell(one.number, cheap_value(one.architecture))
+        assert [one.origin for one in study.ask(2)] == ["uncertainty"] * 2
+
+
 def test_the_example_of_the_documentation_runs(store, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     assert 'STORE = "sqlite:///explorer.db"' in example
