@@ -35,6 +35,23 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+@pytest.fixture
+def archex(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs a command in an empty folder, in this process; gives its exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EXPLORER_STORE", raising=False)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        from explorer.cli import main
+
+        monkeypatch.setattr("sys.argv", ["archex", *map(str, arguments)])
+        capsys.readouterr()
+        code = main._run()
+        return code, *capsys.readouterr()
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def local_server() -> None:
     """Skips, saying why, where this machine cannot start a Neo4j server; in CI that is a failure."""

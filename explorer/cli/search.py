@@ -32,7 +32,8 @@ from explorer.runner.library import is_ready
 from explorer.runner.managing import find_study, tighten_study
 from explorer.runner.objectives import check_objectives
 from explorer.runner.stages import check_stages, run_stages
-from explorer.runner.studies import StudyPlan, open_study, run_known
+from explorer.runner.studies import StudyPlan, check_policy, open_study, run_known
+from explorer.runner.supernet import check_shapes
 from explorer.runner.training import check_training, run_trained
 from graphstore import GraphStore
 from graphstore.records import JobRecord, StudyRecord, StudyState
@@ -163,7 +164,10 @@ def _checked_plans(store: GraphStore, options: SearchOptions, place: Executor, j
         known_objective(store, space, objective, options.fidelity)
     else:
         check_training(settings, objective)
+        check_shapes(store, space, settings)
     for plan in plans:
+        if options.policy_setting:
+            check_policy(plan)
         check_stages(plan.name, plan.policy, plan.settings)
         check_objectives(store, space, plan.policy, plan.settings)
     require_free(store, [plan.name for plan in plans], job)

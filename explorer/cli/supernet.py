@@ -36,7 +36,12 @@ MOST_SHAPES = 20_000
 SAMPLED = 2
 FolderArgument = Annotated[Path, typer.Argument(help="The super-network's folder.")]
 StoreOption = Annotated[
-    str, typer.Option("--store", help="Keep the scores in this store too: sqlite:///FILE or neo4j://HOST:7687.")
+    str,
+    typer.Option(
+        "--store",
+        envvar="EXPLORER_STORE",
+        help="Keep the scores in this store too: sqlite:///FILE or neo4j://HOST:7687.",
+    ),
 ]
 
 
@@ -127,7 +132,7 @@ def evaluate(
     """Masked-LM perplexity of shapes inside a super-network, on text that it has not seen."""
     import torch
 
-    from explorer.runner.supernet import ShapeScore, keep_scores
+    from explorer.runner.supernet import ShapeScore, check_space, keep_scores
     from explorer.supernet.alone import train_alone
     from explorer.supernet.evaluation import HeldOut, perplexities
     from explorer.supernet.folder import open_folder
@@ -138,6 +143,9 @@ def evaluate(
         network = open_folder(folder, best_device(), _told(reporter, "text"))
         plan = network.settings.plan
         chosen = _chosen(network, shapes or [], sample, seed)
+        if store:
+            with opened(store) as opened_store:
+                check_space(opened_store, network, space, chosen)
         held_out = HeldOut.of(network.text, plan.recipe.pretrain_length, rows)
 
         def on_shape(done: int) -> None:
@@ -316,7 +324,7 @@ def _shape(network: OpenSuperNetwork, text: str) -> tuple[int, ...]:
     if widths is None:
         rule = f"be {backbone.layers} widths with commas between them"
         raise InputError("shape", rule, text, "Write for example " + ",".join([str(backbone.hidden)] * backbone.layers))
-    backbone.spec(widths)
+    network.settings.plan.check(widths)
     return widths
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from statistics import geometric_mean
 
+from explorer.measure.settings import quantity_name
 from explorer.runner.supernet import METRIC as INSIDE_METRIC
 from explorer.runner.supernet import TASK as INSIDE_TASK
 from explorer.shapes.grid import ShapeGrid
@@ -17,7 +18,7 @@ from explorer.space.imports.shapes import LATENCY, METRIC, TASK
 from explorer.space.shapes import BERT_BASE, WIDTHS, Backbone, backbone_of, is_shape, shape_widths
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
-from graphstore.records import ScoreRecord
+from graphstore.records import MeasurementRecord, ScoreRecord
 
 
 def has_shapes(store: GraphStore, space: str) -> bool:
@@ -47,13 +48,18 @@ def stored_shapes(store: GraphStore, space: str) -> tuple[ShapeGrid, ShapeTable]
     scores = _scores([score for task in (TASK, INSIDE_TASK) for score in store.scores(space=space, task=task)])
     latency: dict[str, list[FoundMeasurement]] = {}
     for one in store.measurements(space=space):
-        if one.quantity == LATENCY:
-            latency.setdefault(one.architecture, []).append(
-                FoundMeasurement(one.device, one.quantity, one.value, one.unit)
-            )
+        if quantity_name(one.quantity) == LATENCY:
+            found = FoundMeasurement(_machine(one), LATENCY, one.value, one.unit)
+            latency.setdefault(one.architecture, []).append(found)
     rows = [FoundRow(spec, scores.get(id, ()), tuple(latency.get(id, ()))) for id, spec in shapes.items()]
     grid = ShapeGrid(_widths(backbone, list(shapes.values())), backbone)
     return grid, ShapeTable.of(grid, rows)
+
+
+def _machine(one: MeasurementRecord) -> str:
+    """Who timed: a published machine, or one of the user's (``archex measure``) under one load."""
+    load = one.quantity.removeprefix(LATENCY).strip("_").replace("_", " ")
+    return f"{one.device} ({load})" if load else one.device
 
 
 def _widths(backbone: Backbone, specs: list[ArchitectureSpec]) -> tuple[int, ...]:

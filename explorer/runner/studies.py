@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from explorer.errors import InputError
 from explorer.records import Proposal, Trial, TrialState
 from explorer.runner.budgets import MAX_ATTEMPTS, check_budget, check_hours, time_is_up
@@ -25,7 +27,7 @@ from explorer.runner.progress import Reporter
 from explorer.search.policy import Candidates, Policy
 from explorer.search.registry import POLICIES, WITH_CONVERGENCE, WITH_INITIAL_DESIGN, make_policy
 from graphstore import GraphStore
-from graphstore.records import StudyRecord, StudyState, TrialRecord, TrialStatus
+from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
 
 FAST_LEASE_S = 60.0
 ENDED = (TrialStatus.COMPLETE, TrialStatus.FAILED)
@@ -48,7 +50,8 @@ class StudyPlan:
         seed: of the policy and of every training.
         budget: number of trials.
         settings: ``from_scores`` with ``batch`` and ``fidelity``, or ``tasks``, ``data`` and ``recipe``, or
-            ``external`` where the user evaluates; ``initial``, ``hours``, ``objectives``, ``constraints``.
+            ``external`` where the user evaluates; ``initial``, ``policy_settings``, ``hours``, ``objectives``,
+            ``constraints``.
     """
 
     name: str
@@ -76,7 +79,7 @@ def open_study(store: GraphStore, plan: StudyPlan) -> StudyRecord:
     """Create the study, or find it again; a larger budget extends it, constraints are added to those it has.
 
     Raises:
-        InputError: a study of this name exists with other choices.
+        InputError: a study of this name exists with other choices, or no architecture would keep all its constraints.
     """
     record = StudyRecord(
         plan.name,
@@ -97,6 +100,8 @@ def open_study(store: GraphStore, plan: StudyPlan) -> StudyRecord:
             raise InputError(f"study {plan.name}", rule, mine, "Use the same choices, or another --study name.")
     budget = max(plan.budget, study.budget)
     settings = merged_constraints(study.settings, plan.settings.get("constraints"))
+    if settings.get("constraints") != study.settings.get("constraints"):
+        study_candidates(store, replace(study, settings=settings))  # before they are kept: they are never taken back
     if plan.settings.get("hours"):
         settings["hours"] = max(plan.settings["hours"], settings.get("hours", 0.0))
     return store.update_study(plan.name, state=StudyState.OPEN, budget=budget, settings=settings)
@@ -184,10 +189,17 @@ class StudyDriver:
         return (self._may_converge and self.policy.converged) or not self.policy.ask(1)
 
 
-def _policy_settings(study: StudyRecord, prior: int) -> dict[str, Any]:
+def check_policy(plan: StudyPlan) -> None:
+    """Raises InputError where the policy of a study that is to be started does not take the settings meant for it."""
+    one = Candidates(("one",), np.zeros((1, 1)), np.zeros((1, 1), dtype=np.int64))
+    make_policy(plan.policy, one, plan.seed, _policy_settings(plan, 0))
+
+
+def _policy_settings(study: StudyRecord | StudyPlan, prior: int) -> dict[str, Any]:
     """The policy's own settings among a study's, for the policies that know them."""
     given = study.settings
-    settings = {"initial": given["initial"]} if given.get("initial") and study.policy in WITH_INITIAL_DESIGN else {}
+    settings = dict(given.get("policy_settings", {}))
+    settings |= {"initial": given["initial"]} if given.get("initial") and study.policy in WITH_INITIAL_DESIGN else {}
     if study.policy in WITH_CONVERGENCE:
         settings |= {name: given[name] for name in ("patience",) if given.get(name)} | {"began": prior}
         settings |= {"iteration": given["batch"]} if given.get("batch") else {}
@@ -267,3 +279,9 @@ def best_trial(trials: Iterable[TrialRecord]) -> TrialRecord | None:
 def trial_source(study: str, number: int) -> str:
     """What the scores of a study's trial name as their source."""
     return f"trained:{study}/{number}"
+
+
+def own_scores(store: GraphStore, study: StudyRecord, task: str) -> list[ScoreRecord]:
+    """Scores of a task that a study's own trials were given, whatever else is known of their architectures."""
+    own = {(trial.architecture, trial_source(study.name, trial.number)) for trial in store.trials(study.name)}
+    return [one for one in store.scores(space=study.space, task=task) if (one.architecture, one.source) in own]

@@ -21,12 +21,14 @@ from explorer.graphs import architecture_id
 from explorer.records import TaskScore
 from explorer.runner.driving import OnPoll, drive
 from explorer.runner.executors.contract import Executor, WorkerOrder
+from explorer.runner.importing import check_space_name
 from explorer.runner.library import build_library, build_space, has_space, is_ready
 from explorer.runner.progress import Reporter
-from explorer.runner.studies import trial_source
+from explorer.runner.studies import own_scores
 from explorer.runner.worker import Evaluation, KeepScore, Report, ShouldStop, score_record
 from explorer.runner.workplace import run_folder
 from explorer.space.formats import from_json
+from explorer.space.grammar import DesignSpace
 from explorer.space.shapes import backbone_of, is_shape, shape_widths
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
@@ -34,11 +36,14 @@ from graphstore.records import MeasurementRecord, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
     from explorer.supernet.folder import OpenSuperNetwork
+    from explorer.supernet.training import SuperPlan
 
 TASK, METRIC = "masked_lm", "minus log perplexity"
 QUANTITY, UNIT = "perplexity", "perplexity"
 SETTING = "supernet"
 """Setting of a study that names the super-network's folder instead of a recipe."""
+COLLECTED = {"from": SETTING}
+"""What a space of single shapes says it was made from."""
 ROWS = 256
 """Held-out rows by default."""
 MOST_WHOLE = 3000
@@ -99,13 +104,12 @@ def keep_scores(
         reporter: told of the phases of building a library.
 
     Raises:
-        InputError: the space is defined by a grammar that has not these shapes.
+        InputError: as ``check_space``.
     """
     backbone = opened.settings.plan.backbone
-    specs = {one.widths: backbone.spec(one.widths) for one in found}
-    _place(store, opened, space, list(specs.values()), reporter)
+    ids = {one.widths: architecture_id(backbone.spec(one.widths)) for one in found}
+    _place(store, opened, space, list(ids), reporter)
     source = f"supernet:{opened.mark}"
-    ids = {widths: architecture_id(spec) for widths, spec in specs.items()}
     store.add_scores([score_record(task_score(opened, one), ids[one.widths], source) for one in found])
     device = device_name(opened)
     store.add_measurements(
@@ -117,27 +121,53 @@ def keep_scores(
     )
 
 
-def _place(
-    store: GraphStore,
-    opened: OpenSuperNetwork,
-    space: str,
-    specs: Sequence[ArchitectureSpec],
-    reporter: Reporter,
-) -> None:
-    plan = opened.settings.plan
-    grammar = plan.backbone.space(plan.widths, space)
-    stored = store.space(space).info.get("source") if has_space(store, space) else None
-    begun = stored is not None and stored == json.loads(json.dumps(grammar.source()))
-    if (begun or not has_space(store, space)) and grammar.count() <= MOST_WHOLE:
-        build_space(store, grammar, reporter)  # also goes on with one that was interrupted
-    held = set(store.architecture_ids(space)) if has_space(store, space) else set()
-    if is_ready(store, space) and all(architecture_id(spec) in held for spec in specs):
+def check_space(store: GraphStore, opened: OpenSuperNetwork, space: str, shapes: Sequence[Widths]) -> None:
+    """Check that ``keep_scores`` may put shapes into a space; to be asked before the work of evaluating them.
+
+    Raises:
+        InputError: the space is defined otherwise, and does not hold them. DataError: it must not be named so.
+    """
+    check_space_name(space)
+    whole = _whole(opened, space)
+    if not has_space(store, space) or _source(store, space) == COLLECTED:
         return
-    source = {"from": SETTING}
-    if has_space(store, space) and stored != source:
+    if whole is not None and _source(store, space) == json.loads(json.dumps(whole.source())):
+        return
+    if not _holds(store, opened, space, shapes):
         rule = f"hold these shapes, or be new: space {space} is defined otherwise"
         raise InputError("--space", rule, space, "Choose another name.")
-    build_library(store, space, specs, reporter, source=source, title=f"Shapes of super-network {opened.mark}")
+
+
+def _whole(opened: OpenSuperNetwork, space: str) -> DesignSpace | None:
+    """All shapes of the super-network's widths, where they are few."""
+    plan = opened.settings.plan
+    grammar = plan.backbone.space(plan.widths, space)
+    return grammar if grammar.count() <= MOST_WHOLE else None
+
+
+def _source(store: GraphStore, space: str) -> Mapping[str, Any] | None:
+    """What a space of the store says it was made from."""
+    return store.space(space).info.get("source")
+
+
+def _holds(store: GraphStore, opened: OpenSuperNetwork, space: str, shapes: Sequence[Widths]) -> bool:
+    """Whether a finished space of the store has these shapes."""
+    held, backbone = set(store.architecture_ids(space)), opened.settings.plan.backbone
+    return is_ready(store, space) and all(architecture_id(backbone.spec(widths)) in held for widths in shapes)
+
+
+def _place(
+    store: GraphStore, opened: OpenSuperNetwork, space: str, shapes: Sequence[Widths], reporter: Reporter
+) -> None:
+    check_space(store, opened, space, shapes)
+    whole, new = _whole(opened, space), not has_space(store, space)
+    if whole is not None and (new or _source(store, space) != COLLECTED):
+        if new or not _holds(store, opened, space, shapes):
+            build_space(store, whole, reporter)  # also goes on with one that was interrupted
+    elif new or not _holds(store, opened, space, shapes):
+        specs = [opened.settings.plan.backbone.spec(widths) for widths in shapes]
+        title = f"Shapes of super-network {opened.mark}"
+        build_library(store, space, specs, reporter, source=COLLECTED, title=title)
 
 
 def check_supernet(settings: Mapping[str, Any], objective: str) -> None:
@@ -152,6 +182,31 @@ def check_supernet(settings: Mapping[str, Any], objective: str) -> None:
         rule = f"be {TASK} where shapes are evaluated inside a super-network"
         raise InputError("objective", rule, objective, "Leave it out.")
     check_folder(Path(settings[SETTING]))
+
+
+def check_shapes(store: GraphStore, space: str, settings: Mapping[str, Any]) -> None:
+    """Check that a super-network can evaluate all of a space that a study shall search; others are left alone.
+
+    Raises:
+        InputError: one of its architectures is no shape that the super-network was trained with; DataError: there is no
+            complete super-network.
+    """
+    from explorer.supernet.folder import check_folder
+
+    if SETTING in settings:
+        plan = check_folder(Path(settings[SETTING])).plan
+        for one in store.summaries(space):
+            _trained_widths(plan, from_json(one.spec), one.id)
+
+
+def _trained_widths(plan: SuperPlan, spec: ArchitectureSpec, id: str) -> Widths:
+    backbone, widths = plan.backbone, shape_widths(spec)
+    if not is_shape(spec) or backbone_of(spec) != backbone or not set(widths) <= set(plan.widths):
+        told = f"{backbone.layers} layers, {backbone.hidden} wide, with widths {', '.join(map(str, plan.widths))}"
+        rule = f"be a shape that the super-network was trained with ({told})"
+        found = f"{id}, of widths {', '.join(map(str, widths))}"
+        raise InputError("architecture", rule, found, "Search a space that `archex supernet evaluate --store` made.")
+    return widths
 
 
 def run_inside(
@@ -181,11 +236,10 @@ def _check_same_network(store: GraphStore, study: StudyRecord) -> None:
 
     folder = Path(study.settings[SETTING])
     mark = folder_mark(folder)
-    for trial in store.trials(study.name):
-        for score in store.scores(architecture=trial.architecture, task=TASK):
-            if score.source == trial_source(study.name, trial.number) and not score.fidelity.startswith(_inside(mark)):
-                rule = f"hold the super-network that study {study.name} began with ({score.fidelity})"
-                raise InputError(str(folder), rule, f"super-network {mark}", "Begin another study.")
+    for score in own_scores(store, study, TASK):
+        if not score.fidelity.startswith(_inside(mark)):
+            rule = f"hold the super-network that study {study.name} began with ({score.fidelity})"
+            raise InputError(str(folder), rule, f"super-network {mark}", "Begin another study.")
 
 
 class SupernetEvaluator:
@@ -223,7 +277,7 @@ class SupernetEvaluator:
         """Evaluate the shape; ``None`` if ``should_stop`` said so before.
 
         Raises:
-            InputError: the architecture is no shape of the super-network's backbone.
+            InputError: the architecture is no shape that the super-network was trained with.
         """
         from explorer.supernet.evaluation import perplexities
 
@@ -231,11 +285,7 @@ class SupernetEvaluator:
             return None
         started = time.monotonic()
         spec = from_json(self._store.summaries(ids=[trial.architecture])[0].spec)
-        backbone = self._opened.settings.plan.backbone
-        if not is_shape(spec) or backbone_of(spec) != backbone:
-            rule = f"be a shape of the super-network's backbone ({backbone.layers} layers, width {backbone.hidden})"
-            raise InputError("architecture", rule, trial.architecture, "Search the super-network's own space.")
-        widths = shape_widths(spec)
+        widths = _trained_widths(self._opened.settings.plan, spec, trial.architecture)
         value = perplexities(self._opened.network, [widths], self._held_out)[0]
         score = task_score(self._opened, ShapeScore(widths, value, self._held_out.rows), time.monotonic() - started)
         report(1.0, f"perplexity {value:.3f}")

@@ -16,7 +16,7 @@ from explorer.records import TaskScore
 from explorer.runner.driving import OnPoll, drive
 from explorer.runner.executors.contract import Executor, WorkerOrder
 from explorer.runner.progress import Reporter, SilentReporter
-from explorer.runner.studies import trial_source
+from explorer.runner.studies import own_scores
 from explorer.runner.supernet import SETTING as SUPERNET
 from explorer.runner.supernet import check_supernet, run_inside
 from explorer.runner.workplace import data_cache
@@ -104,12 +104,10 @@ def check_training(settings: Mapping[str, Any], objective: str) -> None:
 
 def _check_same_data(store: GraphStore, study: StudyRecord, prepared: Prepared) -> None:
     """Refuse to go on with other text or tasks: old and new scores of the study would not be comparable."""
-    for trial in store.trials(study.name):
-        for score in store.scores(architecture=trial.architecture, task="mean"):
-            if score.source == trial_source(study.name, trial.number) and score.dataset != prepared.fingerprint:
-                rule = "have the text and tasks it began with"
-                remedy = "Restore the data (or the packages, for the default text), or start another --study."
-                raise InputError(f"study {study.name}", rule, "other text or tasks", remedy)
+    if any(score.dataset != prepared.fingerprint for score in own_scores(store, study, "mean")):
+        rule = "have the text and tasks it began with"
+        remedy = "Restore the data (or the packages, for the default text), or start another --study."
+        raise InputError(f"study {study.name}", rule, "other text or tasks", remedy)
 
 
 def objective_value(scores: Sequence[TaskScore], objective: str) -> float:

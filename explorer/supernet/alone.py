@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
+from safetensors import SafetensorError
 
 from explorer.errors import DataError, InputError
 from explorer.models.checking import quiet_transformers
@@ -25,7 +26,7 @@ from explorer.training.samples import chosen_part
 from explorer.training.text import Progress
 
 ALONE, TUNED = "alone", "tuned"
-"""Folders of what is trained outside, in the super-network's own."""
+"""Folders of what is trained outside, in the super-network's own; those of fine-tunings go when they end."""
 
 
 def _name(widths: Sequence[int], *more: str) -> str:
@@ -82,8 +83,10 @@ def extract_to(opened: OpenSuperNetwork, widths: Sequence[int], target: Path, me
         The model.
 
     Raises:
-        InputError: the folder holds something; DataError: it cannot be written; SpecError: no such shape.
+        InputError: the folder holds something, or such a shape was never trained; DataError: it cannot be written;
+            SpecError: no such shape.
     """
+    opened.settings.plan.check(widths)
     model = opened.network.extract(widths)
     model = merge_bottlenecks(model) if merged else model
     _write(opened, model, target)
@@ -122,25 +125,25 @@ def finetune_to(
         The model, and what fine-tuning came to.
 
     Raises:
-        InputError: the folder holds something, or there is no such task; DataError: the task's data are no good.
+        InputError: the folder holds something, such a shape was never trained, or there is no such task; DataError: the
+            task's data are no good.
         TrainingStopped, TrainingFailed: as ``explorer.training.finetune.finetune``; SpecError: no such shape.
     """
     check_target(target)
-    plan, spec = opened.settings.plan, opened.settings.plan.backbone.spec(widths)
+    plan = opened.settings.plan
+    plan.check(widths)
     recipe = replace(recipe, length=plan.recipe.length, pretrain_length=min(recipe.pretrain_length, plan.recipe.length))
     prepared = prepare_tasks(opened.text.prepared, opened.folder / "data", recipe, [task], data, on_progress)
-    folder = opened.folder / TUNED / _name(widths, task, str(seed))
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
+    # A folder of its own, as somebody else may be fine-tuning the same shape.
+    with TemporaryDirectory(prefix=f"{TUNED}-", dir=opened.folder) as name:
+        folder = Path(name)
         save_model(opened.network.extract(widths), prepared, folder / "pretrained")
         chosen = chosen_part(prepared.tasks[0], recipe)
         device = torch.device(opened.network.model.device.type)
         settings = (prepared, recipe, seed, folder / task, device, on_step, should_stop)
-        result = finetune(spec, folder / "pretrained", chosen, *settings)
+        result = finetune(plan.backbone.spec(widths), folder / "pretrained", chosen, *settings)
         with quiet_transformers():
             model = FlexiBertForSequenceClassification.from_pretrained(folder / task).eval()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     model = merge_bottlenecks(model) if merged else model
     _write(opened, model, target)
     return model, result
@@ -157,6 +160,6 @@ def _write(opened: OpenSuperNetwork, model: FlexiBertPreTrainedModel, target: Pa
     try:
         with new_folder(target, shared=False) as temporary:
             save_model(model, opened.text.prepared, temporary)
-    except OSError as error:
-        rule = f"be a folder that can be written ({error.strerror or error})"
+    except (OSError, SafetensorError) as error:
+        rule = f"be a folder that can be written ({getattr(error, 'strerror', None) or error})"
         raise DataError("folder", rule, str(target), "Check the path and the free space.") from None

@@ -42,9 +42,12 @@ class HeldOut:
     def of(cls, text: SuperText, length: int, rows: int = 256, batch: int = 32) -> HeldOut:
         """The first ``rows`` rows of ``length`` tokens, or as many as the text has; always the same ones.
 
-        Only whole batches count, and at least one: ``rows`` of what comes out tells how many there are.
+        Only whole batches count, and at least one, which is smaller where the text has no more: ``rows`` of what comes
+        out tells how many there are.
         """
-        rows = max(batch, min(rows, len(text.held_out) // length // batch * batch))
+        most = max(1, len(text.held_out) // length)
+        batch = min(batch, most)
+        rows = max(1, min(rows, most) // batch) * batch
         prepared = text.prepared
         size = (length, batch, prepared.vocab_size)
         batches = MaskedBatches(text.held_out, *size, SHARE, MASK_SEED, prepared.special)

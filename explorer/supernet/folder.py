@@ -1,6 +1,7 @@
 """The folder of a super-network: its settings, its text, its checkpoints while it trains, the model in the end.
 
-``supernet.json`` is written first and never changes, so whoever trains into the folder again goes on with the same.
+``supernet.json`` is written first, when all that it names was found to be sound, and never changes, so whoever trains
+into the folder again goes on with the same.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from explorer.errors import DataError, InputError
 from explorer.models.checking import quiet_transformers
+from explorer.models.config import FlexiBertConfig
 from explorer.models.tasks import FlexiBertForMaskedLM
 from explorer.space.shapes import Backbone
+from explorer.supernet.bottlenecks import start_from_bert
 from explorer.supernet.network import SuperNetwork
-from explorer.supernet.text import SuperText, prepare_text
+from explorer.supernet.text import SuperText, bert_vocabulary, check_text, prepare_text
 from explorer.supernet.training import SuperPlan, train_super_network
 from explorer.training.files import digest, intact, write_json
-from explorer.training.recipe import Recipe
+from explorer.training.pretrain import check_device
+from explorer.training.recipe import Recipe, check_pieces
 from explorer.training.text import Progress
 
 SETTINGS, MODEL, DATA = "supernet.json", "model", "data"
@@ -107,14 +112,19 @@ def train_folder(
         should_stop: asked between steps.
 
     Raises:
-        InputError: the folder belongs to something else.
+        InputError: the folder belongs to something else. Where nothing was begun yet, nothing is written if the text or
+            the BERT is no good, or the device cannot do it.
         TrainingStopped, TrainingFailed, DataError, InputError: as ``train_super_network`` and ``prepare_text``.
     """
-    _claim(folder, settings)
+    _claim(folder, settings, device)
     text = _text(folder, settings, on_progress)
     if not (folder / MODEL).is_dir():
         bert = Path(settings.bert) if settings.bert else None
-        train_super_network(settings.plan, text.prepared, folder / MODEL, device, on_step, should_stop, bert)
+        try:
+            train_super_network(settings.plan, text.prepared, folder / MODEL, device, on_step, should_stop, bert)
+        except SafetensorError as error:
+            rule = f"be a folder that can be written ({error})"
+            raise DataError("folder", rule, str(folder), "Free some space; the same command goes on.") from None
 
 
 def check_folder(folder: Path) -> SuperSettings:
@@ -160,17 +170,35 @@ def _text(folder: Path, settings: SuperSettings, on_progress: Progress) -> Super
     return prepare_text(folder / DATA, settings.plan.recipe, text, bert, on_progress)
 
 
-def _claim(folder: Path, settings: SuperSettings) -> None:
-    """Write into a new folder whose it is; refuse one of other settings. Raises InputError."""
+def _claim(folder: Path, settings: SuperSettings, device: torch.device) -> None:
+    """Write into a new folder whose it is; refuse one of other settings. Raises InputError, DataError."""
     stored = stored_settings(folder)
     if stored is None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        # Half a settings file, of a killed process or of one that begins at the same time, is no hindrance.
+        half = f".{SETTINGS}."
+        if folder.exists() and not (folder.is_dir() and all(one.name.startswith(half) for one in folder.iterdir())):
             raise InputError("folder", "be new, empty or of a super-network", str(folder), "Choose another folder.")
+        check_device(settings.plan.recipe, device)
+        check_pieces(settings.plan.recipe, 1)
+        _check_sources(settings)
         write_json(folder / SETTINGS, settings.document())
         return
     for name, had, wanted in _differences(stored, settings):
         rule = f"be {had!r}, as the super-network in {folder} was begun with"
         raise InputError(name, rule, wanted, "Use the same settings, or another folder.")
+
+
+def _check_sources(settings: SuperSettings) -> None:
+    """Check the text, and that the BERT fits, before anything is written. Raises InputError, DataError, SpecError."""
+    if settings.text:
+        check_text(Path(settings.text))
+    if settings.bert:
+        plan, (_, special, size) = settings.plan, bert_vocabulary(Path(settings.bert))
+        widest = plan.backbone.spec((plan.backbone.hidden,) * plan.backbone.layers)
+        sizes = {"vocab_size": size, "max_position_embeddings": plan.recipe.length, "pad_token_id": special.pad}
+        with torch.device("meta"):  # Only sizes and settings are compared here.
+            model = FlexiBertForMaskedLM(FlexiBertConfig.from_spec(widest, **sizes))
+        start_from_bert(model, Path(settings.bert))
 
 
 def _differences(stored: SuperSettings, given: SuperSettings) -> list[tuple[str, Any, Any]]:

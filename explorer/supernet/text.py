@@ -33,6 +33,7 @@ from explorer.training.tokenizer import (
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
 
 TRAIN, VALID = "train.txt", "valid.txt"
 HELD_OUT_EVERY = 20
@@ -55,6 +56,11 @@ class SuperText:
     prepared: Prepared
     held_out: NDArray[np.uint16]
     fingerprint: str
+
+
+def check_text(text: Path) -> None:
+    """Read a text and write nothing. Raises DataError as ``prepare_text``."""
+    _corpora(text, Path(), lambda share, note: None)
 
 
 def prepare_text(work: Path, recipe: Recipe, text: Path | None, bert: Path | None, progress: Progress) -> SuperText:
@@ -144,12 +150,17 @@ def _vocabulary(work: Path, recipe: Recipe, train: Corpus, bert: Path | None) ->
     return folder, OURS, load_tokenizer(folder)[0].get_vocab_size()
 
 
-def _vocabulary_of_bert(work: Path, bert: Path) -> tuple[Path, SpecialIds, int]:
-    from transformers import AutoTokenizer
+def bert_vocabulary(bert: Path) -> tuple[PreTrainedTokenizerFast, SpecialIds, int]:
+    """The tokenizer of a BERT's folder, its special tokens, and how many tokens the model knows. Raises DataError."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     try:
         size = int(json.loads((bert / "config.json").read_text(encoding="utf-8"))["vocab_size"])
         theirs = AutoTokenizer.from_pretrained(bert)
+        if not isinstance(theirs, PreTrainedTokenizerFast):
+            raise ValueError("a slow tokenizer")
+        if len(theirs) <= len(SPECIAL_NAMES):  # What transformers makes of a folder without any tokenizer's file.
+            raise ValueError("no vocabulary")
         special = SpecialIds(*(getattr(theirs, f"{name}_token_id") for name in SPECIAL_NAMES))
         known = sorted(special.all)  # None among them would not be sortable.
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -158,6 +169,11 @@ def _vocabulary_of_bert(work: Path, bert: Path) -> tuple[Path, SpecialIds, int]:
     if not max(*known, len(theirs) - 1) < size <= MOST_TOKENS:
         rule = f"have at least its tokenizer's {len(theirs)} tokens and at most {MOST_TOKENS}"
         raise DataError(f"{bert}: vocab_size", rule, size, "Choose another checkpoint.")
+    return theirs, special, size
+
+
+def _vocabulary_of_bert(work: Path, bert: Path) -> tuple[Path, SpecialIds, int]:
+    theirs, special, size = bert_vocabulary(bert)
     own = theirs.backend_tokenizer.to_str()
     folder = work / f"tokenizer-{digest(own, json.dumps(astuple(special)))}"
     if not folder.is_dir():

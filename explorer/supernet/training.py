@@ -9,7 +9,7 @@ checkpoints are those of any pre-training here.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -87,6 +87,18 @@ class SuperPlan:
         recipe = self.recipe
         rows = f"{recipe.pretrain_steps}x{recipe.pretrain_batch}x{recipe.pretrain_length}"
         return f"super-pretrain {rows} of {self.sampled + 2} shapes"
+
+    def check(self, widths: Sequence[int]) -> None:
+        """Check that a shape is one that was trained; between the widths there are others that never were.
+
+        Raises:
+            SpecError: it does not fit the backbone; InputError: it has a width that was never trained.
+        """
+        self.backbone.spec(widths)
+        strange = sorted(set(widths) - set(self.widths))
+        if strange:
+            rule = f"have the widths that the super-network was trained with: {', '.join(map(str, self.widths))}"
+            raise InputError("shape", rule, ", ".join(map(str, strange)), "Choose among them.")
 
     def shapes(self, step: int) -> list[Widths]:
         """What step ``step`` (from 0) trains, the largest first; it depends on the seed and the step alone."""

@@ -90,7 +90,7 @@ def pretrain(
         InputError: the device is another GPU or cannot compute in the recipe's precision, there are more pieces than
             rows, or the checkpoints belong to another training.
     """
-    _check_device(recipe, device)
+    check_device(recipe, device)
     checkpoints = checkpoint_folder(folder)
     run = digest(to_json(spec), prepared.text, recipe.fidelity, recipe.digest, str(seed), *([mark] if mark else []))
     with reproducible(seed, device), quiet_transformers(), _old_objects_kept(device):
@@ -130,7 +130,8 @@ def checkpoint_folder(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.checkpoints")
 
 
-def _check_device(recipe: Recipe, device: torch.device) -> None:
+def check_device(recipe: Recipe, device: torch.device) -> None:
+    """Raise InputError if a recipe cannot be computed on a device, or the device is no first one."""
     if device.type == "cuda" and device.index not in (None, 0):
         remedy = f"Set CUDA_VISIBLE_DEVICES={device.index} and use cuda."
         raise InputError("device", "be cpu, or cuda for the first GPU that is visible", str(device), remedy)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, BertTokenizer
 
-from explorer.cli import main
 from explorer.graphs import architecture_id
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from graphstore import open_store
@@ -17,10 +16,8 @@ SPEC = ArchitectureSpec((LayerSpec.per_layer(16, "sa", "sdp", 2, (24,)),))
 
 
 @pytest.fixture
-def archex(tmp_path, monkeypatch, capsys):
-    """Runs a command in an empty folder with a BERT checkpoint; gives its exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EXPLORER_STORE", raising=False)
+def archex(archex):
+    """Runs a command in a folder with a BERT checkpoint."""
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24}
     BertForMaskedLM(BertConfig(vocab_size=10, max_position_embeddings=12, **sizes)).save_pretrained("bert")
@@ -28,13 +25,7 @@ def archex(tmp_path, monkeypatch, capsys):
     BertTokenizer("vocab.txt").save_pretrained("bert")
     # As checkpoints of the first years are: which tokenizer it is, only the kind of model tells.
     Path("bert/tokenizer_config.json").write_text('{"do_lower_case": true, "padding_side": "left"}')
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["archex", *arguments])
-        code = main._run()
-        return code, *capsys.readouterr()
-
-    return run
+    return archex
 
 
 def test_a_checkpoint_comes_in(archex):

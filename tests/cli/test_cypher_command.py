@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
-from explorer.cli import main
 from graphstore import open_store
 from graphstore.neo4j.saved_queries import saved_queries
 from graphstore.testing import samples
-
-
-@pytest.fixture
-def archex(monkeypatch, capsys):
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["archex", *arguments])
-        capsys.readouterr()
-        code = main._run()
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

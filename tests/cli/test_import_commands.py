@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from explorer.cli import main
 from explorer.graphs import architecture_id
 from explorer.space.formats import from_model_dict
 from explorer.space.named import named_model
@@ -22,18 +21,10 @@ MAPPING = (
 
 
 @pytest.fixture
-def archex(tmp_path, monkeypatch, capsys):
-    """Runs a command in an empty folder, in this process; gives its exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EXPLORER_STORE", raising=False)
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["archex", *arguments])
-        code = main._run()
-        return code, *capsys.readouterr()
-
-    (tmp_path / "map.yaml").write_text(MAPPING)
-    return run
+def archex(archex):
+    """Runs a command in a folder with a mapping."""
+    Path("map.yaml").write_text(MAPPING)
+    return archex
 
 
 def write(rows, name="table.jsonl"):

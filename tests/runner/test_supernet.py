@@ -11,12 +11,12 @@ import pytest
 import torch
 import transformers
 
-from explorer.cli import main
 from explorer.errors import InputError
 from explorer.graphs import architecture_id
 from explorer.models import FlexiBertForMaskedLM
 from explorer.runner.candidates import known_objective
 from explorer.runner.executors.contract import WorkerOrder
+from explorer.runner.library import build_library
 from explorer.runner.objectives import study_candidates
 from explorer.runner.progress import SilentReporter
 from explorer.runner.studies import StudyDriver, StudyPlan, open_study, trial_source
@@ -39,7 +39,7 @@ from explorer.supernet.folder import SuperSettings, open_folder, train_folder
 from explorer.supernet.training import SuperPlan
 from explorer.training.recipe import RECIPES
 from graphstore import open_store
-from graphstore.records import TrialStatus
+from graphstore.records import SpaceRecord, TrialStatus
 
 CPU = torch.device("cpu")
 NANO = Backbone(hidden=16, heads=2, feed_forward=24, layers=2)
@@ -156,20 +156,6 @@ def test_a_study_inside_has_one_objective_and_needs_a_super_network(tmp_path, fo
         check_training({"supernet": str(tmp_path)}, TASK)
 
 
-@pytest.fixture
-def archex(tmp_path, monkeypatch, capsys):
-    """Runs a command in an empty folder; gives its exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EXPLORER_STORE", raising=False)
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["archex", *arguments])
-        code = main._run()
-        return code, *capsys.readouterr()
-
-    return run
-
-
 def test_evaluate_prints_and_keeps(archex, folder, opened, held_out):
     asked = ("supernet", "evaluate", str(folder), "4,16", "--sample", "2", "--rows", "32")
     code, out, err = archex(*asked, "--alone", "2", "--store", "sqlite:///x.db", "--json")
@@ -182,8 +168,35 @@ def test_evaluate_prints_and_keeps(archex, folder, opened, held_out):
     assert [one["perplexity"] for one in document["shapes"]] == pytest.approx(wanted)
     with open_store("sqlite:///x.db") as store:
         assert len(store.scores(space="shapes", task=TASK)) == 6
+    for never_trained in (("4,12",), ("4,12", "--alone", "2")):
+        code, _, err = archex("supernet", "evaluate", str(folder), *never_trained)
+        assert code == 2
+        assert "trained with: 4, 8, 16, but got '12'" in " ".join(err.split())
     assert archex("supernet", "evaluate", str(folder), "4,20")[0] == 2
     assert archex("supernet", "evaluate", str(folder))[0] == 2
+
+
+def test_evaluate_evaluates_nothing_for_a_space_that_cannot_take_it(archex, folder):
+    with open_store("sqlite:///x.db") as store:
+        store.put_space(SpaceRecord("taken", {"source": {"from": "elsewhere"}}))
+    asked = ("supernet", "evaluate", str(folder), "4,16", "--rows", "32", "--space", "taken")
+    code, _, err = archex(*asked, "--store", "sqlite:///x.db")
+    assert code == 2
+    assert "space taken is defined otherwise" in " ".join(err.split())
+    assert "evaluating" not in err
+
+
+def test_no_study_begins_in_a_space_with_shapes_that_were_never_trained(archex, folder):
+    specs = [NANO.spec(widths) for widths in ((4, 16), (8, 12), (16, 16))]
+    with open_store("sqlite:///x.db") as store:
+        build_library(store, "odd", specs, SilentReporter(), source={"from": "here"})
+    asked = ("search", "--store", "sqlite:///x.db", "--space", "odd", "--supernet", str(folder), "--budget", "2")
+    code, _, err = archex(*asked, "--policy", "random")
+    assert code == 2
+    assert "with widths 4, 8, 16" in " ".join(err.split())
+    assert "of widths 8, 12" in " ".join(err.split())
+    with open_store("sqlite:///x.db") as store:
+        assert not store.studies()
 
 
 def test_extract_leaves_with_a_model_that_transformers_loads(archex, folder, opened):
@@ -198,6 +211,9 @@ def test_extract_leaves_with_a_model_that_transformers_loads(archex, folder, ope
     assert json.loads(out)["parameters"] == sum(value.numel() for value in loaded.flexibert.parameters())
     assert transformers.AutoTokenizer.from_pretrained("plain")("the cat").input_ids[0] == 1
     assert archex("supernet", "extract", str(folder), "8,4", "plain")[0] == 2
+    code, _, err = archex("supernet", "extract", str(folder), "8,6", "other")
+    assert code == 2
+    assert "trained with: 4, 8, 16, but got '6'" in " ".join(err.split())
 
 
 def test_extract_fine_tunes_on_a_task(archex, folder, tmp_path):
@@ -218,7 +234,7 @@ def test_extract_fine_tunes_on_a_task(archex, folder, tmp_path):
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained("tuned")
     assert loaded.config.spec == NANO.spec((8, 4))
     assert loaded.config.num_labels == 2
-    assert not list((folder / "tuned").iterdir())
+    assert not list(folder.glob("tuned*"))
 
 
 def test_train_goes_on_and_refuses_other_settings(archex, folder, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,8 @@ def test_perplexities_inside_are_those_of_extracted_models_with_masks_that_never
     assert held_out.rows == 40
     again = HeldOut.of(text, 16, rows=40, batch=8)
     assert all(torch.equal(a, b) for a, b in zip(held_out.inputs, again.inputs, strict=True))
+    short = HeldOut.of(dataclasses.replace(text, held_out=text.held_out[:35]), 16)
+    assert short.rows == 2, "no row is counted that only repeats others"
     shapes = [(8, 16), (16, 16), (8, 4), (4, 8), (8, 16)]
     told = []
     found = perplexities(network, shapes, held_out, told.append)
@@ -214,6 +217,54 @@ def test_a_bert_gives_weights_and_vocabulary(tmp_path, folder):
         torch.testing.assert_close(trained(ids).logits, theirs.eval()(ids).logits, rtol=0, atol=1e-5)
 
 
+def test_a_new_folder_is_not_begun_with_a_text_or_a_bert_that_is_no_good(tmp_path, folder):
+    few, bert, target = tmp_path / "few.txt", tmp_path / "bert", tmp_path / "net"
+    few.write_text("One sentence only.")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    BertForMaskedLM(BertConfig(vocab_size=20, max_position_embeddings=32, **sizes)).save_pretrained(bert)
+    recipe = dataclasses.replace(QUICK, length=32)
+    plan = dataclasses.replace(PLAN, recipe=recipe)
+
+    def refused(settings, words):
+        with pytest.raises((InputError, DataError), match=words):
+            train_folder(target, settings, CPU, lambda share, note: None, lambda step, loss: None, lambda: False)
+        assert not target.exists()
+
+    half = dataclasses.replace(plan, recipe=dataclasses.replace(recipe, precision="float16"))
+    refused(SuperSettings(half, str(folder)), "precision")
+    refused(SuperSettings(plan, str(few)), "at least 20")
+    refused(SuperSettings(plan, str(tmp_path)), "train.txt")
+    refused(SuperSettings(plan, str(folder), str(bert)), "tokenizer")
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "."]))
+    BertTokenizer(str(tmp_path / "vocab.txt")).save_pretrained(bert)
+    refused(SuperSettings(plan, str(folder), str(bert)), "feed_forward")
+
+
+def test_a_full_disk_is_said_and_the_training_goes_on_when_there_is_space(tmp_path, folder):
+    settings, steps = SuperSettings(PLAN, str(folder)), []
+
+    def train(should_stop):
+        told = lambda share, note: None, lambda step, loss: steps.append(step)
+        train_folder(tmp_path / "net", settings, CPU, *told, should_stop)
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def stop_without_space():
+        if not steps:
+            return False
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+        return True
+
+    try:
+        with pytest.raises(DataError, match="can be written"):
+            train(stop_without_space)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    train(lambda: False)
+    assert steps[-1] == 6
+    assert open_folder(tmp_path / "net", CPU).settings == settings
+
+
 def test_a_folder_belongs_to_its_settings_and_opens_when_it_is_complete(tmp_path, folder):
     settings = SuperSettings(PLAN, str(folder))
     target, told = tmp_path / "net", []
@@ -221,6 +272,8 @@ def test_a_folder_belongs_to_its_settings_and_opens_when_it_is_complete(tmp_path
     def train(settings, should_stop=lambda: False):
         train_folder(target, settings, CPU, lambda share, note: None, lambda step, loss: told.append(step), should_stop)
 
+    target.mkdir()
+    (target / ".supernet.json.x1").touch()  # of a process that was killed as it wrote
     left = iter(range(3))
     with pytest.raises(TrainingStopped):
         train(settings, lambda: next(left, None) is None)
