@@ -8,6 +8,7 @@ import streamlit as st
 
 from explorer.app.access import admit
 from explorer.app.navigation import pages
+from explorer.app.preparing import PREPARED_STYLE, figures_prepared
 
 # Drawn here, because named icons for the tab are fetched from the web.
 ICON = (
@@ -19,6 +20,7 @@ ICON = (
 
 st.set_page_config(page_title="Architecture explorer", page_icon=ICON, layout="wide")
 # The default margins leave little of a laptop's screen to the map.
-st.html("<style>[data-testid=stMainBlockContainer] {padding: 3.5rem 3rem 3rem}</style>")
+st.html(f"<style>[data-testid=stMainBlockContainer] {{padding: 3.5rem 3rem 3rem}} {PREPARED_STYLE}</style>")
 admit()
-st.navigation(pages()).run()
+with figures_prepared():
+    st.navigation(pages()).run()

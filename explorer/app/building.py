@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ import streamlit as st
 from explorer.app import frames, launching, services
 from explorer.errors import InputError, SpecError
 from explorer.runner.drafting import MIXED, Draft, draft_of
-from explorer.runner.jobs import ACTIVE, launch, refresh_jobs
+from explorer.runner.jobs import ACTIVE, launch
 from explorer.runner.queueing import new_study, queue
 from explorer.runner.vicinity import Forecaster, Vicinity
 from explorer.space.difference import Change, difference
@@ -151,12 +150,6 @@ def joinable(studies: Sequence[StudyRecord], space: str) -> list[StudyRecord]:
     ]
 
 
-@st.cache_resource(show_spinner=False)
-def _one_at_a_time() -> threading.Lock:
-    """Adopting reads and writes the whole of a space's vectors."""
-    return threading.Lock()
-
-
 def enqueue(
     store: GraphStore, space: str, spec: ArchitectureSpec, choices: QueueChoices
 ) -> tuple[TrialRecord, JobRecord | None]:
@@ -169,24 +162,24 @@ def enqueue(
         InputError: a choice breaks a rule; too many jobs are running; or as ``queueing.queue``.
         DataError: the space has no library.
     """
-    jobs = refresh_jobs(store)
-    busy = any(job.state in ACTIVE and choices.study in launching.studies_of(job) for job in jobs)
-    run = choices.run and not busy
-    if run:
-        launching.require_room(jobs)
-    if choices.is_new:
-        if not 1 <= choices.budget <= launching.MAX_TRAINED:
-            rule = f"be from 1 to {launching.MAX_TRAINED}"
-            raise InputError("trials", rule, choices.budget, "Longer studies run from the command line.")
-        new_study(store, choices.study, space, choices.budget)
-    else:
-        _check_growth(store, choices.study)
-    with _one_at_a_time():
+    # Adopting reads and writes the whole of a space's vectors, so that is done by one visitor at a time as well.
+    with services.starting(store) as jobs:
+        busy = any(job.state in ACTIVE and choices.study in launching.studies_of(job) for job in jobs)
+        run = choices.run and not busy
+        if run:
+            launching.require_room(jobs)
+        if choices.is_new:
+            if not 1 <= choices.budget <= launching.MAX_TRAINED:
+                rule = f"be from 1 to {launching.MAX_TRAINED}"
+                raise InputError("trials", rule, choices.budget, "Longer studies run from the command line.")
+            new_study(store, choices.study, space, choices.budget)
+        else:
+            _check_growth(store, choices.study)
         trial = queue(store, choices.study, spec)
-    if not run:
-        return trial, None
-    words = ["search", "resume", choices.study, "--wait"]
-    return trial, launch(store, "search", words, {"studies": [choices.study]})
+        if not run:
+            return trial, None
+        words = ["search", "resume", choices.study, "--wait"]
+        return trial, launch(store, "search", words, {"studies": [choices.study]})
 
 
 def _check_growth(store: GraphStore, name: str) -> None:

@@ -28,9 +28,13 @@ HETEROGENEITY_HELP = (
     "0 when all layers are alike, 1 when all differ: the mean diversity of operation, hidden size, heads and "
     "feed-forward over the layers."
 )
+OPERATIONS_HELP = (
+    "Operation of each layer, input to output. sa: attention, l: linear transform, c: convolution; then its kind or "
+    "kernel size."
+)
 COLUMNS = {
     "label": st.column_config.TextColumn("architecture"),
-    "operations": st.column_config.TextColumn("operations", help="Operation of each layer, input to output."),
+    "operations": st.column_config.TextColumn("operations", help=OPERATIONS_HELP),
     "hiddens": st.column_config.TextColumn("hidden sizes", help="Hidden size of each layer, input to output."),
     "parameters": st.column_config.NumberColumn("parameters", format="localized", help=PARAMETERS_HELP),
     "flops": st.column_config.NumberColumn("FLOPs", format="compact", help=FLOPS_HELP),
@@ -45,7 +49,8 @@ def guarded() -> Iterator[None]:
     """Show what the store or the user's input is wrong about as a message, never as a traceback, and stop there."""
     try:
         yield
-    except (StoreError, ExplorerError) as error:
+    # What the machine refuses, a full disk or a folder that may only be read, is no fault of the page either.
+    except (StoreError, ExplorerError, OSError) as error:
         st.error(literal(error), icon=":material/error:")
         shown = without_password(services.store_url())
         st.caption(f"Store: `{shown}`. This page works again as soon as the store does.")
@@ -64,6 +69,12 @@ def page(body: Callable[[], None]) -> Callable[[], None]:
     return render
 
 
+def head(name: str) -> None:
+    """The title of the page with this address, and what it is for."""
+    st.title(navigation.PAGES[name][0])
+    st.caption(navigation.PURPOSES[name])
+
+
 def empty_store() -> None:
     """Say how to fill a store without spaces, and stop."""
     st.info("There is nothing in the store yet.", icon=":material/inventory_2:")
@@ -76,6 +87,22 @@ def empty_store() -> None:
     st.caption(f"Store: `{without_password(services.store_url())}`. Other commands need `--store` with this URL.")
     st.button("Look again", icon=":material/refresh:", key="look_again")
     st.stop()
+
+
+def steady(options: Sequence[str], key: str) -> list[str]:
+    """The options in the order in which this visit has seen them, new ones last.
+
+    A list that is open on the screen closes if the chosen option moves in it, which a live page must not bring about.
+
+    Args:
+        options: each once.
+        key: what the visit calls the list.
+    """
+    kept = f"order_{key}"
+    seen = [option for option in st.session_state.get(kept, ()) if option in options]
+    order = [*seen, *(option for option in options if option not in seen)]
+    st.session_state[kept] = order
+    return order
 
 
 def pick(
@@ -108,7 +135,9 @@ def pick(
     st.session_state[key] = found if found is not None else default()
     shown: Literal["collapsed", "visible"] = "collapsed" if hidden_label else "visible"
     # Options are shown as they are: with a title that changes, the browser's choice would not be found again.
-    chosen = str(st.selectbox(label, options, key=key, on_change=changed, label_visibility=shown))
+    # They stay in their places as well.
+    order = steady(options, parameter)
+    chosen = str(st.selectbox(label, order, key=key, on_change=changed, label_visibility=shown))
     st.session_state[kept] = st.query_params[parameter] = chosen
     return chosen
 
@@ -148,7 +177,8 @@ def pick_series(scores: pd.DataFrame, label: str, key: str) -> str | None:
     names = frames.series_names(scores)
     if not names:
         return None
-    return str(st.selectbox(label, names, key=key, bind="query-params"))
+    order = steady(names, key)
+    return str(st.selectbox(label, order, order.index(names[0]), key=key, bind="query-params"))
 
 
 def how_to_finish(space: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from explorer.app import frames, launching, live, services
+from explorer.app import components, frames, launching, live, services
 from explorer.app.messages import literal
 from explorer.errors import ExplorerError
 from explorer.runner.objectives import FACTS, MOST_COSTS
@@ -32,15 +32,17 @@ LONGEST_CONSTRAINTS = 500
 def render(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
     """Draw the form; a launched study becomes the one that is watched."""
     tasks = frames.objective_tasks(services.scores(space))
-    known = {f"{KNOWN}{task} ({count:,} scored)": task for task, count in tasks.items()}
-    objective = str(
-        st.selectbox(
-            "Objective",
-            [*known, TRAIN] if services.has_published(space) else [TRAIN, *known],
-            key=f"search_objective_{space}",
-            help="Training really pre-trains and fine-tunes each model; known scores take seconds.",
-        )
-    )
+    known = {f"{KNOWN}{task}": task for task in tasks}
+    usual = [*known, TRAIN] if services.has_published(space) else [TRAIN, *known]
+    key = f"search_objective_{space}"
+    # What is chosen stays chosen while scores arrive, so no option says how many there are.
+    offered = components.steady(usual, key)
+    help = "Training really pre-trains and fine-tunes each model; known scores take seconds."
+    objective = str(st.selectbox("Objective", offered, offered.index(usual[0]), key=key, help=help))
+    is_known = objective in known
+    task = known.get(objective, launching.TRAINED_OBJECTIVE)
+    if is_known:
+        st.caption(f"{tasks[task]:,} architectures of {space} have this score.")
     policy = str(
         st.selectbox(
             "Policy",
@@ -50,13 +52,10 @@ def render(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Se
             help="BOSHNAS chooses by a surrogate's prediction and uncertainty; the others are its rivals.",
         )
     )
-    is_known = objective in known
-    task = known.get(objective, launching.TRAINED_OBJECTIVE)
     most = launching.MAX_KNOWN if is_known else launching.MAX_TRAINED
     left, right = st.columns(2)
-    usual = 50 if is_known else 8
     trials = left.number_input(
-        "Trials", 1, most, usual, key=f"search_trials_{is_known}", help=f"At most {most} from here."
+        "Trials", 1, most, 50 if is_known else 8, key=f"search_trials_{is_known}", help=f"At most {most} from here."
     )
     seed = right.number_input("Seed", 0, launching.MAX_SEED, 0, key="search_seed")
     name = launching.free_name(f"{space}-{task}-{policy}-seed{seed}", {study.name for study in studies} | _busy(jobs))
@@ -78,7 +77,8 @@ def render(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Se
     if pressed:
         choices = launching.SearchChoices(space, policy, task, is_known, int(trials), int(seed), study, **more)
         try:
-            launching.start(store, choices, jobs)
+            with services.starting(store) as now:
+                launching.start(store, choices, now)
         except ExplorerError as error:
             st.error(literal(error), icon=":material/error:")
             return

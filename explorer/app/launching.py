@@ -183,11 +183,18 @@ def _one_of(field: str, value: str, known: Sequence[str]) -> None:
 def start(store: GraphStore, choices: SearchChoices, jobs: Sequence[JobRecord]) -> JobRecord:
     """Start a search as a background job.
 
+    Args:
+        store: where it is recorded.
+        choices: what to run.
+        jobs: those of the store, as they are now.
+
     Raises:
-        InputError: the choices break a rule, no architecture keeps the constraints, or too many jobs are running.
+        InputError: the choices break a rule, there is a study of this name or a job that begins one, no architecture
+            keeps the constraints, or too many jobs are running.
         DataError: the space has no library.
     """
-    check(choices, [study.name for study in store.studies()])
+    begun = {study for job in jobs if job.state in ACTIVE for study in studies_of(job)}
+    check(choices, begun.union(study.name for study in store.studies()))
     require_room(jobs)
     check_objectives(store, choices.space, choices.policy, _settings(choices))
     return launch(store, "search", choices.arguments(), {"studies": [choices.study]})

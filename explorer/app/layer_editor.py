@@ -20,7 +20,7 @@ MODEL = "model"
 """Name in the address of the draft's text."""
 GROUP = 12
 """Layers that are shown at once."""
-WIDTHS = [0.3, 3.3, 1.3, 1.5, 1.9, 0.5, 0.5, 0.5, 0.5]
+WIDTHS = [0.3, 4.0, 1.2, 1.3, 1.7, 0.45, 0.45, 0.45, 0.45]
 
 
 def write(draft: Draft) -> None:
@@ -83,63 +83,34 @@ def _row(draft: Draft, index: int, offered: list[str], key: str, is_first: bool)
     layer = draft.layers[index]
     number, operation, hidden, heads, stack, *buttons = st.columns(WIDTHS, vertical_alignment="bottom", gap="small")
     number.markdown(f"**{index}**")
-    look: Any = {"label_visibility": "visible" if is_first else "collapsed"}
 
-    def name(text: str) -> str:
-        # Every field has its own name for screen readers; the visible ones head the columns.
-        return text if is_first else f"{text} of layer {index}"
+    def field(title: str, name: str, read: Callable[[str], Any]) -> dict[str, Any]:
+        """What all fields have in common; what is typed becomes the layer's attribute of this name."""
+        own = f"{key}_{name}"
+        return {
+            # Every field has its own name for screen readers; the visible ones head the columns.
+            "label": title if is_first else f"{title} of layer {index}",
+            "label_visibility": "visible" if is_first else "collapsed",
+            "key": own,
+            "on_change": _typed,
+            "args": (_setter(index, lambda now: _changed(now, name, read(own))),),
+        }
 
     operation.selectbox(
-        name("Operation"),
-        offered,
+        options=offered,
         index=offered.index(layer.operation),
         format_func=lambda value: "several, head by head" if value == MIXED else operation_title(value),
-        key=f"{key}_operation",
-        on_change=_typed,
-        args=(_setter(index, lambda now: _operated(now, str(st.session_state[f"{key}_operation"]))),),
-        **look,
+        **field("Operation", "operation", lambda own: str(st.session_state[own])),
     )
-    hidden.number_input(
-        name("Hidden"),
-        1,
-        MAX_HIDDEN,
-        layer.hidden,
-        key=f"{key}_hidden",
-        on_change=_typed,
-        args=(_setter(index, lambda now: dataclasses.replace(now, hidden=_size(f"{key}_hidden"))),),
-        **look,
-    )
+    longest = drafting.LONGEST_FIELD
+    hidden.number_input(min_value=1, max_value=MAX_HIDDEN, value=layer.hidden, **field("Hidden", "hidden", _size))
     if layer.operation == MIXED:
-        heads.text_input(
-            name("Heads"),
-            layer.mix,
-            max_chars=drafting.LONGEST_FIELD,
-            key=f"{key}_mix",
-            placeholder="2 × sa_sdp_64, 2 × c_5_64",
-            on_change=_typed,
-            args=(_setter(index, lambda now: dataclasses.replace(now, mix=_text(f"{key}_mix"))),),
-            **look,
-        )
+        hint = "2 × sa_sdp_64, 2 × c_5_64"
+        heads.text_input(value=layer.mix, max_chars=longest, placeholder=hint, **field("Heads", "mix", _text))
     else:
-        heads.number_input(
-            name("Heads"),
-            1,
-            MAX_HEADS,
-            layer.heads,
-            key=f"{key}_heads",
-            on_change=_typed,
-            args=(_setter(index, lambda now: dataclasses.replace(now, heads=_size(f"{key}_heads"))),),
-            **look,
-        )
+        heads.number_input(min_value=1, max_value=MAX_HEADS, value=layer.heads, **field("Heads", "heads", _size))
     stack.text_input(
-        name("Feed-forward"),
-        layer.stack,
-        max_chars=drafting.LONGEST_FIELD,
-        key=f"{key}_stack",
-        placeholder="512, 512",
-        on_change=_typed,
-        args=(_setter(index, lambda now: dataclasses.replace(now, stack=_text(f"{key}_stack"))),),
-        **look,
+        value=layer.stack, max_chars=longest, placeholder="512, 512", **field("Feed-forward", "stack", _text)
     )
     depth = len(draft.layers)
     actions: list[tuple[str, str, bool, Callable[[Draft], Draft]]] = [
@@ -182,15 +153,15 @@ def _setter(index: int, change: Callable[[LayerDraft], LayerDraft]) -> Callable[
     return changed
 
 
-def _operated(layer: LayerDraft, operation: str) -> LayerDraft:
-    """The layer with another operation; its heads are listed where they are to be edited one by one."""
-    mix = layer.mix
-    if operation == MIXED and not mix:
+def _changed(layer: LayerDraft, name: str, value: Any) -> LayerDraft:
+    """The layer with another value; its heads are listed where they are to be edited one by one."""
+    if (name, value) == ("operation", MIXED) and not layer.mix:
         try:
             mix = drafting.counted([str(head) for head in drafting.read_layer(layer, "layer").heads])
         except SpecError:
             mix = ""
-    return dataclasses.replace(layer, operation=operation, mix=mix)
+        layer = dataclasses.replace(layer, mix=mix)
+    return dataclasses.replace(layer, **{name: value})
 
 
 def _size(key: str) -> int | None:

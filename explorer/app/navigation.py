@@ -23,6 +23,20 @@ PAGES = {
 }
 """Address of each page → title and icon, in the menu's order; the first one is where a visit begins."""
 
+PURPOSES = {
+    "space": "All architectures of a design space: near each other where their graphs are alike. Click one to meet it.",
+    "architecture": "One architecture, from its graph to its scores; what is like it; its files to take away.",
+    "compare": "Two to six architectures beside each other: what differs in layers, graphs, sizes and scores.",
+    "build": "Draft an architecture layer by layer, see what to expect of it, and queue it for training.",
+    "query": "Find architectures by their layers, sizes and scores.",
+    "search": "Let a policy choose what to try next, and watch what it finds. Each such search is a study.",
+    "heterogeneity": "Is it good if layers differ? Operations and widths by depth, and what scores say.",
+    "shapes": "SuperShaper's shapes: encoders that differ only in how wide each layer is.",
+    "pareto": "What a better score costs in size, latency or energy. The Pareto set: what nothing beats in both.",
+    "jobs": "What runs and has run in this store, and whether the store is sound.",
+}
+"""What each page is for, in a line."""
+
 
 def _body(name: str) -> Callable[[], None]:
     """The page's function, imported only when the page is shown."""

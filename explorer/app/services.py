@@ -7,6 +7,10 @@ Every function raises StoreError where the store does; pages show it by ``compon
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +19,10 @@ import streamlit as st
 from explorer.app import frames
 from explorer.graphs import architecture_id
 from explorer.runner import pictures, tables
+from explorer.runner.jobs import refresh_jobs
 from explorer.space.named import find_named
 from graphstore import GraphStore, open_store
-from graphstore.records import ArchitectureRecord, NeighborRecord, SpaceRecord
+from graphstore.records import ArchitectureRecord, JobRecord, NeighborRecord, SpaceRecord
 from graphstore.url import SQLITE_PREFIX
 
 STORE_VARIABLE = "EXPLORER_STORE"
@@ -33,9 +38,33 @@ def store_url() -> str:
     return os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
 
 
-@st.cache_resource(show_spinner="Opening the store …", on_release=lambda store: store.close())
+@dataclass(frozen=True)
+class _Opened:
+    """An open store, and which file it is."""
+
+    store: GraphStore
+    file: tuple[int, int] | None
+
+
+@st.cache_resource(show_spinner="Opening the store …", on_release=lambda opened: opened.store.close())
+def _opened(url: str) -> _Opened:
+    file = _file(url)
+    return _Opened(open_store(url, create=False), file)
+
+
 def _open(url: str) -> GraphStore:
-    return open_store(url, create=False)
+    return _opened(url).store
+
+
+def _file(url: str) -> tuple[int, int] | None:
+    """What tells the store's file from another one of its name; ``None`` where there is none, or a server."""
+    if not url.startswith(SQLITE_PREFIX):
+        return None
+    try:
+        found = Path(url.removeprefix(SQLITE_PREFIX)).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def is_missing() -> bool:
@@ -50,7 +79,24 @@ def store() -> GraphStore:
     Raises:
         StoreError: it is missing, foreign, newer, or does not answer.
     """
-    return _open(store_url())
+    url = store_url()
+    if _opened(url).file != _file(url):
+        # A restored or rebuilt store counts its changes anew, so whatever was kept of the old one may seem current.
+        st.cache_data.clear()
+        st.cache_resource.clear()
+    return _open(url)
+
+
+@st.cache_resource(show_spinner=False)
+def _one_at_a_time() -> threading.Lock:
+    return threading.Lock()
+
+
+@contextmanager
+def starting(opened: GraphStore) -> Iterator[list[JobRecord]]:
+    """The jobs as they are now; until the block ends no other visitor starts one, so limits hold for all together."""
+    with _one_at_a_time():
+        yield refresh_jobs(opened)
 
 
 def spaces() -> list[SpaceRecord]:

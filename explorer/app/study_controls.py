@@ -32,7 +32,7 @@ def render(store: GraphStore, study: StudyRecord, jobs: Sequence[JobRecord]) -> 
         if row.button("Stop this study's job", icon=":material/stop_circle:", key="study_stop"):
             _do(lambda: stop_job(store, job.id), "It stops after its current step; what is finished stays.")
     elif launching.can_go_on(study) and row.button("Go on", icon=":material/play_circle:", key="study_resume"):
-        _do(lambda: launching.resume_study(store, study.name, jobs), "It goes on in the background.")
+        _do(lambda: _go_on(store, study), "It goes on in the background.")
     _take(row, store, study)
     with st.expander("Extend it, or queue an architecture", icon=":material/playlist_add:"):
         left, right = st.columns(2)
@@ -40,6 +40,11 @@ def render(store: GraphStore, study: StudyRecord, jobs: Sequence[JobRecord]) -> 
             _extend(store, study)
         with right:
             _enqueue(store, study)
+
+
+def _go_on(store: GraphStore, study: StudyRecord) -> None:
+    with services.starting(store) as jobs:
+        launching.resume_study(store, study.name, jobs)
 
 
 def _take(row: DeltaGenerator, store: GraphStore, study: StudyRecord) -> None:

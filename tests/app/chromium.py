@@ -35,6 +35,7 @@ FLAGS = (
 WAIT_MS = 60_000
 HEIGHTS = {1280: 900, 1920: 1080}
 """Width of a window → its height, in pixels."""
+LOOKS = (("light", 1280), ("dark", 1280), ("light", 1920))
 
 
 @dataclass(frozen=True)
@@ -94,20 +95,21 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def browsing():
-    """A browser, until the block ends."""
+    """A browser, until the block ends; its tabs share a cache, so that they read the app's program once."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
-        yield browser
+        yield browser.new_context()
         browser.close()
 
 
 @contextmanager
-def new_tab(browser, scheme: str = "light", width: int = 1280):
+def new_tab(browser):
     """A visitor's tab; what it asks of any other machine makes the test fail."""
-    tab = browser.new_page(viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=scheme)
+    tab = browser.new_page()
     tab.set_default_timeout(WAIT_MS)
+    look(tab, *LOOKS[0])
     outside: list[str] = []
 
     def note(sent) -> None:
@@ -118,6 +120,12 @@ def new_tab(browser, scheme: str = "light", width: int = 1280):
     yield tab
     tab.close()
     assert outside == []
+
+
+def look(tab, scheme: str, width: int) -> None:
+    """Choose light or dark, and a width in pixels."""
+    tab.emulate_media(color_scheme=scheme)
+    tab.set_viewport_size({"width": width, "height": HEIGHTS[width]})
 
 
 def visit(tab, address: str, title: str, figures: int = 0) -> None:
@@ -166,6 +174,14 @@ def _with_list(tab, label: str, act):
         except TimeoutError:
             tab.keyboard.press("Escape")
     pytest.fail(f"nothing can be chosen from the list {label!r}")
+
+
+def fill(tab, label: str, text: str) -> None:
+    """Type into a field and send it."""
+    field = tab.get_by_label(label, exact=True)
+    field.fill(text)
+    field.press("Enter")
+    settle(tab)
 
 
 def press(tab, name: str) -> None:

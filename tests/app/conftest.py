@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
+from explorer.app.services import STORE_VARIABLE
 from explorer.runner.library import build_library
 from explorer.runner.progress import SilentReporter
 from explorer.shapes.grid import ShapeGrid
@@ -91,12 +94,19 @@ def shape_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def library_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a library of twelve and nothing else."""
+    file = tmp_path_factory.mktemp("library") / "library.db"
+    fill_library(f"sqlite:///{file}", 12)
+    return file
+
+
 @pytest.fixture
-def own_store(tmp_path: Path) -> str:
-    """A store with a library and nothing else, for a test that writes."""
-    url = f"sqlite:///{tmp_path / 'own.db'}"
-    fill_library(url, 12)
-    return url
+def own_store(library_file: Path, tmp_path: Path) -> str:
+    """Its copy, for a test that writes."""
+    shutil.copy(library_file, tmp_path / "own.db")
+    return f"sqlite:///{tmp_path / 'own.db'}"
 
 
 @pytest.fixture
@@ -106,6 +116,27 @@ def unfinished_store(tmp_path: Path) -> str:
     with open_store(url) as store:
         store.put_space(SpaceRecord(SPACE, {"title": "Nano", "ready": False}))
     return url
+
+
+def show_page(name: str) -> None:
+    """The script of one page, for ``AppTest``, which runs its text alone."""
+    from importlib import import_module
+
+    import_module(f"explorer.app.pages.{name}").render()
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """Opens a page on the store of a URL, with these names in the address, and runs it."""
+
+    def go(name: str, url: str, /, timeout: float = 60, **stated: str | list[str]) -> AppTest:
+        monkeypatch.setenv(STORE_VARIABLE, url)
+        page = AppTest.from_function(show_page, args=(name,), default_timeout=timeout)
+        for key, value in stated.items():
+            page.query_params[key] = value
+        return page.run()
+
+    return go
 
 
 @pytest.fixture(autouse=True)

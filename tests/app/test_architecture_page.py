@@ -12,26 +12,16 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.app.export_view import PACKED
 from explorer.app.graph_view import node_facts
-from explorer.app.services import KERNEL, STORE_VARIABLE
+from explorer.app.services import KERNEL
 from explorer.space.formats import from_json, to_model_dict
 from graphstore import open_store
 from graphstore.records import MeasurementRecord, ScoreRecord
 
 
-def script() -> None:
-    from explorer.app.pages import architecture
-
-    architecture.render()
-
-
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
+def visit(open_page):
     def go(url: str, **stated: str | list[str]) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=60)
-        for name, value in stated.items():
-            page.query_params[name] = value
-        page.run()
+        page = open_page("architecture", url, **stated)
         assert not page.exception
         assert not page.error
         return page

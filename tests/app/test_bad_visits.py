@@ -13,9 +13,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.map_choices import FILTERS
+from explorer.app.messages import literal
 from explorer.app.navigation import PAGES
 from explorer.app.query_form import ADDRESS
-from explorer.app.services import STORE_VARIABLE
 from explorer.runner.importing import import_file, shapes_file
 from explorer.runner.progress import SilentReporter
 from graphstore import open_store
@@ -43,19 +43,6 @@ TYPED = (PICTURE, "../../x\x00 é💥 ' OR 1=1 --", "9" * 400)
 MARKDOWN = ("markdown", "caption", "info", "warning", "error", "success", "title", "header", "subheader")
 
 
-def script(name: str) -> None:
-    from importlib import import_module
-
-    import_module(f"explorer.app.pages.{name}").render()
-
-
-def opened(name: str, **stated: str | list[str]) -> AppTest:
-    page = AppTest.from_function(script, args=(name,), default_timeout=120)
-    for key, value in stated.items():
-        page.query_params[key] = value
-    return page.run()
-
-
 @pytest.fixture(scope="module")
 def full(filled, shape_file, tmp_path_factory) -> Path:
     """The file of a store with scores, studies, a job and shapes."""
@@ -67,13 +54,20 @@ def full(filled, shape_file, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def store_file(full, tmp_path, monkeypatch) -> Path:
+def store_file(full, tmp_path) -> Path:
     """A copy of it that the pages look at."""
     file = tmp_path / "own" / "store.db"
     file.parent.mkdir()
     shutil.copy(full, file)
-    monkeypatch.setenv(STORE_VARIABLE, f"sqlite:///{file}")
     return file
+
+
+@pytest.fixture
+def opened(open_page, store_file):
+    def go(name: str, **stated: str | list[str]) -> AppTest:
+        return open_page(name, f"sqlite:///{store_file}", timeout=120, **stated)
+
+    return go
 
 
 def contents(file: Path) -> tuple[str, list[str]]:
@@ -94,7 +88,7 @@ def shows_no_foreign_markdown(page: AppTest) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_bad_addresses_and_fields(store_file, filled, name):
+def test_bad_addresses_and_fields(opened, store_file, filled, name):
     """Nothing raises, nothing is written, and no other file appears."""
     before = contents(store_file)
     everything = (*NAMES, *FILTERS, *ADDRESS)
@@ -117,7 +111,7 @@ def test_bad_addresses_and_fields(store_file, filled, name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_failed_and_unfinished_trials(store_file, filled, name):
+def test_failed_and_unfinished_trials(opened, store_file, filled, name):
     """A study of which all that has run has failed, one that waits, and a job that was lost."""
     now = time.time()
     with open_store(f"sqlite:///{store_file}") as store:
@@ -136,12 +130,17 @@ def test_failed_and_unfinished_trials(store_file, filled, name):
         shows_no_foreign_markdown(page)
 
 
+def shown(page: AppTest) -> tuple[int, list[tuple[int, ...]]]:
+    """How many figures, and the sizes of the tables."""
+    return len(page.get("plotly_chart")), [one.value.shape for one in page.dataframe]
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_a_store_that_goes_away_and_comes_back(store_file, filled, name):
+def test_a_store_that_goes_away_and_comes_back(opened, store_file, filled, name):
     """While it is gone the page says so and what to do; the same visit goes on when it is back."""
     page = opened(name, id=filled.best)
     assert not page.exception
-    charts = len(page.get("plotly_chart"))
+    drawn = shown(page)
     st.cache_resource.clear()
     for journal in store_file.parent.glob(f"{store_file.name}-*"):
         journal.unlink()
@@ -153,11 +152,11 @@ def test_a_store_that_goes_away_and_comes_back(store_file, filled, name):
     store_file.write_bytes(b"this is no store" * 100)
     page.run()
     assert not page.exception
-    assert page.error
+    assert literal(store_file) in page.error[0].value
     st.cache_resource.clear()
     store_file.unlink()
     away.rename(store_file)
     page.button(key="try_again").click().run()
     assert not page.exception
     assert not page.error
-    assert len(page.get("plotly_chart")) == charts
+    assert shown(page) == drawn

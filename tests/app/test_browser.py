@@ -1,4 +1,4 @@
-"""The app in a real headless Chromium: pages, a click on the map, a search that is launched and watched."""
+"""The app in a real headless Chromium: pages, a click on the map, figures, what appears by itself."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from explorer.runner.progress import SilentReporter
 from graphstore import open_store
 from graphstore.records import ScoreRecord
 
-from .chromium import Running, browsing, choose, chromium, new_tab, serving, settle, shoot, visit
+from .chromium import LOOKS, Running, browsing, chromium, look, new_tab, serving, settle, shoot, visit
 
 FIGURES = {"heterogeneity": 4, "architecture": 3, "compare": 0, "build": 2, "query": 0, "jobs": 0, "shapes": 3}
 """Charts of each page that does not have one."""
-LOOKS = (("light", 1280), ("dark", 1280), ("light", 1920))
+GROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+"""What the pages are drawn on: white where they are light."""
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -45,24 +46,24 @@ def browser(server):
 
 
 @pytest.fixture
-def tab(browser, request):
-    with new_tab(browser, *getattr(request, "param", LOOKS[0])) as opened:
+def tab(browser):
+    with new_tab(browser) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("tab", LOOKS, ids=lambda look: f"{look[0]}-{look[1]}", indirect=True)
-def test_every_page(tab, server, filled, name, request):
-    title = PAGES[name][0]
+def test_every_page(tab, server, filled, name):
+    """In light and dark and at both widths."""
+    figures = FIGURES.get(name, 1)
     path = "" if name == "space" else name
-    figures = {"heterogeneity": 4, "architecture": 3, "compare": 0, "build": 2, "query": 0, "jobs": 0, "shapes": 3}.get(
-        name, 1
-    )
-    visit(tab, f"{server.url}/{path}?space=nano&id={filled.best}", title, figures)
-    assert tab.locator(".js-plotly-plot").count() == figures
-    assert tab.locator("[data-testid=stAlertContentError]").count() == 0
-    scheme, width = request.node.callspec.params["tab"]
-    shoot(tab, f"{name}-{scheme}-{width}")
+    visit(tab, f"{server.url}/{path}?space=nano&id={filled.best}", PAGES[name][0], figures)
+    for scheme, width in LOOKS:
+        look(tab, scheme, width)
+        tab.wait_for_function(f"({GROUND} === 'rgb(255, 255, 255)') === {str(scheme == 'light').lower()}")
+        settle(tab, figures)
+        assert tab.locator(".js-plotly-plot").count() == figures
+        assert tab.locator("[data-testid=stAlertContentError]").count() == 0
+        shoot(tab, f"{name}-{scheme}-{width}")
 
 
 def test_the_menu_leads_everywhere(tab, server):
@@ -83,8 +84,8 @@ def most_isolated_point(tab) -> tuple[float, float, str]:
             const chart = document.querySelector('.js-plotly-plot'), {xaxis, yaxis} = chart._fullLayout;
             const box = chart.getBoundingClientRect();
             return chart._fullData.filter(trace => trace.customdata?.length).flatMap(trace => trace.customdata.map(
-                (data, row) => [box.x + xaxis._offset + xaxis.d2p(trace.x[row]),
-                                box.y + yaxis._offset + yaxis.d2p(trace.y[row]), data[0], trace.name]));
+                (id, row) => [box.x + xaxis._offset + xaxis.d2p(trace.x[row]),
+                                box.y + yaxis._offset + yaxis.d2p(trace.y[row]), id, trace.name]));
         }"""
     )
     places = np.array([point[:2] for point in points])
@@ -110,23 +111,6 @@ def test_a_click_on_the_map_selects(tab, server, filled):
     tab.locator("h1", has_text="Architecture").wait_for()
     tab.get_by_text(id).first.wait_for()
     settle(tab)
-
-
-def test_a_search_is_launched_and_seen_to_its_end(tab, server, filled):
-    visit(tab, f"{server.url}/search?space=nano", "Search")
-    choose(tab, "Objective", "Known scores: mean")
-    choose(tab, "Policy", "Random search")
-    name = "nano-mean-random-seed0-1"
-    tab.wait_for_function(f"document.querySelector('[aria-label=\"Study name\"]').value === '{name}'")
-    tab.get_by_role("button", name="Launch").click()
-    tab.wait_for_url(f"**study={name}*")
-    tab.get_by_text("20 of 50 done").wait_for(timeout=120_000)
-    tab.get_by_text("3 studies of nano on mean").wait_for()
-    assert f"{filled.values[filled.best]:.4f}" in tab.inner_text("[data-testid=stMain]")
-    tab.reload()
-    tab.get_by_text("20 of 50 done").wait_for()
-    settle(tab)
-    shoot(tab, "search-done")
 
 
 def test_the_figures_of_a_study(tab, server, filled):

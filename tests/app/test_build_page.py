@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from explorer.app import building
-from explorer.app.services import STORE_VARIABLE
 from explorer.errors import InputError
 from explorer.graphs import architecture_id
 from explorer.runner.drafting import Draft, LayerDraft, draft_of, pack, read_draft, unpack
@@ -22,6 +21,7 @@ from explorer.space.formats import from_json, to_json
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
 from graphstore import open_store
+from graphstore.copying import copy_store
 from graphstore.records import SpaceRecord
 
 from .conftest import score, study
@@ -29,20 +29,10 @@ from .conftest import score, study
 TINY = named_model("BERT-Tiny")
 
 
-def script() -> None:
-    from explorer.app.pages import build
-
-    build.render()
-
-
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
-    def go(url: str, **parameters: str) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=120)
-        for key, value in parameters.items():
-            page.query_params[key] = value
-        page.run()
+def visit(open_page):
+    def go(url: str, **stated: str | list[str]) -> AppTest:
+        page = open_page("build", url, timeout=120, **stated)
         assert not page.exception
         return page
 
@@ -83,6 +73,18 @@ def grammar_store(grammar_file, tmp_path) -> str:
     """Its copy, for a test that may write."""
     shutil.copy(grammar_file, tmp_path / "grammar.db")
     return f"sqlite:///{tmp_path / 'grammar.db'}"
+
+
+@pytest.fixture(params=["embedded", pytest.param("neo4j", marks=pytest.mark.neo4j)])
+def either_store(request, grammar_store) -> str:
+    """URL of that library in a store of each kind in turn."""
+    if request.param == "embedded":
+        return grammar_store
+    request.getfixturevalue("server")
+    url = request.getfixturevalue("neo4j_url")
+    with open_store(grammar_store) as source, open_store(url) as store:
+        copy_store(source, store)
+    return url
 
 
 def test_it_begins_with_what_the_address_says(visit, filled):
@@ -267,13 +269,13 @@ def test_no_space(visit, tmp_path, kind):
     assert file.exists() == (kind == "empty")
 
 
-def test_queueing_into_a_new_study(visit, grammar_store):
-    page = visit(grammar_store, model=pack(draft_of(TINY)))
+def test_queueing_into_a_new_study(visit, either_store):
+    page = visit(either_store, model=pack(draft_of(TINY)))
     page.checkbox(key="build_run").uncheck()
     page.button(key="build_queue").click().run()
     assert not page.exception
     assert "trial 0 of nano\\-built\\-1" in told(page)
-    with open_store(grammar_store) as store:
+    with open_store(either_store) as store:
         assert [trial.architecture for trial in store.trials("nano-built-1")] == [architecture_id(TINY)]
         assert architecture_id(TINY) in store.embeddings("nano").ids
         assert store.jobs() == []

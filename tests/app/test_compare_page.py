@@ -12,7 +12,6 @@ from streamlit.testing.v1 import AppTest
 from explorer.app import comparison
 from explorer.app.comparison import ABSENT, Chosen
 from explorer.app.messages import literal
-from explorer.app.services import STORE_VARIABLE
 from explorer.errors import SpecError
 from explorer.graphs import architecture_id, build_graph
 from explorer.plots import DrawnGraph, dissimilarity_map, forecast_strip, graphs_side_by_side, score_bars
@@ -28,20 +27,10 @@ from .conftest import score
 TINY = named_model("BERT-Tiny")
 
 
-def script() -> None:
-    from explorer.app.pages import compare
-
-    compare.render()
-
-
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
-    def go(url: str, **parameters: str) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=60)
-        for key, value in parameters.items():
-            page.query_params[key] = value
-        page.run()
+def visit(open_page):
+    def go(url: str, **stated: str | list[str]) -> AppTest:
+        page = open_page("compare", url, **stated)
         assert not page.exception
         assert not page.error
         return page

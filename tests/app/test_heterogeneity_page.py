@@ -9,27 +9,16 @@ import pytest
 from scipy.stats import spearmanr
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.services import STORE_VARIABLE
 from explorer.runner.tables import architectures_frame
 from graphstore import open_store
 
 VIEWS = ("All sizes", "Bins of equal size", "Size taken out")
 
 
-def script() -> None:
-    from explorer.app.pages import heterogeneity
-
-    heterogeneity.render()
-
-
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
-    def go(url: str, **stated: str) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=60)
-        for name, value in stated.items():
-            page.query_params[name] = value
-        page.run()
+def visit(open_page):
+    def go(url: str, **stated: str | list[str]) -> AppTest:
+        page = open_page("heterogeneity", url, **stated)
         assert not page.exception
         assert not page.error
         return page

@@ -1,4 +1,4 @@
-"""The Jobs and store page: jobs as everybody sees them, their logs, health and backups, and stores in trouble."""
+"""The Jobs and store page: jobs as everybody sees them, their logs, health and backups."""
 
 from __future__ import annotations
 
@@ -7,37 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.messages import literal
-from explorer.app.services import STORE_VARIABLE
 from explorer.errors import InputError
 from explorer.runner import backups
 from graphstore import maintenance, open_store
 from graphstore.records import JobRecord, JobState, SpaceRecord, StudyRecord, StudyState
 
 
-def script() -> None:
-    from explorer.app.pages import jobs
-
-    jobs.render()
-
-
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
-    def go(url: str, **stated: str | list[str]) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=60)
-        for name, value in stated.items():
-            page.query_params[name] = value
-        return page.run()
-
-    return go
+def visit(open_page):
+    return partial(open_page, "jobs")
 
 
 def said(page: AppTest) -> str:
@@ -206,28 +191,3 @@ def test_backups_are_listed_newest_first(tmp_path):
         ("a.db", 3, 100.0),
     ]
     assert backups.work_size(url) == 12
-
-
-def test_a_store_that_goes_away_and_comes_back(visit, worked):
-    file = Path(worked.removeprefix("sqlite:///"))
-    page = visit(worked)
-    content = file.read_bytes()
-    file.write_bytes(b"this is no store" * 100)
-    st.cache_resource.clear()
-    page.run()
-    assert not page.exception
-    assert literal(file) in page.error[0].value
-    file.write_bytes(content)
-    page.button(key="try_again").click().run()
-    assert not page.exception
-    assert not page.error
-    assert len(page.dataframe[0].value) == len(JobState)
-
-
-def test_a_store_that_is_gone(visit, worked):
-    page = visit(worked)
-    st.cache_resource.clear()
-    Path(worked.removeprefix("sqlite:///")).unlink()
-    page.run()
-    assert not page.exception
-    assert "archex demo" in said(page)

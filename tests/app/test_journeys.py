@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from explorer.runner.jobs import ACTIVE
+from explorer.runner.workplace import data_cache
 from graphstore import open_store
 from graphstore.cypher import CypherStore
 from graphstore.records import ArchitectureSummary, ScoreRecord
 
-from .chromium import browsing, choose, chromium, new_tab, offered, press, serving, settle, shoot, visit
+from .chromium import browsing, choose, chromium, fill, new_tab, offered, press, serving, settle, shoot, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -38,23 +39,40 @@ print(json.dumps([type(model).__name__, states.shape[-1], bool(torch.isfinite(st
 """
 
 
-@pytest.fixture(params=["embedded", pytest.param("neo4j", marks=pytest.mark.neo4j)])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """URL of an empty store of each kind in turn; what its jobs write lies in the test's folder too."""
+@pytest.fixture(scope="module")
+def browser():
     chromium()
+    with browsing() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where text and tasks are prepared, once for both stores: that takes longer than the training."""
+    return tmp_path_factory.mktemp("prepared")
+
+
+@pytest.fixture(params=["embedded", pytest.param("neo4j", marks=pytest.mark.neo4j)])
+def store_url(request: pytest.FixtureRequest, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of an empty store of each kind in turn; what its jobs write lies in the test's folder too."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     if request.param == "embedded":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    request.getfixturevalue("server")
-    return request.getfixturevalue("neo4j_url")
+        url = f"sqlite:///{tmp_path / 'store.db'}"
+    else:
+        request.getfixturevalue("server")
+        url = request.getfixturevalue("neo4j_url")
+    cache = data_cache(url)
+    cache.parent.mkdir(parents=True)
+    cache.symlink_to(prepared)
+    return url
 
 
 @pytest.fixture
-def summaries(store_url: str, tmp_path: Path) -> list[ArchitectureSummary]:
+def summaries(archex, store_url: str, tmp_path: Path) -> list[ArchitectureSummary]:
     """A space of sixteen built by command, smallest first; all but the smallest have a known score."""
     (tmp_path / "mine.yaml").write_text(SPACE)
-    command = [sys.executable, "-m", "explorer.cli.main", "space", "build", "mine.yaml", "--store", store_url]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    code, _, told = archex("space", "build", "mine.yaml", "--store", store_url)
+    assert code == 0, told
     with open_store(store_url) as store:
         found = sorted(store.summaries("mine"), key=lambda one: (one.parameters, one.id))
         scores = [
@@ -67,21 +85,17 @@ def summaries(store_url: str, tmp_path: Path) -> list[ArchitectureSummary]:
     return found
 
 
-def test_from_a_space_to_a_model(store_url, summaries, tmp_path, request):
+def test_from_a_space_to_a_model(browser, store_url, summaries, tmp_path, request):
+    """The app is started anew while a training runs, and finds it."""
     kind = request.node.callspec.params["store_url"]
-    with (
-        serving(store_url, tmp_path) as app,
-        browsing() as browser,
-        new_tab(browser) as tab,
-        new_tab(browser) as other,
-    ):
+    with serving(store_url, tmp_path) as app, new_tab(browser) as tab:
         ask_for_neighbours(tab, app.url, store_url, summaries[-1].id)
         ask_by_layers(tab, app.url, store_url, summaries[-1].id)
         launch_a_batch(tab, app.url, store_url)
-        visit(other, f"{app.url}/?space=mine", "Space", 1)
-        other.get_by_text("15 of them scored").wait_for()
-        train_stop_and_resume(tab, browser, app.url, store_url, summaries[0])
-        other.get_by_text("16 of them scored").wait_for()
+        launch_a_training(tab, summaries[0])
+    with serving(store_url, tmp_path) as app, new_tab(browser) as tab, new_tab(browser) as other:
+        stop_the_training(tab, other, app.url, store_url)
+        resume_it(tab, other, app.url, store_url, summaries[0])
         shoot(other, f"journey-scored-{kind}")
         compare(tab, app.url, summaries)
         shoot(tab, f"journey-compared-{kind}")
@@ -123,15 +137,17 @@ def ask_by_layers(tab, url: str, store_url: str, id: str) -> None:
         tab.get_by_text("Cypher needs a Neo4j server").wait_for()
 
 
+def ask_for(tab, objective: str, trials: int) -> None:
+    """Choose in the form of a search what both searches here state."""
+    choose(tab, "Objective", objective)
+    choose(tab, "Policy", "Random search")
+    fill(tab, "Trials", str(trials))
+
+
 def launch_a_batch(tab, url: str, store_url: str) -> None:
     """On known scores: it is launched, ends, and is still there after a reload."""
     visit(tab, f"{url}/search?space=mine", "Search")
-    choose(tab, "Objective", "Known scores: known")
-    choose(tab, "Policy", "Random search")
-    field = tab.get_by_label("Trials", exact=True)
-    field.fill("6")
-    field.press("Enter")
-    settle(tab)
+    ask_for(tab, "Known scores: known", 6)
     name = "mine-known-random-seed0-1"
     press(tab, "Launch")
     tab.wait_for_url(f"**study={name}*")
@@ -141,48 +157,52 @@ def launch_a_batch(tab, url: str, store_url: str) -> None:
     tab.get_by_text(f"{best:.4f} is the best known so far").wait_for()
     tab.reload()
     tab.get_by_text("6 of 6 done").wait_for()
-
-
-def train_stop_and_resume(tab, browser, url: str, store_url: str, smallest: ArchitectureSummary) -> None:
-    """A real training of the only architecture that keeps a constraint; a second visitor sees the same job."""
-    visit(tab, f"{url}/search?space=mine", "Search")
-    choose(tab, "Objective", "Train: mean of the tasks")
-    choose(tab, "Policy", "Random search")
-    field = tab.get_by_label("Trials", exact=True)
-    field.fill("1")
-    field.press("Enter")
     settle(tab)
+    shoot(tab, "journey-searched")
+
+
+def launch_a_training(tab, smallest: ArchitectureSummary) -> None:
+    """A real one, of the only architecture that keeps a constraint."""
+    ask_for(tab, "Train: mean of the tasks", 1)
     tab.get_by_text("Costs, constraints").click()
     choose(tab, "Recipe", "quick")
+    # The second of the usual two would find nothing left to train.
+    fill(tab, "At the same time", "1")
     area = tab.get_by_role("textbox", name="Constraints, one a line")
     area.fill(f"parameters<={smallest.parameters}")
     area.press("Control+Enter")
     settle(tab)
     press(tab, "Launch")
     tab.wait_for_url(f"**study={TRAINED}*")
+
+
+def stop_the_training(tab, other, url: str, store_url: str) -> None:
+    """One visitor stops what was launched before the app was started; another one sees that."""
+    visit(other, f"{url}/jobs", "Jobs and store")
     # The study is there once its job has begun; only then is there something to stop.
-    tab.get_by_role("button", name="Stop this study's job").wait_for(timeout=LONG_MS)
-    press(tab, "Stop this study's job")
+    other.get_by_role("link", name=f"Study {TRAINED}").first.wait_for(timeout=LONG_MS)
+    press(other, "Stop")
+    visit(tab, f"{url}/search?space=mine&study={TRAINED}", "Search")
     tab.get_by_role("button", name="Go on").wait_for(timeout=LONG_MS)
     with open_store(store_url) as store:
         assert not [job for job in store.jobs() if job.state in ACTIVE]
-    press(tab, "Go on")
+        assert all(trial.value is None for trial in store.trials(TRAINED))
+
+
+def resume_it(tab, other, url: str, store_url: str, smallest: ArchitectureSummary) -> None:
+    """The stopped job goes on; its score arrives in the tab of somebody who looks at something else."""
+    visit(other, f"{url}/?space=mine", "Space", 1)
+    other.get_by_text("15 of them scored").wait_for()
+    press(tab, "Resume")
     tab.get_by_role("button", name="Stop this study's job").wait_for()
-    with new_tab(browser) as second:
-        visit(second, f"{url}/jobs", "Jobs and store")
-        second.get_by_role("button", name="Stop").first.wait_for()
-        assert TRAINED in second.inner_text("[data-testid=stMain]")
-        visit(second, f"{url}/search?space=mine&study={TRAINED}", "Search")
-        second.get_by_text("1 of 1 done").wait_for(timeout=LONG_MS)
-    tab.get_by_text("1 of 1 done").wait_for()
+    tab.get_by_text("1 of 1 done").wait_for(timeout=LONG_MS)
     with open_store(store_url) as store:
         (trial,) = store.trials(TRAINED)
-        assert trial.architecture == smallest.id
-        assert trial.value is not None
+    assert trial.architecture == smallest.id
+    assert trial.value is not None
     tab.get_by_text(f"{trial.value:.4f} is the best mean so far").wait_for()
-    tab.reload()
-    tab.get_by_text("1 of 1 done").wait_for()
     settle(tab)
+    other.get_by_text("16 of them scored").wait_for()
 
 
 def compare(tab, url: str, summaries: list[ArchitectureSummary]) -> None:
@@ -192,9 +212,7 @@ def compare(tab, url: str, summaries: list[ArchitectureSummary]) -> None:
     words = tab.inner_text("[data-testid=stMain]")
     assert all(id[:8] in words for id in ids)
     assert "≠" in words
-    field = tab.get_by_label("Add another by its id")
-    field.fill("BERT-Tiny")
-    field.press("Enter")
+    fill(tab, "Add another by its id, the beginning of its id, or a known name", "BERT-Tiny")
     tab.get_by_text("Not in the store.").wait_for()
     tab.wait_for_url("**BERT-Tiny*")
     settle(tab, 3)

@@ -23,24 +23,6 @@ from graphstore.records import JobRecord, JobState, ScoreRecord, SpaceRecord, St
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def script(name: str) -> None:
-    from importlib import import_module
-
-    import_module(f"explorer.app.pages.{name}").render()
-
-
-@pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
-    def go(name: str, url: str, **parameters: str) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, args=(name,), default_timeout=60)
-        for key, value in parameters.items():
-            page.query_params[key] = value
-        return page.run()
-
-    return go
-
-
 def messages(page: AppTest) -> str:
     parts = [*page.info, *page.warning, *page.error, *page.markdown, *page.caption]
     return "\n".join(part.value for part in parts)
@@ -58,8 +40,8 @@ def test_the_app_begins_with_the_space(filled, monkeypatch):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_with_data(visit, filled, name):
-    page = visit(name, filled.url, id=filled.best)
+def test_page_with_data(open_page, filled, name):
+    page = open_page(name, filled.url, id=filled.best)
     assert not page.exception
     assert not page.error
     assert not page.warning
@@ -75,9 +57,9 @@ def test_page_with_data(visit, filled, name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_without_a_store_makes_none(visit, tmp_path, name):
+def test_page_without_a_store_makes_none(open_page, tmp_path, name):
     file = tmp_path / "none.db"
-    page = visit(name, f"sqlite:///{file}")
+    page = open_page(name, f"sqlite:///{file}")
     assert not page.exception
     assert "archex demo" in messages(page)
     assert charts(page) == 0
@@ -85,17 +67,17 @@ def test_page_without_a_store_makes_none(visit, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_of_an_empty_store(visit, tmp_path, name):
+def test_page_of_an_empty_store(open_page, tmp_path, name):
     url = f"sqlite:///{tmp_path / 'empty.db'}"
     open_store(url).close()
-    page = visit(name, url)
+    page = open_page(name, url)
     assert not page.exception
     assert "archex demo" in messages(page)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_while_the_library_is_built(visit, unfinished_store, name):
-    page = visit(name, unfinished_store)
+def test_page_while_the_library_is_built(open_page, unfinished_store, name):
+    page = open_page(name, unfinished_store)
     assert not page.exception
     assert not page.error
     assert charts(page) == 0
@@ -103,10 +85,10 @@ def test_page_while_the_library_is_built(visit, unfinished_store, name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_without_scores(visit, own_store, name):
+def test_page_without_scores(open_page, own_store, name):
     with open_store(own_store) as store:
         first = store.summaries("nano")[0].id
-    page = visit(name, own_store, id=first)
+    page = open_page(name, own_store, id=first)
     assert not page.exception
     assert not page.error
     assert charts(page) == {"space": 1, "architecture": 2, "build": 1, "search": 0, "heterogeneity": 2}.get(name, 0)
@@ -116,62 +98,62 @@ def test_page_without_scores(visit, own_store, name):
 
 @pytest.mark.parametrize("id", ["0" * 24, "zz", "%00", "x" * 500, "' OR 1=1 --", "<b>", "ü"])
 @pytest.mark.parametrize("name", ["space", "architecture", "heterogeneity"])
-def test_page_with_an_unknown_id(visit, filled, name, id):
-    page = visit(name, filled.url, id=id)
+def test_page_with_an_unknown_id(open_page, filled, name, id):
+    page = open_page(name, filled.url, id=id)
     assert not page.exception
     assert len(page.warning) == 1
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name != "jobs"])
-def test_page_with_unknown_choices_in_the_address(visit, filled, name):
-    page = visit(name, filled.url, space="nowhere", study="nothing", depth="99")
+def test_page_with_unknown_choices_in_the_address(open_page, filled, name):
+    page = open_page(name, filled.url, space="nowhere", study="nothing", depth="99")
     assert not page.exception
     assert "nowhere" in page.warning[0].value
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_of_a_foreign_file(visit, tmp_path, name):
+def test_page_of_a_foreign_file(open_page, tmp_path, name):
     file = tmp_path / "foreign.db"
     file.write_bytes(b"this is no store" * 100)
-    page = visit(name, f"sqlite:///{file}")
+    page = open_page(name, f"sqlite:///{file}")
     assert not page.exception
     assert literal(file) in page.error[0].value
     assert page.button(key="try_again")
 
 
-def test_password_is_never_shown(visit):
-    page = visit("space", "neo4j://someone:secret@127.0.0.1:1")
+def test_password_is_never_shown(open_page):
+    page = open_page("space", "neo4j://someone:secret@127.0.0.1:1")
     assert not page.exception
     assert page.error
     assert "secret" not in messages(page)
 
 
-def test_space_colours_by_everything(visit, filled):
-    page = visit("space", filled.url)
+def test_space_colours_by_everything(open_page, filled):
+    page = open_page("space", filled.url)
     for choice in page.selectbox(key="space_color").options:
         page.selectbox(key="space_color").set_value(choice).run()
         assert not page.exception, choice
         assert charts(page) == 1
 
 
-def test_space_shows_the_best_first(visit, filled):
-    page = visit("space", filled.url)
+def test_space_shows_the_best_first(open_page, filled):
+    page = open_page("space", filled.url)
     scores = page.dataframe[0].value["score"].tolist()
     assert scores == sorted(filled.values.values(), reverse=True)[:15]
     assert page.dataframe[0].value.index[0] == filled.best
 
 
-def test_space_card_shows_the_selected(visit, filled):
-    page = visit("space", filled.url, id=filled.best)
+def test_space_card_shows_the_selected(open_page, filled):
+    page = open_page("space", filled.url, id=filled.best)
     assert f"{filled.values[filled.best]:.4f}" in page.table[0].value.to_string()
 
 
-def test_architecture_by_prefix_and_from_the_list(visit, filled):
-    page = visit("architecture", filled.url)
+def test_architecture_by_prefix_and_from_the_list(open_page, filled):
+    page = open_page("architecture", filled.url)
     assert charts(page) == 0
     page.text_input(key="architecture_typed_").set_value(filled.ids[3][:8]).run()
     assert filled.ids[3] in messages(page)
-    page = visit("architecture", filled.url)
+    page = open_page("architecture", filled.url)
     options = page.selectbox(key="architecture_picked_").options
     assert len(options) == 20
     assert options[0].startswith(f"{filled.values[filled.best]:.4f} · {filled.best[:8]}")
@@ -180,8 +162,8 @@ def test_architecture_by_prefix_and_from_the_list(visit, filled):
     assert page.query_params["id"] == filled.best
 
 
-def test_architecture_tables_are_those_of_the_store(visit, filled):
-    page = visit("architecture", filled.url, id=filled.best)
+def test_architecture_tables_are_those_of_the_store(open_page, filled):
+    page = open_page("architecture", filled.url, id=filled.best)
     with open_store(filled.url) as store:
         record = store.architecture(filled.best)
         neighbors = store.neighbors("nano", filled.best, "weisfeiler_lehman")
@@ -194,16 +176,16 @@ def test_architecture_tables_are_those_of_the_store(visit, filled):
     assert [None if value != value else value for value in similar["score"]] == known
 
 
-def test_heterogeneity_separates_depths(visit, filled):
-    page = visit("heterogeneity", filled.url, depth="2")
+def test_heterogeneity_separates_depths(open_page, filled):
+    page = open_page("heterogeneity", filled.url, depth="2")
     assert page.query_params["depth"] == "2"
-    page = visit("heterogeneity", filled.url, depth="4")
+    page = open_page("heterogeneity", filled.url, depth="4")
     assert page.query_params["depth"] == "4"
     assert not page.exception
 
 
-def test_search_shows_studies_side_by_side(visit, filled):
-    page = visit("search", filled.url, study="first")
+def test_search_shows_studies_side_by_side(open_page, filled):
+    page = open_page("search", filled.url, study="first")
     assert not page.exception
     trials = page.dataframe[0].value
     assert trials["state"].tolist() == ["failed", "complete", "complete", "complete"]
@@ -213,8 +195,8 @@ def test_search_shows_studies_side_by_side(visit, filled):
     assert page.button(key="resume_search-1")
 
 
-def test_search_form_keeps_its_limits(visit, own_store):
-    page = visit("search", own_store)
+def test_search_form_keeps_its_limits(open_page, own_store):
+    page = open_page("search", own_store)
     trials = page.number_input(key="search_trials_False")
     assert (trials.min, trials.max) == (1, 64)
     page.text_input(key="search_name_nano-mean-boshnas-seed0-1").set_value("../../etc").run()
@@ -225,25 +207,28 @@ def test_search_form_keeps_its_limits(visit, own_store):
         assert store.jobs() == []
 
 
-def sampled(url: str, count: int, space: str = "own") -> list[str]:
-    specs = load_space("nano").sample(count, np.random.default_rng(5))
-    with open_store(url) as store:
-        build_library(store, space, specs, SilentReporter(), source={"test": True})
-        return [summary.id for summary in store.summaries(space)]
-
-
 def scored(id: str, value: float, fidelity: str, seconds: float = 0.0) -> ScoreRecord:
     return ScoreRecord(id, "mean", "accuracy", value, "text", fidelity, "r", 0, "import", seconds)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-@pytest.mark.parametrize("name", PAGES)
-def test_page_of_a_very_small_space(visit, tmp_path, name, count):
-    url = f"sqlite:///{tmp_path / 'small.db'}"
-    ids = sampled(url, count)
+@pytest.fixture(scope="module")
+def small_space(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> tuple[str, list[str]]:
+    """URL of a store with a space of a few, all of one score, and their ids."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('small') / 'small.db'}"
+    specs = load_space("nano").sample(request.param, np.random.default_rng(5))
     with open_store(url) as store:
+        build_library(store, "own", specs, SilentReporter(), source={"test": True})
+        ids = [summary.id for summary in store.summaries("own")]
         store.add_scores([scored(id, 0.5, "full") for id in ids])
-    page = visit(name, url, id=ids[0])
+    return url, ids
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("small_space", [1, 2, 3], indirect=True)
+def test_page_of_a_very_small_space(open_page, small_space, name):
+    url, ids = small_space
+    count = len(ids)
+    page = open_page(name, url, id=ids[0])
     assert not page.exception
     assert not page.error
     architecture = 2 if count == 1 else 3  # Alone it has no neighbours to draw.
@@ -258,21 +243,21 @@ def test_page_of_a_very_small_space(visit, tmp_path, name, count):
 
 @pytest.mark.parametrize(("space", "advice"), [("own", "import again"), ("nano", "archex space build nano")])
 @pytest.mark.parametrize("name", ["space", "heterogeneity"])
-def test_unfinished_space_says_what_really_helps(visit, tmp_path, name, space, advice):
+def test_unfinished_space_says_what_really_helps(open_page, tmp_path, name, space, advice):
     url = f"sqlite:///{tmp_path / 'unfinished.db'}"
     with open_store(url) as store:
         store.put_space(SpaceRecord(space, {"ready": False}))
-    told = messages(visit(name, url))
+    told = messages(open_page(name, url))
     assert advice in told
     assert "space build own" not in told
 
 
-def test_space_begins_with_the_largest_series_and_says_how_many_have_it(visit, own_store):
+def test_space_begins_with_the_largest_series_and_says_how_many_have_it(open_page, own_store):
     with open_store(own_store) as store:
         ids = [summary.id for summary in store.summaries("nano")]
         store.add_scores([scored(id, 0.1 * row, "a few") for row, id in enumerate(ids[:2])])
         store.add_scores([scored(id, 0.1 * row, "more") for row, id in enumerate(ids[2:7])])
-    page = visit("space", own_store)
+    page = open_page("space", own_store)
     assert page.selectbox(key="space_color").value == "Score: mean (more)"
     assert "7 of them scored" in messages(page)
     assert "5 with this score" in messages(page)
@@ -280,51 +265,51 @@ def test_space_begins_with_the_largest_series_and_says_how_many_have_it(visit, o
     assert "with this score" not in messages(page)
 
 
-def test_imported_scores_have_no_seconds(visit, own_store):
+def test_imported_scores_have_no_seconds(open_page, own_store):
     with open_store(own_store) as store:
         id = store.summaries("nano")[0].id
         store.add_scores([scored(id, 0.5, "published")])
-    page = visit("architecture", own_store, id=id)
+    page = open_page("architecture", own_store, id=id)
     assert page.dataframe[2].value["seconds"].isna().all()
     assert page.dataframe[2].proto.placeholder == "–"
 
 
 @pytest.mark.parametrize("typed", ["BERT-Tiny", "bert-tiny"])
-def test_architecture_by_its_name(visit, tmp_path, typed):
+def test_architecture_by_its_name(open_page, tmp_path, typed):
     url = f"sqlite:///{tmp_path / 'named.db'}"
     with open_store(url) as store:
         build_library(store, "own", [named_model("BERT-Tiny")], SilentReporter(), source={"test": True})
-    page = visit("architecture", url)
+    page = open_page("architecture", url)
     page.text_input(key="architecture_typed_").set_value(typed).run()
     assert not page.warning
     id = architecture_id(named_model("BERT-Tiny"))
     assert page.query_params["id"] in (id, [id])
     assert f"`{id}`" in messages(page)
     assert charts(page) == 1
-    assert not visit("heterogeneity", url, id=typed).warning
+    assert not open_page("heterogeneity", url, id=typed).warning
 
 
-def test_unfinished_trials_show_progress_and_blanks(visit, own_store):
+def test_unfinished_trials_show_progress_and_blanks(open_page, own_store):
     with open_store(own_store) as store:
         id = store.summaries("nano")[0].id
         store.create_study(StudyRecord("s", "nano", "random", "mean", 0, 2, {}, StudyState.OPEN, time.time()))
         store.add_trials("s", [(id, {"message": "pre-training: step 177 of 300"})])
-    page = visit("search", own_store, study="s")
+    page = open_page("search", own_store, study="s")
     assert "progress" not in page.dataframe[0].proto.column_order
     with open_store(own_store) as store:
         store.claim_trial("s", "me", 60.0, time.time())
-    page = visit("search", own_store, study="s")
+    page = open_page("search", own_store, study="s")
     assert page.dataframe[0].proto.placeholder == "–"
     assert "progress" in page.dataframe[0].proto.column_order
     assert page.dataframe[0].value["progress"].tolist() == ["pre-training: step 177 of 300"]
 
 
-def test_study_keeps_its_bare_name_while_its_job_begins(visit, own_store):
+def test_study_keeps_its_bare_name_while_its_job_begins(open_page, own_store):
     now = time.time()
     with open_store(own_store) as store:
         info = {"studies": ["mine"], "arguments": ["search"]}
         store.put_job(JobRecord("j", "search", JobState.STOPPED, 0, "", now, 0.5, "stopped", "", info, now))
-    page = visit("search", own_store, study="mine")
+    page = open_page("search", own_store, study="mine")
     assert "has not begun" in messages(page)
     assert page.selectbox(key="pick_study").options == ["mine"]
     with open_store(own_store) as store:

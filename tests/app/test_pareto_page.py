@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.app import tradeoffs
-from explorer.app.services import STORE_VARIABLE
 from graphstore import open_store
 from graphstore.records import MeasurementRecord, ScoreRecord, StudyRecord, StudyState, TrialStatus
 
 PI = "pi latency_b1 (s)"
 
 
-def script() -> None:
-    from explorer.app.pages import pareto
-
-    pareto.render()
-
-
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
-    def go(url: str, **stated: str | list[str]) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=60)
-        for name, value in stated.items():
-            page.query_params[name] = value
-        return page.run()
-
-    return go
+def visit(open_page):
+    return partial(open_page, "pareto")
 
 
 @pytest.fixture
@@ -177,26 +163,6 @@ def test_without_scores(visit, own_store):
     assert not page.exception
     assert "has a score yet" in said(page)
     assert not page.get("plotly_chart")
-
-
-def test_a_store_that_goes_away_and_comes_back(visit, measured, tmp_path):
-    url = measured[0]
-    file = Path(url.removeprefix("sqlite:///"))
-    page = visit(url)
-    content = file.read_bytes()
-    file.write_bytes(b"this is no store" * 100)
-    file.with_name(f"{file.name}-wal").unlink(missing_ok=True)
-    import streamlit as st
-
-    st.cache_resource.clear()
-    page.run()
-    assert not page.exception
-    assert page.error
-    file.write_bytes(content)
-    page.button(key="try_again").click().run()
-    assert not page.exception
-    assert not page.error
-    assert len(page.get("plotly_chart")) == 1
 
 
 def test_bad_addresses_never_raise(visit, measured):

@@ -41,17 +41,17 @@ def points(count: int = 6) -> pd.DataFrame:
 
 def drawn(figure: go.Figure) -> dict[str, go.Scattergl]:
     """Every drawn point's id, and its trace."""
-    return {data[0]: trace for trace in figure.data if trace.customdata is not None for data in trace.customdata}
+    return {id: trace for trace in figure.data if trace.customdata is not None for id in trace.customdata}
 
 
 def place(trace: go.Scattergl, id: str) -> int:
-    return [data[0] for data in trace.customdata].index(id)
+    return list(trace.customdata).index(id)
 
 
 def test_map_draws_every_point_once_at_its_place():
     frame = points()
     figure = space_map(frame, MapColor.numbers("parameters", frame["parameters"]), pd.Index([]))
-    ids = [data[0] for trace in figure.data if trace.customdata is not None for data in trace.customdata]
+    ids = [id for trace in figure.data if trace.customdata is not None for id in trace.customdata]
     assert sorted(ids) == sorted(frame.index)
     for id, trace in drawn(figure).items():
         row = place(trace, id)
@@ -70,7 +70,7 @@ def test_map_draws_scored_ones_larger_and_last_and_unknown_ones_grey_below():
     assert traces["id0"] is figure.data[0]
     assert traces["id1"].marker.size > traces["id0"].marker.size
     assert (traces["id1"].marker.cmin, traces["id1"].marker.cmax) == (0.5, 0.9)
-    assert "not known" in traces["id0"].customdata[0][4]
+    assert "not known" in traces["id0"].hovertext[0]
 
 
 def test_map_of_categories_uses_the_operations_colours():

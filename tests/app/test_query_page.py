@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import neo4j
 import pandas as pd
@@ -25,7 +26,6 @@ from explorer.app.query_form import (
     Wish,
     read_address,
 )
-from explorer.app.services import STORE_VARIABLE
 from graphstore import open_store
 from graphstore.cypher import Answer
 from graphstore.queries import ArchitectureQuery, Condition, Fact, LayerRule, Range, ScoreKey, Sort
@@ -36,22 +36,9 @@ LOSS = ScoreKey("lm", "loss", "text", "steps 100", "r")
 CHOICES = Choices(("c", "l", "sa"), ("5", "dft", "sdp"), (32, 64), {"mean": MEAN, "lm": LOSS}, frozenset({"lm"}))
 
 
-def script() -> None:
-    from explorer.app.pages.query import render
-
-    render()
-
-
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
-    def go(url: str, **parameters: str) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=60)
-        for key, value in parameters.items():
-            page.query_params[key] = value
-        return page.run()
-
-    return go
+def visit(open_page):
+    return partial(open_page, "query")
 
 
 def press(page: AppTest, label: str) -> AppTest:

@@ -14,7 +14,6 @@ from streamlit.testing.v1 import AppTest
 from explorer.app import building, launching
 from explorer.app.export_view import PACKED
 from explorer.app.launching import SearchChoices
-from explorer.app.services import STORE_VARIABLE
 from explorer.errors import InputError
 from explorer.graphs import architecture_id
 from explorer.runner import backups
@@ -47,19 +46,14 @@ OUTSIDE = (
 TINY = named_model("BERT-Tiny")
 
 
-def script(name: str) -> None:
-    from importlib import import_module
+@pytest.fixture
+def visit(open_page):
+    def go(name: str, url: str, /, **stated: str) -> AppTest:
+        page = open_page(name, url, **stated)
+        assert not page.exception
+        return page
 
-    import_module(f"explorer.app.pages.{name}").render()
-
-
-def visit(name: str, **stated: str) -> AppTest:
-    page = AppTest.from_function(script, args=(name,), default_timeout=60)
-    for key, value in stated.items():
-        page.query_params[key] = value
-    page.run()
-    assert not page.exception
-    return page
+    return go
 
 
 def files(folder: Path) -> set[Path]:
@@ -89,16 +83,15 @@ def test_a_study_has_a_plain_name(own_store, tmp_path, monkeypatch, name):
 @pytest.mark.parametrize(
     "name", ["../../x", "/etc/passwd", "..\\..\\x", "x\x00y", "![a](http://evil.example)", "\u202e", "."]
 )
-def test_a_packed_folder_stays_in_its_folder(tmp_path, monkeypatch, name):
+def test_a_packed_folder_stays_in_its_folder(visit, tmp_path, monkeypatch, name):
     """An imported architecture may be called anything; what is packed of it unpacks in one new folder."""
     url = f"sqlite:///{tmp_path / 'odd.db'}"
     record = dataclasses.replace(architecture_record(TINY), name=name)
     with open_store(url) as store:
         store.put_space(SpaceRecord("own", {"ready": True}))
         store.add_architectures("own", [record])
-    monkeypatch.setenv(STORE_VARIABLE, url)
     monkeypatch.chdir(tmp_path)
-    page = visit("architecture", space="own", id=record.id)
+    page = visit("architecture", url, space="own", id=record.id)
     before = files(tmp_path)
     page.button(key="export_pack").click().run()
     assert not page.exception
@@ -127,12 +120,11 @@ def test_a_source_brings_no_files_from_elsewhere(tmp_path, source):
         assert trained_runs(store, TINY) == []
 
 
-def test_a_backup_is_named_by_the_clock(own_store, tmp_path, monkeypatch):
+def test_a_backup_is_named_by_the_clock(visit, own_store, tmp_path):
     """Whatever the address says, its place and name are the app's."""
-    monkeypatch.setenv(STORE_VARIABLE, own_store)
     stated = dict.fromkeys(("file", "path", "backup", "space", "id", "store", "url"), "../../x")
     before = files(tmp_path)
-    page = visit("jobs", view="Store", **stated)
+    page = visit("jobs", own_store, view="Store", **stated)
     page.button(key="store_backup").click().run()
     assert not page.exception
     (made,) = backups.list_backups(own_store)
@@ -142,12 +134,11 @@ def test_a_backup_is_named_by_the_clock(own_store, tmp_path, monkeypatch):
     assert {one for one in new if not one.name.endswith(("-wal", "-shm"))} == {made.path}
 
 
-def test_the_log_that_is_shown_is_that_of_a_job(own_store, monkeypatch, tmp_path):
+def test_the_log_that_is_shown_is_that_of_a_job(visit, own_store, tmp_path):
     """A visitor names a job, never a file."""
     (tmp_path / "secret.log").write_text("the secret")
     with open_store(own_store) as store:
         new_job(store, "search", {"arguments": []})
-    monkeypatch.setenv(STORE_VARIABLE, own_store)
     for wanted in (str(tmp_path / "secret.log"), "../secret", "secret.log", "../../secret.log"):
-        page = visit("jobs", job=wanted, log=wanted, file=wanted)
+        page = visit("jobs", own_store, job=wanted, log=wanted, file=wanted)
         assert "the secret" not in "\n".join(part.value for part in page.code)

@@ -10,7 +10,6 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.app import launching
 from explorer.app.launching import SearchChoices
-from explorer.app.services import STORE_VARIABLE
 from explorer.errors import InputError
 from explorer.runner.jobs import new_job
 from graphstore import open_store
@@ -27,20 +26,10 @@ from graphstore.records import (
 TRAINED = SearchChoices("nano", "boshnas", "mean", False, 5, 3, "mine")
 
 
-def script() -> None:
-    from explorer.app.pages import search
-
-    search.render()
-
-
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
-    def go(url: str, **stated: str) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=60)
-        for name, value in stated.items():
-            page.query_params[name] = value
-        page.run()
+def visit(open_page):
+    def go(url: str, **stated: str | list[str]) -> AppTest:
+        page = open_page("search", url, **stated)
         assert not page.exception
         return page
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.services import STORE_VARIABLE
 from explorer.runner.importing import import_file, shapes_file
 from explorer.runner.library import build_space
 from explorer.runner.progress import SilentReporter
@@ -15,12 +14,6 @@ from explorer.shapes.grid import ShapeGrid
 from explorer.shapes.tables import read_shapes
 from explorer.space.shapes import Backbone
 from graphstore import open_store
-
-
-def script() -> None:
-    from explorer.app.pages import shapes
-
-    shapes.render()
 
 
 @pytest.fixture(scope="session")
@@ -35,13 +28,9 @@ def shape_store(shape_file, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
-    def go(url: str, **parameters: str) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=120)
-        for key, value in parameters.items():
-            page.query_params[key] = value
-        page = page.run()
+def visit(open_page):
+    def go(url: str, **stated: str | list[str]) -> AppTest:
+        page = open_page("shapes", url, timeout=120, **stated)
         assert not page.exception
         return page
 
@@ -134,9 +123,8 @@ def test_another_space_begins_with_a_shape_of_its_own(visit, shape_file, tmp_pat
     assert own != [4, 4, 4]
     page.selectbox(key="pick_space").set_value("supershaper-measured").run()
     there = [page.selectbox(key=f"shape_width_{layer}").value for layer in range(12)]
-    assert there == [
-        visit(url, space="supershaper-measured").selectbox(key=f"shape_width_{n}").value for n in range(12)
-    ]
+    direct = visit(url, space="supershaper-measured")
+    assert there == [direct.selectbox(key=f"shape_width_{layer}").value for layer in range(12)]
     page.selectbox(key="pick_space").set_value("nano").run()
     assert [page.selectbox(key=f"shape_width_{layer}").value for layer in range(3)] == own
     assert not page.exception

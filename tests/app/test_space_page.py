@@ -8,27 +8,16 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.services import STORE_VARIABLE
 from explorer.runner.progress import SilentReporter
 from explorer.runner.projections import make_tsne, pca
 from graphstore import open_store
 from graphstore.records import JobState, MeasurementRecord
 
 
-def script() -> None:
-    from explorer.app.pages import space
-
-    space.render()
-
-
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
+def visit(open_page):
     def go(url: str, **stated: str | list[str]) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=60)
-        for name, value in stated.items():
-            page.query_params[name] = value
-        page.run()
+        page = open_page("space", url, **stated)
         assert not page.exception
         assert not page.error
         return page
@@ -44,10 +33,11 @@ def drawn(page: AppTest) -> dict[str, dict]:
     """Every drawn point's id → its place, colour and size."""
     found = {}
     for trace in figure(page)["data"]:
-        for row, data in enumerate(trace.get("customdata") or ()):
+        for row, id in enumerate(trace.get("customdata") or ()):
             marker = trace["marker"]
             size = marker["size"] if isinstance(marker["size"], int | float) else array(marker["size"])[row]
-            found[data[0]] = {"x": array(trace["x"])[row], "y": array(trace["y"])[row], "size": size, "told": data[4]}
+            told = trace["hovertext"][row]
+            found[id] = {"x": array(trace["x"])[row], "y": array(trace["y"])[row], "size": size, "told": told}
     return found
 
 

@@ -13,33 +13,16 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.app.messages import literal
 from explorer.app.navigation import architecture_address
-from explorer.app.services import STORE_VARIABLE
 from explorer.plots.pareto import Axis, pareto_plot
 from graphstore import open_store
 from graphstore.queries import LineageRecord
 from graphstore.records import MeasurementRecord, ScoreRecord, SpaceRecord
 
 
-def query() -> None:
-    from explorer.app.pages.query import render
-
-    render()
-
-
-def architecture() -> None:
-    from explorer.app.pages.architecture import render
-
-    render()
-
-
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch):
-    def go(script, url: str, **parameters) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=60)
-        for key, value in parameters.items():
-            page.query_params[key] = value
-        page.run()
+def visit(open_page):
+    def go(name: str, url: str, **stated: str | list[str]) -> AppTest:
+        page = open_page(name, url, **stated)
         assert not page.exception
         return page
 
@@ -105,7 +88,7 @@ def naive_front(found, names):
 
 def test_the_best_of_every_kind(visit, scored):
     url, ids = scored
-    page = visit(query, url, tab="Best per task")
+    page = visit("query", url, tab="Best per task")
     table = tab(page, "Best per task").dataframe[0].value
     kinds = list(zip(table["task"], table["metric"], table["fidelity"], table["scored"], strict=True))
     assert kinds == [("lm", "loss", "full", 8), ("sst", "accuracy", "full", 8), ("sst", "accuracy", "half", 1)]
@@ -119,7 +102,7 @@ def test_the_best_of_every_kind(visit, scored):
 
 
 def test_without_scores_it_says_how_they_come_about(visit, own_store):
-    page = visit(query, own_store, tab="Best per task")
+    page = visit("query", own_store, tab="Best per task")
     assert "archex demo" in texts(tab(page, "Best per task"))
     assert not tab(page, "Best per task").dataframe
 
@@ -137,7 +120,7 @@ CASES = {
 @pytest.mark.parametrize("chosen", CASES)
 def test_the_pareto_set_is_the_naive_one(visit, scored, chosen):
     url, _ = scored
-    page = visit(query, url, tab="Pareto", objective=list(chosen))
+    page = visit("query", url, tab="Pareto", objective=list(chosen))
     place = tab(page, "Pareto")
     assert page.multiselect(key="pareto_objectives").value == list(chosen)
     assert not place.warning
@@ -157,7 +140,7 @@ def test_the_pareto_set_is_the_naive_one(visit, scored, chosen):
 
 def test_choosing_is_kept_in_the_address(visit, scored):
     url, _ = scored
-    page = visit(query, url, tab="Pareto")
+    page = visit("query", url, tab="Pareto")
     picker = page.multiselect(key="pareto_objectives")
     assert picker.value == ["parameters", "score:lm"]
     assert "↓ pi latency (s)" in picker.options
@@ -182,7 +165,7 @@ def test_what_guided_asks_for_narrows_the_set(visit, scored):
     found = facts_and_scores(url)
     least = sorted(values["parameters"] for values in found.values())[5]
     page = visit(
-        query, url, tab="Pareto", parameters=f"{least}~", objective=["parameters", "measured:pi latency"], limit="20"
+        "query", url, tab="Pareto", parameters=f"{least}~", objective=["parameters", "measured:pi latency"], limit="20"
     )
     narrowed = {id: values for id, values in found.items() if values["parameters"] >= least}
     assert set(tab(page, "Pareto").dataframe[0].value.index) == naive_front(narrowed, ("parameters", "latency"))[1]
@@ -200,13 +183,13 @@ def test_what_guided_asks_for_narrows_the_set(visit, scored):
     ],
 )
 def test_what_makes_no_set_is_said(visit, scored, asked, said):
-    place = tab(visit(query, scored[0], tab="Pareto", objective=asked), "Pareto")
+    place = tab(visit("query", scored[0], tab="Pareto", objective=asked), "Pareto")
     assert said in texts(place) or literal(said) in texts(place)
     assert not place.dataframe
 
 
 def test_a_space_without_scores_still_has_facts(visit, own_store):
-    page = visit(query, own_store, tab="Pareto")
+    page = visit("query", own_store, tab="Pareto")
     assert page.multiselect(key="pareto_objectives").value == ["parameters", "-heterogeneity"]
     assert "has a score yet" in texts(tab(page, "Pareto"))
     assert len(tab(page, "Pareto").dataframe[0].value) >= 1
@@ -217,18 +200,18 @@ def test_an_empty_space_and_an_empty_store_say_what_to_do(visit, tmp_path, title
     url = f"sqlite:///{tmp_path / 'empty.db'}"
     with open_store(url):
         pass
-    assert "archex demo" in texts(visit(query, url, tab=title))
+    assert "archex demo" in texts(visit("query", url, tab=title))
     with open_store(url) as store:
         store.put_space(SpaceRecord("nano", {"title": "Nano", "ready": False}))
-    assert texts(tab(visit(query, url, tab=title), title))
+    assert texts(tab(visit("query", url, tab=title), title))
 
 
 def test_hidden_tabs_are_not_drawn(visit, scored):
-    page = visit(query, scored[0])
+    page = visit("query", scored[0])
     assert not tab(page, "Best per task").dataframe
     assert not page.multiselect
     assert not page.get("plotly_chart")
-    assert texts(tab(visit(query, scored[0], tab="nowhere"), "Guided"))
+    assert texts(tab(visit("query", scored[0], tab="nowhere"), "Guided"))
 
 
 # The figure -----------------------------------------------------------------------------------------------------
@@ -260,7 +243,7 @@ def test_nearest_to_a_pasted_vector(visit, filled):
         embedded = store.embeddings("nano")
     vectors = dict(zip(embedded.ids, embedded.vectors.astype(float).tolist(), strict=True))
     point = [0.01 * n for n in range(len(vectors[filled.best]))]
-    page = visit(query, filled.url)
+    page = visit("query", filled.url)
     page.number_input(key="nearest_k").set_value(6)
     page.text_area(key="nearest_vector").set_value(json.dumps(point)).run()
     assert not page.exception
@@ -284,7 +267,7 @@ def test_a_vector_is_in_the_address(visit, filled):
     with open_store(filled.url) as store:
         embedded = store.embeddings("nano")
     text = json.dumps(embedded.vectors[embedded.ids.index(filled.best)].astype(float).round(4).tolist())
-    page = visit(query, filled.url, vector=text, nearest_k="3")
+    page = visit("query", filled.url, vector=text, nearest_k="3")
     assert not page.exception
     assert page.query_params["vector"] == text
     assert page.dataframe[1].value.index[0] == filled.best
@@ -305,12 +288,12 @@ def test_lineage_goes_back_to_the_beginning(visit, own_store):
                 LineageRecord("trained:s/2", ids[2], "trained:s/1", ids[1], "random", 0.25),
             ]
         )
-    page = visit(architecture, own_store, id=ids[2])
+    page = visit("architecture", own_store, id=ids[2])
     table = next(one.value for one in page.dataframe if "donor_run" in one.value)
     assert table["run"].tolist() == ["trained:s/2", "trained:s/1"]
     assert table["donor_run"].tolist() == ["trained:s/1", "trained:s/0"]
     assert table["donor"].tolist() == [architecture_address(ids[1], "nano"), architecture_address(ids[0], "nano")]
     assert table["share"].tolist() == [0.25, 0.5]
-    first = visit(architecture, own_store, id=ids[0])
+    first = visit("architecture", own_store, id=ids[0])
     assert not [one for one in first.dataframe if "donor_run" in one.value]
     assert "No weights handed down" in texts(first)

@@ -16,18 +16,14 @@ from explorer.runner.studies import StudyPlan, open_study, run_known
 from graphstore import open_store
 from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialStatus
 
-
-def script() -> None:
-    from explorer.app.pages import search
-
-    search.render()
+from .conftest import show_page
 
 
 @pytest.fixture
 def visit(monkeypatch: pytest.MonkeyPatch):
     def go(url: str, study: str, figure: str) -> AppTest:
         monkeypatch.setenv(STORE_VARIABLE, url)
-        page = AppTest.from_function(script, default_timeout=60)
+        page = AppTest.from_function(show_page, args=("search",), default_timeout=60)
         page.query_params["study"] = study
         page.session_state["search_figure"] = figure
         return page.run()
@@ -101,7 +97,7 @@ def test_the_belief_of_a_study_is_drawn_over_the_map(visit, own_store):
     page = visit(own_store, "s", "Acquisition")
     assert not page.exception
     traces = {trace.get("name"): trace for trace in charts(page)[0]["data"]}
-    assert {data[0] for data in traces["known"]["customdata"]} == set(ids)
+    assert set(traces["known"]["customdata"]) == set(ids)
     assert [data[0] for data in traces["complete"]["customdata"]] == tried
     page = visit(own_store, "s", "History")
     assert page.toggle(key="search_regret").set_value(True).run().toggle(key="search_regret").value

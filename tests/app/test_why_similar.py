@@ -1,9 +1,9 @@
 """Why two architectures are similar, on the Architecture page: the figures are those of the kernel."""
 
-import pytest
-from streamlit.testing.v1 import AppTest
+from functools import partial
 
-from explorer.app.services import STORE_VARIABLE
+import pytest
+
 from explorer.graphs import build_graph
 from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.difference import difference
@@ -12,22 +12,9 @@ from explorer.space.named import named_model
 from graphstore import open_store
 
 
-def script() -> None:
-    from explorer.app.pages import architecture
-
-    architecture.render()
-
-
 @pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch, filled):
-    def go(**parameters: str) -> AppTest:
-        monkeypatch.setenv(STORE_VARIABLE, filled.url)
-        page = AppTest.from_function(script, default_timeout=60)
-        for key, value in parameters.items():
-            page.query_params[key] = value
-        return page.run()
-
-    return go
+def visit(open_page, filled):
+    return partial(open_page, "architecture", filled.url)
 
 
 def tables(page):

@@ -30,7 +30,7 @@ MOST_OFFERED = 500
 @components.page
 def render() -> None:
     """Draw the page."""
-    st.title("Architecture")
+    components.head("architecture")
     space = components.pick_space().name
     architectures = services.architectures(space)
     scores = services.scores(space)

@@ -32,7 +32,7 @@ NEW = "A new study"
 @components.page
 def render() -> None:
     """Draw the page."""
-    st.title("Build")
+    components.head("build")
     space = components.pick_space()
     grammar = building.grammar_of(space)
     draft = _current(space, grammar)
@@ -40,7 +40,7 @@ def render() -> None:
     if draft is None:
         st.info("Start from a named model, an id, or a pasted model_dict.", icon=":material/construction:")
         return
-    left, right = st.columns([2, 1], gap="medium")
+    left, right = st.columns([5, 2], gap="medium")
     with left:
         layer_editor.render(draft, grammar)
     spec, errors = drafting.read_draft(draft)

@@ -24,7 +24,7 @@ PATTERNS_SHOWN = 60
 @components.page
 def render() -> None:
     """Draw the page."""
-    st.title("Compare")
+    components.head("compare")
     space = components.pick_space().name
     known = services.architectures(space)
     chosen, wrong = _asked(known)
@@ -75,7 +75,7 @@ def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
         if text:
             write([*words, text])
 
-    left, right = st.columns([3, 2])
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
     st.session_state[PICKER] = [one.id for one in chosen]
     left.multiselect(
         "Architectures, the first is what the others are compared with",

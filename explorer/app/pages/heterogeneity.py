@@ -19,7 +19,7 @@ SHOWN = ["label", "kind", "score", "parameters", "heterogeneity", "operations", 
 @components.page
 def render() -> None:
     """Draw the page."""
-    st.title("Heterogeneity")
+    components.head("heterogeneity")
     space = components.pick_space().name
     architectures = services.architectures(space)
     if architectures.empty:

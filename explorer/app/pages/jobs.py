@@ -33,7 +33,7 @@ COLUMNS = {
 @components.page
 def render() -> None:
     """Draw the page."""
-    st.title("Jobs and store")
+    components.head("jobs")
     if services.is_missing():
         components.empty_store()
     store = services.store()
@@ -166,17 +166,18 @@ def _chosen(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[Stud
         if live.is_active(job):
             _stop_button(store, job, "chosen")
         elif launching.can_resume(job, studies):
-            _resume_button(store, job, jobs)
+            _resume_button(store, job)
         _study_links(job, studies)
     lines = address.segments("Lines of the log", LOG_LINES, "lines", LOG_LINES[0])
     _log(job, lines)
 
 
-def _resume_button(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord]) -> None:
+def _resume_button(store: GraphStore, job: JobRecord) -> None:
     if not st.button("Resume", icon=":material/play_circle:", key=f"resume_{job.id}"):
         return
     try:
-        begun = launching.resume(store, job, jobs)
+        with services.starting(store) as jobs:
+            begun = launching.resume(store, job, jobs)
     except InputError as error:
         st.error(literal(error), icon=":material/error:")
         return
@@ -195,7 +196,7 @@ def _log(job: JobRecord, lines: int) -> None:
             st.caption(f"The store does not answer: {error}")
             return
         text = read_log(current, lines)
-        where = f"There is none on this machine; it would be {current.log} on {current.host}." if current.log else ""
+        where = f"It is not here: the job ran on {current.host}, or in a terminal." if current.log else ""
         st.code(text or where or "Nothing has been logged.", language=None, wrap_lines=True, height=360)
         if text:
             downloads.text_button(text, job.id, "jobs_log")

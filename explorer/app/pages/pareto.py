@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from explorer.app import address, components, downloads, services, tradeoffs
+from explorer.app import address, components, downloads, navigation, services, tradeoffs
 from explorer.app.standings import Objective
 from explorer.app.tradeoffs import MEASURED, SCORE, Limit, Picks, Trade
 from explorer.plots.pareto import add_mark, add_picks, pareto_plot
@@ -30,7 +30,7 @@ STUDY_COLUMNS = {
 @components.page
 def render() -> None:
     """Draw the page."""
-    st.title("Pareto")
+    components.head("pareto")
     space = components.pick_space().name
     shown = services.store().revision("scores")
     components.watch_scores(shown)
@@ -43,6 +43,12 @@ def render() -> None:
     offered = tradeoffs.offered(space)
     if not any(name.startswith(SCORE) for name in offered):
         components.no_scores_yet()
+        st.page_link(
+            navigation.page("query"),
+            label="Weigh sizes and measurements against each other on the Query page",
+            icon=navigation.PAGES["query"][1],
+            query_params={"space": space, "tab": "Pareto"},
+        )
         return
     objectives, logarithmic = _objectives(offered)
     left, right = st.columns(2)
@@ -66,7 +72,7 @@ def render() -> None:
 
 def _objectives(offered: Mapping[str, Objective]) -> tuple[list[Objective], bool]:
     """Let the visitor choose the cost and the score; they are in the address. Also whether the cost is logarithmic."""
-    left, middle, right = st.columns([3, 3, 1], vertical_alignment="bottom")
+    left, middle, right = st.columns([5, 5, 2], vertical_alignment="bottom")
     titles = {name: one.title.removeprefix("score ") for name, one in offered.items()}
     with left:
         score = address.choice(

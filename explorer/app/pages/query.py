@@ -45,7 +45,7 @@ SHOWN = ["label", "score", "operations", "hiddens", "parameters", "flops", "dept
 @components.page
 def render() -> None:
     """Draw the page."""
-    st.title("Query")
+    components.head("query")
     space = components.pick_space().name
     # The key is the name in the address.
     guided, best, pareto, cypher = st.tabs(TABS, key="tab", bind="query-params")
@@ -200,7 +200,7 @@ def _form(wish: Wish, choices: Choices, space: str) -> Wish | None:
 
 
 def _layer(wish: Wish, n: int, choices: Choices, key: str) -> Layer:
-    now = wish.layers[n] if n < len(wish.layers) else Layer(list(POSITIONS)[(n + 1) % 3])
+    now = wish.layers[n] if n < len(wish.layers) else Layer(list(POSITIONS)[n % len(POSITIONS)])
     place, family, parameter, hidden = st.columns(4)
     visible: Literal["visible", "collapsed"] = "visible" if n == 0 else "collapsed"
     places, families, parameters = list(POSITIONS), ["", *choices.families], ["", *choices.parameters]

@@ -22,7 +22,7 @@ EARLIER = 8
 @components.page
 def render() -> None:
     """Draw the page."""
-    st.title("Search")
+    components.head("search")
     space = components.pick_space()
     store = services.store()
     jobs, studies = refresh_jobs(store), store.studies()
@@ -59,7 +59,7 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
     if ended:
         with st.expander(f"Ended jobs ({len(ended)})", expanded=not active):
             for job in ended[:EARLIER]:
-                _ended(store, job, jobs, studies)
+                _ended(store, job, studies)
 
 
 def _title(job: JobRecord) -> None:
@@ -75,7 +75,7 @@ def _watch_button(place: DeltaGenerator, job: JobRecord) -> None:
         st.rerun()
 
 
-def _ended(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
+def _ended(store: GraphStore, job: JobRecord, studies: Sequence[StudyRecord]) -> None:
     with st.container(border=True):
         _title(job)
         if job.message and job.message != job.state.value:
@@ -86,7 +86,8 @@ def _ended(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord], studies
             return
         if row.button("Resume", icon=":material/play_circle:", key=f"resume_{job.id}"):
             try:
-                launching.resume(store, job, jobs)
+                with services.starting(store) as now:
+                    launching.resume(store, job, now)
             except InputError as error:
                 st.error(literal(error), icon=":material/error:")
                 return

@@ -26,7 +26,7 @@ MOST_SHAPES = 4
 @components.page
 def render() -> None:
     """Draw the page."""
-    st.title("Shapes")
+    components.head("shapes")
     if services.is_missing():
         components.empty_store()
     known_spaces = [space.name for space in services.spaces()]
@@ -179,7 +179,8 @@ def _facts(report: ShapeReport) -> None:
             )
         )
     for column, (name, value, note) in zip(st.columns(len(facts)), facts, strict=True):
-        column.metric(name, value)
+        # Narrow windows cut long names of machines off.
+        column.metric(name, value, help=name if name.startswith("Latency") else None)
         column.caption(note)
 
 
