@@ -265,7 +265,7 @@ class GraphStore(ABC):
     # Scores and measurements ------------------------------------------------------------------------------------
 
     @abstractmethod
-    def add_scores(self, scores: Sequence[ScoreRecord]) -> int:
+    def add_scores(self, scores: Iterable[ScoreRecord]) -> int:
         """Add scores; returns how many were new. Raises NotFoundError if an architecture is unknown."""
 
     @abstractmethod
@@ -275,7 +275,7 @@ class GraphStore(ABC):
         """Scores that fit, ordered by architecture, task, metric, source, seed, id."""
 
     @abstractmethod
-    def add_measurements(self, measurements: Sequence[MeasurementRecord]) -> int:
+    def add_measurements(self, measurements: Iterable[MeasurementRecord]) -> int:
         """Add or replace measurements; returns how many were new. Raises NotFoundError."""
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graphstore.checks import check_measurements, check_scores
@@ -15,8 +15,9 @@ from graphstore.records import MeasurementRecord, ScoreRecord
 class ScoresPart(Part):
     """What is known of how well architectures do, and of what they cost."""
 
-    def add_scores(self, scores: Sequence[ScoreRecord]) -> int:
+    def add_scores(self, scores: Iterable[ScoreRecord]) -> int:
         """Add scores; returns how many were new. Raises NotFoundError if an architecture is unknown."""
+        scores = list(scores)
         check_scores(scores)
         with self._database.writing() as db:
             return insert_scores(db, scores)
@@ -38,8 +39,9 @@ class ScoresPart(Part):
             rows = db.execute(query + _where(where) + order, values).fetchall()
         return [ScoreRecord(*row) for row in rows]
 
-    def add_measurements(self, measurements: Sequence[MeasurementRecord]) -> int:
+    def add_measurements(self, measurements: Iterable[MeasurementRecord]) -> int:
         """Add or replace measurements; returns how many were new. Raises NotFoundError."""
+        measurements = list(measurements)
         check_measurements(measurements)
         with self._database.writing() as db:
             keys = known_architecture_keys(db, {m.architecture for m in measurements})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graphstore.checks import check_known_architectures, check_measurements, check_scores
@@ -38,8 +38,9 @@ _ADD_LOCKED = "MATCH (m:Meta {topic: 'scores'}) WITH m, true AS new " + _ADD
 class ScoresPart(Part):
     """What is known of how well architectures do, and of what they cost."""
 
-    def add_scores(self, scores: Sequence[ScoreRecord]) -> int:
+    def add_scores(self, scores: Iterable[ScoreRecord]) -> int:
         """Add scores; returns how many were new. Raises NotFoundError if an architecture is unknown."""
+        scores = list(scores)
         check_scores(scores)
         rows = _rows(scores)
         return self._graph.write_at_once("scores", LOCK + _ADD, _added, rows=rows) if rows else 0
@@ -63,8 +64,9 @@ class ScoresPart(Part):
         found = self._graph.read(work)
         return sorted(found, key=lambda s: (s.architecture, s.task, s.metric, s.source, s.seed, s.id))
 
-    def add_measurements(self, measurements: Sequence[MeasurementRecord]) -> int:
+    def add_measurements(self, measurements: Iterable[MeasurementRecord]) -> int:
         """Add or replace measurements; returns how many were new. Raises NotFoundError."""
+        measurements = list(measurements)
         check_measurements(measurements)
         newest = {(m.architecture, m.device, m.quantity): m for m in measurements}
 

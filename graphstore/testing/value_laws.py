@@ -152,5 +152,15 @@ class ValueLaws:
         assert (store.measurements(), store.scores()) == ([measured], [scored])
         assert [trial.study for trial in store.trials(name)] == [name]
 
+    def test_what_can_be_read_only_once_is_kept_whole(self, store: GraphStore) -> None:
+        """A generator of scores or measurements is no empty one after the check of its fields."""
+        first, second = (record.id for record in filled(store, 2))
+        scores = [ScoreRecord(id, "task", "accuracy", 0.5, "data", "full", "none", 0, "once") for id in (first, second)]
+        assert store.add_scores(score for score in scores) == 2
+        assert [score.architecture for score in store.scores(task="task")] == sorted([first, second])
+        measured = [MeasurementRecord(id, "pi", "latency", 1.0, "s") for id in (first, second)]
+        assert store.add_measurements(one for one in measured) == 2
+        assert len(store.measurements()) == 2
+
 
 EDGES = (None, (0, 1, 2), (0, 1.0), (0, True), [0, 1], (0, np.int64(1)), "01")
