@@ -72,10 +72,11 @@ def prepare(path: Path) -> str:
             chosen = rng.choice(len(ids), SCORED, replace=False)
             for task in TASKS:
                 values = rng.normal(0.65, 0.05, SCORED).clip(0, 1)
-                store.add_scores(
+                scores = [
                     ScoreRecord(ids[i], task, "accuracy", float(v), "none", "none", "none", 0, "trained:benchmark/0")
                     for i, v in zip(chosen, values, strict=True)
-                )
+                ]
+                store.add_scores(scores)
     return url
 
 

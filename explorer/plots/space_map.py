@@ -160,7 +160,7 @@ def space_map(
 
     unknown = _shuffled(points[~known])
     grey = {"color": GREY, "opacity": 0.35, "size": sizes(unknown.index, 0.8)}
-    _points(figure, unknown, _texts(unknown, color, values, size), "not known", grey)
+    _points(figure, unknown, _texts(unknown, None, values, size), "not known", grey, f"<br>{color.text(None)}")
     scale = _legend(figure, color) if color.palette else _color_bar(color, values[known])
     for name, rows, opacity, factor in (
         ("known", known & ~is_scored, 0.7, 1.0),
@@ -230,12 +230,20 @@ def _look_at(figure: go.Figure, points: pd.DataFrame, center: str | None) -> Non
     figure.update_yaxes(range=[at["y"] - half, at["y"] + half])
 
 
-def _texts(rows: pd.DataFrame, color: MapColor, values: pd.Series, size: MapSize | None) -> list[str]:
-    """What the hover labels say of the values that colour the points and give them their size."""
-    told = [color.text(value) for value in values.reindex(rows.index)]
-    if size is None or size.title == color.title:
-        return told
-    return [f"{one}<br>{size.text(id)}" for one, id in zip(told, rows.index, strict=True)]
+def _texts(rows: pd.DataFrame, color: MapColor | None, values: pd.Series, size: MapSize | None) -> list[str]:
+    """What the hover labels say of the widths and of the values that colour the points and give them their size."""
+    told = [f"hidden {_plain(hiddens)}" for hiddens in rows["hiddens"]]
+    if color is not None:
+        known = (color.text(value) for value in values.reindex(rows.index))
+        told = [f"{one}; {value}" for one, value in zip(told, known, strict=True)]
+    if size is not None and (color is None or size.title != color.title):
+        told = [f"{one}; {size.text(id)}" for one, id in zip(told, rows.index, strict=True)]
+    return told
+
+
+def _plain(chain: str) -> str:
+    """A chain of layers without arrows, which no JSON writes in one character."""
+    return chain.replace(" → ", ", ")
 
 
 def _shuffled(points: pd.DataFrame) -> pd.DataFrame:
@@ -269,24 +277,22 @@ def _points(
     texts: list[str],
     name: str,
     marker: dict[str, Any],
+    common: str = "",
 ) -> None:
     if rows.empty:
         return
-    columns = (rows["label"], rows["operations"], rows["hiddens"], texts)
-    told = [
-        f"<b>{label}</b><br>{ops}<br>hidden {hiddens}<br>{text}"
-        for label, ops, hiddens, text in zip(*columns, strict=True)
-    ]
+    # Short texts and flat arrays: Streamlit searches a figure's JSON forty times for the colours of its theme.
+    told = [f"{label}: {_plain(ops)}" for label, ops in zip(rows["label"], rows["operations"], strict=True)]
     figure.add_trace(
         go.Scattergl(
-            x=rows["x"].to_numpy(),
-            y=rows["y"].to_numpy(),
+            x=rows["x"].to_numpy(dtype=np.float32),
+            y=rows["y"].to_numpy(dtype=np.float32),
             mode="markers",
             name=name,
-            # Flat, as ten thousand small lists cost the server and the browser half a second.
             customdata=rows.index.to_numpy(dtype=object),
             hovertext=told,
-            hovertemplate="%{hovertext}<extra></extra>",
+            text=texts,
+            hovertemplate=f"%{{hovertext}}<br>%{{text}}{common}<extra></extra>",
             marker={"line": {"width": 1 if name == "scored" else 0, "color": OUTLINE}} | marker,
             showlegend=False,
             selected={"marker": {"color": VERMILLION, "size": 9, "opacity": 1.0}},

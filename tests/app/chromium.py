@@ -19,6 +19,7 @@ from urllib.request import urlopen
 import pytest
 
 from explorer.app.services import STORE_VARIABLE
+from explorer.runner.server import server_file
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = PROJECT / "artifacts" / "screenshots"
@@ -66,7 +67,7 @@ def free_port() -> int:
 def serving(store: str, folder: Path, variables: Mapping[str, str] | None = None) -> Iterator[Running]:
     """The app on a store, with its log in a folder, until the block ends."""
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT / "streamlit_app.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(server_file())]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port), "--server.headless", "true"]
     command += ["--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none"]
     environment = os.environ | {STORE_VARIABLE: store} | dict(variables or {})

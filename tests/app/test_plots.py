@@ -70,7 +70,7 @@ def test_map_draws_scored_ones_larger_and_last_and_unknown_ones_grey_below():
     assert traces["id0"] is figure.data[0]
     assert traces["id1"].marker.size > traces["id0"].marker.size
     assert (traces["id1"].marker.cmin, traces["id1"].marker.cmax) == (0.5, 0.9)
-    assert "not known" in traces["id0"].hovertext[0]
+    assert "not known" in traces["id0"].hovertemplate
 
 
 def test_map_of_categories_uses_the_operations_colours():

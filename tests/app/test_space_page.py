@@ -36,7 +36,7 @@ def drawn(page: AppTest) -> dict[str, dict]:
         for row, id in enumerate(trace.get("customdata") or ()):
             marker = trace["marker"]
             size = marker["size"] if isinstance(marker["size"], int | float) else array(marker["size"])[row]
-            told = trace["hovertext"][row]
+            told = trace["text"][row] + trace["hovertemplate"]
             found[id] = {"x": array(trace["x"])[row], "y": array(trace["y"])[row], "size": size, "told": told}
     return found
 

@@ -1,0 +1,67 @@
+"""Streamlit's server, which hands out its own scripts from memory and names the one that draws figures at once.
+
+A first visit fetches some sixty scripts. Streamlit reads each of them in pieces on threads that wait for the script of
+the page, and lets a browser know of Plotly, five megabytes of it, only with the first figure. Run by ``streamlit run``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from explorer.runner.server import app_file
+
+SCRIPTS = Path(st.__file__).parent / "static" / "static" / "js"
+ADDRESS = "/static/js/"
+FIGURES = "PlotlyChart.*.js"
+FOR_A_YEAR = b"public, immutable, max-age=31536000"
+"""The names of scripts change with what is in them, so a browser need not ask again."""
+
+
+class QuickScripts:
+    """Answers for Streamlit where a script is asked for, and adds a header to the answers that are pages."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        # Only these names are answered, so nothing that a visitor writes is looked up on the disk.
+        self._files = {ADDRESS + file.name: file for file in SCRIPTS.glob("*.js")}
+        self._read: dict[str, bytes] = {}
+        figures = [ADDRESS + file.name for file in SCRIPTS.glob(FIGURES)]
+        self._links = [(b"link", f"<{name}>; rel=modulepreload".encode()) for name in figures]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        asked = scope["path"] if scope["type"] == "http" and scope["method"] == "GET" else ""
+        if asked in self._files:
+            await self._send_script(asked, send)
+            return
+
+        async def send_linked(message: Message) -> None:
+            if message["type"] == "http.response.start" and _is_page(message):
+                message = {**message, "headers": [*message["headers"], *self._links]}
+            await send(message)
+
+        await self._app(scope, receive, send_linked if asked else send)
+
+    async def _send_script(self, name: str, send: Send) -> None:
+        if name not in self._read:
+            self._read[name] = self._files[name].read_bytes()
+        body = self._read[name]
+        headers = [
+            (b"content-type", b"text/javascript; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", FOR_A_YEAR),
+            (b"x-content-type-options", b"nosniff"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _is_page(message: Message) -> bool:
+    return any(name.lower() == b"content-type" and b"text/html" in value for name, value in message["headers"])
+
+
+app = st.App(app_file(), middleware=[Middleware(QuickScripts)])
