@@ -201,7 +201,8 @@ async def together(executable: str, url: str, count: int) -> list[float]:
             await page.wait_for_function(AT_REST)
             reason = " ".join(await page.locator(ERRORS).all_inner_texts())
         except Error as error:
-            reason = str(error)
+            state = await page.evaluate("document.querySelector('[data-testid=stApp]')?.dataset.testScriptState")
+            reason = f"{error} ({state}: {(await page.locator('body').inner_text())[:200]!r})"
         taken = time.perf_counter() - start
         if reason:
             print(f"a visitor failed: {reason[:300]}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pandas  # noqa: F401 - whole before Plotly looks for it: it takes one that another visit just loads as it is
 import plotly.graph_objects as go
 import streamlit as st
 
