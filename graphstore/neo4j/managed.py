@@ -282,12 +282,14 @@ class ManagedNeo4j:
         """The server's process, never another one that was given its number."""
         with suppress(psutil.Error):
             process = psutil.Process(state.pid) if state.pid else None
-            if process and self._is_ours(process) and abs(_started(process) - state.started) < 1.0:
+            if process and abs(_started(process) - state.started) < 1.0 and self._is_ours(process, or_beginning=True):
                 return process
         return None
 
-    def _is_ours(self, process: psutil.Process) -> bool:
-        words = process.cmdline()  # Empty for one that has ended and was not reaped yet.
+    def _is_ours(self, process: psutil.Process, or_beginning: bool = False) -> bool:
+        words = process.cmdline()
+        if not words:  # For a moment, while one program takes the place of another; or it has ended and is not reaped.
+            return or_beginning and process.status() != psutil.STATUS_ZOMBIE
         return ENTRY_POINT in words and f"--home-dir={self.home}" in words
 
     def _adopted(self, state: State) -> State:

@@ -80,7 +80,7 @@ def test_the_map_is_coloured_by_the_belief_and_marks_the_trials(shown, column):
     points, belief, trials = map_frames()
     figure = acquisition_map(points, belief, trials, "mean", shown)
     known = next(trace for trace in figure.data if trace.name == "known")
-    told = {data[0]: color for data, color in zip(known.customdata, known.marker.color, strict=True)}
+    told = dict(zip(known.customdata, known.marker.color, strict=True))
     assert told == pytest.approx(belief[column].to_dict())
     traces = {trace.name: trace for trace in figure.data}
     assert list(traces["complete"].x) == [1.0, 3.0]
