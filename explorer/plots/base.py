@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 import plotly.graph_objects as go
@@ -37,6 +38,21 @@ def styled(figure: go.Figure, height: int, **layout: object) -> go.Figure:
     figure.update_xaxes(gridcolor=HAIRLINE, zeroline=False)
     figure.update_yaxes(gridcolor=HAIRLINE, zeroline=False)
     return figure
+
+
+def short_numbers(values: Iterable[float]) -> list[float]:
+    """Numbers to five digits, which is finer than a screen; a list, because of :func:`with_revision`."""
+    return [float(f"{value:.5g}") for value in values]
+
+
+def with_revision(figure: go.Figure) -> go.Figure:
+    """Name the state of a finished figure's lists, so that Plotly prepares them again only when another state comes.
+
+    Streamlit hands Plotly each figure twice, as copies. Without a ``datarevision`` all copied lists count as changed,
+    and NumPy arrays do with one, too. Whoever adds to the figure names its state anew.
+    """
+    state = hashlib.blake2b(figure.to_json().encode(), digest_size=8).hexdigest()
+    return figure.update_layout(datarevision=state)
 
 
 def translucent(color: str, opacity: float) -> str:

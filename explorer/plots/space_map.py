@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from explorer.plots.base import range_of_equal, styled
+from explorer.plots.base import range_of_equal, short_numbers, styled
 from explorer.plots.palette import BLUE, GREY, VALUES, VERMILLION, category_color
 
 HEIGHT = 600
@@ -156,7 +156,7 @@ def space_map(
     is_scored = points.index.isin(scored)
 
     def sizes(ids: pd.Index, factor: float) -> Any:
-        return usual * factor if size is None else size.diameters(ids, points.index)
+        return usual * factor if size is None else short_numbers(size.diameters(ids, points.index))
 
     unknown = _shuffled(points[~known])
     grey = {"color": GREY, "opacity": 0.35, "size": sizes(unknown.index, 0.8)}
@@ -168,7 +168,7 @@ def space_map(
     ):
         shown = _shuffled(points[rows])
         colors = color.positions(values[shown.index])
-        marker = scale | {"color": colors, "opacity": opacity, "size": sizes(shown.index, factor)}
+        marker = scale | {"color": short_numbers(colors), "opacity": opacity, "size": sizes(shown.index, factor)}
         _points(figure, shown, _texts(shown, color, values, size), name, marker)
     _pointed_out(figure, points, highlight)
     # The visitor's zoom is kept as long as the map has the same axes and looks at the same place.
@@ -285,8 +285,8 @@ def _points(
     told = [f"{label}: {_plain(ops)}" for label, ops in zip(rows["label"], rows["operations"], strict=True)]
     figure.add_trace(
         go.Scattergl(
-            x=rows["x"].to_numpy(dtype=np.float32),
-            y=rows["y"].to_numpy(dtype=np.float32),
+            x=short_numbers(rows["x"]),
+            y=short_numbers(rows["y"]),
             mode="markers",
             name=name,
             customdata=rows.index.to_numpy(dtype=object),

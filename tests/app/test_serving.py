@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import socket
+import sys
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
 
-from explorer.app.serving.quick_app import ADDRESS, SCRIPTS
+from explorer.app.serving import quick_app
+from explorer.app.serving.quick_app import ADDRESS, SCRIPTS, begun
 
 from .chromium import serving
 
@@ -64,3 +68,20 @@ def test_a_head_has_no_body(ask):
     name = next(SCRIPTS.glob("*.js")).name
     status, _, body = ask(ADDRESS + name, "HEAD")
     assert (status, body) == (200, b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a connection does not show what it took over")
+def test_small_answers_are_sent_without_waiting():
+    def waits(listening: socket.socket) -> bool:
+        with socket.create_connection(listening.getsockname()), listening.accept()[0] as connection:
+            return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
+
+    async def served(listening: socket.socket) -> bool:
+        async with begun(quick_app.app):
+            return waits(listening)
+
+    with socket.socket(socket.AF_INET) as listening:  # as Streamlit makes it
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        assert waits(listening)
+        assert not asyncio.run(served(listening))

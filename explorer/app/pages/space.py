@@ -12,7 +12,7 @@ from explorer.app import address, chosen_view, components, downloads, frames, ma
 from explorer.app.map_choices import SCORE_COLUMN, Offer
 from explorer.app.messages import literal
 from explorer.plots import Highlight, MapColor, MapSize, space_map
-from explorer.plots.base import range_of_equal
+from explorer.plots.base import range_of_equal, with_revision
 from explorer.runner import map_values
 from explorer.runner.projections import Projection
 from graphstore.records import SpaceRecord
@@ -150,7 +150,7 @@ def _figure(
     _scored: pd.Index,
 ) -> go.Figure:
     """The map; made once for all visitors who look at the same. What is made of it must not change it."""
-    return space_map(_points, _color, _scored, _projection.axes, _size, highlight)
+    return with_revision(space_map(_points, _color, _scored, _projection.axes, _size, highlight))
 
 
 def _map(
