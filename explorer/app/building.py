@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import pandas as pd
@@ -22,6 +24,8 @@ from graphstore import GraphStore
 from graphstore.records import JobRecord, SpaceRecord, StudyRecord, TrialRecord
 
 NEAREST = 8
+PATIENCE_S = 2.0
+"""How long a page waits for a space before it goes on without."""
 USUAL_OPERATIONS = ("sa_sdp", "sa_wma", "l_dft", "l_dct", "c_3", "c_5", "c_7", "c_9", "c_11", "c_13")
 LONGEST_WORDS = 400
 """Characters of a difference that a table shows."""
@@ -77,33 +81,59 @@ def outside(grammar: DesignSpace, spec: ArchitectureSpec) -> SpecError | None:
     return None
 
 
-@st.cache_resource(show_spinner="Reading the space …", max_entries=2)
-def _vicinity(url: str, space: str, digest: str) -> Vicinity:
-    return Vicinity.of_space(services.store(), space)
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _reading(url: str, space: str, digest: str) -> Future[Vicinity]:
+    """The vicinity of a space, read once for all visitors by a thread of its own, so that pages go on meanwhile."""
+    store, found = services.store(), Future[Vicinity]()
+
+    def read() -> None:
+        try:
+            found.set_result(Vicinity.of_space(store, space))
+        except Exception as error:
+            found.set_exception(error)
+
+    # It may take a minute of a large space, for which the end of the app need not wait.
+    threading.Thread(target=read, name=f"vicinity of {space}", daemon=True).start()
+    return found
 
 
-def vicinity(space: SpaceRecord) -> Vicinity:
-    """The architectures of a finished space, to compare any other one with. Raises InputError if there is none."""
+def vicinity(space: SpaceRecord, *, wait: bool = True) -> Vicinity | None:
+    """The architectures of a finished space, to compare any other one with; ``None`` while they are being read.
+
+    Args:
+        space: a finished one.
+        wait: whether to wait for them a moment.
+
+    Raises:
+        InputError: there is none.
+        StoreError: the store cannot be read.
+    """
     # The digest changes with the architectures of this space; the store's revision also with those of others.
-    return _vicinity(services.store_url(), space.name, str(space.info.get("digest")))
+    key = (services.store_url(), space.name, str(space.info.get("digest")))
+    try:
+        return _reading(*key).result(PATIENCE_S if wait else 0.0)
+    except TimeoutError:
+        return None
+    except Exception:
+        _reading.clear(*key)
+        raise
 
 
 @st.cache_resource(show_spinner="Learning from the scores …", max_entries=8)
-def _forecaster(url: str, space: str, digest: str, series: str, revision: int) -> Forecaster:
+def _forecaster(url: str, space: str, digest: str, series: str, revision: int, _vicinity: Vicinity) -> Forecaster:
     known = frames.mean_scores(services.scores(space), series)
-    near = _vicinity(url, space, digest)
-    return Forecaster(near, {str(id): float(value) for id, value in known.items()})
+    return Forecaster(_vicinity, {str(id): float(value) for id, value in known.items()})
 
 
-def forecaster(space: SpaceRecord, series: str) -> Forecaster:
+def forecaster(space: SpaceRecord, near: Vicinity, series: str) -> Forecaster:
     """What the scores of a series teach. Raises InputError if they are too few."""
     revision = services.store().revision("scores")
-    return _forecaster(services.store_url(), space.name, str(space.info.get("digest")), series, revision)
+    return _forecaster(services.store_url(), space.name, str(space.info.get("digest")), series, revision, near)
 
 
-def nearest_table(space: SpaceRecord, spec: ArchitectureSpec, series: str | None) -> pd.DataFrame:
+def nearest_table(space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, series: str | None) -> pd.DataFrame:
     """The nearest known architectures, by id: ``dissimilarity, label, score, difference, parameters``."""
-    found = vicinity(space).nearest(spec, NEAREST)
+    found = near.nearest(spec, NEAREST)
     known = services.architectures(space.name)
     found = [(id, value) for id, value in found if id in known.index]
     table = known.loc[[id for id, _ in found], ["label", "operations", "hiddens", "parameters"]].copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,13 @@ from explorer.graphs import architecture_id
 from explorer.runner.drafting import Draft, LayerDraft, draft_of, pack, read_draft, unpack
 from explorer.runner.library import build_library
 from explorer.runner.progress import SilentReporter
+from explorer.runner.vicinity import Vicinity
 from explorer.space.formats import from_json, to_json
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
 from graphstore import open_store
 from graphstore.copying import copy_store
+from graphstore.errors import StoreError
 from graphstore.records import SpaceRecord
 
 from .conftest import score, study
@@ -30,7 +33,9 @@ TINY = named_model("BERT-Tiny")
 
 
 @pytest.fixture
-def visit(open_page):
+def visit(open_page, monkeypatch):
+    monkeypatch.setattr(building, "PATIENCE_S", 60.0)
+
     def go(url: str, **stated: str | list[str]) -> AppTest:
         page = open_page("build", url, timeout=120, **stated)
         assert not page.exception
@@ -249,6 +254,41 @@ def test_too_few_and_odd_scores(visit, own_store, monkeypatch):
     monkeypatch.setattr(building.frames, "mean_scores", broken)
     page = visit(own_store, id=ids[0])
     assert "at least 5" in told(page)
+
+
+def test_a_page_goes_on_while_a_large_space_is_read(visit, own_store, monkeypatch):
+    go_on, read = threading.Event(), Vicinity.of_space
+
+    def slowly(store, space):
+        assert go_on.wait(60)
+        return read(store, space)
+
+    monkeypatch.setattr(Vicinity, "of_space", slowly)
+    monkeypatch.setattr(building, "PATIENCE_S", 0.01)
+    page = visit(own_store)
+    assert "is being read" in told(page)
+    assert "Weisfeiler" not in told(page)
+    page.number_input(key="build_budget").set_value(2).run()
+    assert "is being read" in told(page)
+    assert not page.exception
+    go_on.set()
+    monkeypatch.setattr(building, "PATIENCE_S", 60.0)
+    page.run()
+    assert "is being read" not in told(page)
+    assert "Weisfeiler" in told(page)
+
+
+def test_a_space_that_could_not_be_read_is_read_again(visit, own_store, monkeypatch):
+    def fails(store, space):
+        raise StoreError("the disk does not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Vicinity, "of_space", fails)
+        page = visit(own_store)
+        assert "the disk does not answer" in " ".join(element.value for element in page.error)
+    page.run()
+    assert not page.error
+    assert "Weisfeiler" in told(page)
 
 
 def test_a_library_that_is_not_finished(visit, unfinished_store):

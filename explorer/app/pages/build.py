@@ -15,6 +15,7 @@ from explorer.plots import architecture_graph, forecast_strip
 from explorer.runner import drafting
 from explorer.runner.catalogue import architecture_record
 from explorer.runner.drafting import Draft
+from explorer.runner.vicinity import Vicinity
 from explorer.space.formats import from_json, to_model_dict
 from explorer.space.grammar import DesignSpace
 from explorer.space.named import find_named, named_models
@@ -26,6 +27,7 @@ MODEL = layer_editor.MODEL
 MOST_DRAWN = 2_000
 """Nodes of the largest graph that is drawn."""
 LONGEST_NAME = 64
+READING_EVERY = "1s"
 NEW = "A new study"
 
 
@@ -60,11 +62,31 @@ def render() -> None:
     scores = services.scores(space.name)
     st.subheader("Nearest known architectures")
     series = components.pick_series(scores, "Scores to show and to learn from", "build_series")
-    _nearest(space, spec, series, record)
-    st.subheader("Expected score")
-    _expected(space, spec, series, record)
+    near = building.vicinity(space)
+    if near is None:
+        _reading(space)
+    else:
+        _nearest(space, near, spec, series, record)
+        st.subheader("Expected score")
+        _expected(space, near, spec, series, record)
     st.subheader("Train it")
     _train(space, spec, record)
+
+
+def _reading(space: SpaceRecord) -> None:
+    """Say that the space is being read, until it is."""
+
+    @st.fragment(run_every=READING_EVERY)
+    def wait() -> None:
+        if building.vicinity(space, wait=False) is not None:
+            st.rerun()
+        st.info(
+            f"{space.name} is being read, once for all visitors. Then the architectures nearest to yours and the score "
+            "to expect appear here; meanwhile go on.",
+            icon=":material/hourglass_empty:",
+        )
+
+    wait()
 
 
 def _current(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
@@ -232,8 +254,10 @@ def _graph(record: ArchitectureRecord) -> None:
     downloads.figure(figure, f"graph-{record.id[:8]}", "build_graph", alt="Computational graph")
 
 
-def _nearest(space: SpaceRecord, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord) -> None:
-    table = building.nearest_table(space, spec, series)
+def _nearest(
+    space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord
+) -> None:
+    table = building.nearest_table(space, near, spec, series)
     if table.empty:
         st.info(f"{space.name} has no other architecture.", icon=":material/info:")
         return
@@ -260,12 +284,14 @@ def _nearest(space: SpaceRecord, spec: ArchitectureSpec, series: str | None, rec
     st.page_link(navigation.page("compare"), label=title, icon=icon, query_params=parameters)
 
 
-def _expected(space: SpaceRecord, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord) -> None:
+def _expected(
+    space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord
+) -> None:
     if series is None:
         components.no_scores_yet()
         return
     try:
-        learned = building.forecaster(space, series)
+        learned = building.forecaster(space, near, series)
     except InputError as error:
         st.info(literal(error), icon=":material/hourglass_empty:")
         return
