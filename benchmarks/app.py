@@ -1,6 +1,7 @@
 """The app in a real Chromium: how long a visitor waits, alone and among ten, and what an idle page costs.
 
-Run ``uv run python benchmarks/app.py``, or with ``--quick`` (fewer repetitions). It shows the nano space of 9,312
+Run ``uv run python benchmarks/app.py``, or with ``--quick`` (fewer repetitions), or with ``--large`` (instead, how long
+every page of a space of 102,720 architectures takes; an error on one ends it). It shows the nano space of 9,312
 architectures with 500 scores. These are drawn at random, as only their number matters here, and lie in a store made
 for this benchmark alone and kept in ``--cache``. The server is warm: every page was shown once before.
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import itertools
 import json
 import shutil
@@ -41,14 +43,17 @@ from playwright.async_api import async_playwright
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from explorer.app.navigation import PAGES
-from explorer.runner.library import build_space
+from explorer.runner.catalogue import architecture_record
+from explorer.runner.library import build_space, library_digest
 from explorer.runner.progress import SilentReporter
 from explorer.runner.server import AppServer
+from explorer.space.encoding import encode_choices
 from explorer.space.grammar import load_space
 from graphstore import open_store
-from graphstore.records import ScoreRecord
+from graphstore.records import Embeddings, ScoreRecord, SpaceRecord
 
 SPACE, SCORED = "nano", 500
+LARGE, DIMENSIONS = "large", 16
 TASKS = ("mean", "package", "order")
 VISITORS = 10
 LIMIT_MS = 120_000
@@ -85,6 +90,29 @@ def prepare(path: Path) -> str:
                     for i, v in zip(chosen, values, strict=True)
                 ]
                 store.add_scores(scores)
+    return url
+
+
+def prepare_large(path: Path) -> str:
+    """A store with one space of 102,720 architectures and vectors of their design choices; returns its URL."""
+    nano = load_space(SPACE)
+    operations = (*nano.operations, ("c", "3"), ("c", "7"))
+    space = dataclasses.replace(nano, name=LARGE, title="", operations=operations, ff_widths=(32, 64, 96, 128, 160))
+    url = f"sqlite:///{path.absolute()}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_store(url) as store:
+        if any(one.name == LARGE and one.info["ready"] for one in store.spaces()):
+            return url
+        specs = list(space)
+        records = {record.id: record for record in map(architecture_record, specs)}
+        codes = encode_choices(specs).astype(np.float64)
+        codes -= codes.mean(axis=0)
+        vectors = codes @ np.linalg.eigh(codes.T @ codes)[1][:, ::-1][:, :DIMENSIONS]
+        info = {"title": "A hundred thousand", "source": space.source(), "architectures": len(records), "ready": False}
+        store.put_space(SpaceRecord(LARGE, info))
+        store.add_architectures(LARGE, list(records.values()))
+        store.put_embeddings(LARGE, Embeddings(tuple(records), vectors.astype(np.float32)))
+        store.put_space(SpaceRecord(LARGE, info | {"ready": True, "digest": library_digest(tuple(records))}))
     return url
 
 
@@ -175,9 +203,7 @@ def change_pages(page: Page, url: str, rounds: int) -> dict[str, float]:
     for _ in range(rounds + 1):
         for title in [*titles[1:], titles[0]]:
             taken[title].append(timed(lambda title=title: change(page, title)))  # type: ignore[misc]
-            errors = page.locator(ERRORS).all_inner_texts()
-            if errors:
-                sys.exit(f"the page {title} shows an error: {errors[0]}")
+            refuse_errors(page, title)
     return {title: statistics.median(seconds[1:]) for title, seconds in taken.items()}
 
 
@@ -270,12 +296,46 @@ async def together(executable: str, url: str, count: int) -> list[float]:
     return taken
 
 
+def large(browser: Browser, url: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds of each page of the large space: the first time since the server began, and the second."""
+    taken: tuple[dict[str, float], dict[str, float]] = ({}, {})
+    for seconds in taken:
+        for name, (title, _) in PAGES.items():
+            path = "" if name == "space" else name
+            with visitor(browser) as page:
+                start = time.perf_counter()
+                page.goto(f"{url}/{path}?{urlencode({'space': LARGE})}")
+                page.locator("h1", has_text=title).wait_for()
+                rest(page, drawn=name == "space")
+                seconds[title] = time.perf_counter() - start
+                refuse_errors(page, title)
+    return taken
+
+
+def refuse_errors(page: Page, title: str) -> None:
+    errors = page.locator(ERRORS).all_inner_texts()
+    if errors:
+        sys.exit(f"the page {title} shows an error: {errors[0]}")
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, default=Path(".archex/benchmark-app.db"), help="the store, kept")
     parser.add_argument("--browser", help="a Chromium or Chrome; by default the first on the PATH")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    parser.add_argument("--large", action="store_true", help="instead, each page of a space of 102,720 architectures")
     return parser.parse_args()
+
+
+def show_large(executable: str, url: str) -> None:
+    with AppServer(url, 0) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        cold, warm = large(browser, server.url)
+        browser.close()
+    print("| page | first visit, s | second visit, s |\n|---|---|---|")
+    for title, seconds in cold.items():
+        print(f"| {title} | {seconds:.1f} | {warm[title]:.1f} |")
+    print(json.dumps({"large_first_s": round(max(cold.values()), 2), "large_second_s": round(max(warm.values()), 2)}))
 
 
 def main() -> None:
@@ -284,6 +344,9 @@ def main() -> None:
     executable = options.browser or next(found, None)
     if executable is None:
         sys.exit("a Chromium or Chrome must be on the PATH, or named by --browser")
+    if options.large:
+        show_large(executable, prepare_large(options.cache.with_stem(f"{options.cache.stem}-large")))
+        return
     url = prepare(options.cache)
     figures: dict[str, Any] = {}
     with AppServer(url, 0) as server:
