@@ -126,5 +126,7 @@ def create(database: sqlite3.Connection) -> None:
             database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute("COMMIT")
     except BaseException:
-        database.execute("ROLLBACK")
+        # SQLite has taken everything back itself where the disk was full.
+        if database.in_transaction:
+            database.execute("ROLLBACK")
         raise

@@ -135,6 +135,19 @@ def test_a_full_disk_can_still_be_opened(small_disk: Path):
         assert sorted(late.scores(), key=key) == sorted(kept, key=key)
 
 
+@pytest.mark.parametrize("left", [0, 4096, 20_000])
+def test_a_new_store_on_a_full_disk(small_disk: Path, left: int):
+    rest = small_disk / "rest"
+    rest.write_bytes(bytes(free(small_disk) - left))
+    path = small_disk / "store.db"
+    with pytest.raises(StoreError) as refused:
+        open_store(f"sqlite:///{path}")
+    check_error(refused.value)
+    rest.unlink()
+    with open_store(f"sqlite:///{path}") as store:
+        assert len(prepare(store)) == 8
+
+
 def free(folder: Path) -> int:
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize
