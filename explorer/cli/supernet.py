@@ -83,7 +83,7 @@ def train(
     """
     import torch
 
-    from explorer.supernet.folder import MODEL, open_folder, stored_settings, train_folder
+    from explorer.supernet.folder import MODEL, last_loss, open_folder, stored_settings, train_folder
     from explorer.training.loop import TrainingStopped, best_device
 
     asked = backbone or widths or steps is not None or text or bert or distil or sampled != SAMPLED or recipe or seed
@@ -92,11 +92,9 @@ def train(
         settings = _settings(backbone or "nano", widths, steps, text, bert, distil, sampled, recipe, seed)
     torch.set_num_threads(threads)
     total = settings.plan.recipe.pretrain_steps
-    last: list[float] = []
     with progress_reporter() as reporter, _stoppable() as should_stop:
 
         def on_step(step: int, loss: float) -> None:
-            last[:] = [loss]
             reporter.update("super-training", step, total, f"loss {loss:.3f}")
 
         try:
@@ -109,7 +107,8 @@ def train(
     if json:
         document: dict[str, Any] = {"folder": str(folder), "mark": done.mark, "model": str(folder / MODEL)}
         document |= {"backbone": asdict(plan.backbone), "widths": list(plan.widths), "shapes": shapes}
-        print_json(document | {"steps": total, "loss": last[0] if last else None})
+        loss = last_loss(folder)
+        print_json(document | {"steps": total} | ({} if loss is None else {"loss": loss}))
     else:
         output.print(f"super-network {done.mark} of {shapes:,} shapes is in {folder}", soft_wrap=True, markup=False)
 
@@ -200,15 +199,16 @@ def extract(
     """Take a shape out of a super-network as a folder that transformers loads, on wish merged and fine-tuned."""
     import torch
 
-    from explorer.supernet.alone import check_target, extract_to, finetune_to
+    from explorer.supernet.alone import extract_to, finetune_to
     from explorer.supernet.folder import open_folder
+    from explorer.training.files import check_new
     from explorer.training.loop import TrainingStopped, best_device
     from explorer.training.recipe import recipe_named
 
     if data is not None and not task:
         raise InputError("--data", "come with --task", str(data), "Name a task, or leave it out.")
     tuning = recipe_named(recipe)
-    check_target(out)
+    check_new(out)
     torch.set_num_threads(threads)
     document: dict[str, Any] = {}
     with progress_reporter() as reporter, _stoppable() as should_stop:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.errors import DataError, InputError
 from explorer.graphs import architecture_id
 from explorer.runner.importing import ensure_stored
-from explorer.training.files import new_folder
+from explorer.training.files import check_new, named_folder
 from graphstore import GraphStore
 
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
@@ -59,21 +58,16 @@ def import_bert(store: GraphStore, folder: Path, target: Path, space: str) -> Be
     from explorer.models.bert import compare_with_bert, read_bert
     from explorer.models.checking import quiet_transformers
 
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError("folder", "be new or empty", str(target), "Choose another folder.")
+    check_new(target)
     found = read_bert(folder)
     difference = compare_with_bert(found, folder)
     tokenizer = any((folder / name).is_file() for name in TOKENIZERS)
-    try:
-        with new_folder(target, shared=False) as temporary:
-            with quiet_transformers():
-                found.model.save_pretrained(temporary)
-                if tokenizer:
-                    # Saved anew, so that it names its own class: ours is no model that transformers knows one of.
-                    AutoTokenizer.from_pretrained(folder, padding_side="right").save_pretrained(temporary)
-            new = ensure_stored(store, found.spec, space)
-    except OSError as error:
-        rule = f"be a folder that can be written ({error.strerror or error})"
-        raise DataError("folder", rule, str(target), "Check the path and the free space.") from None
+    with named_folder(target) as temporary:
+        with quiet_transformers():
+            found.model.save_pretrained(temporary)
+            if tokenizer:
+                # Saved anew, so that it names its own class: ours is no model that transformers knows one of.
+                AutoTokenizer.from_pretrained(folder, padding_side="right").save_pretrained(temporary)
+        new = ensure_stored(store, found.spec, space)
     id, kind = architecture_id(found.spec), type(found.model).__name__
     return BertImport(id, space, new, target, kind, tokenizer, found.left_out, difference)

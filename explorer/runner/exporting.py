@@ -22,7 +22,7 @@ from pathlib import Path
 
 import networkx as nx
 
-from explorer.errors import DataError, InputError
+from explorer.errors import InputError
 from explorer.graphs import architecture_id, build_graph
 from explorer.runner.card import CardModel, card
 from explorer.runner.studies import trial_source
@@ -30,7 +30,7 @@ from explorer.runner.workplace import run_folder
 from explorer.space.formats import from_json, to_model_dict
 from explorer.space.spec import ArchitectureSpec
 from explorer.training.backend import MEAN, PRETRAINED
-from explorer.training.files import new_folder, write_json
+from explorer.training.files import named_folder, write_json
 from graphstore import GraphStore
 from graphstore.records import ScoreRecord, TrialStatus
 
@@ -158,16 +158,10 @@ def export_architecture(
         rule = "be of a trained model, and there is none of this architecture here"
         raise InputError(f"the {wanted}", rule, architecture_id(spec), "Train it first: archex train.")
     others = tuple(one.source for one in runs if one is not chosen)
-    try:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise InputError("folder", "be new or empty", str(target), "Choose another folder.")
-        with new_folder(target, shared=False) as temporary:
-            model = _write_models(temporary, spec, chosen, others, task, onnx) if chosen else None
-            _describe(temporary, spec)
-            (temporary / "README.md").write_text(card(store, spec, model), encoding="utf-8")
-    except OSError as error:
-        rule = f"be a folder that can be written ({error.strerror or error})"
-        raise DataError("folder", rule, str(target), "Check the path and the free space.") from None
+    with named_folder(target) as temporary:
+        model = _write_models(temporary, spec, chosen, others, task, onnx) if chosen else None
+        _describe(temporary, spec)
+        (temporary / "README.md").write_text(card(store, spec, model), encoding="utf-8")
     contents = [path.name for path in target.iterdir() if path.name != OTHERS]
     contents += [f"{OTHERS}/{name}" for name in (model.others if model else ())]
     if model is None:

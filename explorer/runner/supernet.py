@@ -12,6 +12,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from explorer.runner.worker import Evaluation, KeepScore, Report, ShouldStop, sc
 from explorer.runner.workplace import run_folder
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace
-from explorer.space.shapes import backbone_of, is_shape, shape_widths
+from explorer.space.shapes import shape_widths
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
 from graphstore.records import MeasurementRecord, StudyRecord, TrialRecord
@@ -201,12 +202,13 @@ def check_shapes(store: GraphStore, space: str, settings: Mapping[str, Any]) -> 
 
 def _trained_widths(plan: SuperPlan, spec: ArchitectureSpec, id: str) -> Widths:
     backbone, widths = plan.backbone, shape_widths(spec)
-    if not is_shape(spec) or backbone_of(spec) != backbone or not set(widths) <= set(plan.widths):
-        told = f"{backbone.layers} layers, {backbone.hidden} wide, with widths {', '.join(map(str, plan.widths))}"
-        rule = f"be a shape that the super-network was trained with ({told})"
-        found = f"{id}, of widths {', '.join(map(str, widths))}"
-        raise InputError("architecture", rule, found, "Search a space that `archex supernet evaluate --store` made.")
-    return widths
+    with suppress(InputError):
+        if plan.check(widths) == spec:
+            return widths
+    told = f"{backbone.layers} layers, {backbone.hidden} wide, with widths {', '.join(map(str, plan.widths))}"
+    rule = f"be a shape that the super-network was trained with ({told})"
+    found = f"{id}, of widths {', '.join(map(str, widths))}"
+    raise InputError("architecture", rule, found, "Search a space that `archex supernet evaluate --store` made.")
 
 
 def run_inside(

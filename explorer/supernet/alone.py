@@ -8,16 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from safetensors import SafetensorError
 
-from explorer.errors import DataError, InputError
 from explorer.models.checking import quiet_transformers
 from explorer.models.encoder import FlexiBertPreTrainedModel
 from explorer.models.tasks import FlexiBertForMaskedLM, FlexiBertForSequenceClassification
 from explorer.supernet.bottlenecks import merge_bottlenecks, start_as_identity
 from explorer.supernet.evaluation import HeldOut, perplexity
 from explorer.supernet.folder import OpenSuperNetwork
-from explorer.training.files import digest, new_folder
+from explorer.training.files import check_new, digest, named_folder, writable
 from explorer.training.finetune import TaskResult, finetune
 from explorer.training.prepared import prepare_tasks
 from explorer.training.pretrain import pretrain, save_model
@@ -129,7 +127,7 @@ def finetune_to(
             task's data are no good.
         TrainingStopped, TrainingFailed: as ``explorer.training.finetune.finetune``; SpecError: no such shape.
     """
-    check_target(target)
+    check_new(target)
     plan = opened.settings.plan
     plan.check(widths)
     recipe = replace(recipe, length=plan.recipe.length, pretrain_length=min(recipe.pretrain_length, plan.recipe.length))
@@ -137,7 +135,8 @@ def finetune_to(
     # A folder of its own, as somebody else may be fine-tuning the same shape.
     with TemporaryDirectory(prefix=f"{TUNED}-", dir=opened.folder) as name:
         folder = Path(name)
-        save_model(opened.network.extract(widths), prepared, folder / "pretrained")
+        with writable(opened.folder):
+            save_model(opened.network.extract(widths), prepared, folder / "pretrained")
         chosen = chosen_part(prepared.tasks[0], recipe)
         device = torch.device(opened.network.model.device.type)
         settings = (prepared, recipe, seed, folder / task, device, on_step, should_stop)
@@ -149,17 +148,6 @@ def finetune_to(
     return model, result
 
 
-def check_target(target: Path) -> None:
-    """Raise InputError if something is in the folder already."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError("folder", "be new or empty", str(target), "Choose another folder.")
-
-
 def _write(opened: OpenSuperNetwork, model: FlexiBertPreTrainedModel, target: Path) -> None:
-    check_target(target)
-    try:
-        with new_folder(target, shared=False) as temporary:
-            save_model(model, opened.text.prepared, temporary)
-    except (OSError, SafetensorError) as error:
-        rule = f"be a folder that can be written ({getattr(error, 'strerror', None) or error})"
-        raise DataError("folder", rule, str(target), "Check the path and the free space.") from None
+    with named_folder(target) as temporary:
+        save_model(model, opened.text.prepared, temporary)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from explorer.errors import DataError, InputError
 from explorer.models.checking import quiet_transformers
@@ -26,7 +25,7 @@ from explorer.supernet.network import SuperNetwork
 from explorer.supernet.text import SuperText, bert_vocabulary, check_text, prepare_text
 from explorer.supernet.training import SuperPlan, train_super_network
 from explorer.training.files import digest, intact, write_json
-from explorer.training.pretrain import check_device
+from explorer.training.pretrain import SUMMARY, check_device
 from explorer.training.recipe import Recipe, check_pieces
 from explorer.training.text import Progress
 
@@ -120,11 +119,7 @@ def train_folder(
     text = _text(folder, settings, on_progress)
     if not (folder / MODEL).is_dir():
         bert = Path(settings.bert) if settings.bert else None
-        try:
-            train_super_network(settings.plan, text.prepared, folder / MODEL, device, on_step, should_stop, bert)
-        except SafetensorError as error:
-            rule = f"be a folder that can be written ({error})"
-            raise DataError("folder", rule, str(folder), "Free some space; the same command goes on.") from None
+        train_super_network(settings.plan, text.prepared, folder / MODEL, device, on_step, should_stop, bert)
 
 
 def check_folder(folder: Path) -> SuperSettings:
@@ -134,6 +129,19 @@ def check_folder(folder: Path) -> SuperSettings:
         found = "no super-network" if settings is None else "one whose training has not ended"
         raise DataError(str(folder), "hold a trained super-network", found, f"Run `archex supernet train {folder}`.")
     return settings
+
+
+def last_loss(folder: Path) -> float | None:
+    """Mean loss of the last tenth of a complete super-network's steps; ``None`` where its model's summary was removed.
+
+    Raises:
+        DataError: the summary is damaged.
+    """
+    path = folder / MODEL / SUMMARY
+    if not path.is_file():
+        return None
+    with intact(path, "Remove it."):
+        return float(json.loads(path.read_text(encoding="utf-8"))["last_loss"])
 
 
 def folder_mark(folder: Path) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import DataError
-from explorer.training.files import digest, intact, new_folder, write_array, write_json
+from explorer.training.files import digest, intact, new_folder, writable, write_array, write_json
 from explorer.training.prepared import AGAIN, Prepared
 from explorer.training.recipe import Recipe
 from explorer.training.text import Corpus, Document, Progress, corpus_from_file, default_corpus
@@ -177,6 +177,6 @@ def _vocabulary_of_bert(work: Path, bert: Path) -> tuple[Path, SpecialIds, int]:
     own = theirs.backend_tokenizer.to_str()
     folder = work / f"tokenizer-{digest(own, json.dumps(astuple(special)))}"
     if not folder.is_dir():
-        with new_folder(folder) as temporary:
+        with writable(folder), new_folder(folder) as temporary:
             theirs.save_pretrained(temporary)
     return folder, special, size

@@ -24,6 +24,7 @@ from transformers import PreTrainedModel, TrainingArguments
 from explorer.errors import InputError
 from explorer.models.tasks import FlexiBertForMaskedLM
 from explorer.space.shapes import Backbone
+from explorer.space.spec import ArchitectureSpec
 from explorer.supernet.bottlenecks import start_as_identity, start_from_bert
 from explorer.supernet.network import SuperNetwork, Widths
 from explorer.training.files import digest
@@ -88,17 +89,18 @@ class SuperPlan:
         rows = f"{recipe.pretrain_steps}x{recipe.pretrain_batch}x{recipe.pretrain_length}"
         return f"super-pretrain {rows} of {self.sampled + 2} shapes"
 
-    def check(self, widths: Sequence[int]) -> None:
-        """Check that a shape is one that was trained; between the widths there are others that never were.
+    def check(self, widths: Sequence[int]) -> ArchitectureSpec:
+        """The shape of these widths, if it was trained; between the widths there are others that never were.
 
         Raises:
             SpecError: it does not fit the backbone; InputError: it has a width that was never trained.
         """
-        self.backbone.spec(widths)
+        spec = self.backbone.spec(widths)
         strange = sorted(set(widths) - set(self.widths))
         if strange:
             rule = f"have the widths that the super-network was trained with: {', '.join(map(str, self.widths))}"
             raise InputError("shape", rule, ", ".join(map(str, strange)), "Choose among them.")
+        return spec
 
     def shapes(self, step: int) -> list[Widths]:
         """What step ``step`` (from 0) trains, the largest first; it depends on the seed and the step alone."""
@@ -192,7 +194,7 @@ def train_super_network(
     Raises:
         TrainingStopped, TrainingFailed, InputError: as ``explorer.training.pretrain.pretrain``; and the BERT does not
             fit the backbone.
-        DataError: the BERT cannot be read.
+        DataError: the BERT cannot be read, or the disk is full.
     """
     widest = plan.backbone.spec((plan.widths[-1],) * plan.backbone.layers)
     return pretrain(

@@ -114,7 +114,7 @@ class ExecutorContractSuite(ABC):
             crew = executor.start(store, order)
 
             def at_work() -> bool:
-                crew.tend()
+                crew.tend(1)
                 return bool(notes(folder)) and all(worker.owner for worker in crew.status())
 
             assert crew.status() == []

@@ -79,7 +79,7 @@ def train_and_score(
         TrainingStopped: ``should_stop`` said so (``explorer.training.loop``).
         TrainingFailed: a task's examples cannot be trained on, which is found out first; the loss or a prediction is
             not a finite number; or there is not enough memory.
-        InputError: the folder belongs to another run; DataError: a file in it is damaged.
+        InputError: the folder belongs to another run; DataError: a file in it is damaged, or the disk is full.
     """
     import torch
 

@@ -23,6 +23,8 @@ PREFIX = "checkpoint-"
 """How ``transformers.Trainer`` names the folders; the number of finished steps follows."""
 SEAL = "complete.json"
 LOSSES = "losses.npy"
+REMOVE = "Remove it: the training begins anew, or from an older checkpoint."
+"""What to do about a damaged checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def latest(folder: Path, run: str) -> Checkpoint | None:
     if not sealed:
         return None
     newest = max(sealed, key=lambda path: int(path.name.removeprefix(PREFIX)))
-    with intact(newest, "Remove it: the training begins anew, or from an older checkpoint."):
+    with intact(newest, REMOVE):
         document = json.loads((newest / SEAL).read_text(encoding="utf-8"))
         losses, seconds = np.load(newest / LOSSES, allow_pickle=False), float(document["seconds"])
     if document["run"] != run:

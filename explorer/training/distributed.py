@@ -26,7 +26,7 @@ import numpy as np
 from explorer.errors import InputError, TrainingFailed
 from explorer.space.formats import from_json, to_json
 from explorer.space.spec import ArchitectureSpec
-from explorer.training.files import new_folder, write_json
+from explorer.training.files import new_folder, writable, write_json
 from explorer.training.prepared import Prepared
 from explorer.training.recipe import Recipe, check_pieces, recipe_named
 
@@ -163,7 +163,7 @@ def _initial(
         with reproducible(seed, torch.device("cpu")):
             model = FlexiBertForMaskedLM(model_config(spec, prepared, recipe))
             initialise(model)
-        with new_folder(target) as temporary:
+        with writable(target), new_folder(target) as temporary:
             save_model(model, prepared, temporary)
     return str(target.resolve())
 

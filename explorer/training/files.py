@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from explorer.errors import DataError
+from explorer.errors import DataError, ExplorerError, InputError
 
 
 def digest(*parts: str | bytes) -> str:
@@ -60,6 +60,33 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
 
 
 @contextmanager
+def writable(folder: Path, remedy: str = "Free some space; the same command goes on.") -> Iterator[None]:
+    """Write, in the block, into a folder.
+
+    Args:
+        folder: the folder, as the user knows it.
+        remedy: what to do if that fails.
+
+    Raises:
+        DataError: the system refused, for example because the disk is full.
+    """
+    try:
+        yield
+    except ExplorerError:
+        raise
+    except Exception as error:
+        # The libraries that write models raise errors of their own: torch one that tells a place in its sources,
+        # safetensors and tokenizers one that ends as Rust's errors of the system do.
+        said = str(error)
+        of_torch = isinstance(error, RuntimeError) and "inline_container" in said
+        if not (isinstance(error, OSError) or of_torch or "(os error " in said):
+            raise
+        reason = "torch could not write" if of_torch else getattr(error, "strerror", None) or said
+        rule = f"be a folder that can be written ({reason})"
+        raise DataError("folder", rule, str(folder), remedy) from None
+
+
+@contextmanager
 def new_folder(target: Path, shared: bool = True) -> Iterator[Path]:
     """Yield an empty temporary folder that becomes ``target`` when the block ends well.
 
@@ -82,6 +109,25 @@ def new_folder(target: Path, shared: bool = True) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_new(folder: Path) -> None:
+    """Raise InputError if something is in a folder that the user named."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError("folder", "be new or empty", str(folder), "Choose another folder.")
+
+
+@contextmanager
+def named_folder(target: Path) -> Iterator[Path]:
+    """As ``new_folder``, for one that the user named and nobody shares.
+
+    Raises:
+        InputError: something is in it; DataError: it cannot be written.
+    """
+    with writable(target, "Check the path and the free space."):
+        check_new(target)
+        with new_folder(target, shared=False) as temporary:
+            yield temporary
 
 
 @contextmanager

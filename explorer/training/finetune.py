@@ -18,7 +18,7 @@ import torch
 from explorer.errors import TrainingFailed
 from explorer.models import FlexiBertForSequenceClassification
 from explorer.space.spec import ArchitectureSpec
-from explorer.training.files import digest, new_folder, write_json
+from explorer.training.files import digest, new_folder, writable, write_json
 from explorer.training.fitting import Fitting, judge
 from explorer.training.loop import reproducible
 from explorer.training.prepared import EncodedTask, Prepared
@@ -96,6 +96,7 @@ def finetune(
     Raises:
         TrainingStopped: ``should_stop`` said so.
         TrainingFailed: the loss or a prediction is not a finite number, with the rate or with each of those tried.
+        DataError: the disk is full.
     """
     started = time.monotonic()
     fitting = Fitting(spec, pretrained, prepared, recipe, device, should_stop)
@@ -125,7 +126,7 @@ def finetune(
     if folder.exists():
         # Left by a run that ended before its score was written down.
         shutil.rmtree(folder)
-    with new_folder(folder) as temporary:
+    with writable(folder), new_folder(folder) as temporary:
         save_model(first, prepared, temporary)
         write_json(temporary / SUMMARY, asdict(result))
     return result

@@ -17,7 +17,7 @@ from explorer.models.checking import quiet_transformers
 from explorer.space.formats import to_json
 from explorer.space.spec import ArchitectureSpec
 from explorer.training.checkpoints import discard, latest
-from explorer.training.files import digest, new_folder, write_json
+from explorer.training.files import digest, new_folder, writable, write_json
 from explorer.training.loop import TrainingStopped, reproducible
 from explorer.training.masking import MaskedBatches
 from explorer.training.prepared import Prepared
@@ -89,6 +89,7 @@ def pretrain(
         TrainingFailed: the loss is not a finite number.
         InputError: the device is another GPU or cannot compute in the recipe's precision, there are more pieces than
             rows, or the checkpoints belong to another training.
+        DataError: the disk is full, or the checkpoint is damaged.
     """
     check_device(recipe, device)
     checkpoints = checkpoint_folder(folder)
@@ -116,7 +117,7 @@ def pretrain(
             raise TrainingStopped(f"stopped on request {place}")
     if args.process_index == 0:
         tail = history[-max(1, len(history) // 10) :]
-        with new_folder(folder) as temporary:
+        with writable(folder), new_folder(folder) as temporary:
             save_model(model, prepared, temporary)
             summary = {"first_loss": history[0], "last_loss": sum(tail) / len(tail), "seconds": watcher.seconds}
             write_json(temporary / SUMMARY, summary)

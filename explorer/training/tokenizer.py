@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.training.files import digest, new_folder
+from explorer.training.files import digest, new_folder, writable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -71,7 +71,7 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, length: int) -> None:
-    """Save as a ``PreTrainedTokenizerFast`` folder, complete or not at all; an existing folder stays as it is."""
+    """Save as a ``PreTrainedTokenizerFast`` folder, complete or not at all; an existing one stays. Raises DataError."""
     from transformers import PreTrainedTokenizerFast
 
     fast = PreTrainedTokenizerFast(
@@ -88,7 +88,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, length: int) -> None:
         mask_token="<mask>",
         unk_token="<unk>",
     )
-    with new_folder(folder) as temporary:
+    with writable(folder), new_folder(folder) as temporary:
         fast.save_pretrained(temporary)
 
 

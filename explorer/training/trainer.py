@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import TrainerControl, TrainerState
 
-from explorer.training.checkpoints import PREFIX, Checkpoint, seal
+from explorer.training.checkpoints import PREFIX, REMOVE, Checkpoint, seal
+from explorer.training.files import intact, writable
 from explorer.training.loop import TrainingStopped, build_optimizer, learning_rate, not_finite
 from explorer.training.masking import IGNORED, MaskedBatches
 from explorer.training.recipe import Precision, Recipe
@@ -240,6 +241,14 @@ class PretrainingTrainer(Trainer):
         share = loss.detach()
         self._watcher.add(share)
         return share
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, *more: Any) -> None:
+        with intact(Path(resume_from_checkpoint), REMOVE):
+            super()._load_from_checkpoint(resume_from_checkpoint, *more)
+
+    def _save_checkpoint(self, *how: Any) -> None:
+        with writable(Path(str(self.args.output_dir))):
+            super()._save_checkpoint(*how)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted step by step: ``explorer.measure`` counts them once."""

@@ -246,7 +246,10 @@ def test_train_goes_on_and_refuses_other_settings(archex, folder, tmp_path):
     assert code == 0, err
     assert json.loads(out)["shapes"] == 4
     assert isinstance(FlexiBertForMaskedLM.from_pretrained("net/model"), FlexiBertForMaskedLM)
-    assert json.loads(archex("supernet", "train", "net", "--json")[1])["mark"] == json.loads(out)["mark"]
+    assert json.loads(archex("supernet", "train", "net", "--json")[1]) == json.loads(out), "the loss too is what it was"
+    assert json.loads(out)["loss"] > 0
+    (tmp_path / "net" / "model" / "pretraining.json").unlink()
+    assert "loss" not in json.loads(archex("supernet", "train", "net", "--json")[1])
     code, _, err = archex(*asked, "--distil", "0.5")
     assert code == 2
     assert "distil" in err

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,18 @@ def toy_corpus(documents: int = 240, seed: int = 0) -> Corpus:
 @pytest.fixture(scope="session")
 def corpus() -> Corpus:
     return toy_corpus()
+
+
+@pytest.fixture
+def disk() -> Iterator[Callable[[int], None]]:
+    """Leaves so many bytes for every file, as if the disk were full then; as many as before with ``-1``."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def leave(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before if size < 0 else (size, before[1]))
+
+    yield leave
+    leave(-1)
 
 
 @pytest.fixture(scope="session")

@@ -125,6 +125,36 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_result(first, tmp_path, prep
     assert sorted(path.name for path in folder.iterdir()) == ["order", "pair", "pretrained", *files]
 
 
+def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_space(first, tmp_path, prepared, disk):
+    done, scores = first
+    size = (done / "pretrained" / "model.safetensors").stat().st_size
+    folder = tmp_path / "run"
+
+    def fill(message, left, stop):
+        """The disk is full from that message on, for files of more than so many bytes."""
+        told = []
+
+        def on_progress(share, note):
+            if message in note:
+                disk(left)
+                told.append(note)
+
+        asked = (lambda score: None, lambda: stop and bool(told), "cpu")
+        with pytest.raises(DataError, match=r"be a folder that can be written .*the same command goes on"):
+            train_and_score(MIXED, prepared, QUICK, 0, folder, on_progress, *asked)
+        assert told
+        disk(-1)
+        assert not [path for path in folder.glob("*") if path.name.startswith(".")], "nothing temporary is left"
+
+    fill("step 3 of", size // 2, stop=True)  # safetensors cannot write the checkpoint's weights
+    fill("step 3 of", size * 9 // 8, stop=True)  # torch cannot write the optimiser's
+    fill("step 30 of 30", size // 2, stop=False)
+    assert not (folder / "pretrained").exists()
+    fill("fine-tuning on pair", size // 2, stop=False)
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"pretrained", "order"}
+    assert [score.value for score in run(folder, prepared, MIXED)] == [score.value for score in scores]
+
+
 def test_a_model_without_its_score_is_trained_again(first, tmp_path, prepared):
     folder, scores = first
     shutil.copytree(folder, tmp_path / "copy")

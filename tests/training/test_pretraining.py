@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM
 
-from explorer.errors import InputError, TrainingFailed
+from explorer.errors import DataError, InputError, TrainingFailed
 from explorer.models import FlexiBertForMaskedLM
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.training.checkpoints import PREFIX, SEAL
@@ -143,6 +143,16 @@ def test_half_a_checkpoint_is_never_gone_on_from(tmp_path, prepared, whole):
     first = []
     assert run(folder, prepared, DROPPING, on_step=lambda step, loss: first.append(step)) == whole[1]
     assert first[0] == 1
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, prepared):
+    folder = tmp_path / "model"
+    with pytest.raises(TrainingStopped):
+        run(folder, prepared, QUICK, stop_after(2))
+    (checkpoint,) = checkpoint_folder(folder).iterdir()
+    (checkpoint / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(DataError, match=rf"{checkpoint.name} must be as it was written.*Remove it"):
+        run(folder, prepared, QUICK)
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path, prepared):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from explorer.errors import DataError
 from explorer.training.tokenizer import (
     END,
     PAD,
@@ -38,6 +39,14 @@ def test_the_folder_loads_with_transformers_and_agrees(folder):
     assert theirs.model_max_length == 32
     assert theirs.convert_tokens_to_ids(list(SPECIAL_TOKENS)) == list(range(5))
     assert theirs.pad_token_id == PAD
+
+
+def test_a_tokenizer_for_which_there_is_no_space_says_so(folder, tmp_path, disk):
+    tokenizer, _ = load_tokenizer(folder)
+    disk(1000)
+    with pytest.raises(DataError, match="be a folder that can be written"):
+        save_tokenizer(tokenizer, tmp_path / "saved", 32)
+    assert not list(tmp_path.iterdir())
 
 
 def test_special_tokens_frame_sentences_and_any_text_comes_back(folder):
