@@ -82,7 +82,7 @@ def drive(
             finished = ended
             if driver.finished():
                 break
-            crew.tend()
+            crew.tend(len(trials) - ended)
             time.sleep(POLL_S)
     finally:
         crew.stop()

@@ -29,6 +29,20 @@ class TestLocalExecutor(ExecutorContractSuite):
     def make(self, workers, resources=None):
         return LocalExecutor(workers, resources, gpus=("0", "1"))
 
+    def test_there_are_no_more_workers_than_trials_and_a_longer_study_gets_more(self, store, folder):
+        before = []
+
+        def extend_when_it_runs(trials):
+            if not before and notes(folder):
+                before.extend(child.pid for child in psutil.Process().children() if "--study" in child.cmdline())
+                store.update_study("probes", budget=2)
+
+        # The first trial waits for the second one to begin, which takes another worker.
+        with self.make(2) as executor:
+            run_probes(store, executor, "small", 1, {"folder": str(folder), "together": 2}, on_poll=extend_when_it_runs)
+        assert [trial.state for trial in store.trials("probes")] == [TrialStatus.COMPLETE] * 2
+        assert before == [notes(folder)["0-1"]["pid"]]
+
 
 @pytest.fixture(scope="class")
 def cluster(request):

@@ -107,8 +107,11 @@ class Crew(ABC):
         self._store, self._order, self.size = store, order, size
         self._crashes = 0
 
-    def tend(self) -> None:
+    def tend(self, trials: int) -> None:
         """Start what is missing; take back the trials of workers that ended. Called several times a second.
+
+        Args:
+            trials: how many wait or run; no more workers are started, but none is ended because there are fewer.
 
         Raises:
             ExplorerError: workers keep dying.
@@ -118,7 +121,7 @@ class Crew(ABC):
             release(self._store, self._order.study, {ended.owner}, ended.crashed)
             if self._crashes >= MAX_CRASHES:
                 raise ExplorerError(f"the workers of study {self._order.study} keep dying; {ended.reason}")
-        for _ in range(self.size - len(self.status())):
+        for _ in range(min(self.size, trials) - len(self.status())):
             self._start()
 
     def succeeded(self) -> None:
