@@ -7,6 +7,7 @@ where it is shared: ``explorer.app.access``.
 import streamlit as st
 
 from explorer.app.access import admit
+from explorer.app.looks import STYLE
 from explorer.app.navigation import pages
 from explorer.app.preparing import PREPARED_STYLE, figures_prepared
 
@@ -20,7 +21,7 @@ ICON = (
 
 st.set_page_config(page_title="Architecture explorer", page_icon=ICON, layout="wide")
 # The default margins leave little of a laptop's screen to the map.
-st.html(f"<style>[data-testid=stMainBlockContainer] {{padding: 3.5rem 3rem 3rem}} {PREPARED_STYLE}</style>")
+st.html(f"<style>[data-testid=stMainBlockContainer] {{padding: 3.5rem 3rem 3rem}} {PREPARED_STYLE} {STYLE}</style>")
 admit()
 with figures_prepared():
     st.navigation(pages()).run()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -29,8 +29,9 @@ HETEROGENEITY_HELP = (
     "feed-forward over the layers."
 )
 OPERATIONS_HELP = (
-    "Operation of each layer, input to output. sa: attention, l: linear transform, c: convolution; then its kind or "
-    "kernel size."
+    "Operation of each layer, input to output. sa: attention by dot product (sdp) or weighted multiplicative (wma); "
+    "l: linear transform, Fourier (dft) or cosine (dct); c: convolution and its kernel size, half of whose heads are "
+    "sdp attention."
 )
 COLUMNS = {
     "label": st.column_config.TextColumn("architecture"),
@@ -40,6 +41,7 @@ COLUMNS = {
     "flops": st.column_config.NumberColumn("FLOPs", format="compact", help=FLOPS_HELP),
     "heterogeneity": st.column_config.NumberColumn("heterogeneity", format="%.2f", help=HETEROGENEITY_HELP),
     "score": st.column_config.NumberColumn("score", format="%.4f"),
+    "dissimilarity": st.column_config.NumberColumn("dissimilarity", format="%.4f"),
     "link": st.column_config.LinkColumn("", display_text="open", help="Open the Architecture page."),
 }
 
@@ -223,7 +225,7 @@ def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, titl
     """What a visitor wants to know first about an architecture, with a link to its page."""
     with st.container(border=True):
         st.markdown(f"**{title or row['label']}**")
-        st.markdown(f"{row['operations']}  \nhidden {row['hiddens']}")
+        st.markdown(f"{row['operations']}  \nhidden {row['hiddens']}", help=OPERATIONS_HELP)
         own = scores[scores["id"] == id]
         facts = {
             "Parameters": f"{int(row['parameters']):,}",
@@ -251,8 +253,24 @@ def addresses(ids: Iterable[object], space: str) -> list[str]:
     return [navigation.architecture_address(str(id), space) for id in ids]
 
 
-def architecture_table(table: pd.DataFrame, columns: list[str], space: str, key: str, height: int = 320) -> None:
-    """A table of architectures, indexed by id, whose first column opens an architecture's page; it downloads as CSV."""
+def architecture_table(
+    table: pd.DataFrame,
+    columns: list[str],
+    space: str,
+    key: str,
+    height: int = 320,
+    looks: Mapping[str, Any] | None = None,
+) -> None:
+    """A table of architectures, indexed by id, whose first column opens an architecture's page; it downloads as CSV.
+
+    Args:
+        table: the rows.
+        columns: those that are shown.
+        space: what the links name as their space.
+        key: of the table, unlike all others of the page.
+        height: at most, in pixels.
+        looks: of the columns that other tables do not have.
+    """
     shown = table.copy()
     shown.insert(0, "link", addresses(table.index, space))
     downloads.table(
@@ -261,7 +279,7 @@ def architecture_table(table: pd.DataFrame, columns: list[str], space: str, key:
         key,
         shown[[name for name in columns if name in shown]],
         column_order=["link", *columns],
-        column_config=COLUMNS,
+        column_config={**COLUMNS, **(looks or {})},
         hide_index=True,
         placeholder=UNKNOWN,
         height=min(height, 38 + 35 * max(1, len(shown))),

@@ -97,7 +97,7 @@ def _saved(query: SavedQuery, space: str) -> tuple[str, dict[str, Any], bool]:
     with st.expander("What the columns mean"):
         st.markdown("\n".join(f"- **{name}**: {meaning}" for name, meaning in query.columns.items()))
     with st.expander("The statement"):
-        st.code(query.text, language="cypher")
+        st.code(query.text, language=None)
     return query.text, given, asked
 
 

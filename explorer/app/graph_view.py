@@ -34,9 +34,11 @@ def render(record: ArchitectureRecord) -> None:
         selection_mode="points",
         alt="Computational graph",
     )
+    has_convolution = any(layer.family == "c" for layer in record.layers)
     st.caption(
         "From input (left) to output (right), a box for each layer. Curves below are the residual connections. Point "
         "at a node for its label, click it for its facts."
+        + (" Half of the heads of a convolution layer are attention, as in ConvBERT." if has_convolution else "")
     )
     if chosen is not None:
         facts = node_facts(record, chosen)

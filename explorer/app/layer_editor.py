@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from explorer.app import address, building
+from explorer.app.looks import BUILD_LAYERS
 from explorer.errors import SpecError
 from explorer.plots.palette import operation_title
 from explorer.runner import drafting
@@ -43,8 +44,9 @@ def render(draft: Draft, grammar: DesignSpace | None) -> None:
         ends = {start: min(start + GROUP, len(draft.layers)) - 1 for start in starts}
         first = address.segments("Layers shown", starts, "layers", title=lambda start: f"{start} to {ends[start]}")
     offered = building.operations(grammar, draft)
-    for index in range(first, min(first + GROUP, len(draft.layers))):
-        _row(draft, index, offered, f"build_{round}_{index}", index == first)
+    with st.container(key=BUILD_LAYERS):
+        for index in range(first, min(first + GROUP, len(draft.layers))):
+            _row(draft, index, offered, f"build_{round}_{index}", index == first)
     add, backbone = st.columns([2, 1], vertical_alignment="bottom")
     add.button(
         "Add a layer",
@@ -121,10 +123,12 @@ def _row(draft: Draft, index: int, offered: list[str], key: str, is_first: bool)
     ]
     for place, (icon, what, is_off, act) in zip(buttons, actions, strict=True):
         verb = {"twice": "Have", "away": "Take"}.get(what, "Move")
+        words = f"{verb} layer {index} {what}"
         place.button(
-            f":material/{icon}:",
+            words,
+            icon=f":material/{icon}:",
             key=f"{key}_{icon}",
-            help=f"{verb} layer {index} {what}",
+            help=words,
             on_click=_edit,
             args=(act,),
             disabled=is_off,

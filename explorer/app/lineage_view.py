@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
-from explorer.app import components, services
+from explorer.app import components, downloads, services
 from graphstore.queries import LineageRecord
 from graphstore.records import ArchitectureRecord
 
@@ -26,10 +27,12 @@ def render(record: ArchitectureRecord, space: str) -> None:
             "another one. What a search trains with the weights of a trained neighbour is listed here."
         )
         return
-    st.dataframe(
+    downloads.table(
         lineage_table(found, space),
+        f"{record.id[:8]}-lineage",
+        "architecture_lineage",
+        pd.DataFrame([dataclasses.asdict(one) for one in found]),
         hide_index=True,
-        key="architecture_lineage",
         placeholder=components.UNKNOWN,
         column_config={
             "run": st.column_config.TextColumn("trained instance", help="As the source of its scores names it."),

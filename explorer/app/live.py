@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from explorer.app import components, frames, launching, services, study_figures
+from explorer.app import components, frames, launching, navigation, services, study_figures
 from explorer.app.messages import literal
 from explorer.runner.jobs import ACTIVE, read_log, refresh_jobs
 from graphstore import GraphStore
@@ -118,12 +118,15 @@ def _headline(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     failed = sum(trial.state is TrialStatus.FAILED for trial in trials)
     stale = sum(trial.state is TrialStatus.STALE for trial in trials)
     running = sum(trial.state is TrialStatus.RUNNING for trial in trials)
-    values = [trial.value for trial in trials if trial.value is not None]
+    known = [(trial.value, trial.architecture) for trial in trials if trial.value is not None]
     text = f"{done} of {study.budget} done" + (f", {running} running" if running else "")
     text += (f", {failed} failed" if failed else "") + (f", {stale} stale and to be tried again" if stale else "")
     st.progress(min(1.0, (done + failed) / max(1, study.budget)), text=text)
-    best = f"**{max(values):.4f}** is the best {study.objective} so far" if values else f"No {study.objective} yet"
-    st.markdown(f"{best} · {study.policy}, seed {study.seed}, on {study.space} · {study.state.value}")
+    best, id = max(known, default=(None, ""))
+    so_far = f"No {study.objective} yet" if best is None else f"**{best:.4f}** is the best {study.objective} so far"
+    st.markdown(f"{so_far} · {study.policy}, seed {study.seed}, on {study.space} · {study.state.value}")
+    if best is not None:
+        navigation.link("architecture", id, study.space, "Open the best")
 
 
 def _trials(study: StudyRecord, table: pd.DataFrame) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from explorer.app import services
+from explorer.app import downloads, services
 from explorer.app.messages import literal
 from explorer.kernels.explanation import PatternWeight
 from explorer.runner import tables
@@ -56,12 +56,17 @@ def render(record: ArchitectureRecord, neighbors: Sequence[NeighborRecord], know
     right.metric("Dissimilarity", f"{explanation.dissimilarity:.4f}", border=True, help="1 − similarity.")
     st.markdown(f"**Layer by layer**, this one and {title}")
     # A table rather than a data frame, because its cells wrap.
-    st.table(layer_table(layers, from_json(record.spec), other), border="horizontal")
+    rows = layer_table(layers, from_json(record.spec), other)
+    name = f"{record.id[:8]}-and-{title}"
+    st.table(rows, border="horizontal")
+    downloads.csv_button(rows.rename_axis("change"), f"{name}-layers", "why_layers_csv")
     different, shared = explanation.different, explanation.shared
     weights = [pattern.different for pattern in different]
-    _patterns(f"What keeps them apart, {explanation.dissimilarity:.4f} in all", different, weights, "why_different")
+    heading = f"What keeps them apart, {explanation.dissimilarity:.4f} in all"
+    _patterns(heading, different, weights, "why_different", f"{name}-different")
     weights = [pattern.shared for pattern in shared]
-    _patterns(f"What they share, {explanation.similarity:.4f} in all", shared, weights, "why_shared")
+    heading = f"What they share, {explanation.similarity:.4f} in all"
+    _patterns(heading, shared, weights, "why_shared", f"{name}-shared")
     st.caption(HOW_TO_READ)
 
 
@@ -126,16 +131,18 @@ def pattern_table(patterns: Sequence[PatternWeight], weights: Sequence[float]) -
     return pd.DataFrame(rows, columns=["weight", "here", "there", "pattern"])
 
 
-def _patterns(title: str, patterns: Sequence[PatternWeight], weights: Sequence[float], key: str) -> None:
+def _patterns(title: str, patterns: Sequence[PatternWeight], weights: Sequence[float], key: str, name: str) -> None:
     st.markdown(f"**{title}**")
     if not patterns:
         st.caption("Nothing.")
         return
     table = pattern_table(patterns[:SHOWN], weights[:SHOWN])
-    st.dataframe(
+    downloads.table(
         table,
+        name,
+        key,
+        pattern_table(patterns, weights),
         hide_index=True,
-        key=key,
         height=min(320, 38 + 35 * len(table)),
         column_config={
             "weight": st.column_config.ProgressColumn("weight", format="%.4f", max_value=max(weights), width="small"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -55,6 +56,11 @@ class Objective:
     def text(self) -> str:
         """The objective as the list of choices shows it."""
         return f"{'↑' if self.sort.descending else '↓'} {self.title}"
+
+    @property
+    def look(self) -> Any:
+        """How a table shows its column."""
+        return st.column_config.NumberColumn(self.title, format="%.4f" if self.column.startswith("score:") else None)
 
 
 def best(space: str) -> None:
@@ -135,8 +141,8 @@ def pareto(space: str, choices: Choices, question: ArchitectureQuery, filters: s
     note = " Drawn by the first two; a point that seems beaten is better in another one." if len(axes) > FEWEST else ""
     st.caption(f"No other beats them in one objective without losing in another.{note}")
     table = points.loc[front]
-    extra = [one.column for one in objectives if one.column not in SHOWN]
-    components.architecture_table(table, ["label", *extra, *SHOWN[1:]], space, "pareto_table", height=420)
+    extra = {one.column: one.look for one in objectives if one.column not in SHOWN}
+    components.architecture_table(table, ["label", *extra, *SHOWN[1:]], space, "pareto_table", height=420, looks=extra)
 
 
 def pareto_frame(question: ArchitectureQuery, objectives: Sequence[Objective]) -> tuple[pd.DataFrame, pd.Index]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from explorer.errors import SpecError
+from explorer.space.difference import layer_words
 from explorer.space.documents import parse_yaml
 from explorer.space.layers import LayerChoices, LayerPick, Operation, OperationsPer, mixed_digits
 from explorer.space.resources import data_folder
@@ -277,7 +278,7 @@ class DesignSpace:
             for other in range(first + 1, first + self.layers_per_stack):
                 if spec.layers[other] != spec.layers[first]:
                     rule = f"equal layers[{first}], its stack's first, in space {self.name}"
-                    raise SpecError(f"layers[{other}]", rule, str(spec.layers[other]), "Choose a finer level.")
+                    raise SpecError(f"layers[{other}]", rule, layer_words(spec.layers[other]), "Choose a finer level.")
             try:
                 picks.append(self.choices.pick(spec.layers[first]))
             except SpecError as error:

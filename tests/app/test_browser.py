@@ -21,6 +21,39 @@ FIGURES = {"heterogeneity": 4, "architecture": 3, "compare": 0, "build": 2, "que
 """Charts of each page that does not have one."""
 GROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
 """What the pages are drawn on: white where they are light."""
+FAINT = r"""() => {
+    const parse = color => {
+        const found = color.match(/[\d.]+/g).map(Number), scale = color.startsWith('color(srgb') ? 255 : 1;
+        return [...found.slice(0, 3).map(part => part * scale), found[3] ?? 1];
+    };
+    const over = ([r, g, b, alpha], ground) =>
+        [r, g, b].map((part, i) => part * alpha + ground[i] * (1 - alpha)).concat(1);
+    const light = color => {
+        const parts = color.slice(0, 3).map(part => part / 255);
+        const [r, g, b] = parts.map(part => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const faint = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const words = texts.currentNode.textContent.trim(), element = texts.currentNode.parentElement;
+        const style = getComputedStyle(element), isDrawn = element.namespaceURI.endsWith('svg');
+        const {width, height} = element.getBoundingClientRect();
+        if (!words || width < 2 || height < 2 || element.matches('style, script, noscript')) continue;
+        if (style.visibility === 'hidden' || element.closest('[disabled], [aria-disabled=true], [aria-hidden=true]'))
+            continue;
+        // Of a figure only what stands on the page's own ground.
+        if (isDrawn && !element.closest('.xtick, .ytick, .g-xtitle, .g-ytitle')) continue;
+        const above = [];
+        for (let one = element; one; one = one.parentElement) above.unshift(getComputedStyle(one));
+        const ground = above.reduce((under, one) => over(parse(one.backgroundColor), under), [255, 255, 255, 1]);
+        const [r, g, b, alpha] = parse(isDrawn ? style.fill : style.color);
+        const shown = over([r, g, b, above.reduce((share, one) => share * one.opacity, alpha)], ground);
+        const [low, high] = [light(shown), light(ground)].sort((one, other) => one - other);
+        if ((high + 0.05) / (low + 0.05) < 4.5) faint.push(words.slice(0, 40));
+    }
+    return faint;
+}"""
+"""Texts whose contrast with their ground is under 4.5, the least that WCAG's level AA allows."""
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -63,6 +96,7 @@ def test_every_page(tab, server, filled, name):
         settle(tab, figures)
         assert tab.locator(".js-plotly-plot").count() == figures
         assert tab.locator("[data-testid=stAlertContentError]").count() == 0
+        assert tab.evaluate(FAINT) == []
         shoot(tab, f"{name}-{scheme}-{width}")
 
 

@@ -121,6 +121,8 @@ def test_editing_by_fields_and_buttons(visit, grammar_store):
     page = visit(grammar_store, model=pack(draft_of(load_space("nano").at(0))))
     field(page, "number_input", 0, "hidden").set_value(64).run()
     assert model(page).layers[0].hidden == 64
+    assert "its stack's first, in space nano." in told(page)
+    assert "LayerSpec" not in told(page)
     field(page, "selectbox", 1, "operation").set_value("c_5").run()
     field(page, "number_input", 1, "heads").set_value(4).run()
     field(page, "text_input", 1, "stack").set_value("3 x 64").run()
@@ -130,6 +132,8 @@ def test_editing_by_fields_and_buttons(visit, grammar_store):
     assert spec is not None
     assert str(spec.layers[1].main) == "c_5_8"
     assert spec.layers[1].feed_forward == (64, 64, 64)
+    # What a screen reader calls them; the icon is only drawn.
+    assert field(page, "button", 1, "content_copy").label == "Have layer 1 twice"
     field(page, "button", 1, "content_copy").click().run()
     field(page, "button", 0, "arrow_downward").click().run()
     layers = model(page).layers

@@ -200,6 +200,13 @@ def test_a_study_that_is_done_goes_on_once_it_is_extended(visit, own_store):
     assert "study_resume" in [button.key for button in page.button]
 
 
+def test_the_best_of_a_study_is_a_click_away(visit, filled):
+    with open_store(filled.url) as store:
+        values = {trial.value: trial.architecture for trial in store.trials("first") if trial.value is not None}
+    links = {link.proto.label: link.proto.query_string for link in visit(filled.url, study="first").get("page_link")}
+    assert f"id={values[max(values)]}" in links["Open the best"]
+
+
 def test_an_architecture_is_queued_by_hand(visit, own_store):
     with open_store(own_store) as store:
         ids = study(store, "s", StudyState.STOPPED, budget=4)

@@ -143,6 +143,9 @@ def test_choosing_is_kept_in_the_address(visit, scored):
     page = visit("query", url, tab="Pareto")
     picker = page.multiselect(key="pareto_objectives")
     assert picker.value == ["parameters", "score:lm"]
+    (table,) = (one.proto for one in page.dataframe if "score:lm" in one.value)
+    column = json.loads(table.columns)["score:lm"]
+    assert (column["label"], column["type_config"]["format"]) == ("score lm", "%.4f")
     assert "↓ pi latency (s)" in picker.options
     assert "↑ pi speed (tokens/s)" in picker.options
     assert "↓ score lm" in picker.options
@@ -294,6 +297,7 @@ def test_lineage_goes_back_to_the_beginning(visit, own_store):
     assert table["donor_run"].tolist() == ["trained:s/1", "trained:s/0"]
     assert table["donor"].tolist() == [architecture_address(ids[1], "nano"), architecture_address(ids[0], "nano")]
     assert table["share"].tolist() == [0.25, 0.5]
+    assert "architecture_lineage_csv" in {button.key for button in page.get("download_button")}
     first = visit("architecture", own_store, id=ids[0])
     assert not [one for one in first.dataframe if "donor_run" in one.value]
     assert "No weights handed down" in texts(first)

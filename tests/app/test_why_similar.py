@@ -44,6 +44,7 @@ def test_a_neighbour_is_explained(visit, filled):
     assert picker.options[1].startswith(f"2. {nearest[1].target[:8]} ({nearest[1].dissimilarity:.4f})")
     picker.set_value(nearest[1].target).run()
     check(page, specs[filled.best], specs[nearest[1].target])
+    assert {"why_layers_csv", "why_different_csv", "why_shared_csv"} <= {b.key for b in page.get("download_button")}
     assert page.query_params["with"] in (nearest[1].target, [nearest[1].target])
     again = visit(id=filled.best, **{"with": nearest[1].target})
     check(again, specs[filled.best], specs[nearest[1].target])

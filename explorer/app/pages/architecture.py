@@ -67,7 +67,7 @@ def render() -> None:
     st.subheader("Export")
     export_view.render(record)
     with st.expander("model_dict"):
-        st.code(record.spec, language="json", wrap_lines=True)
+        st.code(record.spec, language=None, wrap_lines=True)
 
 
 def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:

@@ -212,7 +212,7 @@ def _verdict(
     first.metric("FLOPs", components.compact(record.flops), help=components.FLOPS_HELP)
     second.metric("Heterogeneity", f"{record.heterogeneity:.2f}", help=components.HETEROGENEITY_HELP)
     _membership(spec, space, grammar, record.id)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if is_stored:
             navigation.link("architecture", record.id, space.name, "Open its page")
         st.download_button(
@@ -227,7 +227,7 @@ def _verdict(
             help="Download the model_dict; every archex command reads it",
         )
     with st.expander("model_dict"):
-        st.code(json.dumps(to_model_dict(spec)), language="json", wrap_lines=True)
+        st.code(json.dumps(to_model_dict(spec)), language=None, wrap_lines=True)
     return record
 
 
@@ -243,7 +243,9 @@ def _membership(spec: ArchitectureSpec, space: SpaceRecord, grammar: DesignSpace
         text = f"It is in the grammar of {space.name}, and new to its library."
         st.success(text, icon=":material/check_circle:")
     else:
-        st.info(f"It lies outside the grammar of {space.name}: {literal(reason)}", icon=":material/fence:")
+        # What it is instead stands in the editor, and the remedies are for files.
+        text = f"It lies outside the grammar of {space.name}: {literal(reason.field)} must {literal(reason.rule)}."
+        st.info(text, icon=":material/fence:")
 
 
 def _graph(record: ArchitectureRecord) -> None:

@@ -65,7 +65,7 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
         with st.container(border=True):
             _title(job)
             live.job_progress(job.id)
-            with st.container(horizontal=True):
+            with st.container(horizontal=True, vertical_alignment="center"):
                 _stop_button(store, job, "card")
                 _study_links(job, studies)
     states = address.choices(
@@ -162,7 +162,7 @@ def _chosen(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[Stud
     _title(job)
     if job.message and job.message != job.state.value:
         st.text(job.message)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if live.is_active(job):
             _stop_button(store, job, "chosen")
         elif launching.can_resume(job, studies):

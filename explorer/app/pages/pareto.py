@@ -224,7 +224,9 @@ def _listed(whole: Trade, objectives: Sequence[Objective], space: str) -> None:
     st.subheader("Pareto set")
     extra = {one.column: one.title for one in objectives if one.column not in COLUMNS}
     table = whole.points.loc[whole.front].rename(columns=extra)
-    components.architecture_table(table, ["label", *extra.values(), *COLUMNS[1:]], space, "pareto_front", height=420)
+    looks = {one.title: one.look for one in objectives if one.column in extra}
+    columns = ["label", *looks, *COLUMNS[1:]]
+    components.architecture_table(table, columns, space, "pareto_front", height=420, looks=looks)
 
 
 def _compared(found: Sequence[Picks], whole: Trade, objectives: Sequence[Objective], space: str) -> None:

@@ -89,6 +89,9 @@ def _selected(points: pd.DataFrame) -> str | None:
         return None
     if wanted in points.index:
         return wanted
+    meant = map_values.find_ids(points, wanted[:64])
+    if len(meant) == 1:
+        return meant[0]
     st.warning(
         f"There is no architecture {literal(repr(wanted[:64]))} in this space. Click a point of the map to select "
         "another one."
