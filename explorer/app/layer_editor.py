@@ -51,7 +51,7 @@ def render(draft: Draft, grammar: DesignSpace | None) -> None:
     add.button(
         "Add a layer",
         icon=":material/add:",
-        key=f"build_{round}_add",
+        key="build_add",
         on_click=_edit,
         args=(lambda now: drafting.added(now, now.layers[-1]),),
         disabled=len(draft.layers) >= MAX_LAYERS,
@@ -127,7 +127,8 @@ def _row(draft: Draft, index: int, offered: list[str], key: str, is_first: bool)
         place.button(
             words,
             icon=f":material/{icon}:",
-            key=f"{key}_{icon}",
+            # Not of the round: whoever works by keys stays on the button.
+            key=f"build_{index}_{icon}",
             help=words,
             on_click=_edit,
             args=(act,),

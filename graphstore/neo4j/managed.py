@@ -102,7 +102,13 @@ class ManagedNeo4j:
                 return self._start(state, say)
             if state.ready:
                 say(f"Neo4j runs (process {state.pid}) but does not answer; `archex neo4j stop` ends it")
-            self._wait(state, say)
+            try:
+                self._wait(state, say)
+            except StoreError:
+                if self._is_up(state):
+                    raise
+                say("That one has ended")
+                return self._start(state, say)
             replace(state, ready=True).write(self._file)
             return self._login(state)
 
