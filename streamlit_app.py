@@ -21,7 +21,7 @@ ICON = (
 
 st.set_page_config(page_title="Architecture explorer", page_icon=ICON, layout="wide")
 # The default margins leave little of a laptop's screen to the map.
-st.html(f"<style>[data-testid=stMainBlockContainer] {{padding: 3.5rem 3rem 3rem}} {PREPARED_STYLE} {STYLE}</style>")
+st.html(f"<style>[data-testid=stMainBlockContainer] {{padding: 1.5rem 3rem 3rem}} {PREPARED_STYLE} {STYLE}</style>")
 admit()
 with figures_prepared():
     st.navigation(pages()).run()

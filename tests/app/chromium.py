@@ -142,6 +142,8 @@ def settle(tab, figures: int = 0) -> None:
         tab.locator(".js-plotly-plot .main-svg").first.wait_for()
         tab.wait_for_function(f"document.querySelectorAll('.js-plotly-plot .nsewdrag').length >= {figures}")
     tab.wait_for_function("document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning'")
+    # The first list or table of a visit brings its program with it.
+    tab.wait_for_function("document.querySelector('[data-testid=stSkeleton]') === null")
     assert tab.locator("[data-testid=stException]").count() == 0
     assert tab.locator("[role=dialog]").count() == 0
 

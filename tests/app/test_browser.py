@@ -17,7 +17,7 @@ from graphstore.records import ScoreRecord
 
 from .chromium import LOOKS, Running, browsing, chromium, look, new_tab, serving, settle, shoot, visit
 
-FIGURES = {"heterogeneity": 4, "architecture": 3, "compare": 0, "build": 2, "query": 0, "jobs": 0, "shapes": 3}
+FIGURES = {"heterogeneity": 4, "architecture": 3, "compare": 3, "build": 2, "query": 0, "jobs": 0, "shapes": 3}
 """Charts of each page that does not have one."""
 GROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
 """What the pages are drawn on: white where they are light."""
@@ -89,7 +89,8 @@ def test_every_page(tab, server, filled, name):
     """In light and dark and at both widths."""
     figures = FIGURES.get(name, 1)
     path = "" if name == "space" else name
-    visit(tab, f"{server.url}/{path}?space=nano&id={filled.best}", PAGES[name][0], figures)
+    others = f"&ids={','.join(filled.ids[18:21])}" if name == "compare" else ""
+    visit(tab, f"{server.url}/{path}?space=nano&id={filled.best}{others}", PAGES[name][0], figures)
     for scheme, width in LOOKS:
         look(tab, scheme, width)
         tab.wait_for_function(f"({GROUND} === 'rgb(255, 255, 255)') === {str(scheme == 'light').lower()}")

@@ -65,6 +65,28 @@ def test_one_is_too_few_and_seven_too_many(visit, filled):
     assert len(page.multiselect(key="compare_chosen").value) == 6
 
 
+def test_the_best_are_a_click_away(visit, filled, own_store):
+    best = sorted(filled.values, key=lambda id: -filled.values[id])
+    page = visit(filled.url)
+    page.button(key="compare_best").click().run()
+    assert page.multiselect(key="compare_chosen").value == best[:3]
+    assert charts(page) == 3
+    # Beside the one that the address names, also if it is one of them.
+    for first, others in ((filled.ids[30], best[:2]), (best[1], [best[0], best[2]])):
+        page = visit(filled.url, id=first)
+        assert page.multiselect(key="compare_chosen").value == [first]
+        page.button(key="compare_best").click().run()
+        assert page.multiselect(key="compare_chosen").value == [first, *others]
+    page = visit(filled.url, model=pack(draft_of(TINY)))
+    page.button(key="compare_best").click().run()
+    assert page.table[0].value.columns.tolist() == [
+        *(id[:8] for id in best[:2]),
+        f"edited ({architecture_id(TINY)[:8]})",
+    ]
+    page = visit(own_store)
+    assert not [button for button in page.button if button.key == "compare_best"]
+
+
 def test_choosing_changes_the_address(visit, filled):
     page = visit(filled.url)
     page.text_input(key="compare_typed").set_value("BERT-Tiny").run()

@@ -14,9 +14,10 @@ from explorer.runner import comparing
 from explorer.runner.drafting import LONGEST_TEXT
 from explorer.runner.similar import why_similar
 
-IDS, MODEL = "ids", "model"
-"""Names in the address: ids or names, separated by commas; an edited architecture of the Build page."""
-MOST_OFFERED = 300
+IDS, MODEL, ONE = "ids", "model", "id"
+"""Names in the address: ids or names, separated by commas; an edited architecture of the Build page; one to begin with.
+"""
+MOST_OFFERED, SUGGESTED = 300, 3
 PICKER, TYPED = "compare_chosen", "compare_typed"
 PATTERNS_SHOWN = 60
 
@@ -39,6 +40,7 @@ def render() -> None:
             "of another page.",
             icon=":material/compare_arrows:",
         )
+        _suggest(chosen, known, space)
         return
     st.caption(f"The others are compared with the first, **{chosen[0].title}**: ≠ differs, = does not, + is added.")
     _sizes(chosen)
@@ -49,8 +51,22 @@ def render() -> None:
 
 
 def _asked(known: pd.DataFrame) -> tuple[list[Chosen], list[str]]:
-    model = st.query_params.get(MODEL, "")
-    return comparison.gather(st.query_params.get(IDS, "").split(","), model[: LONGEST_TEXT + 1], known)
+    stated = st.query_params
+    asked = stated.get(IDS, "" if MODEL in stated else stated.get(ONE, ""))
+    return comparison.gather(asked.split(","), stated.get(MODEL, "")[: LONGEST_TEXT + 1], known)
+
+
+def _suggest(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
+    """A button that fills up to three with the best scored, where there are any."""
+    ids = [one.id for one in chosen]
+    best = [id for id in _values(space).nlargest(SUGGESTED).index if id in known.index and id not in ids]
+    added = best[: SUGGESTED - len(ids)]
+    words = [one.id if one.stored else one.named for one in chosen]
+    # An edited one has no word: it stays in the address by its model.
+    filled = ",".join(word for word in [*words, *added] if word)
+    if len(ids) + len(added) >= comparing.FEWEST:
+        label = f"Add the best scored ({len(added)})" if ids else f"Compare the {len(added)} best scored"
+        st.button(label, icon=":material/trophy:", key="compare_best", on_click=address.write, args=(IDS, filled))
 
 
 def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
@@ -64,6 +80,7 @@ def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
         plain = [word for id in asked if (word := words.get(id, id))]
         if len(plain) == len(asked):
             st.query_params.pop(MODEL, None)
+        st.query_params.pop(ONE, None)
         address.write(IDS, ",".join(plain) or None)
 
     def picked() -> None:
@@ -98,16 +115,21 @@ def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
 
 def _offered(known: pd.DataFrame, space: str) -> dict[str, str]:
     """Scored architectures, best first, and named ones: id → text."""
-    scores = services.scores(space)
-    series = frames.series_names(scores)
-    value = frames.mean_scores(scores, series[0]) if series else pd.Series(dtype=float)
-    table = known[["label", "name"]].assign(score=value.reindex(known.index))
-    table = table[table["score"].notna() | (table["name"] != "") | table.index.isin(scores["id"])]
+    table = known[["label", "name"]].assign(score=_values(space).reindex(known.index))
+    is_scored = table.index.isin(services.scores(space)["id"])
+    table = table[table["score"].notna() | (table["name"] != "") | is_scored]
     table = table.sort_values("score", ascending=False, kind="stable").head(MOST_OFFERED)
     return {
         str(id): label if score != score else f"{label} · {score:.4f}"
         for id, label, score in zip(table.index, table["label"], table["score"], strict=True)
     }
+
+
+def _values(space: str) -> pd.Series:
+    """The space's first kind of score of each architecture that has it, indexed by id."""
+    scores = services.scores(space)
+    series = frames.series_names(scores)
+    return frames.mean_scores(scores, series[0]) if series else pd.Series(dtype=float)
 
 
 def _file(chosen: list[Chosen], what: str) -> str:
