@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from explorer.app import components, downloads, navigation
+from explorer.app import components, downloads, frames, navigation
 
 FEWEST, MOST = 2, 6
 """How many architectures can be compared."""
@@ -15,12 +15,13 @@ MOST_ROWS = 1000
 """Rows of the table; the download has all."""
 
 
-def render(chosen: pd.DataFrame, series: str | None, space: str, forget: Callable[[], None]) -> None:
+def render(chosen: pd.DataFrame, series: str | None, lower: bool, space: str, forget: Callable[[], None]) -> None:
     """Show them.
 
     Args:
         chosen: indexed by id, as ``services.architectures`` gives them, with ``score``.
         series: what the score is; ``None`` where there is none.
+        lower: whether the smaller score is the better one.
         space: name of the space.
         forget: called by the button that undoes the choice.
     """
@@ -30,8 +31,8 @@ def render(chosen: pd.DataFrame, series: str | None, space: str, forget: Callabl
     if chosen.empty:
         st.caption("There is no architecture in the chosen area, or none of those passes the filters.")
         return
-    st.caption(_summary(chosen, series))
-    table = chosen.sort_values("score", ascending=False, kind="stable", na_position="last")
+    st.caption(_summary(chosen, series, lower))
+    table = frames.best_first(chosen, lower)
     columns = ["label", "score", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
     if series is None:
         columns.remove("score")
@@ -64,10 +65,11 @@ def compare_link(ids: list[str], space: str, by_hand: bool, total: int) -> None:
     navigation.compare_link(ids, space, f"Compare the {len(ids)} marked" if by_hand else f"Compare {few}")
 
 
-def _summary(chosen: pd.DataFrame, series: str | None) -> str:
+def _summary(chosen: pd.DataFrame, series: str | None, lower: bool) -> str:
     words = f"{chosen['parameters'].min():,} to {chosen['parameters'].max():,} parameters"
     words += f", heterogeneity {chosen['heterogeneity'].mean():.2f} on average"
     known = chosen["score"].dropna()
     if series is None or known.empty:
         return f"{words}; none has a score."
-    return f"{words}; {len(known):,} with score {series}: {known.mean():.4f} on average, {known.max():.4f} at best."
+    best = known.min() if lower else known.max()
+    return f"{words}; {len(known):,} with score {series}: {known.mean():.4f} on average, {best:.4f} at best."

@@ -1,7 +1,7 @@
 """Tables of the store's records, as the pages show them: pure functions from records to pandas frames.
 
 Units: ``parameters`` counts the encoder's weights without embeddings, ``flops`` one forward pass of 128 tokens,
-``heterogeneity`` runs from 0 (all layers alike) to 1, scores are as their metric has them, larger is better.
+``heterogeneity`` runs from 0 (all layers alike) to 1, scores are as their metric has them; of most more is better.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pandas as pd
 
 from explorer.app.kinds import Kind, kind_titles
 from explorer.plots.palette import operation_title
+from graphstore.queries import LOWER_IS_BETTER
 from graphstore.records import (
     ArchitectureSummary,
     LayerRecord,
@@ -79,15 +80,31 @@ def mean_scores(scores: pd.DataFrame, series: str) -> pd.Series[float]:
     return chosen.groupby("id", sort=False)["value"].mean().rename("score").astype(float)
 
 
+def lower_is_better(scores: pd.DataFrame, series: str | None) -> bool:
+    """Whether the smaller of two scores of a series is the better one, as of a perplexity."""
+    return bool(scores.loc[scores["series"] == series, "metric"].isin(LOWER_IS_BETTER).any())
+
+
+def best_first(table: pd.DataFrame, lower: bool = False) -> pd.DataFrame:
+    """The same rows, the best ``score`` first and those without one last; of equal ones the smaller architecture.
+
+    Args:
+        table: with ``score`` and ``parameters``.
+        lower: whether the smaller score is the better one.
+    """
+    return table.sort_values(["score", "parameters"], ascending=[lower, True], na_position="last")
+
+
 def objective_tasks(scores: pd.DataFrame) -> dict[str, int]:
     """Tasks a study can use as a known objective, with the number of scored architectures.
 
-    Tasks whose scores are of several kinds are left out: they cannot be compared with each other.
+    Tasks whose scores are of several kinds are left out: they cannot be compared with each other. So are those of
+    which less is better: a search maximises.
     """
     found = {}
     for name in series_names(scores):
         group = scores.loc[scores["series"] == name]
-        if name in set(group["task"]):
+        if name in set(group["task"]) and not lower_is_better(scores, name):
             found[name] = int(group["id"].nunique())
     return found
 

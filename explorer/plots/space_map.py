@@ -21,6 +21,8 @@ OUTLINE = "rgba(128,128,128,0.9)"
 """Keeps the ends of the scale visible on a dark and on a light page."""
 SMALL_SPACE = 1500
 """Up to this many architectures are drawn with larger points."""
+MOST_SVG = 1000
+"""Up to this many scored architectures are drawn as SVG, of which a whole point can be hit and not its centre alone."""
 SIZES = (3.0, 17.0)
 """Diameters of the least and the greatest of the values that give the points their size, in pixels."""
 CLOSE = 0.15
@@ -202,7 +204,7 @@ def _pointed_out(figure: go.Figure, points: pd.DataFrame, highlight: Highlight) 
         if ids:
             at = points.loc[ids]
             figure.add_trace(
-                go.Scattergl(
+                go.Scatter(
                     x=at["x"].to_numpy(),
                     y=at["y"].to_numpy(),
                     mode="markers",
@@ -283,8 +285,10 @@ def _points(
         return
     # Short texts and flat arrays: Streamlit searches a figure's JSON forty times for the colours of its theme.
     told = [f"{label}: {_plain(ops)}" for label, ops in zip(rows["label"], rows["operations"], strict=True)]
+    # By WebGL the nearest centre is hit, which may be one of those that a large point covers.
+    kind = go.Scatter if name == "scored" and len(rows) <= MOST_SVG else go.Scattergl
     figure.add_trace(
-        go.Scattergl(
+        kind(
             x=short_numbers(rows["x"]),
             y=short_numbers(rows["y"]),
             mode="markers",

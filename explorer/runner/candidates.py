@@ -12,6 +12,7 @@ from explorer.search.policy import Candidates
 from explorer.space.encoding import encode_choices
 from explorer.space.formats import from_json
 from graphstore import GraphStore
+from graphstore.queries import LOWER_IS_BETTER
 from graphstore.records import ScoreRecord
 
 
@@ -46,7 +47,7 @@ def known_objective(store: GraphStore, space: str, task: str, fidelity: str | No
         fidelity: take only scores of this fidelity; needed where there are several kinds.
 
     Raises:
-        DataError: there are none, or they are of several kinds.
+        DataError: there are none, they are of several kinds, or less of them is better, as of a perplexity.
     """
     found = store.scores(space=space, task=task)
     if not found and ":" in task:
@@ -70,6 +71,10 @@ def known_objective(store: GraphStore, space: str, task: str, fidelity: str | No
         if len({kind[0] for kind in kinds}) > 1:
             remedy = f"Name one metric, the first part of each, as in --objective '{task}:{min(kinds)[0]}'."
         raise DataError(f"objective {task}", rule, shown, remedy)
+    (metric, *_) = min(kinds)
+    if metric in LOWER_IS_BETTER:
+        rule = "have scores of which more is better, because a search maximises them"
+        raise DataError(f"objective {task}", rule, f"metric {metric}", "Choose another, or import it with a minus.")
     values: dict[str, list[float]] = defaultdict(list)
     for score in found:
         values[score.architecture].append(score.value)

@@ -19,7 +19,7 @@ from explorer.plots import (
 )
 from explorer.plots.base import range_of_equal
 from explorer.plots.palette import OPERATIONS, operation_color, shades
-from explorer.plots.space_map import Highlight
+from explorer.plots.space_map import MOST_SVG, Highlight
 from explorer.runner.catalogue import architecture_record
 from explorer.runner.tables import architectures_frame
 from explorer.space.grammar import load_space
@@ -39,12 +39,12 @@ def points(count: int = 6) -> pd.DataFrame:
     return frame
 
 
-def drawn(figure: go.Figure) -> dict[str, go.Scattergl]:
+def drawn(figure: go.Figure) -> dict[str, go.Scatter | go.Scattergl]:
     """Every drawn point's id, and its trace."""
     return {id: trace for trace in figure.data if trace.customdata is not None for id in trace.customdata}
 
 
-def place(trace: go.Scattergl, id: str) -> int:
+def place(trace: go.Scatter | go.Scattergl, id: str) -> int:
     return list(trace.customdata).index(id)
 
 
@@ -71,6 +71,15 @@ def test_map_draws_scored_ones_larger_and_last_and_unknown_ones_grey_below():
     assert traces["id1"].marker.size > traces["id0"].marker.size
     assert (traces["id1"].marker.cmin, traces["id1"].marker.cmax) == (0.5, 0.9)
     assert "not known" in traces["id0"].hovertemplate
+
+
+def test_a_scored_point_is_hit_as_a_whole_unless_there_are_very_many():
+    few, many = points(20), points(MOST_SVG + 1)
+    for frame, kinds in ((few, {"scattergl", "scatter"}), (many, {"scattergl"})):
+        scores = pd.Series(0.5, index=frame.index if frame is many else frame.index[:2])
+        figure = space_map(frame, MapColor.numbers("mean", scores), scores.index)
+        assert {trace.type for trace in figure.data} == kinds
+        assert figure.data[-1].type == ("scatter" if frame is few else "scattergl")
 
 
 def test_map_of_categories_uses_the_operations_colours():

@@ -128,12 +128,19 @@ def test_scores_that_are_not_comparable_never_mix(store):
 def test_one_metric_of_a_task_is_an_objective(store):
     ids = [summary.id for summary in store.summaries("small")][:5]
     store.add_scores(
-        [ScoreRecord(id, "known", "loss", -float(n), "data", "full", "recipe", 0, "mine") for n, id in enumerate(ids)]
+        [
+            ScoreRecord(id, "known", metric, -float(n), "data", "full", "recipe", 0, "mine")
+            for n, id in enumerate(ids)
+            for metric in ("negative loss", "perplexity")
+        ]
     )
     with pytest.raises(DataError, match="--objective 'known:accuracy'"):
         run(store, plan("random"))
-    run(store, dataclasses.replace(plan("random", budget=9), name="one", objective="known:loss"))
+    run(store, dataclasses.replace(plan("random", budget=9), name="one", objective="known:negative loss"))
     assert {t.architecture: t.value for t in store.trials("one")} == {id: -float(n) for n, id in enumerate(ids)}
+    # A search would look for the worst of them.
+    with pytest.raises(DataError, match="more is better"):
+        run(store, dataclasses.replace(plan("random"), name="two", objective="known:perplexity"))
 
 
 def test_an_unknown_objective_lists_the_known_ones(store):

@@ -106,10 +106,10 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
 def _offered(architectures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Scored architectures, best first, then named ones, with a text ``shown``."""
     series = frames.series_names(scores)
-    table = architectures[["label", "name", "operations"]].copy()
+    table = architectures[["label", "name", "operations", "parameters"]].copy()
     table["score"] = frames.mean_scores(scores, series[0]).reindex(table.index) if series else float("nan")
     table = table[table["score"].notna() | (table["name"] != "") | table.index.isin(scores["id"])]
-    table = table.sort_values("score", ascending=False, kind="stable").head(MOST_OFFERED)
+    table = frames.best_first(table, bool(series) and frames.lower_is_better(scores, series[0])).head(MOST_OFFERED)
     values = ["" if value != value else f"{value:.4f} · " for value in table["score"]]
     table["shown"] = [
         f"{value}{label} · {operations}"

@@ -59,8 +59,8 @@ def _asked(known: pd.DataFrame) -> tuple[list[Chosen], list[str]]:
 def _suggest(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
     """A button that fills up to three with the best scored, where there are any."""
     ids = [one.id for one in chosen]
-    best = [id for id in _values(space).nlargest(SUGGESTED).index if id in known.index and id not in ids]
-    added = best[: SUGGESTED - len(ids)]
+    best = _ranked(known, space)["score"].dropna().index[:SUGGESTED]
+    added = [str(id) for id in best if id not in ids][: SUGGESTED - len(ids)]
     words = [one.id if one.stored else one.named for one in chosen]
     # An edited one has no word: it stays in the address by its model.
     filled = ",".join(word for word in [*words, *added] if word)
@@ -115,21 +115,23 @@ def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
 
 def _offered(known: pd.DataFrame, space: str) -> dict[str, str]:
     """Scored architectures, best first, and named ones: id → text."""
-    table = known[["label", "name"]].assign(score=_values(space).reindex(known.index))
+    table = _ranked(known, space)
     is_scored = table.index.isin(services.scores(space)["id"])
-    table = table[table["score"].notna() | (table["name"] != "") | is_scored]
-    table = table.sort_values("score", ascending=False, kind="stable").head(MOST_OFFERED)
+    table = table[table["score"].notna() | (table["name"] != "") | is_scored].head(MOST_OFFERED)
     return {
         str(id): label if score != score else f"{label} · {score:.4f}"
         for id, label, score in zip(table.index, table["label"], table["score"], strict=True)
     }
 
 
-def _values(space: str) -> pd.Series:
-    """The space's first kind of score of each architecture that has it, indexed by id."""
+def _ranked(known: pd.DataFrame, space: str) -> pd.DataFrame:
+    """The architectures with the space's first kind of ``score``, best first."""
     scores = services.scores(space)
     series = frames.series_names(scores)
-    return frames.mean_scores(scores, series[0]) if series else pd.Series(dtype=float)
+    if not series:
+        return known.assign(score=float("nan"))
+    values = frames.mean_scores(scores, series[0]).reindex(known.index)
+    return frames.best_first(known.assign(score=values), frames.lower_is_better(scores, series[0]))
 
 
 def _file(chosen: list[Chosen], what: str) -> str:

@@ -39,7 +39,9 @@ def render() -> None:
     with right:
         asked = address.number("How many of the best", "heterogeneity_best", 1, 50, 10, disabled=series is None)
         count = int(asked or 10)
-    groups = _groups(space, architectures, known, depth, count, series)
+    lower = frames.lower_is_better(scores, series)
+    points = architectures.join(known, how="inner")
+    groups = _groups(space, architectures, frames.best_first(points, lower), depth, count, series)
     st.subheader("Operation at each layer")
     downloads.figure(
         operation_shares(groups),
@@ -55,10 +57,11 @@ def render() -> None:
     if series is None:
         components.no_scores_yet()
         return
-    points = architectures.join(known, how="inner")
+    if lower:
+        st.caption(f"Of {series} less is better.")
     _scatter(points, series, space)
     st.subheader("Homogeneous against heterogeneous")
-    _frontiers(points, series, space)
+    _frontiers(points, series, lower, space)
 
 
 def _pick_depth(architectures: pd.DataFrame, known: pd.Series) -> int:
@@ -75,14 +78,14 @@ def _pick_depth(architectures: pd.DataFrame, known: pd.Series) -> int:
 
 
 def _groups(
-    space: str, architectures: pd.DataFrame, known: pd.Series, depth: int, count: int, series: str | None
+    space: str, architectures: pd.DataFrame, ranked: pd.DataFrame, depth: int, count: int, series: str | None
 ) -> dict[str, pd.DataFrame]:
     layers = services.layers(space)
     layers = layers[layers["depth"] == depth]
     members = architectures[architectures["depth"] == depth]
     groups = {f"all {len(members):,} with {depth} layers": layers}
     if series is not None:
-        best = known[known.index.isin(members.index)].nlargest(count)
+        best = ranked[ranked["depth"] == depth].head(count)
         if len(best):
             groups[f"best {len(best)} by {series}"] = layers[layers["id"].isin(best.index)]
         else:
@@ -167,7 +170,7 @@ def _correlation(points: pd.DataFrame, given_size: bool = False) -> equal_size.R
     return _correlation_of(points[["heterogeneity", "score", "parameters"]], given_size)
 
 
-def _frontiers(points: pd.DataFrame, series: str, space: str) -> None:
+def _frontiers(points: pd.DataFrame, series: str, lower: bool, space: str) -> None:
     most = address.number(
         "Homogeneous up to a heterogeneity of",
         "homogeneous_to",
@@ -178,7 +181,8 @@ def _frontiers(points: pd.DataFrame, series: str, space: str) -> None:
         help="0: only those whose layers are all alike.",
     )
     points = points.assign(kind=equal_size.kinds(points, most or 0.0))
-    fronts = equal_size.frontiers(points, points["kind"])
+    rated = points.assign(score=-points["score"]) if lower else points
+    fronts = equal_size.frontiers(rated, points["kind"])
     missing = [kind for kind, front in fronts.items() if not len(front)]
     if missing:
         st.info(
@@ -188,7 +192,7 @@ def _frontiers(points: pd.DataFrame, series: str, space: str) -> None:
     downloads.figure(
         kind_frontiers(points, fronts, series), f"{space}-frontiers", "heterogeneity_frontiers", alt="Two frontiers"
     )
-    joint = points.loc[equal_size.frontier(points)]
+    joint = points.loc[equal_size.frontier(rated)]
     shares = (joint["kind"].eq(equal_size.KINDS[1]).mean(), points["kind"].eq(equal_size.KINDS[1]).mean())
     st.caption(
         "A frontier holds what no other of its kind beats in size or score without losing in the other. Of the "

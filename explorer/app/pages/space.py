@@ -63,6 +63,7 @@ def render() -> None:
     with top[3]:
         series = components.pick_series(scores, "Scores of filter and tables", "space_best")
     score = pd.Series(dtype=float, name=SCORE_COLUMN) if series is None else frames.mean_scores(scores, series)
+    lower = frames.lower_is_better(scores, series)
     limits = map_choices.pick_limits(offer, series is not None)
     points = known.join(projection.points, how="inner").join(score, how="left")
     kept = points[limits.mask(points, score, offer.shares)]
@@ -78,8 +79,8 @@ def render() -> None:
         _card(selected, known, scores, space.name)
     areas = _areas()
     if areas and len(kept):
-        chosen_view.render(kept[map_values.inside(kept, areas)], series, space.name, _forget_areas)
-    _best(kept, series, space.name)
+        chosen_view.render(kept[map_values.inside(kept, areas)], series, lower, space.name, _forget_areas)
+    _best(kept, series, lower, space.name)
 
 
 def _selected(points: pd.DataFrame) -> str | None:
@@ -269,12 +270,12 @@ def _card(selected: str | None, points: pd.DataFrame, scores: pd.DataFrame, spac
     components.summary_card(selected, points.loc[[selected]].iloc[0], scores, space)
 
 
-def _best(points: pd.DataFrame, series: str | None, space: str) -> None:
+def _best(points: pd.DataFrame, series: str | None, lower: bool, space: str) -> None:
     st.subheader("Best scored")
     if series is None:
         components.no_scores_yet()
         return
-    table = points.dropna(subset=[SCORE_COLUMN]).sort_values(SCORE_COLUMN, ascending=False, kind="stable").head(BEST)
+    table = frames.best_first(points.dropna(subset=[SCORE_COLUMN]), lower).head(BEST)
     if table.empty:
         st.caption("None of those that pass the filters has this score.")
         return
