@@ -22,6 +22,6 @@ ICON = (
 st.set_page_config(page_title="Architecture explorer", page_icon=ICON, layout="wide")
 # The default margins leave little of a laptop's screen to the map.
 st.html(f"<style>[data-testid=stMainBlockContainer] {{padding: 1.5rem 3rem 3rem}} {PREPARED_STYLE} {STYLE}</style>")
-admit()
+admit(lambda: st.navigation(pages(), position="hidden"))
 with figures_prepared():
     st.navigation(pages()).run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -10,13 +12,12 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from explorer.app import frames, launching, services
+from explorer.app import frames, launching, services, similarity
 from explorer.errors import InputError, SpecError
 from explorer.runner.drafting import MIXED, Draft, draft_of
 from explorer.runner.jobs import ACTIVE, launch
 from explorer.runner.queueing import new_study, queue
-from explorer.runner.vicinity import Forecaster, Vicinity
-from explorer.space.difference import Change, difference
+from explorer.runner.vicinity import FEWEST_SCORES, Forecaster, Vicinity
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace
 from explorer.space.spec import ArchitectureSpec
@@ -27,8 +28,8 @@ NEAREST = 8
 PATIENCE_S = 2.0
 """How long a page waits for a space before it goes on without."""
 USUAL_OPERATIONS = ("sa_sdp", "sa_wma", "l_dft", "l_dct", "c_3", "c_5", "c_7", "c_9", "c_11", "c_13")
-LONGEST_WORDS = 400
-"""Characters of a difference that a table shows."""
+LAYER = re.compile(r"layers\[(?P<layer>\d+)\](: (?P<choice>.+))?")
+"""A layer, and perhaps a choice of it, as errors of a grammar name them; without one it differs from its stack's."""
 
 
 def grammar_of(space: SpaceRecord) -> DesignSpace | None:
@@ -72,12 +73,20 @@ def choices_text(grammar: DesignSpace) -> str:
     )
 
 
-def outside(grammar: DesignSpace, spec: ArchitectureSpec) -> SpecError | None:
-    """Why an architecture is not in a grammar; ``None`` if it is."""
+def outside(grammar: DesignSpace, spec: ArchitectureSpec) -> str | None:
+    """What a grammar asks for that an architecture does not keep, as words after *where*; ``None`` if it keeps all."""
     try:
         grammar.picks(spec)
     except SpecError as error:
-        return error
+        # What it is instead stands in the editor, and the remedies are for files.
+        rule = error.rule.removesuffix(f" in space {grammar.name}")
+        found = LAYER.fullmatch(error.field)
+        if found is None:
+            return f"the {error.field} must {rule}"
+        layer, choice = int(found["layer"]), found["choice"]
+        if choice is None:
+            return f"layers {layer - layer % grammar.layers_per_stack} and {layer} must be alike"
+        return f"the {choice} of layer {layer} must {rule}"
     return None
 
 
@@ -115,14 +124,35 @@ def vicinity(space: SpaceRecord, *, wait: bool = True) -> Vicinity | None:
     except TimeoutError:
         return None
     except Exception:
-        _reading.clear(*key)
+        # Who waited is told, and begins anew; who only looked leaves the reason for that.
+        if wait:
+            _reading.clear(*key)
         raise
 
 
 @st.cache_resource(show_spinner="Learning from the scores …", max_entries=8)
 def _forecaster(url: str, space: str, digest: str, series: str, revision: int, _vicinity: Vicinity) -> Forecaster:
+    return Forecaster(_vicinity, known_scores(space, _vicinity, series))
+
+
+def known_scores(space: str, near: Vicinity, series: str) -> dict[str, float]:
+    """Id → mean score in a series, of what there is to learn from."""
     known = frames.mean_scores(services.scores(space), series)
-    return Forecaster(_vicinity, {str(id): float(value) for id, value in known.items()})
+    return {str(id): float(value) for id, value in known.items() if str(id) in near.rows and math.isfinite(value)}
+
+
+def too_few(space: str, near: Vicinity, series: str) -> str | None:
+    """Why nothing is learned from a series, and from which one there is; ``None`` if it has scores enough."""
+    names = frames.series_names(services.scores(space))
+    counts = {name: len(known_scores(space, near, name)) for name in names}
+    count = counts.get(series, 0)
+    if count >= FEWEST_SCORES:
+        return None
+    text = f"{series} has {count} score{'' if count == 1 else 's'}; a prediction needs {FEWEST_SCORES}."
+    most = max(counts, key=lambda name: counts[name], default=series)
+    if counts.get(most, 0) < FEWEST_SCORES:
+        return f"{text} Train more architectures."
+    return f"{text} Train more architectures, or choose {most} above: it has {counts[most]:,}."
 
 
 def forecaster(space: SpaceRecord, near: Vicinity, series: str) -> Forecaster:
@@ -141,17 +171,8 @@ def nearest_table(space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, se
     score = None if series is None else frames.mean_scores(services.scores(space.name), series)
     table["score"] = float("nan") if score is None else score.reindex(table.index)
     others = {one.id: from_json(one.spec) for one in services.store().summaries(ids=list(table.index))}
-    table["difference"] = [difference_words(spec, others[str(id)]) for id in table.index]
+    table["difference"] = [similarity.difference_words(spec, others[str(id)]) for id in table.index]
     return table
-
-
-def difference_words(spec: ArchitectureSpec, other: ArchitectureSpec) -> str:
-    """What another architecture changes, layer by layer, in a line."""
-    words = [step.words for step in difference(spec, other).steps if step.change is not Change.SAME]
-    if spec.backbone != other.backbone:
-        words.insert(0, f"backbone {spec.backbone or 'none'} to {other.backbone or 'none'}")
-    text = "; ".join(words) or "none"
-    return text if len(text) <= LONGEST_WORDS else text[: LONGEST_WORDS - 1] + "…"
 
 
 @dataclass(frozen=True)
@@ -163,12 +184,14 @@ class QueueChoices:
         is_new: whether the study is to be made.
         budget: of a new study.
         run: whether to run the study afterwards, if nobody does.
+        recipe: of a new study.
     """
 
     study: str
     is_new: bool
     budget: int
     run: bool
+    recipe: str = launching.USUAL_RECIPE
 
 
 def joinable(studies: Sequence[StudyRecord], space: str) -> list[StudyRecord]:
@@ -178,6 +201,14 @@ def joinable(studies: Sequence[StudyRecord], space: str) -> list[StudyRecord]:
         for study in studies
         if study.space == space and not (study.settings.get("external") or study.settings.get("from_scores"))
     ]
+
+
+def study_title(study: StudyRecord) -> str:
+    """A study's name, and the recipe by which it trains."""
+    recipe = study.settings.get("recipe")
+    if isinstance(recipe, Mapping):
+        return f"{study.name} (a recipe of its own)"
+    return f"{study.name} (recipe {recipe})" if recipe else study.name
 
 
 def enqueue(
@@ -202,7 +233,10 @@ def enqueue(
             if not 1 <= choices.budget <= launching.MAX_TRAINED:
                 rule = f"be from 1 to {launching.MAX_TRAINED}"
                 raise InputError("trials", rule, choices.budget, "Longer studies run from the command line.")
-            new_study(store, choices.study, space, choices.budget)
+            if choices.recipe not in launching.RECIPE_NAMES:
+                rule = f"be one of {', '.join(launching.RECIPE_NAMES)}"
+                raise InputError("recipe", rule, choices.recipe, "Choose one of them.")
+            new_study(store, choices.study, space, choices.budget, recipe=choices.recipe)
         else:
             _check_growth(store, choices.study)
         trial = queue(store, choices.study, spec)

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import components, downloads, frames, navigation
+from explorer.app.messages import literal
 
 FEWEST, MOST = 2, 6
 """How many architectures can be compared."""
@@ -72,4 +73,4 @@ def _summary(chosen: pd.DataFrame, series: str | None, lower: bool) -> str:
     if series is None or known.empty:
         return f"{words}; none has a score."
     best = known.min() if lower else known.max()
-    return f"{words}; {len(known):,} with score {series}: {known.mean():.4f} on average, {best:.4f} at best."
+    return f"{words}; {len(known):,} with score {literal(series)}: {known.mean():.4f} on average, {best:.4f} at best."

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from explorer.app import downloads, frames, navigation, services
+from explorer.app import access, downloads, frames, navigation, services
 from explorer.app.messages import literal
 from explorer.errors import ExplorerError
 from explorer.space.grammar import preset_names
@@ -22,7 +22,10 @@ LONGEST_WRONG = 64
 """Characters of a wrong name that a message repeats."""
 UNKNOWN = "–"
 """Stands in tables for a value that is not known."""
-PARAMETERS_HELP = "Weights of the encoder; token and position embeddings are not counted."
+PARAMETERS_HELP = (
+    "Weights of the encoder without token and position embeddings, but with its relative-position tables for 512 "
+    "tokens. A trained model has tables for the sequences of its recipe, so it may be much smaller."
+)
 FLOPS_HELP = "Floating-point operations of one forward pass over 128 tokens."
 HETEROGENEITY_HELP = (
     "0 when all layers are alike, 1 when all differ: the mean diversity of operation, hidden size, heads and "
@@ -42,6 +45,7 @@ COLUMNS = {
     "heterogeneity": st.column_config.NumberColumn("heterogeneity", format="%.2f", help=HETEROGENEITY_HELP),
     "score": st.column_config.NumberColumn("score", format="%.4f"),
     "dissimilarity": st.column_config.NumberColumn("dissimilarity", format="%.4f"),
+    "difference": st.column_config.TextColumn("what it has otherwise", width="large"),
     "link": st.column_config.LinkColumn("", display_text="open", help="Open the Architecture page."),
 }
 
@@ -206,12 +210,12 @@ def watch_scores(shown: int) -> None:
         shown: the revision of the scores that the page was drawn with.
     """
 
-    @st.fragment(run_every=LIVE_EVERY)
+    @access.drawn_again(LIVE_EVERY)
     def indicator() -> None:
         try:
             changed = services.store().revision("scores") != shown
         except StoreError as error:
-            st.caption(f":red[●] The store does not answer: {error}")
+            st.caption(f":red[●] The store does not answer: {literal(error)}")
             return
         if changed:
             st.rerun()
@@ -224,7 +228,7 @@ def watch_scores(shown: int) -> None:
 def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, title: str = "") -> None:
     """What a visitor wants to know first about an architecture, with a link to its page."""
     with st.container(border=True):
-        st.markdown(f"**{title or row['label']}**")
+        st.markdown(f"**{literal(title or row['label'])}**")
         st.markdown(f"{row['operations']}  \nhidden {row['hiddens']}", help=OPERATIONS_HELP)
         own = scores[scores["id"] == id]
         facts = {
@@ -232,7 +236,8 @@ def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, titl
             "FLOPs": compact(float(row["flops"])),
             "Heterogeneity": f"{row['heterogeneity']:.2f}",
         }
-        facts |= {f"Score {name}": f"{frames.mean_scores(own, name).iloc[0]:.4f}" for name in frames.series_names(own)}
+        for name in frames.series_names(own):
+            facts[f"Score {literal(name)}"] = f"{frames.mean_scores(own, name).iloc[0]:.4f}"
         st.table(pd.Series(facts, name=""), border="horizontal")
         if own.empty:
             st.caption("Not scored yet.")

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from explorer.plots.saving import PAGE, can_draw_pictures, figure_bytes
+from explorer.runner.spreadsheets import harmless
 
 PICTURE = ".png"
 ICON = ":material/download:"
@@ -25,8 +26,6 @@ NO_PICTURES = (
 )
 LINKS = "link"
 """Column of a table that only opens pages; it is not downloaded."""
-FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a text for a formula."""
 
 
 def table(frame: pd.DataFrame, name: str, key: str, whole: pd.DataFrame | None = None, **looks: Any) -> Any:
@@ -95,17 +94,13 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
     found = frame.reset_index() if frame.index.name else frame
     found = found.drop(columns=LINKS, errors="ignore")
     texts = found.select_dtypes(["object", "string", "category"]).columns
-    found = found.assign(**{str(column): found[column].map(_harmless) for column in texts})
+    found = found.assign(**{str(column): found[column].map(harmless) for column in texts}).rename(columns=harmless)
     return found.to_csv(index=False, lineterminator="\r\n").encode()
 
 
 def file_name(text: str) -> str:
     """A name that every system takes for a file: letters, digits, dots and hyphens, at most 80."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:80] or "download"
-
-
-def _harmless(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_BEGINS) else cell
 
 
 @st.cache_data(show_spinner=False, ttl="10m")

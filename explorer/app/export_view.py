@@ -9,8 +9,9 @@ import streamlit as st
 
 from explorer.app import downloads, services
 from explorer.app.messages import literal
-from explorer.errors import ExplorerError
-from explorer.runner.exporting import TrainedRun, trained_runs
+from explorer.errors import DataError, ExplorerError
+from explorer.runner.card import usage
+from explorer.runner.exporting import MainModel, TrainedRun, main_model, trained_runs
 from explorer.runner.packing import MOST_BYTES, packed, run_bytes
 from explorer.space.formats import from_json, to_model_dict
 from explorer.space.spec import ArchitectureSpec
@@ -53,23 +54,42 @@ def render(record: ArchitectureRecord) -> None:
             "It has no trained model in this store's files, so the folder holds its description: model_dict, graph, "
             "card. A search that trains it adds one."
         )
-        _zip(record, spec, name, None)
+        _zip(record, spec, name)
         return
     sources = {run.source: f"{run.source}: mean {run.mean:.4f}, {run_bytes(run) / 2**20:.0f} MiB" for run in runs}
     source = st.selectbox(
         "Trained model", list(sources), format_func=lambda one: sources.get(one, one), key="export_run"
     )
     chosen = next((run for run in runs if run.source == source), runs[0])
+    try:
+        main = main_model(chosen, spec)
+    except DataError as error:
+        st.warning(literal(error), icon=":material/broken_image:")
+        return
+    size = main.size
+    text = f"This model has {size.total:,} parameters in all, {size.encoder:,} without embeddings and its task's head."
+    if size.encoder != record.parameters:
+        text += (
+            f" Above, {record.parameters:,} are counted: with relative-position tables for 512 tokens. This model's "
+            f"are for {size.positions}, the longest sequence of its recipe."
+        )
+    st.caption(text)
     if run_bytes(chosen) > MOST_BYTES:
         st.caption(
             f"Its models are larger than the {MOST_BYTES >> 20} MiB that may be packed here: run "
             f"`archex export {record.id} DIR` on the machine of the store."
         )
         return
-    _zip(record, spec, name, chosen)
+    _zip(record, spec, name, chosen, main)
 
 
-def _zip(record: ArchitectureRecord, spec: ArchitectureSpec, name: str, run: TrainedRun | None) -> None:
+def _zip(
+    record: ArchitectureRecord,
+    spec: ArchitectureSpec,
+    name: str,
+    run: TrainedRun | None = None,
+    main: MainModel | None = None,
+) -> None:
     wanted = (record.id, run.source if run else "")
     ready = st.session_state.get(PACKED)
     if ready is not None and ready[0] == wanted:
@@ -82,6 +102,8 @@ def _zip(record: ArchitectureRecord, spec: ArchitectureSpec, name: str, run: Tra
             on_click="ignore",
             key="export_zip",
         )
+        if main is not None:
+            _use(main)
         return
     what = "the model directory" if run else "the folder"
     if not st.button(f"Pack {what} as a ZIP", icon=":material/folder_zip:", key="export_pack"):
@@ -98,3 +120,12 @@ def _zip(record: ArchitectureRecord, spec: ArchitectureSpec, name: str, run: Tra
             st.error(literal(error), icon=":material/error:")
             return
     st.rerun()
+
+
+def _use(main: MainModel) -> None:
+    """How the folder is loaded, as its card says too."""
+    st.caption(
+        f"The folder itself is the model of {literal(main.task)}; others of the training lie in its folder `models`. "
+        "Unpack it and run these lines in it, where this explorer is installed; its README.md has them too."
+    )
+    st.code(usage(main.kind), language="python")

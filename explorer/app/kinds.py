@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from explorer.training.recipe import RECIPES
+from explorer.training.recipe import name_of_recipe
 
 FEWEST = 4
 """Least digits of a digest that are shown; more where these do not tell two apart."""
@@ -25,8 +25,7 @@ class Kind(NamedTuple):
 
 def training_title(fidelity: str, recipe: str) -> str:
     """Name of an amount of training: that of its recipe where it is a known one, else the fidelity."""
-    names = (name for name, known in RECIPES.items() if (known.fidelity, known.digest) == (fidelity, recipe))
-    name = next(names, None)
+    name = name_of_recipe(fidelity, recipe)
     return f"recipe {name}" if name else fidelity
 
 

@@ -12,7 +12,7 @@ from explorer.app.messages import literal
 from explorer.errors import ExplorerError
 from explorer.runner.objectives import FACTS, MOST_COSTS
 from explorer.search.registry import WITH_CONVERGENCE, WITH_COSTS, WITH_INITIAL_DESIGN
-from explorer.training.recipe import TRANSFERS
+from explorer.training.recipe import RECIPES, TRANSFERS
 from graphstore import GraphStore
 from graphstore.records import JobRecord, StudyRecord
 
@@ -52,6 +52,7 @@ def render(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Se
             help="BOSHNAS chooses by a surrogate's prediction and uncertainty; the others are its rivals.",
         )
     )
+    recipe = {} if is_known else {"recipe": _recipe()}
     most = launching.MAX_KNOWN if is_known else launching.MAX_TRAINED
     left, right = st.columns(2)
     trials = left.number_input(
@@ -61,7 +62,7 @@ def render(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Se
     name = launching.free_name(f"{space}-{task}-{policy}-seed{seed}", {study.name for study in studies} | _busy(jobs))
     study = st.text_input("Study name", name, max_chars=80, key=f"search_name_{name}").strip()
     with st.expander("Costs, constraints, budget of time, training", icon=":material/tune:"):
-        more = _more(store, space, policy, is_known)
+        more = recipe | _more(store, space, policy, is_known)
     active = sum(live.is_active(job) for job in jobs)
     full = active >= launching.MAX_ACTIVE_JOBS
     pressed = st.button(
@@ -141,16 +142,25 @@ def _more(store: GraphStore, space: str, policy: str, known: bool) -> dict[str, 
     return more | _training(policy)
 
 
-def _training(policy: str) -> dict[str, Any]:
-    more: dict[str, Any] = {}
-    left, right = st.columns(2)
-    more["recipe"] = left.selectbox(
-        "Recipe",
-        launching.RECIPE_NAMES,
-        key="search_recipe",
-        help="How much each model is trained; scores of different recipes do not mix.",
+def _recipe() -> str:
+    name = str(
+        st.selectbox(
+            "Recipe",
+            launching.RECIPE_NAMES,
+            key="search_recipe",
+            help="How much each model is trained; scores of different recipes do not mix.",
+        )
     )
-    more["transfer"] = right.selectbox(
+    recipe = RECIPES[name]
+    steps = f"{recipe.pretrain_steps:,} steps of pre-training, and {recipe.finetune_steps:,} on each task"
+    st.caption(f"Each model gets {steps}.")
+    return name
+
+
+def _training(policy: str) -> dict[str, Any]:
+    # Each over the whole width: beside each other, their texts would be cut.
+    more: dict[str, Any] = {}
+    more["transfer"] = st.selectbox(
         "First weights",
         ("", *TRANSFERS),
         format_func=lambda one: TRANSFER_TITLES.get(one, one),
@@ -166,14 +176,13 @@ def _training(policy: str) -> dict[str, Any]:
             key="search_overlap",
             help="Without such a trained neighbour a model starts from scratch.",
         )
-    left, right = st.columns(2)
-    more["executor"] = left.selectbox(
+    more["executor"] = st.selectbox(
         "Where",
         launching.executors(),
         format_func=lambda one: EXECUTOR_TITLES.get(one, one),
         key="search_executor",
     )
-    workers = right.number_input(
+    workers = st.number_input(
         "At the same time", 1, launching.MAX_WORKERS, launching.USUAL_WORKERS, key="search_workers"
     )
     more["workers"] = int(workers)

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import downloads, frames, navigation, services
+from explorer.app.messages import literal
 from explorer.plots.similarity_graph import similarity_figure
 from explorer.runner.similarity_graph import MOST_EXPANDED, SHOWN, SimilarityGraph, similarity_graph
 from explorer.runner.tables import architectures_frame
@@ -60,7 +61,7 @@ def render(id: str, space: str, scores: pd.DataFrame, series: str | None) -> Non
     if clicked in nodes.index and clicked != id:
         row = st.container(horizontal=True, vertical_alignment="center")
         with row:
-            st.markdown(f"**{nodes['label'].loc[clicked]}** · {nodes['operations'].loc[clicked]}")
+            st.markdown(f"**{literal(nodes['label'].loc[clicked])}** · {nodes['operations'].loc[clicked]}")
             navigation.link("architecture", clicked, space, "Open it")
             navigation.compare_link([id, clicked], space, "Compare with it")
 

@@ -159,7 +159,7 @@ def read_address(address: Mapping[str, str], choices: Choices) -> tuple[Wish, li
             layers.append(layer or Layer())
             if layer is None:
                 wrong.append(name)
-    ranges = {name: _read_range(address[name]) for name in FACTS if name in address}
+    ranges = {name: _read_range(address[name], name != "heterogeneity") for name in FACTS if name in address}
     wrong += [name for name, ends in ranges.items() if ends is None]
     wish = replace(wish, layers=tuple(layers), ranges={name: ends for name, ends in ranges.items() if ends is not None})
     offered = {"series": [*choices.series], "sort": [*SORTS], "limit": [str(limit) for limit in LIMITS]}
@@ -195,13 +195,16 @@ def _range_text(ends: Ends) -> str:
     return "~".join("" if end is None else f"{end:.15g}" for end in ends)
 
 
-def _read_range(text: str) -> Ends | None:
+def _read_range(text: str, counts: bool = False) -> Ends | None:
+    """The range; ``None`` if the text has none, or where it counts something none of whole numbers from 0 on."""
     low, mark, high = text.partition("~")
     try:
         ends = [float(end) if end else None for end in (low, high)]
     except ValueError:
         return None
     numbers = [end for end in ends if end is not None]
+    if counts and not all(end >= 0 and end.is_integer() for end in numbers):
+        return None
     if not mark or not all(math.isfinite(end) and abs(end) <= LARGEST for end in numbers) or numbers != sorted(numbers):
         return None
     return ends[0], ends[1]

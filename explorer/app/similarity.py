@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from explorer.app import downloads, services
+from explorer.app import address, downloads, services
 from explorer.app.messages import literal
 from explorer.kernels.explanation import PatternWeight
 from explorer.runner import tables
 from explorer.runner.similar import why_similar
-from explorer.space.difference import Change, Difference, layer_words
+from explorer.space.difference import Change, Difference, difference, layer_words
 from explorer.space.formats import from_json
 from explorer.space.named import find_named
 from explorer.space.spec import ArchitectureSpec
@@ -21,6 +21,9 @@ from graphstore.records import ArchitectureRecord, NeighborRecord
 
 PARAMETER = "with"
 """Name in the address of what the architecture is compared with."""
+LONGEST_NAME = 64
+LONGEST_WORDS = 400
+"""Characters of a difference that a table shows."""
 SHOWN = 200
 """Most patterns a table shows; the others are named together below it."""
 CHANGES = {
@@ -70,6 +73,15 @@ def render(record: ArchitectureRecord, neighbors: Sequence[NeighborRecord], know
     st.caption(HOW_TO_READ)
 
 
+def difference_words(spec: ArchitectureSpec, other: ArchitectureSpec) -> str:
+    """What another architecture changes, layer by layer, in a line."""
+    words = [step.words for step in difference(spec, other).steps if step.change is not Change.SAME]
+    if spec.backbone != other.backbone:
+        words.insert(0, f"backbone {spec.backbone or 'none'} to {other.backbone or 'none'}")
+    text = "; ".join(words) or "none"
+    return text if len(text) <= LONGEST_WORDS else text[: LONGEST_WORDS - 1] + "…"
+
+
 def _choose(
     record: ArchitectureRecord, neighbors: Sequence[NeighborRecord], known: pd.DataFrame
 ) -> tuple[str, ArchitectureSpec] | None:
@@ -81,26 +93,34 @@ def _choose(
         for (id, n), label in zip(offered.items(), known.loc[list(offered), "label"], strict=True)
     }
     left, right = st.columns(2)
-    picked = left.selectbox(
+    # Of each address its own, and written when they are changed: so the way back leads to what was seen before.
+    picked_key, typed_key = (f"why_{how}_{record.id}_{asked}" for how in ("picked", "typed"))
+
+    def go(key: str) -> None:
+        address.write(PARAMETER, str(st.session_state[key] or "").strip() or None)
+
+    left.selectbox(
         "Why is it similar to …",
         list(labels),
         index=list(offered).index(asked) if asked in offered else None,
         format_func=lambda id: labels[id],
         placeholder="Choose a neighbour" if offered else "It has no neighbours yet",
         disabled=not offered,
-        key=f"why_picked_{record.id}",
+        key=picked_key,
+        on_change=go,
+        args=(picked_key,),
     )
-    typed = right.text_input(
+    right.text_input(
         "… or any other, by its id or a known name",
         value="" if asked in offered else asked,
-        max_chars=64,
-        key=f"why_typed_{record.id}",
-    ).strip()
-    text = typed or picked
-    if text is None:
-        st.query_params.pop(PARAMETER, None)
+        max_chars=LONGEST_NAME,
+        key=typed_key,
+        on_change=go,
+        args=(typed_key,),
+    )
+    text = asked.strip()[:LONGEST_NAME]
+    if not text:
         return None
-    st.query_params[PARAMETER] = text
     id = services.id_named(text, known)
     try:
         other = services.architecture(id)

@@ -15,13 +15,14 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import components, downloads, services
+from explorer.app.kinds import Kind, kind_titles
 from explorer.app.messages import literal
 from explorer.app.query_form import Choices
 from explorer.plots.pareto import Axis, pareto_plot
 from explorer.runner import tables
 from graphstore.analysis import quantity_value
 from graphstore.errors import StoreInputError
-from graphstore.queries import ArchitectureQuery, Condition, Fact, MeasurementKey, Sort
+from graphstore.queries import ArchitectureQuery, Best, Condition, Fact, MeasurementKey, Sort
 from graphstore.records import MeasurementRecord
 
 PARAMETER = "objective"
@@ -71,8 +72,9 @@ def best(space: str) -> None:
         return
     known = tables.architectures_frame(services.store().summaries(ids=sorted({one.architecture for one in found})))
     table = known.loc[[one.architecture for one in found]].copy()
-    for name in ("task", "metric", "scored", "fidelity", "recipe", "dataset"):
+    for name in ("metric", "scored", "fidelity", "recipe", "dataset"):
         table[name] = [getattr(one, name) for one in found]
+    table.insert(0, "task", [_title(one, found) for one in found])
     table["score"] = [one.value for one in found]
     columns = ["task", "metric", "score", "label", "operations", "hiddens", "parameters", "scored"]
     components.architecture_table(table, [*columns, "fidelity", "recipe", "dataset"], space, "best_table", height=520)
@@ -80,6 +82,13 @@ def best(space: str) -> None:
         "By the mean over seeds and sources, each kind of comparable scores by itself: same task, metric, data, "
         "fidelity and recipe. *scored* is how many architectures have such a score."
     )
+
+
+def _title(one: Best, found: Sequence[Best]) -> str:
+    """The task, and what tells its kind of scores from the task's others."""
+    kinds = {other: Kind(other.metric, other.dataset, other.fidelity, other.recipe) for other in found}
+    title = kind_titles([kind for other, kind in kinds.items() if other.task == one.task])[kinds[one]]
+    return f"{one.task} ({title})" if title else one.task
 
 
 def objectives_of(choices: Choices, measurements: Sequence[MeasurementRecord]) -> dict[str, Objective]:
@@ -115,7 +124,11 @@ def pareto(space: str, choices: Choices, question: ArchitectureQuery, filters: s
     chosen = _choose(offered)
     if not choices.series:
         st.caption("No architecture of this space has a score yet; scores can be chosen as soon as there are some.")
-    st.caption(f"Among what the Guided tab asks for: {filters}." if filters else f"Among all architectures of {space}.")
+    st.caption(
+        f"Among what the Guided tab asks for: {literal(filters)}."
+        if filters
+        else f"Among all architectures of {space}."
+    )
     if len(chosen) < FEWEST:
         st.info("Choose two objectives or more.", icon=":material/info:")
         return

@@ -13,6 +13,7 @@ from explorer.app import downloads, services
 from explorer.app.messages import literal
 from explorer.errors import InputError
 from explorer.runner import backups
+from explorer.runner.workplace import models_folder
 from graphstore import GraphStore, maintenance
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import StoreError
@@ -55,6 +56,11 @@ def _facts(store: GraphStore) -> None:
 @st.cache_data(show_spinner=False, ttl="1m", max_entries=8)
 def _work_size(url: str) -> int:
     return backups.work_size(url)
+
+
+@st.cache_data(show_spinner=False, ttl="1m", max_entries=8)
+def _models_size(url: str) -> int:
+    return backups.models_size(url)
 
 
 def _spaces() -> None:
@@ -115,6 +121,12 @@ def _backups(store: GraphStore) -> None:
         st.success(saved, icon=":material/check_circle:")
     found = backups.list_backups(store.url)
     st.caption(f"They are kept in `{backups.backup_folder(store.url)}`, at most {backups.MOST}.")
+    models = _models_size(store.url)
+    if models:
+        st.caption(
+            f"A backup does not hold the trained models beside the store: {models / MIB:,.1f} MiB in "
+            f"`{models_folder(store.url)}`. `archex store copy --with-files` takes them along to another store."
+        )
     if not found:
         st.info("There is no backup yet.", icon=":material/inventory_2:")
         return

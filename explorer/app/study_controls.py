@@ -1,4 +1,4 @@
-"""What a visitor may do with a study besides watching it: stop, go on, extend, queue an architecture, take trials."""
+"""What a visitor may do with a study besides watching it: stop, resume, extend, queue an architecture, take trials."""
 
 from __future__ import annotations
 
@@ -15,24 +15,34 @@ from explorer.runner import managing
 from explorer.runner.jobs import stop_job
 from graphstore import GraphStore
 from graphstore.errors import StoreInputError
-from graphstore.records import JobRecord, StudyRecord
+from graphstore.records import JobRecord, JobState, StudyRecord
 
 TOLD = "study_told"
 """Of the visit: what the last action did, for the next drawing of the page."""
 
 
-def render(store: GraphStore, study: StudyRecord, jobs: Sequence[JobRecord]) -> None:
-    """Draw the controls of a study."""
+def render(store: GraphStore, name: str, study: StudyRecord | None, jobs: Sequence[JobRecord]) -> None:
+    """Draw the controls of a study.
+
+    Args:
+        store: where it is.
+        name: of the study.
+        study: its record; ``None`` if no job has got as far as to begin it.
+        jobs: those of the store, as they are now.
+    """
     told = st.session_state.pop(TOLD, None)
     if told:
         st.success(told, icon=":material/check:")
-    job = next((one for one in jobs if live.is_active(one) and study.name in launching.studies_of(one)), None)
+    job = live.job_of(jobs, name)
     row = st.container(horizontal=True)
-    if job is not None:
-        if row.button("Stop this study's job", icon=":material/stop_circle:", key="study_stop"):
-            _do(lambda: stop_job(store, job.id), "It stops after its current step; what is finished stays.")
-    elif launching.can_go_on(study) and row.button("Go on", icon=":material/play_circle:", key="study_resume"):
-        _do(lambda: _go_on(store, study), "It goes on in the background.")
+    if job is not None and live.is_active(job):
+        _stop(row, store, job)
+    elif study is not None and launching.can_go_on(study):
+        _resume(row, store, lambda now: launching.resume_study(store, name, now))
+    elif study is None and job is not None and launching.can_resume(job, []):
+        _resume(row, store, lambda now: launching.resume(store, job, now))
+    if study is None:
+        return
     _take(row, store, study)
     with st.expander("Extend it, or queue an architecture", icon=":material/playlist_add:"):
         left, right = st.columns(2)
@@ -42,9 +52,20 @@ def render(store: GraphStore, study: StudyRecord, jobs: Sequence[JobRecord]) -> 
             _enqueue(store, study)
 
 
-def _go_on(store: GraphStore, study: StudyRecord) -> None:
-    with services.starting(store) as jobs:
-        launching.resume_study(store, study.name, jobs)
+def _stop(row: DeltaGenerator, store: GraphStore, job: JobRecord) -> None:
+    stopping = job.state is JobState.STOPPING
+    label = "Stopping …" if stopping else "Stop this study's job"
+    if row.button(label, icon=":material/stop_circle:", key="study_stop", disabled=stopping):
+        _do(lambda: stop_job(store, job.id), "It stops after its current step; what is finished stays.")
+
+
+def _resume(row: DeltaGenerator, store: GraphStore, begin: Callable[[Sequence[JobRecord]], object]) -> None:
+    def start() -> None:
+        with services.starting(store) as now:
+            begin(now)
+
+    if row.button("Resume this study", icon=":material/play_circle:", key="study_resume"):
+        _do(start, "It goes on in the background.")
 
 
 def _take(row: DeltaGenerator, store: GraphStore, study: StudyRecord) -> None:
@@ -87,7 +108,7 @@ def _extend(store: GraphStore, study: StudyRecord) -> None:
     if st.button("Extend", icon=":material/expand:", key="study_extend", disabled=not grown):
         _do(
             lambda: managing.extend_study(store, study, int(trials), hours),
-            f"{study.name} may have {int(trials)} trials. If nobody runs it, press Go on.",
+            f"{study.name} may have {int(trials)} trials. If nobody runs it, resume it.",
         )
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from explorer.app import downloads, services
+from explorer.app import downloads, launching, navigation, services
 from explorer.app.messages import literal
-from explorer.errors import ExplorerError
+from explorer.errors import ExplorerError, InputError
 from explorer.plots import (
     Belief,
     acquisition_map,
@@ -28,25 +28,41 @@ from explorer.plots.pareto import study_axes
 from explorer.runner import pictures
 from explorer.runner.design_choices import Importance, choice_importance, parallel_axes
 from explorer.runner.tables import Spread
-from graphstore.records import StudyRecord, TrialRecord
+from graphstore.records import StudyRecord, StudyState, TrialRecord
 
+TOO_FEW = "Let it go on"
+"""How the remedies begin of errors that more trials would mend. The page has buttons for that, and names them."""
 WAITING = "The figure begins with the first finished trial."
 BELIEFS = {Belief.UCB: "Upper bound", Belief.MEAN: "Expected", Belief.UNCERTAINTY: "Uncertainty"}
 
 
-def draw(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+def draw(study: StudyRecord, trials: Sequence[TrialRecord], running: bool) -> None:
     """Let the visitor choose a figure, and draw it.
 
     Args:
         study: the shown study.
         trials: its own, as they are now.
+        running: whether a job works on it.
     """
     names = list(FIGURES)
     chosen = st.segmented_control("Figure", names, default=names[0], key="search_figure", label_visibility="collapsed")
     try:
         FIGURES[chosen or names[0]](study, trials)
+    except InputError as error:
+        if error.remedy.startswith(TOO_FEW):
+            error = InputError(error.field, error.rule, error.value, _how_to_get_more(study, running))
+        st.info(literal(error), icon=":material/info:")
     except ExplorerError as error:
         st.info(literal(error), icon=":material/info:")
+
+
+def _how_to_get_more(study: StudyRecord, running: bool) -> str:
+    """What to do for more trials of a study, in the words of its controls."""
+    if running:
+        return "Wait for more trials."
+    if launching.can_go_on(study):
+        return "Resume it."
+    return "Extend it." if study.state is StudyState.DONE else "Its trials are evaluated elsewhere."
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
@@ -69,6 +85,10 @@ def _best_known(url: str, name: str, revision: tuple[int, int]) -> float | None:
 
 
 def _history(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+    if all(pictures.value_of(trial) is None for trial in trials):
+        # The curves of others alone would be taken for its own.
+        st.info("The curve begins with the first finished trial.", icon=":material/hourglass_empty:")
+        return
     store = services.store()
     studies, found = rivals(study.name)
     known = (store.revision("scores"), store.revision("library"))
@@ -77,9 +97,6 @@ def _history(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     except ExplorerError:  # The scores it ran on are gone; its history is not.
         best = None
     curves = pictures.history_frame(studies, found, best)
-    if curves.empty:
-        st.info("The curve begins with the first finished trial.", icon=":material/hourglass_empty:")
-        return
     regret = best is not None and st.toggle("Simple regret", key="search_regret", help="Best known less best found.")
     bands = pictures.history_bands(curves, "regret" if regret else "best")
     figure = best_so_far_curves(curves, study.objective, study.name, bands, regret)
@@ -190,7 +207,13 @@ def _pareto(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     points, front = pictures.pareto_points(services.store(), values, [against])
     figure = pareto_plot(points, front, study_axes(study.objective, [against]))
     downloads.figure(figure, f"{study.name}-pareto", "search_pareto", alt="Pareto set")
-    st.caption(f"{counted}. The Query page has measurements and more objectives.")
+    st.caption(f"{counted}.")
+    st.page_link(
+        navigation.page("pareto"),
+        label="Measured costs and limits on the Pareto page",
+        icon=navigation.PAGES["pareto"][1],
+        query_params={"space": study.space, "studies": study.name},
+    )
 
 
 def _timeline(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:

@@ -52,7 +52,9 @@ class FilterOptions:
     metric: Annotated[str | None, typer.Option("--metric", help="Take only scores by this metric.")] = None
     dataset: Annotated[str | None, typer.Option("--dataset", help="Take only scores on this data.")] = None
     fidelity: Annotated[str | None, typer.Option("--fidelity", help="Take only scores of this fidelity.")] = None
-    recipe: Annotated[str | None, typer.Option("--recipe", help="Take only scores of this recipe.")] = None
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="Take only scores of this recipe: nano, quick, paper, or its digest.")
+    ] = None
 
     @property
     def texts(self) -> QuestionTexts:

@@ -11,10 +11,10 @@ from explorer.cli.filters import FilterOptions, found_document, print_found
 from explorer.cli.options import with_options
 from explorer.runner.questions import (
     build_query,
-    check_known,
     pareto_quantities,
     parse_sort,
     quantity_title,
+    settle,
 )
 
 
@@ -30,9 +30,9 @@ def pareto(
 ) -> None:
     """List the Pareto set: architectures that no other beats in one objective without losing in another."""
     query = build_query(filters.texts, filters.space or None)
-    objectives = [parse_sort(text, filters.texts.kind) for text in objective]
+    asked = [parse_sort(text, filters.texts.kind) for text in objective]
     with opened(store, create=False) as opened_store:
-        check_known(opened_store, query, objectives)
+        query, objectives = settle(opened_store, query, asked)
         front = opened_store.pareto(query, objectives)
     quantities = pareto_quantities(query, objectives)
     rows = [found_document(found, quantities) for found in front]

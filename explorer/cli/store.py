@@ -21,11 +21,13 @@ from explorer.cli.console import (
     progress_reporter,
     say,
 )
+from explorer.runner.backups import models_size
 from explorer.runner.transfer import copy_files
+from explorer.runner.workplace import models_folder
 from graphstore import maintenance, open_store
 from graphstore.backup import backup as save
 from graphstore.copying import copy_store
-from graphstore.url import SQLITE_PREFIX, sqlite_path
+from graphstore.url import SQLITE_PREFIX, locate, sqlite_path
 
 group = typer.Typer(no_args_is_help=True)
 
@@ -105,17 +107,30 @@ def backup(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that has the name.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Save a store as one new file, checked, also while searches write to it. `archex store copy` brings it back."""
+    """Save a store as one new file, checked, also while searches write to it. `archex store copy` brings it back.
+
+    The trained models that lie beside the store are not in it.
+    """
     start = time.perf_counter()
     with progress_reporter() as reporter:
         place = path if path is not None else default_path(store, datetime.datetime.now())
         report = save(store, place, reporter.update, overwrite, say)
     seconds = time.perf_counter() - start
+    located = locate(store)
+    # A server may be named in several ways, and has one folder.
+    name = report.url if isinstance(located, Path) else located.name
+    models, models_bytes = models_folder(name), models_size(name)
     if json:
         document = {"store": report.url, "path": str(report.path), "bytes": report.size_bytes}
-        print_json(document | {"moving": list(report.moving), "seconds": seconds})
+        left_out = {"path": str(models), "bytes": models_bytes}
+        print_json(document | {"not_saved": left_out, "moving": list(report.moving), "seconds": seconds})
     else:
         text = f"{report.path}: {report.size_bytes / 2**20:.1f} MiB, checked, in {seconds:.1f} s"
+        if models_bytes:
+            text += (
+                f"\nnot in it: trained models, {models_bytes / 2**20:.1f} MiB in {models}; "
+                "`archex store copy --with-files` takes them along"
+            )
         output.print(text, markup=False, soft_wrap=True)
     _say_what_moved(report.moving, "take another backup when it rests")
 

@@ -12,26 +12,36 @@ from explorer.errors import InputError
 
 PASSWORD, PASSWORD_FILE = "EXPLORER_APP_PASSWORD", "EXPLORER_APP_PASSWORD_FILE"
 TRIES, PAUSE_S = 5, 30.0
+LONGEST = 256
+"""Characters of a password."""
 
 
 def password_of(environment: Mapping[str, str]) -> str:
     """The password the app asks for, or nothing.
 
     Raises:
-        InputError: the file that should hold it cannot be read or is empty. The app must not be open because of that.
+        InputError: the file that should hold it cannot be read or is empty, or the password is too long to be typed.
+            The app must not be open because of that.
     """
     if environment.get(PASSWORD):
-        return environment[PASSWORD]
+        return _typeable(environment[PASSWORD], PASSWORD)
     name = environment.get(PASSWORD_FILE, "")
     if not name:
         return ""
     try:
-        lines = Path(name).read_text(encoding="utf-8").splitlines()
+        # With or without the mark that some editors put first.
+        lines = Path(name).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError):
         lines = []
     if not lines or not lines[0].strip():
         raise InputError(PASSWORD_FILE, "name a readable file whose first line is a password", name, "Correct it.")
-    return lines[0].strip()
+    return _typeable(lines[0].strip(), PASSWORD_FILE)
+
+
+def _typeable(password: str, field: str) -> str:
+    if len(password) > LONGEST:
+        raise InputError(field, f"have at most {LONGEST} characters", len(password), "Choose a shorter password.")
+    return password
 
 
 class Guesses:

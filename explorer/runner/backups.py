@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.errors import InputError
-from explorer.runner.workplace import work_folder
+from explorer.runner.workplace import models_folder, work_folder
 from graphstore.backup import BackupReport, backup
 from graphstore.url import SQLITE_PREFIX, without_password
 
@@ -101,8 +101,17 @@ def file_size(store_url: str) -> int | None:
 
 def work_size(store_url: str) -> int:
     """Bytes of what lies in a store's work folder: prepared data, trained models, logs, backups."""
+    return _size(work_folder(without_password(store_url)))
+
+
+def models_size(store_url: str) -> int:
+    """Bytes of the trained models and checkpoints of a store, which no backup holds."""
+    return _size(models_folder(without_password(store_url)))
+
+
+def _size(root: Path) -> int:
     total = 0
-    for folder, _, names in os.walk(work_folder(without_password(store_url))):
+    for folder, _, names in os.walk(root):
         for name in names:
             try:
                 total += os.lstat(os.path.join(folder, name)).st_size

@@ -29,6 +29,23 @@ PIPELINES = {
 
 
 @dataclass(frozen=True)
+class ModelSize:
+    """How large a trained model is; that depends on its tokens and sequences as well as on its architecture.
+
+    Attributes:
+        total: all of its parameters.
+        encoder: those that are no embeddings and belong to no task, as an architecture's are counted.
+        positions: tokens of its longest sequence.
+        bytes: of its file.
+    """
+
+    total: int
+    encoder: int
+    positions: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class CardModel:
     """The trained model that lies beside a card.
 
@@ -37,7 +54,7 @@ class CardModel:
         folder: the run's own folder.
         task: its task, or ``pretrained``.
         kind: name of its class.
-        weights_bytes: size of its ``model.safetensors``.
+        size: of its ``model.safetensors``.
         scores: the run's scores.
         others: the run's other models, in ``models``.
         runs: sources of the architecture's other trainings.
@@ -48,7 +65,7 @@ class CardModel:
     folder: Path
     task: str
     kind: str
-    weights_bytes: int
+    size: ModelSize
     scores: tuple[ScoreRecord, ...]
     others: tuple[str, ...]
     runs: tuple[str, ...]
@@ -115,30 +132,43 @@ def _facts(spec: ArchitectureSpec, id: str, model: CardModel | None) -> list[str
         ("layers", spec.depth),
         ("hidden sizes", ", ".join(str(layer.hidden) for layer in spec.layers)),
         ("operations", ", ".join(f"{layer.family} {layer.parameter}" for layer in spec.layers)),
-        ("parameters without embeddings", f"{parameters(spec, embeddings=False):,}"),
+        ("parameters without embeddings, for 512 tokens", f"{parameters(spec, embeddings=False):,}"),
         (f"FLOPs of a sequence of {FLOPS_LENGTH} tokens", f"{flops(spec, length=FLOPS_LENGTH):,}"),
     ]
     if model is not None:
-        facts.append(("model.safetensors", f"{model.weights_bytes:,} bytes"))
+        size = model.size
+        facts += [
+            (f"parameters without embeddings, as trained for {size.positions} tokens", f"{size.encoder:,}"),
+            ("parameters of this model in all", f"{size.total:,}"),
+            ("model.safetensors", f"{size.bytes:,} bytes"),
+        ]
     forms = "`per_head.json`" + (" and `per_layer.json`" if spec.is_per_layer else "")
     note = f"Its `model_dict` is in {forms}, its computational graph in `graph.graphml`."
     return [*_table(("what", "value"), facts), "", note]
 
 
-def _loading(model: CardModel) -> list[str]:
-    auto, pipeline = PIPELINES[model.kind]
+def usage(kind: str) -> str:
+    """Python that loads a model of this class from its folder, and uses it."""
+    auto, pipeline = PIPELINES[kind]
     lines = [
-        "## Use",
-        "",
-        f"This folder is the model of `{model.task}`; run the lines in it, or name its path instead of the dot.",
-        "",
-        "```python",
         "import explorer  # lets transformers know the architecture",
         f"from transformers import {auto}, AutoTokenizer, pipeline",
         "",
         f'model = {auto}.from_pretrained(".")',
         'tokenizer = AutoTokenizer.from_pretrained(".")',
         f'use = pipeline("{pipeline}", model=model, tokenizer=tokenizer)',
+    ]
+    return "\n".join(lines)
+
+
+def _loading(model: CardModel) -> list[str]:
+    lines = [
+        "## Use",
+        "",
+        f"This folder is the model of `{model.task}`; run the lines in it, or name its path instead of the dot.",
+        "",
+        "```python",
+        usage(model.kind),
         "```",
         "",
     ]

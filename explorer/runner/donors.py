@@ -22,7 +22,7 @@ from explorer.errors import DataError, InputError
 from explorer.graphs import architecture_id, build_graph
 from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
 from explorer.runner.studies import trial_source
-from explorer.runner.workplace import work_folder
+from explorer.runner.workplace import models_folder
 from explorer.space.formats import from_json, to_json
 from explorer.space.spec import ArchitectureSpec
 from explorer.training.backend import PRETRAINED, Recipe
@@ -208,7 +208,7 @@ def record_lineage(store: GraphStore, architecture: str, folder: Path, run: str)
 
 
 def _runs(store: GraphStore) -> Path:
-    return work_folder(store.url) / "runs"
+    return models_folder(store.url)
 
 
 def _finished(store: GraphStore, text: str, recipe: Recipe | None) -> list[_Run]:

@@ -16,15 +16,18 @@ gets its name.
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import networkx as nx
 
-from explorer.errors import InputError
+from explorer.errors import DataError, InputError
 from explorer.graphs import architecture_id, build_graph
-from explorer.runner.card import CardModel, card
+from explorer.measure.size import parameters
+from explorer.runner.card import PIPELINES, CardModel, ModelSize, card
 from explorer.runner.studies import trial_source
 from explorer.runner.workplace import run_folder
 from explorer.space.formats import from_json, to_model_dict
@@ -80,6 +83,53 @@ class Export:
     run: str
     task: str
     onnx: float | None
+
+
+@dataclass(frozen=True)
+class MainModel:
+    """The model of a training that the folder of its export is.
+
+    Attributes:
+        task: its task, or ``pretrained``.
+        kind: name of its class.
+        size: of it.
+    """
+
+    task: str
+    kind: str
+    size: ModelSize
+
+
+def main_model(run: TrainedRun, spec: ArchitectureSpec) -> MainModel:
+    """What the folder of a training's export is, unless another task is asked for. Its weights are not read.
+
+    Raises:
+        DataError: the stored model is damaged.
+    """
+    task = _usual([model.name for model in _models(run.folder)])
+    return _read_model(run.folder / task, spec, task)
+
+
+def _usual(models: Sequence[str]) -> str:
+    """The first task by name; what was pre-trained only where there is none."""
+    return next((name for name in models if name != PRETRAINED), PRETRAINED)
+
+
+def _read_model(folder: Path, spec: ArchitectureSpec, task: str) -> MainModel:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind, positions = str(config["architectures"][0]), int(config["max_position_embeddings"])
+        if kind not in PIPELINES:
+            raise ValueError(f"unknown class {kind}")
+        file = folder / "model.safetensors"
+        with safe_open(file, framework="np") as weights:
+            total = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 - no mapping
+        encoder = parameters(spec, max_positions=positions, embeddings=False)
+        return MainModel(task, kind, ModelSize(total, encoder, positions, file.stat().st_size))
+    except (OSError, ValueError, KeyError, IndexError, TypeError, SafetensorError) as error:
+        raise DataError(f"model in {folder}", "be sound", str(error), "Train it again.") from None
 
 
 def trained_runs(store: GraphStore, spec: ArchitectureSpec) -> list[TrainedRun]:
@@ -183,8 +233,7 @@ def _write_models(
     from explorer.models.checking import check_folder
 
     models = {model.name: model for model in _models(run.folder)}
-    tuned = [name for name in models if name != PRETRAINED]
-    name = task or next(iter(tuned), PRETRAINED)
+    name = task or _usual(list(models))
     if name not in models:
         raise InputError("task", f"be one of {', '.join(models)}", task, "Choose one of them.")
     shutil.copytree(models[name], folder, dirs_exist_ok=True)
@@ -198,6 +247,5 @@ def _write_models(
         from explorer.models.onnx import export_onnx
 
         difference = export_onnx(main, folder / ONNX_FILE).difference
-    size = (folder / "model.safetensors").stat().st_size
-    kind = type(main).__name__
-    return CardModel(run.source, run.folder, name, kind, size, run.scores, rest, others, difference)
+    found = _read_model(folder, spec, name)
+    return CardModel(run.source, run.folder, name, found.kind, found.size, run.scores, rest, others, difference)

@@ -102,7 +102,7 @@ def _gone(store: GraphStore, job: JobRecord) -> JobRecord:
     if job.state is JobState.STARTING:
         message = read_log(job, 1) or "its process did not start"
         return store.update_job(job.id, state=JobState.FAILED, message=message[:500])
-    message = "its process is gone; start it again to continue where it was"
+    message = "its process is gone; resume it to continue where it was"
     return store.update_job(job.id, state=JobState.LOST, message=message)
 
 
@@ -142,13 +142,19 @@ def stop_job(store: GraphStore, id: str) -> JobRecord:
 
 
 def read_log(job: JobRecord, lines: int = 200) -> str:
-    """The end of a job's log; empty where there is none on this host."""
+    """The end of a job's log; empty where there is none, or the job is another host's."""
+    return read_end(Path(job.log), lines) if job.host == socket.gethostname() else ""
+
+
+def read_end(path: Path, lines: int) -> str:
+    """The last lines of a log; empty where there is no such file."""
     try:
-        with Path(job.log).open("rb") as log:
+        with path.open("rb") as log:
             log.seek(0, os.SEEK_END)
             log.seek(max(0, log.tell() - 200 * lines))
             text = log.read().decode("utf-8", errors="replace")
-    except OSError:
+    # A path may have been written by anything that writes to the store.
+    except (OSError, ValueError):
         return ""
     return "\n".join(text.splitlines()[-lines:])
 
@@ -204,7 +210,7 @@ def running_job(store: GraphStore, job: JobRecord, inner: Reporter) -> Iterator[
         yield reporter
         state, message = JobState.DONE, "done"
     except (KeyboardInterrupt, SystemExit):
-        state, message = JobState.STOPPED, "stopped; start it again to continue where it was"
+        state, message = JobState.STOPPED, "stopped; resume it to continue where it was"
         raise
     except BaseException as error:
         message = f"{type(error).__name__}: {error}"

@@ -15,6 +15,7 @@ from explorer.runner.candidates import known_objective
 from explorer.runner.jobs import job_of
 from explorer.runner.objectives import merged_constraints, study_candidates
 from explorer.runner.requeries import allowed_trials, best_with_tuned
+from explorer.runner.spreadsheets import harmless
 from explorer.runner.studies import best_trial
 from explorer.search.policy import Candidates
 from graphstore import GraphStore
@@ -234,12 +235,13 @@ def _row(trial: TrialRecord) -> dict[str, Any]:
 
 
 def exported_csv(store: GraphStore, study: StudyRecord) -> str:
-    """The trials as CSV with a header; figures of the acquisition as a JSON object."""
+    """The trials as CSV with a header; figures of the acquisition as a JSON object, what reads as a formula quoted."""
     text = io.StringIO()
     writer = csv.DictWriter(text, EXPORTED, lineterminator="\n")
     writer.writeheader()
     for row in trial_rows(store, study):
-        writer.writerow(row | {"acquisition": json.dumps(row["acquisition"])})
+        row |= {"acquisition": json.dumps(row["acquisition"])}
+        writer.writerow({name: harmless(cell) for name, cell in row.items()})
     return text.getvalue()
 
 

@@ -11,11 +11,13 @@ Ranges and rules about layers and operations are described in ``explorer.runner.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from explorer.errors import InputError
 from explorer.runner.rules import named_range, parse_layer_rule, parse_op_rule, parse_range, plain
+from explorer.runner.score_kinds import settle_score
 from graphstore import GraphStore
 from graphstore.queries import (
     ANY,
@@ -28,13 +30,17 @@ from graphstore.queries import (
     Sort,
 )
 
+Named = TypeVar("Named", Condition, Sort)
 LARGEST_NUMBER = 2**63 - 1
 """The largest whole number that a store counts with."""
 
 
 @dataclass(frozen=True)
 class ScoreKind:
-    """Which scores of a task are meant, where it has several kinds that are not comparable; ``None`` for any."""
+    """Which scores of a task are meant, where it has several kinds that are not comparable; ``None`` for any.
+
+    ``recipe`` is a name of ``explorer.training.recipe.RECIPES`` or what the scores say.
+    """
 
     metric: str | None = None
     dataset: str | None = None
@@ -165,28 +171,32 @@ def pareto_quantities(query: ArchitectureQuery, objectives: Sequence[Sort]) -> t
     return dataclasses.replace(query, sort=tuple(objectives)).quantities
 
 
-def check_known(store: GraphStore, query: ArchitectureQuery, objectives: Sequence[Sort] = ()) -> None:
-    """Say so if a score or a measurement a question names is nowhere in its space, rather than find nothing.
+def settle(
+    store: GraphStore, query: ArchitectureQuery, objectives: Sequence[Sort] = ()
+) -> tuple[ArchitectureQuery, tuple[Sort, ...]]:
+    """A question whose answer means something: what it names is there, and its scores are of one kind.
+
+    Names of the package's recipes become the digests by which scores name them.
+
+    Args:
+        store: of the question.
+        query: what was asked, as read from a user's words.
+        objectives: of a Pareto set.
+
+    Returns:
+        Both as the store is to be asked.
 
     Raises:
-        InputError: nothing has it; the error lists what there is.
+        InputError: a score or a measurement is nowhere in the space; the error lists what there is. Or the scores of a
+            task are of several kinds; the error says which options choose one.
     """
     named = dict.fromkeys([*query.quantities, *(objective.quantity for objective in objectives)])
     where = f"space {query.space}" if query.space else "the store"
-    keys = [quantity for quantity in named if isinstance(quantity, ScoreKey)]
-    kinds = store.best_per_task(query.space) if keys else []
-    for key in keys:
-        of_task = [kind for kind in kinds if kind.task == key.task]
-        if not of_task:
-            tasks = ", ".join(sorted({kind.task for kind in kinds})) or "none yet"
-            rule = f"be a fact ({', '.join(Fact)}) or a task with scores in {where}: {tasks}"
-            raise InputError("score", rule, key.task, "Choose one of them, or import scores first.")
-        asked = {name: getattr(key, name) for name in ScoreKind.__dataclass_fields__}
-        if not any(all(value in (None, getattr(kind, name)) for name, value in asked.items()) for kind in of_task):
-            shown = "; ".join(" / ".join((k.metric, k.dataset, k.fidelity, k.recipe)) for k in of_task)
-            rule = f"be of a kind (metric / dataset / fidelity / recipe) that {key.task} has in {where}: {shown}"
-            given = {name: value for name, value in asked.items() if value is not None}
-            raise InputError("score", rule, given, "Choose one of them.")
+    settled: dict[Quantity, Quantity] = {}
+    scores = [quantity for quantity in named if isinstance(quantity, ScoreKey)]
+    best = store.best_per_task(query.space) if scores else []
+    for key in scores:
+        settled[key] = settle_score(key, best, where)
     measured = [quantity for quantity in named if isinstance(quantity, MeasurementKey)]
     if measured:
         known = {MeasurementKey(record.device, record.quantity) for record in store.measurements(space=query.space)}
@@ -195,3 +205,12 @@ def check_known(store: GraphStore, query: ArchitectureQuery, objectives: Sequenc
             names = "; ".join(sorted(quantity_title(quantity) for quantity in known)) or "none yet"
             rule = f"be one that {where} has: {names}"
             raise InputError("measurement", rule, quantity_title(lacking), "Choose one of them, or measure first.")
+
+    asked = dataclasses.replace(
+        query, conditions=_exchanged(query.conditions, settled), sort=_exchanged(query.sort, settled)
+    )
+    return asked, _exchanged(objectives, settled)
+
+
+def _exchanged(ones: Sequence[Named], settled: Mapping[Quantity, Quantity]) -> tuple[Named, ...]:
+    return tuple(dataclasses.replace(one, quantity=settled.get(one.quantity, one.quantity)) for one in ones)

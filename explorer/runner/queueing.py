@@ -20,12 +20,13 @@ from explorer.runner.placing import Placer
 from explorer.runner.similar import nearest_in_space
 from explorer.runner.studies import StudyPlan, open_study
 from explorer.space.spec import ArchitectureSpec
+from explorer.training.recipe import recipe_named
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
 from graphstore.records import Embeddings, SpaceRecord, StudyRecord, TrialRecord
 
-TRAINED_SETTINGS = {"from_scores": False, "recipe": "nano", "tasks": [], "data": None}
-"""How a study trains that is made for an architecture: as `archex search` does by default."""
+TRAINED_SETTINGS = {"from_scores": False, "tasks": [], "data": None}
+"""How a study trains that is made for an architecture, but for its recipe: as `archex search` does by default."""
 
 
 def adopt(store: GraphStore, space: str, spec: ArchitectureSpec) -> str:
@@ -95,7 +96,9 @@ def queue(store: GraphStore, study: str, spec: ArchitectureSpec) -> TrialRecord:
     return enqueue(store, study, id)
 
 
-def new_study(store: GraphStore, name: str, space: str, budget: int, seed: int = 0) -> StudyRecord:
+def new_study(
+    store: GraphStore, name: str, space: str, budget: int, seed: int = 0, recipe: str = "nano"
+) -> StudyRecord:
     """A study that trains, to queue an architecture into; it is not run yet.
 
     Args:
@@ -104,11 +107,13 @@ def new_study(store: GraphStore, name: str, space: str, budget: int, seed: int =
         space: its space.
         budget: trials. Those that are not queued are chosen by BOSHNAS.
         seed: of the policy and of the trainings.
+        recipe: name of that by which it trains.
 
     Raises:
-        InputError: a choice breaks a rule, or there is a study of this name.
+        InputError: a choice breaks a rule, or there is a study of this name or no such recipe.
     """
-    plan = StudyPlan(name, space, "boshnas", "mean", seed, budget, TRAINED_SETTINGS)
+    recipe_named(recipe)
+    plan = StudyPlan(name, space, "boshnas", "mean", seed, budget, TRAINED_SETTINGS | {"recipe": recipe})
     try:
         store.study(name)
     except NotFoundError:

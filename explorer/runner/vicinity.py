@@ -109,6 +109,7 @@ class Forecaster:
 
     Attributes:
         count: architectures learned from.
+        equal: the score that all of them have, of which nothing can be learned; missing where they differ.
         rank_correlation: Spearman's, of predictions of held-out scores with these; missing where they are too few.
         covered: share of held-out scores within one predicted standard deviation; about 0.68 is right.
 
@@ -132,6 +133,7 @@ class Forecaster:
         distances = squared_distances(features, features)
         np.fill_diagonal(distances, 0.0)
         self.count = len(known)
+        self.equal = float(values[0]) if np.allclose(values, values[0], rtol=1e-9, atol=0.0) else None
         self._reach = float((distances + np.diag(np.full(self.count, np.inf))).min(axis=1).max())
         self._model = KernelRegression().fit(distances, values)
         self.rank_correlation, self.covered = self._tested(distances, values)
@@ -139,7 +141,7 @@ class Forecaster:
     def _tested(self, distances: Array, values: Array) -> tuple[float | None, float | None]:
         from explorer.surrogate.kernel_regression import KernelRegression
 
-        if self.count < FOLDS * FEWEST_SCORES or float(np.ptp(values)) == 0.0:
+        if self.count < FOLDS * FEWEST_SCORES or self.equal is not None:
             return None, None
         fold = np.random.default_rng(0).permutation(self.count) % FOLDS
         mean, deviation = np.empty(self.count), np.empty(self.count)

@@ -34,7 +34,17 @@ def data_cache(store_url: str) -> Path:
 
 def run_folder(store_url: str, study: str, run: str) -> Path:
     """Checkpoints and trained models of one trial."""
-    return work_folder(store_url) / "runs" / study / run
+    return models_folder(store_url) / study / run
+
+
+def models_folder(store_url: str) -> Path:
+    """Checkpoints and trained models of all trials."""
+    return work_folder(store_url) / "runs"
+
+
+def workers_log(store_url: str, study: str) -> Path:
+    """What the workers of a study said on this machine, in all its runs."""
+    return log_folder(store_url) / f"{study}.workers.log"
 
 
 def log_folder(store_url: str) -> Path:

@@ -264,6 +264,12 @@ the settings of FlexiBERT's section 4 (RoBERTa's vocabulary, AdamW's β₂ 0.98,
 linear warm-up over a tenth of the steps), at a tenth of its steps."""
 
 
+def name_of_recipe(fidelity: str, digest: str) -> str | None:
+    """The name in ``RECIPES`` of what a score tells of its training; ``None`` where it is no such recipe."""
+    found = (name for name, known in RECIPES.items() if (known.fidelity, known.digest) == (fidelity, digest))
+    return next(found, None)
+
+
 def recipe_named(name: str | Mapping[str, Any]) -> Recipe:
     """A recipe by its name, from a file, or from a file's content.
 

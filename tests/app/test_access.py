@@ -11,6 +11,8 @@ from explorer.app.services import STORE_VARIABLE
 from explorer.errors import InputError
 from explorer.runner.app_password import PASSWORD, PASSWORD_FILE, Guesses, password_of
 
+from .chromium import browsing, chromium, new_tab, serving, settle
+
 APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 
 
@@ -71,6 +73,33 @@ def test_where_the_password_comes_from(tmp_path):
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=PASSWORD_FILE):
         password_of({PASSWORD_FILE: str(file)})
+
+
+def test_a_password_can_be_typed(tmp_path):
+    """A mark of the byte order is no part of it, and what is longer than the field is refused."""
+    file = tmp_path / "password"
+    file.write_bytes("\ufeffgrün\n".encode())
+    assert password_of({PASSWORD_FILE: str(file)}) == "grün"
+    for stated in ({PASSWORD: "x" * 257}, {PASSWORD_FILE: str(file)}):
+        file.write_text("x" * 257)
+        with pytest.raises(InputError, match="256 characters"):
+            password_of(stated)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_after_the_log_in_there_is_the_page_that_was_asked_for(filled, tmp_path):
+    chromium()
+    with serving(filled.url, tmp_path, {PASSWORD: "secret"}) as app, browsing() as browser, new_tab(browser) as tab:
+        tab.goto(f"{app.url}/pareto?space=nano&log=true")
+        field = tab.get_by_label("Password", exact=True)
+        field.fill("secret")
+        assert tab.get_by_test_id("stSidebarNavLink").count() == 0
+        tab.get_by_role("button", name="Log in").click()
+        tab.locator("h1", has_text="Pareto").wait_for()
+        settle(tab, 1)
+        assert "/pareto?" in tab.url
+        assert "log=true" in tab.url
 
 
 def test_guesses_are_few():

@@ -13,9 +13,14 @@ from streamlit.testing.v1 import AppTest
 from explorer.app.export_view import PACKED
 from explorer.app.graph_view import node_facts
 from explorer.app.services import KERNEL
+from explorer.models import FlexiBertConfig, FlexiBertForSequenceClassification
+from explorer.runner.card import usage
+from explorer.runner.workplace import run_folder
 from explorer.space.formats import from_json, to_model_dict
 from graphstore import open_store
 from graphstore.records import MeasurementRecord, ScoreRecord
+
+from .conftest import score
 
 
 @pytest.fixture
@@ -127,6 +132,46 @@ def test_what_is_taken_away_is_the_architecture(visit, own_store):
         assert {"per_head.json", "README.md", "graph.graphml"} <= names
         document = json.loads(archive.read(next(name for name in archive.namelist() if name.endswith("per_head.json"))))
     assert document == to_model_dict(from_json(summary.spec), per_head=True)
+
+
+def test_a_trained_model_is_told_as_it_is_and_how_it_is_loaded(visit, own_store):
+    with open_store(own_store) as store:
+        summary = next(one for one in store.summaries("nano") if one.operations[0].startswith("sa"))
+        store.add_scores([score(summary.id, "mean", 0.5, "trained:train/aabb")])
+        listed = store.architecture(summary.id).parameters
+    spec, run = from_json(summary.spec), run_folder(own_store, "train", "aabb")
+    config = FlexiBertConfig.from_spec(spec, vocab_size=600, max_position_embeddings=32, num_labels=2)
+    model = FlexiBertForSequenceClassification(config)
+    for name in ("order", "pretrained"):
+        model.save_pretrained(run / name)
+    (run / "run.json").write_text(json.dumps({"architecture": summary.spec}))
+    page = visit(own_store, id=summary.id)
+    told = "\n".join(one.value for one in page.caption)
+    assert f"This model has {model.num_parameters():,} parameters in all" in told
+    assert f"Above, {listed:,} are counted: with relative-position tables for 512 tokens" in told
+    assert "are for 32, the longest" in told
+    assert "import explorer" not in "\n".join(one.value for one in page.code)
+    page.session_state[PACKED] = ((summary.id, "trained:train/aabb"), b"zip")
+    page.run()
+    assert "The folder itself is the model of order;" in "\n".join(one.value for one in page.caption)
+    assert usage("FlexiBertForSequenceClassification") in [one.value for one in page.code]
+    (run / "order" / "model.safetensors").write_bytes(b"broken")
+    page.run()
+    assert not page.exception
+    assert "must be sound" in page.warning[0].value
+    assert "export_pack" not in [one.key for one in page.button]
+
+
+def test_the_way_back_leads_to_what_was_seen_before(visit, filled):
+    page = visit(filled.url, id=filled.best)
+    page.text_input(key=f"architecture_typed_{filled.best}").set_value(filled.ids[3]).run()
+    page.selectbox(key=f"architecture_picked_{filled.ids[3]}").set_value(filled.ids[4]).run()
+    for id in (filled.ids[4], filled.ids[3], filled.best):
+        page.query_params["id"] = id
+        page.run()
+        assert not page.exception
+        assert page.query_params["id"] in (id, [id])
+        assert f"Id `{id}`" in [one.value for one in page.caption]
 
 
 def test_another_architecture_begins_with_nothing_opened(visit, filled):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from pathlib import Path
@@ -13,9 +12,8 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from explorer.app import building
-from explorer.errors import InputError
 from explorer.graphs import architecture_id
-from explorer.runner.drafting import Draft, LayerDraft, draft_of, pack, read_draft, unpack
+from explorer.runner.drafting import Draft, draft_of, pack, read_draft, unpack
 from explorer.runner.library import build_library
 from explorer.runner.progress import SilentReporter
 from explorer.runner.vicinity import Vicinity
@@ -121,7 +119,8 @@ def test_editing_by_fields_and_buttons(visit, grammar_store):
     page = visit(grammar_store, model=pack(draft_of(load_space("nano").at(0))))
     field(page, "number_input", 0, "hidden").set_value(64).run()
     assert model(page).layers[0].hidden == 64
-    assert "its stack's first, in space nano." in told(page)
+    assert "outside the grammar of nano, where layers 0 and 1 must be alike." in told(page)
+    assert "You can train it all the same: it is then added to nano as one of your own." in told(page)
     assert "LayerSpec" not in told(page)
     field(page, "selectbox", 1, "operation").set_value("c_5").run()
     field(page, "number_input", 1, "heads").set_value(4).run()
@@ -249,7 +248,12 @@ def test_too_few_and_odd_scores(visit, own_store, monkeypatch):
         ids = [summary.id for summary in store.summaries("nano")]
         store.add_scores([score(id, "mean", 0.5) for id in ids[:3]])
     page = visit(own_store, id=ids[0])
-    assert "at least 5" in told(page)
+    assert "mean has 3 scores; a prediction needs 5" in told(page)
+    assert "above" not in told(page)
+    with open_store(own_store) as store:
+        store.add_scores([score(id, "package", 0.5) for id in ids[:6]])
+    page = visit(own_store, id=ids[0])
+    assert "or choose package above\\: it has 6" in told(page)
     original = building.frames.mean_scores
 
     def broken(scores, series):
@@ -257,7 +261,22 @@ def test_too_few_and_odd_scores(visit, own_store, monkeypatch):
 
     monkeypatch.setattr(building.frames, "mean_scores", broken)
     page = visit(own_store, id=ids[0])
-    assert "at least 5" in told(page)
+    assert "mean has 0 scores; a prediction needs 5" in told(page)
+
+
+def test_equal_scores_teach_nothing(visit, own_store):
+    with open_store(own_store) as store:
+        ids = [summary.id for summary in store.summaries("nano")]
+        store.add_scores([score(id, "mean", 0.375) for id in ids[:5]])
+    page = visit(own_store, id=ids[0])
+    assert "All 5 known scores are 0.3750: there is nothing to learn from yet." in told(page)
+    assert charts(page) == 1
+    assert "Measured" not in [metric.label for metric in page.metric]
+    with open_store(own_store) as store:
+        store.add_scores([score(ids[5], "mean", 0.5)])
+    page = visit(own_store, id=ids[0])
+    assert charts(page) == 2
+    assert "less with more scores" in told(page)
 
 
 def test_a_page_goes_on_while_a_large_space_is_read(visit, own_store, monkeypatch):
@@ -326,6 +345,28 @@ def test_queueing_into_a_new_study(visit, either_store):
         assert store.study("nano-built-1").settings["from_scores"] is False
 
 
+def test_a_study_is_chosen_by_its_recipe(visit, grammar_store):
+    page = visit(grammar_store, model=pack(draft_of(load_space("nano").at(0))))
+    assert list(page.selectbox(key="build_recipe").options) == ["nano", "quick"]
+    assert page.selectbox(key="build_recipe").value == "nano"
+    page.selectbox(key="build_recipe").set_value("quick")
+    page.checkbox(key="build_run").uncheck()
+    page.button(key="build_queue").click().run()
+    assert "trial 0 of nano\\-built\\-1" in told(page)
+    with open_store(grammar_store) as store:
+        assert store.study("nano-built-1").settings["recipe"] == "quick"
+    # As an address may name it.
+    page = visit(grammar_store, model=pack(draft_of(load_space("nano").at(750))), into="nano-built-1")
+    assert page.selectbox(key="into").options == ["A new study", "nano-built-1 (recipe quick)"]
+    assert page.selectbox(key="into").value == "nano-built-1"
+    assert "build_recipe" not in [one.key for one in page.selectbox]
+    assert "that is not there" not in told(page)
+    page.checkbox(key="build_run").uncheck()
+    page.button(key="build_queue").click().run()
+    assert not page.exception
+    assert "trial 1 of nano\\-built\\-1" in told(page)
+
+
 def test_queueing_that_is_refused(visit, own_store):
     with open_store(own_store) as store:
         first = store.summaries("nano")[0]
@@ -341,29 +382,3 @@ def test_queueing_that_is_refused(visit, own_store):
     assert "study name" in page.error[0].value
     with open_store(own_store) as store:
         assert [one.name for one in store.studies()] == ["known"]
-
-
-def test_what_a_visitor_may_ask_for_has_limits(own_store):
-    with open_store(own_store) as store:
-        spec = from_json(store.summaries("nano")[0].spec)
-        for budget in (0, 65, 10**9):
-            with pytest.raises(InputError, match="trials"):
-                building.enqueue(store, "nano", spec, building.QueueChoices("mine", True, budget, False))
-        store.create_study(study("full", "random", 64))
-        ids = [summary.id for summary in store.summaries("nano")]
-        assert store.studies()
-        trial, job = building.enqueue(store, "nano", spec, building.QueueChoices("mine", True, 2, False))
-        assert (trial.number, job) == (0, None)
-        assert trial.architecture in ids
-
-
-def test_differences_in_words():
-    wider = named_model("BERT-Mini")
-    words = building.difference_words(TINY, wider)
-    assert "hidden size 128 to 256" in words
-    assert building.difference_words(TINY, TINY) == "none"
-    assert len(building.difference_words(named_model("FlexiBERT-Large"), wider)) <= building.LONGEST_WORDS
-    layer = LayerDraft("sa_sdp", 128, 2, "512")
-    shaped, plain = (read_draft(Draft((layer,), backbone))[0] for backbone in (768, None))
-    assert building.difference_words(plain, shaped) == "backbone none to 768"
-    assert json.loads(to_json(plain))["l"] == 1

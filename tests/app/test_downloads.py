@@ -28,6 +28,7 @@ def test_a_table_as_csv_has_its_index_and_no_links():
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
 def test_no_cell_is_a_formula(text):
     assert rows(pd.DataFrame({"a": [text, "1=1"], "n": [-1, 2]})) == [["a", "n"], [f"'{text}", "-1"], ["1=1", "2"]]
+    assert rows(pd.DataFrame({f"{text} (ms)": [1]})) == [[f"'{text} (ms)"], ["1"]]
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,17 @@ def test_few_scores_have_no_correlation(visit, own_store, view, count):
     assert len(figures(page)) == 4
 
 
+def test_the_way_back_leads_to_what_was_seen_before(visit, filled):
+    before, after = filled.ids[3], filled.ids[4]
+    page = visit(filled.url, id=before)
+    page.text_input(key=f"heterogeneity_id_{before}").set_value(after).run()
+    assert page.query_params["id"] in (after, [after])
+    page.query_params["id"] = before
+    page.run()
+    assert page.query_params["id"] in (before, [before])
+    assert page.text_input(key=f"heterogeneity_id_{before}").value == before
+
+
 def test_wrong_numbers_in_the_address_are_ignored(visit, filled):
     page = visit(filled.url, heterogeneity_best="-3", heterogeneity_bins="1e9", homogeneous_to="nan", depth="x")
     assert len(figures(page)) == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.errors import InputError
 from explorer.runner import backups
+from explorer.runner.workplace import models_folder, run_folder, workers_log
 from graphstore import maintenance, open_store
 from graphstore.records import JobRecord, JobState, SpaceRecord, StudyRecord, StudyState
 
@@ -74,24 +76,61 @@ def test_states_narrow_the_list(visit, worked):
 
 
 def test_the_log_of_the_job_in_the_address(visit, worked):
-    page = visit(worked, job="job-running")
+    with open_store(worked) as store:
+        log = next(one.log for one in store.jobs() if one.id == "job-running")
+        store.put_job(job("job-here", JobState.DONE, log=log, host=socket.gethostname()))
+        store.put_job(job("job-odd", JobState.DONE, log="a\0b", host=socket.gethostname()))
+    page = visit(worked, job="job-here")
     assert page.code[0].value.splitlines() == [f"step {number}" for number in range(250, 300)]
-    page = visit(worked, job="job-running", lines="200")
+    page = visit(worked, job="job-here", lines="200")
     assert page.code[0].value.splitlines()[0] == "step 100"
+    # Another machine's path means nothing on this one, and what is no path means nothing at all.
+    for other in ("job-running", "job-odd"):
+        page = visit(worked, job=other)
+        assert not page.exception
+        assert not page.code
 
 
 def test_a_failed_job_says_why(visit, worked):
     page = visit(worked, job="job-failed")
     assert not page.exception
     assert "InputError: <b>budget</b> must be above 0" in [one.value for one in page.text]
-    assert "Nothing has been logged" in page.code[0].value
+    assert "Nothing has been logged" in said(page)
     assert page.button(key="resume_job-failed")
 
 
-def test_an_unknown_job_in_the_address(visit, worked):
+def test_an_unknown_job_in_the_address(visit, worked, tmp_path):
     page = visit(worked, job="../../etc/passwd", states="nothing", lines="7", view="Nowhere")
     assert not page.exception
     assert "not there" in said(page)
+    # At once, as what is said below a table of jobs is not seen; and where there is no job at all.
+    open_store(f"sqlite:///{tmp_path / 'idle.db'}").close()
+    for url in (worked, f"sqlite:///{tmp_path / 'idle.db'}"):
+        page = visit(url, job="nope")
+        first = page.tabs[0].children[0]
+        assert "asks for a job that is not there" in first.value
+        assert page.code[0].value == "nope"
+
+
+def test_a_job_of_a_terminal_shows_what_its_workers_said(visit, tmp_path):
+    url = f"sqlite:///{tmp_path / 'terminal.db'}"
+    gone = str(tmp_path / "gone.log")
+    with open_store(url) as store:
+        store.put_space(SpaceRecord("nano", {"ready": True}))
+        store.create_study(StudyRecord("found", "nano", "random", "sst", 0, 5, {}, StudyState.OPEN, time.time()))
+        store.put_job(job("here", JobState.DONE, host=socket.gethostname(), log=gone))
+        store.put_job(job("there", JobState.DONE, 9.0, log=gone))
+    log = workers_log(url, "found")
+    log.parent.mkdir(parents=True)
+    log.write_text("\n".join(f"epoch {number}" for number in range(70)))
+    page = visit(url, job="here")
+    assert not page.exception
+    assert "a job that is run in a terminal prints its progress there" in said(page)
+    assert "What the workers of study found said" in said(page)
+    assert page.code[0].value.splitlines() == [f"epoch {number}" for number in range(20, 70)]
+    page = visit(url, job="there")
+    assert "the job ran on elsewhere" in said(page)
+    assert "epoch" not in said(page)
 
 
 def test_stopping_is_seen_by_everybody(visit, tmp_path):
@@ -99,8 +138,6 @@ def test_stopping_is_seen_by_everybody(visit, tmp_path):
     url = f"sqlite:///{tmp_path / 'own.db'}"
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
-        import socket
-
         info = {"studies": ["found"], "process_started": psutil.Process(process.pid).create_time()}
         with open_store(url) as store:
             running = {"pid": process.pid, "host": socket.gethostname(), "info": info}
@@ -155,6 +192,19 @@ def test_a_backup_is_a_whole_store_in_its_fixed_place(visit, own_store):
     listed = next(one.value for one in page.dataframe if "file" in one.value)
     assert listed["file"].tolist() == [made.path.name]
     assert visit(own_store, view="Store").dataframe[-1].value["file"].tolist() == [made.path.name]
+
+
+def test_what_a_backup_does_not_hold_is_told(visit, own_store):
+    run = run_folder(own_store, "first", "0-abc")
+    run.mkdir(parents=True)
+    (run / "model.safetensors").write_bytes(bytes(3 * 2**20))
+    (models_folder(own_store).parent / "notes").write_bytes(bytes(2**20))
+    page = visit(own_store, view="Store")
+    told = f"does not hold the trained models beside the store: 3.0 MiB in `{models_folder(own_store)}`"
+    assert told in said(page)
+    page.button(key="store_backup").click().run()
+    assert not page.exception
+    assert told in said(page)
 
 
 def test_backups_are_limited(visit, own_store):

@@ -183,7 +183,7 @@ def stop_the_training(tab, other, url: str, store_url: str) -> None:
     other.get_by_role("link", name=f"Study {TRAINED}").first.wait_for(timeout=LONG_MS)
     press(other, "Stop")
     visit(tab, f"{url}/search?space=mine&study={TRAINED}", "Search")
-    tab.get_by_role("button", name="Go on").wait_for(timeout=LONG_MS)
+    tab.get_by_role("button", name="Resume this study").wait_for(timeout=LONG_MS)
     with open_store(store_url) as store:
         assert not [job for job in store.jobs() if job.state in ACTIVE]
         assert all(trial.value is None for trial in store.trials(TRAINED))

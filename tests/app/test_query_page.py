@@ -68,6 +68,9 @@ ENDS = st.one_of(
     st.integers(0, LARGEST).map(lambda end: (float(end), None)),
     st.floats(0, 1).map(lambda end: (None, float(f"{end:.15g}"))),
 )
+COUNTS = st.lists(st.none() | st.integers(0, LARGEST).map(float), min_size=2, max_size=2).map(
+    lambda ends: tuple(sorted(ends)) if None not in ends else tuple(ends)
+)
 LAYERS = st.builds(
     Layer,
     st.sampled_from([*POSITIONS]),
@@ -78,7 +81,9 @@ LAYERS = st.builds(
 WISHES = st.builds(
     Wish,
     st.lists(LAYERS, max_size=3).map(tuple),
-    st.dictionaries(st.sampled_from([*FACTS]), ENDS.filter(lambda ends: ends != OPEN)),
+    st.fixed_dictionaries({}, optional={name: ENDS if name == "heterogeneity" else COUNTS for name in FACTS}).map(
+        lambda ranges: {name: ends for name, ends in ranges.items() if ends != OPEN}
+    ),
     st.sampled_from(["", *CHOICES.series]),
     ENDS,
     st.sampled_from(["", *SORTS]),
@@ -121,6 +126,18 @@ def test_a_wish_is_a_typed_question():
 
 
 # The page -------------------------------------------------------------------------------------------------------
+
+
+def test_the_best_first_means_the_first_score(visit, filled, own_store):
+    page = visit(filled.url)
+    field(page, "selectbox", "_sort").set_value("score")
+    press(page, "Find")
+    assert found(page) == sorted(filled.values, key=lambda id: -filled.values[id])
+    assert page.query_params["series"] in ("mean", ["mean"])
+    page = visit(own_store)
+    field(page, "selectbox", "_sort").set_value("score")
+    press(page, "Find")
+    assert "Nothing has a score yet" in page.warning[0].value
 
 
 def test_the_form_asks_and_the_address_keeps_it(visit, filled):
@@ -182,6 +199,9 @@ def test_each_kind_of_a_tasks_scores_is_chosen_by_itself(visit, own_store):
         {"layer1": "nowhere,x,,"},
         {"parameters": "many"},
         {"parameters": "5~1"},
+        {"parameters": "-5~10"},
+        {"flops": "~-1"},
+        {"depth": "2.5~"},
         {"series": "nothing"},
         {"limit": "1000000"},
         {"sort": "<b>"},

@@ -170,10 +170,25 @@ def test_limits_are_shown_and_kept(visit, own_store, launched):
     assert page.button(key="search_launch").disabled
 
 
-def test_a_stopped_study_goes_on(visit, own_store, launched):
+def ended(id: str, state: JobState, message: str, name: str) -> JobRecord:
+    info = {"studies": [name], "arguments": ["search"]}
+    return JobRecord(id, "search", state, 0, "elsewhere", time.time(), 0.5, message, "", info, time.time())
+
+
+def test_a_stopped_study_is_resumed(visit, own_store, launched):
     with open_store(own_store) as store:
         study(store, "s", StudyState.STOPPED, budget=5)
+        store.put_job(ended("j", JobState.STOPPED, "stopped; start it again to continue where it was", "s"))
+        # Stopped before it began its study.
+        store.put_job(ended("early", JobState.LOST, "its process is gone; start it again", "not begun"))
+    page = visit(own_store, study="not begun")
+    assert ":red-badge[lost] Its process is gone. Resume it" in "\n".join(part.value for part in page.markdown)
+    page.button(key="study_resume").click().run()
+    assert launched.pop() == ["search"]
     page = visit(own_store, study="s")
+    assert "Stopped. Resume it to continue where it was." in messages(page)
+    assert "start it again" not in messages(page)
+    assert {"Resume", "Resume this study"} <= {button.label for button in page.button}
     page.button(key="study_resume").click().run()
     assert not page.error
     assert launched == [["search", "resume", "s", "--wait"]]
@@ -183,7 +198,36 @@ def test_a_stopped_study_goes_on(visit, own_store, launched):
     assert "study_resume" not in keys
 
 
-def test_a_study_that_is_done_goes_on_once_it_is_extended(visit, own_store):
+def test_a_study_shows_what_its_job_does_and_that_it_stops(visit, own_store):
+    def shown(page: AppTest) -> str:
+        # The job's own card tells its message by a bar.
+        return "\n".join(part.value for part in page.markdown)
+
+    now = time.time()
+    info = {"studies": ["s"], "arguments": ["search"]}
+    with open_store(own_store) as store:
+        store.put_job(JobRecord("j", "search", JobState.STARTING, 0, "elsewhere", now, 0.0, "by hand", "", info, now))
+    page = visit(own_store, study="s")
+    assert ":blue-badge[starting] by hand" in shown(page)
+    assert not page.button(key="study_stop").disabled
+    with open_store(own_store) as store:
+        study(store, "s", StudyState.OPEN, budget=5)
+        store.update_job("j", state=JobState.RUNNING, message="training: the workers are loading")
+    page.run()
+    assert "\n:blue-badge[running] training\\: the workers are loading" in shown(page)
+    page.button(key="study_stop").click().run()
+    assert not page.exception
+    assert page.button(key="study_stop").disabled
+    assert "on nano  \n:orange-badge[stopping]" in shown(page)
+    assert "· open" not in shown(page)
+    with open_store(own_store) as store:
+        store.update_job("j", state=JobState.FAILED, message="no memory")
+    page.run()
+    assert "\n:red-badge[failed] no memory" in shown(page)
+    assert "study_resume" in [button.key for button in page.button]
+
+
+def test_a_study_that_is_done_is_resumed_once_it_is_extended(visit, own_store):
     with open_store(own_store) as store:
         study(store, "s", StudyState.DONE)
     page = visit(own_store, study="s")
@@ -247,3 +291,13 @@ def test_known_scores_have_their_own_choices(visit, own_store):
     page.selectbox(key="search_objective_nano").set_value("Train: mean of the tasks").run()
     assert "search_recipe" in {one.key for one in page.selectbox}
     assert page.selectbox(key="search_recipe").options == list(launching.RECIPE_NAMES)
+
+
+def test_the_form_tells_how_much_is_trained_and_cuts_no_choice(visit, own_store):
+    page = visit(own_store)
+    hidden = {box.key for expander in page.expander for box in expander.selectbox}
+    assert "search_recipe" not in hidden
+    assert {"search_transfer", "search_executor"} <= hidden
+    assert [box.key for column in page.columns if column.weight == 0.5 for box in column.selectbox] == []
+    page.selectbox(key="search_recipe").set_value("quick").run()
+    assert "30 steps of pre-training, and 20 on each task" in messages(page)

@@ -42,6 +42,7 @@ def test_every_page_names_the_script_that_draws_figures(ask):
         linked = re.fullmatch(r"<(.+)>; rel=modulepreload", headers["link"])
         status, _, script = ask(linked.group(1))
         assert (status, b"plotly" in script) == (200, True)
+        assert "img-src 'self'" in headers["content-security-policy"]
     assert "link" not in ask("/_stcore/health")[1]
 
 

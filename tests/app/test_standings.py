@@ -91,7 +91,11 @@ def test_the_best_of_every_kind(visit, scored):
     page = visit("query", url, tab="Best per task")
     table = tab(page, "Best per task").dataframe[0].value
     kinds = list(zip(table["task"], table["metric"], table["fidelity"], table["scored"], strict=True))
-    assert kinds == [("lm", "loss", "full", 8), ("sst", "accuracy", "full", 8), ("sst", "accuracy", "half", 1)]
+    assert kinds == [
+        ("lm", "loss", "full", 8),
+        ("sst (full)", "accuracy", "full", 8),
+        ("sst (half)", "accuracy", "half", 1),
+    ]
     found = facts_and_scores(url)
     lowest = min((values["lm"], id) for id, values in found.items() if "lm" in values)
     highest = min((values["sst"], id) for id, values in found.items() if "sst" in values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from urllib.parse import parse_qs
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -14,7 +15,7 @@ from explorer.app.study_figures import FIGURES
 from explorer.runner.progress import SilentReporter
 from explorer.runner.studies import StudyPlan, open_study, run_known
 from graphstore import open_store
-from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialStatus
+from graphstore.records import JobRecord, JobState, ScoreRecord, StudyRecord, StudyState, TrialStatus
 
 from .conftest import show_page
 
@@ -82,6 +83,54 @@ def test_a_study_with_nothing_or_little_to_show(visit, own_store, figure, state)
     assert len(charts(page)) == (begun or valued)
     if not (begun or valued):
         assert page.info
+
+
+def test_the_history_of_a_study_without_a_value_is_not_that_of_others(visit, own_store):
+    with open_store(own_store) as store:
+        id = store.summaries("nano")[0].id
+        for name in ("other", "s"):
+            store.create_study(StudyRecord(name, "nano", "random", "mean", 0, 2, {}, StudyState.OPEN, time.time()))
+        store.add_trials("other", [(id, {})])
+        store.finish_trial(
+            store.claim_trial("other", "me", 60.0, time.time()), TrialStatus.COMPLETE, time.time(), value=0.5
+        )
+    page = visit(own_store, "s", "History")
+    assert charts(page) == []
+    assert "The curve begins with the first finished trial" in told(page)
+    assert len(charts(visit(own_store, "other", "History"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "running", "remedy"),
+    [
+        (StudyState.DONE, False, "Extend it"),
+        (StudyState.STOPPED, False, "Resume it"),
+        (StudyState.OPEN, True, "Wait for more trials"),
+    ],
+)
+def test_too_few_trials_are_told_with_what_the_page_offers(visit, own_store, state, running, remedy):
+    with open_store(own_store) as store:
+        store.create_study(StudyRecord("s", "nano", "boshnas", "mean", 0, 2, {}, state, time.time()))
+        if running:
+            now = time.time()
+            info = {"studies": ["s"]}
+            store.put_job(JobRecord("j", "search", JobState.RUNNING, 1, "elsewhere", now, 0.5, "", "", info, now))
+    page = visit(own_store, "s", "Acquisition")
+    assert not page.exception
+    assert "complete trials to believe anything" in told(page)
+    assert remedy in told(page).replace("\\", "")
+    assert "go on" not in told(page)
+
+
+def test_the_trade_off_leads_to_the_pareto_page(visit, filled, open_page):
+    (address,) = (
+        link.proto.query_string
+        for link in visit(filled.url, "first", "Pareto").get("page_link")
+        if link.proto.page == "pareto"
+    )
+    page = open_page("pareto", filled.url, **parse_qs(address))
+    assert not page.exception
+    assert page.multiselect(key="studies").value == ["first"]
 
 
 def test_the_belief_of_a_study_is_drawn_over_the_map(visit, own_store):

@@ -40,7 +40,7 @@ def test_a_neighbour_is_explained(visit, filled):
     with open_store(filled.url) as store:
         nearest = store.neighbors("nano", filled.best, "weisfeiler_lehman", 3)
         specs = {id: from_json(store.architecture(id).spec) for id in (filled.best, *(n.target for n in nearest))}
-    picker = page.selectbox(key=f"why_picked_{filled.best}")
+    picker = page.selectbox(key=f"why_picked_{filled.best}_")
     assert picker.options[1].startswith(f"2. {nearest[1].target[:8]} ({nearest[1].dissimilarity:.4f})")
     picker.set_value(nearest[1].target).run()
     check(page, specs[filled.best], specs[nearest[1].target])
@@ -53,10 +53,22 @@ def test_a_neighbour_is_explained(visit, filled):
 @pytest.mark.parametrize("typed", ["BERT-Mini", "bert-mini"])
 def test_a_named_model_that_is_not_in_the_store(visit, filled, typed):
     page = visit(id=filled.best)
-    page.text_input(key=f"why_typed_{filled.best}").set_value(typed).run()
+    page.text_input(key=f"why_typed_{filled.best}_").set_value(typed).run()
     with open_store(filled.url) as store:
         check(page, from_json(store.architecture(filled.best).spec), named_model("BERT-Mini"))
     assert tables(page)[0]["the other one"].iloc[-1].startswith("3: sa sdp, hidden size 256")
+
+
+def test_the_way_back_leads_to_what_was_seen_before(visit, filled):
+    before, after = filled.ids[3], filled.ids[4]
+    page = visit(id=filled.best, **{"with": before})
+    seen = tables(page)[0].to_csv()
+    page.text_input(key=f"why_typed_{filled.best}_{before}").set_value(after).run()
+    assert tables(page)[0].to_csv() != seen
+    page.query_params["with"] = before
+    page.run()
+    assert page.query_params["with"] in (before, [before])
+    assert tables(page)[0].to_csv() == seen
 
 
 def test_itself_has_no_difference(visit, filled):

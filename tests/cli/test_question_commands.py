@@ -1,5 +1,6 @@
 """The commands that ask the store, and every example of docs/queries.md as it stands there."""
 
+import dataclasses
 import io
 import json
 import math
@@ -19,6 +20,7 @@ from explorer.runner.importing import import_file, nas_bench_bert_file
 from explorer.runner.progress import SilentReporter
 from explorer.space.formats import from_model_dict
 from explorer.space.named import named_model
+from explorer.training.recipe import RECIPES
 from graphstore import open_store
 from graphstore.errors import StoreInputError
 from graphstore.queries import LineageRecord
@@ -299,12 +301,62 @@ def test_scores_that_do_not_compare_are_refused_with_their_kinds(tmp_path, arche
         store.add_scores(
             [ScoreRecord(ids[0], "sst", "acc", 0.5, "d", kind, "r", 0, "here") for kind in ("half", "full")]
         )
-    with pytest.raises(StoreInputError, match="half"):
+    with pytest.raises(InputError, match=r"acc / d / full / r; acc / d / half / r") as refused:
         archex("find", "--sort", "-sst", "--store", url)
+    assert str(refused.value).endswith("Add --fidelity full; or --fidelity half")
     one = document(archex("find", "--sort", "-sst", "--fidelity", "full", "--store", url, "--limit", "1", "--json"))
     assert one["rows"][0]["id"] == ids[0]
     best = document(archex("best", "--store", url, "--json"))["best"]
     assert [kind["fidelity"] for kind in best] == ["full", "half"]
+
+
+def test_recipes_are_named_as_when_training(tmp_path, archex):
+    """Scores of two of the package's recipes, of a change of one, and of an import that has a recipe of such a name."""
+    url = f"sqlite:///{tmp_path / 'named.db'}"
+    archex("space", "build", _tiny(tmp_path), "--store", url)
+    nano, quick = RECIPES["nano"], RECIPES["quick"]
+    longer = dataclasses.replace(nano, pretrain_steps=700)
+    assert longer.digest == nano.digest
+
+    def score(id, recipe, value, task="mean"):
+        return ScoreRecord(id, task, "accuracy", value, "text", recipe.fidelity, recipe.digest, 0, "here")
+
+    with open_store(url) as store:
+        one, other = [summary.id for summary in store.summaries("tiny")][:2]
+        store.add_scores([score(one, nano, 0.5), score(other, quick, 0.6), score(one, longer, 0.4, "longer")])
+
+    def values(*words):
+        rows = document(archex(*words, "--store", url, "--json"))["rows"]
+        return {row["id"]: value for row in rows for value in row["values"].values() if value is not None}
+
+    front = ("pareto", "--objective", "parameters", "--objective", "-mean")
+    for words in (("find", "--sort", "-mean"), front):
+        with pytest.raises(InputError, match=r"/ quick; .* / nano, but got 'mean'") as refused:
+            archex(*words, "--store", url)
+        # What it says to add answers the question.
+        ways = str(refused.value).rpartition(" Add ")[2].split("; or ")
+        assert ways == ["--recipe quick", "--recipe nano"]
+        assert [values(*words, *shlex.split(way)) for way in ways] == [{other: 0.6}, {one: 0.5}]
+        assert values(*words, "--recipe", quick.digest) == {other: 0.6}
+    # Only by a change of nano: its settings are meant, and the message has no name for it.
+    assert values("find", "--sort", "-longer", "--recipe", "nano") == {one: 0.4}
+    with pytest.raises(InputError, match=f"/ {nano.digest}, but got"):
+        archex("find", "--sort", "-longer", "--recipe", "quick", "--store", url)
+
+    with open_store(url) as store:
+        store.add_scores([score(one, longer, 0.7)])
+    # The name means its amount of training as well.
+    assert values("find", "--sort", "-mean", "--recipe", "nano") == {one: 0.5}
+    with pytest.raises(InputError, match="to be compared") as refused:
+        archex("find", "--sort", "-mean", "--recipe", nano.digest, "--store", url)
+    ways = str(refused.value).rpartition(" Add ")[2].split("; or ")
+    found = [values("find", "--sort", "-mean", *shlex.split(way)) for way in ways]
+    assert sorted(found, key=str) == [{one: 0.5}, {one: 0.7}]
+
+    with open_store(url) as store:
+        store.add_scores([ScoreRecord(other, "mean", "accuracy", 0.9, "text", "published", "nano", 0, "import")])
+    assert values("find", "--sort", "-mean", "--recipe", "nano") == {other: 0.9}
+    assert values("find", "--sort", "-mean", "--recipe", nano.digest, "--fidelity", nano.fidelity) == {one: 0.5}
 
 
 def _tiny(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import errno
 import json
+import shutil
 import signal
 import sqlite3
 import sys
@@ -152,10 +153,16 @@ def test_backup_has_a_name_of_its_own_or_the_one_given(archex, url: str, tmp_pat
     assert path.parent == tmp_path
     assert path.match("explorer-*-*.db")
     assert report["bytes"] == path.stat().st_size
+    models = run_folder(url, "first", "0-abc").parents[1]
+    saved = sum(file.stat().st_size for file in models.rglob("*") if file.is_file())
+    assert report["not_saved"] == {"path": str(models), "bytes": saved}
     assert "free" in refused(archex("backup", path, "--store", url))
     replaced = archex("backup", path, "--store", url, "--overwrite")
     assert replaced.returncode == 0
     assert path.name in replaced.stdout.replace("\n", "")
+    assert f"not in it: trained models, 0.0 MiB in {models}; `archex store copy --with-files`" in replaced.stdout
+    shutil.rmtree(models)
+    assert "trained models" not in archex("backup", path, "--store", url, "--overwrite").stdout
     with open_store(f"sqlite:///{path}", create=False) as saved, open_store(url) as store:
         assert digests(saved) == digests(store)
     moment = datetime.datetime(2026, 1, 2, 3, 4, 5)

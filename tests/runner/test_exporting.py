@@ -17,6 +17,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from explorer.errors import DataError, InputError
 from explorer.graphs import architecture_id, build_graph
 from explorer.models.checking import check_folder
+from explorer.runner.card import usage
 from explorer.runner.exporting import export_architecture, trained_runs
 from explorer.runner.library import build_library
 from explorer.runner.progress import SilentReporter
@@ -93,9 +94,14 @@ def test_the_models_load_with_transformers_as_the_card_says(store, trained, tmp_
     assert f"| mean | mean of 1 tasks | {trained[1][1].value:.4f} |" in text
     monkeypatch.chdir(tmp_path / "out")
     names = {}
+    assert f"```python\n{usage('FlexiBertForSequenceClassification')}\n```" in text
     exec(text.split("```python\n")[1].split("```")[0], names)  # The card's own example.
     assert names["model"].config.num_labels == 2
     assert names["tokenizer"].mask_token == "<mask>"
+    named = names["model"].flexibert.named_parameters()
+    encoder = sum(value.numel() for name, value in named if not name.startswith(("embeddings", "pooler")))
+    assert f"| parameters without embeddings, as trained for {RECIPE.length} tokens | {encoder:,} |" in text
+    assert f"| parameters of this model in all | {names['model'].num_parameters():,} |" in text
     assert {row["label"] for row in names["use"]("one boat", top_k=None)} == set(
         names["model"].config.id2label.values()
     )

@@ -163,6 +163,14 @@ def test_exports_say_the_same_of_every_trial(store):
         assert json.loads(line["acquisition"]) == row["acquisition"] == stored.info["acquisition"]
 
 
+def test_no_exported_cell_is_a_formula(store):
+    study = run(store, plan(3))
+    tried = {trial.architecture for trial in store.trials("study")}
+    new = next(one.id for one in store.summaries(study.space) if one.id not in tried)
+    store.add_trials("study", [(new, {"origin": "=HYPERLINK(1)"})])
+    assert list(csv.DictReader(io.StringIO(managing.exported_csv(store, study))))[-1]["origin"] == "'=HYPERLINK(1)"
+
+
 def test_an_unknown_study_lists_the_known_ones(store):
     run(store, plan(3))
     with pytest.raises(InputError, match="study"):

@@ -15,11 +15,11 @@ from explorer.runner.questions import (
     QuestionTexts,
     ScoreKind,
     build_query,
-    check_known,
     parse_measurement,
     parse_score,
     parse_sort,
     quantity_title,
+    settle,
 )
 from explorer.runner.rules import parse_layer_rule, parse_op_rule, parse_range
 from explorer.space.grammar import load_space
@@ -283,10 +283,10 @@ def test_words_find_what_a_loop_over_the_store_finds(small):
 
 
 def test_unknown_names_are_told_with_what_there_is(small):
-    check_known(small, build_query(QuestionTexts(scores=["sst"], measurements=["cpu latency"]), "nano"))
+    settle(small, build_query(QuestionTexts(scores=["sst"], measurements=["cpu latency"]), "nano"))
     with pytest.raises(InputError, match="a task with scores in space nano: sst"):
-        check_known(small, build_query(QuestionTexts(), "nano", sort=["-SST-2"]))
+        settle(small, build_query(QuestionTexts(), "nano", sort=["-SST-2"]))
     with pytest.raises(InputError, match="accuracy / d / full / r"):
-        check_known(small, build_query(QuestionTexts(scores=["sst"], kind=ScoreKind(recipe="other")), "nano"))
+        settle(small, build_query(QuestionTexts(scores=["sst"], kind=ScoreKind(recipe="other")), "nano"))
     with pytest.raises(InputError, match="cpu latency"):
-        check_known(small, build_query(QuestionTexts(measurements=["gpu latency"]), "nano"))
+        settle(small, build_query(QuestionTexts(measurements=["gpu latency"]), "nano"))

@@ -70,10 +70,12 @@ def test_scores_that_teach_nothing(vicinity, sizes):
     with pytest.raises(InputError, match="at least 5"):
         Forecaster(vicinity, {"stranger": 1.0, ids[0]: math.nan, **dict.fromkeys(ids[1:5], 0.5)})
     equal = Forecaster(vicinity, dict.fromkeys(ids, 0.5))
+    assert equal.equal == 0.5
     assert equal.rank_correlation is None
     assert equal.forecast(named_model("BERT-Tiny")).mean == pytest.approx(0.5)
     few = Forecaster(vicinity, {id: sizes[id] for id in ids[:6]})
     assert few.rank_correlation is None
+    assert few.equal is None
     assert math.isfinite(few.forecast(named_model("BERT-Tiny")).deviation)
 
 

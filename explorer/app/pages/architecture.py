@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import (
+    address,
     components,
     downloads,
     export_view,
@@ -20,9 +21,11 @@ from explorer.app import (
 from explorer.app.messages import literal
 from explorer.plots.scores import score_bars
 from explorer.runner.score_spread import score_spread
+from explorer.space.formats import from_json
 from graphstore.errors import NotFoundError
 from graphstore.records import ArchitectureRecord, NeighborRecord
 
+LONGEST_NAME = 64
 MOST_OFFERED = 500
 """Most architectures the list of choices offers; any other is found by its id."""
 
@@ -73,34 +76,44 @@ def render() -> None:
 def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
     """Id or beginning of an id that the visitor gives, if need be by a known name; in the address as ``id``."""
     left, right = st.columns(2)
-    typed = left.text_input(
+    stated = st.query_params.get("id", "")
+    # Of each address its own, and written when they are changed: so the way back leads to what was seen before.
+    typed_key, picked_key = f"architecture_typed_{stated}", f"architecture_picked_{stated}"
+
+    def go(key: str) -> None:
+        asked = str(st.session_state[key] or "").strip()
+        # What was opened of another architecture is not there in this one.
+        for name in (graph_view.NODE, neighborhood.EXPANDED, similarity.PARAMETER):
+            st.query_params.pop(name, None)
+        address.write("id", services.id_named(asked, architectures) if asked else None)
+
+    left.text_input(
         "Id, its first 6 or more characters, or a known name",
-        value=st.query_params.get("id", ""),
-        max_chars=64,
-        key=f"architecture_typed_{st.query_params.get('id', '')}",
-    ).strip()
+        value=stated,
+        max_chars=LONGEST_NAME,
+        key=typed_key,
+        on_change=go,
+        args=(typed_key,),
+    )
     offered = _offered(architectures, scores)
     labels = dict(zip(offered.index, offered["shown"], strict=True))
-    picked = right.selectbox(
+    right.selectbox(
         "Or choose a scored or named one",
         list(labels),
         index=None,
         format_func=lambda id: labels.get(id, id),
         placeholder="Best first" if labels else "None is scored or named yet",
         disabled=not labels,
-        key=f"architecture_picked_{st.query_params.get('id', '')}",
+        key=picked_key,
+        on_change=go,
+        args=(picked_key,),
     )
-    id = picked or (services.id_named(typed, architectures) if typed else None)
-    if id is None:
+    if not stated.strip():
         st.info(
             "Name an architecture, choose one from the list, or click one on the Space page.", icon=":material/info:"
         )
-    elif id != st.query_params.get("id"):
-        # What was opened of another architecture is not there in this one.
-        for name in (graph_view.NODE, neighborhood.EXPANDED, similarity.PARAMETER):
-            st.query_params.pop(name, None)
-        st.query_params["id"] = id
-    return id
+        return None
+    return services.id_named(stated.strip()[:LONGEST_NAME], architectures)
 
 
 def _offered(architectures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -222,8 +235,16 @@ def _neighbors(
     neighborhood.render(record.id, space, scores, series)
     known = None if series is None else frames.mean_scores(scores, series)
     table = frames.neighbor_table(found, architectures, known)
-    columns = ["rank", "dissimilarity", "label", "score", "operations", "hiddens", "parameters"]
+    others = {one.id: from_json(one.spec) for one in services.store().summaries(ids=list(table.index))}
+    own = from_json(record.spec)
+    table["difference"] = [similarity.difference_words(own, others[str(id)]) for id in table.index]
+    columns = ["rank", "dissimilarity", "label", "score", "difference", "operations", "hiddens", "parameters"]
     if series is None:
         columns.remove("score")
     components.architecture_table(table, columns, space, "architecture_neighbors", height=420)
     st.caption("By exact Weisfeiler–Lehman dissimilarity: 0 for equal graphs, larger for more different ones.")
+    if series is not None and table["score"].isna().all():
+        st.info(
+            "None of them has this score yet. Open one and build on it: the Build page trains it.",
+            icon=":material/model_training:",
+        )

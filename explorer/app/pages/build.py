@@ -8,10 +8,20 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from explorer.app import address, building, components, downloads, frames, launching, layer_editor, navigation, services
+from explorer.app import (
+    access,
+    building,
+    components,
+    downloads,
+    expected_score,
+    layer_editor,
+    navigation,
+    services,
+    train_form,
+)
 from explorer.app.messages import literal
-from explorer.errors import ExplorerError, InputError, SpecError
-from explorer.plots import architecture_graph, forecast_strip
+from explorer.errors import ExplorerError, SpecError
+from explorer.plots import architecture_graph
 from explorer.runner import drafting
 from explorer.runner.catalogue import architecture_record
 from explorer.runner.drafting import Draft
@@ -28,7 +38,6 @@ MOST_DRAWN = 2_000
 """Nodes of the largest graph that is drawn."""
 LONGEST_NAME = 64
 READING_EVERY = "1s"
-NEW = "A new study"
 
 
 @components.page
@@ -68,17 +77,22 @@ def render() -> None:
     else:
         _nearest(space, near, spec, series, record)
         st.subheader("Expected score")
-        _expected(space, near, spec, series, record)
+        expected_score.render(space, near, spec, series, record)
     st.subheader("Train it")
-    _train(space, spec, record)
+    train_form.render(space, spec)
 
 
 def _reading(space: SpaceRecord) -> None:
     """Say that the space is being read, until it is."""
 
-    @st.fragment(run_every=READING_EVERY)
+    @access.drawn_again(READING_EVERY)
     def wait() -> None:
-        if building.vicinity(space, wait=False) is not None:
+        try:
+            read = building.vicinity(space, wait=False) is not None
+        except (ExplorerError, StoreError, OSError):
+            # The page says what went wrong, and offers to try again.
+            read = True
+        if read:
             st.rerun()
         st.info(
             f"{space.name} is being read, once for all visitors. Then the architectures nearest to yours and the score "
@@ -236,16 +250,20 @@ def _membership(spec: ArchitectureSpec, space: SpaceRecord, grammar: DesignSpace
     if in_library:
         st.success(f"It is one of the architectures of {space.name}.", icon=":material/check_circle:")
         return
-    reason = building.outside(grammar, spec) if grammar else None
+    # A space without a finished library adopts nothing.
+    adopted = f" If it is queued to be trained, it is added to {space.name}." if space.info.get("ready") else ""
     if grammar is None:
-        st.info(f"It is new: {space.name} does not have it.", icon=":material/fiber_new:")
-    elif reason is None:
-        text = f"It is in the grammar of {space.name}, and new to its library."
+        st.info(f"It is new: {space.name} does not have it.{adopted}", icon=":material/fiber_new:")
+        return
+    reason = building.outside(grammar, spec)
+    if reason is None:
+        text = f"It is in the grammar of {space.name}, and new to its library.{adopted}"
         st.success(text, icon=":material/check_circle:")
-    else:
-        # What it is instead stands in the editor, and the remedies are for files.
-        text = f"It lies outside the grammar of {space.name}: {literal(reason.field)} must {literal(reason.rule)}."
-        st.info(text, icon=":material/fence:")
+        return
+    if adopted:
+        adopted = f" You can train it all the same: it is then added to {space.name} as one of your own."
+    text = f"It lies outside the grammar of {space.name}, where {literal(reason)}.{adopted}"
+    st.info(text, icon=":material/fence:")
 
 
 def _graph(record: ArchitectureRecord) -> None:
@@ -274,7 +292,6 @@ def _nearest(
         column_config={
             **components.COLUMNS,
             "dissimilarity": st.column_config.NumberColumn("dissimilarity", format="%.4f", width="small"),
-            "difference": st.column_config.TextColumn("what it has otherwise", width="large"),
         },
         hide_index=True,
         placeholder=components.UNKNOWN,
@@ -284,86 +301,3 @@ def _nearest(
     parameters = {"ids": ",".join(ids), "space": space.name, "model": st.query_params.get(MODEL, "")}
     title, icon = "Compare it with the nearest: layers, graphs and patterns", navigation.PAGES["compare"][1]
     st.page_link(navigation.page("compare"), label=title, icon=icon, query_params=parameters)
-
-
-def _expected(
-    space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord
-) -> None:
-    if series is None:
-        components.no_scores_yet()
-        return
-    try:
-        learned = building.forecaster(space, near, series)
-    except InputError as error:
-        st.info(literal(error), icon=":material/hourglass_empty:")
-        return
-    found = learned.forecast(spec)
-    known = frames.mean_scores(services.scores(space.name), series).dropna()
-    own = known.get(record.id)
-    left, right = st.columns([1, 3])
-    help = "Two times of three a training's score lies within one standard deviation, if the model is right."
-    left.metric(
-        series, f"{found.mean:.4f}", f"± {found.deviation:.4f}", "off", border=True, help=help, delta_arrow="off"
-    )
-    if own is not None:
-        left.metric("Measured", f"{own:.4f}", border=True)
-    with right:
-        figure = forecast_strip(list(known), found.mean, found.deviation, series)
-        downloads.figure(figure, f"expected-{record.id[:8]}", "build_forecast", alt="Expected score")
-    if found.beyond:
-        st.warning(
-            "It is further from every scored architecture than these are from each other: trust this less.",
-            icon=":material/warning:",
-        )
-    trust = (
-        "too few to test on"
-        if learned.rank_correlation is None or learned.covered is None
-        else f"on held-out ones rank correlation {learned.rank_correlation:.2f}, and {learned.covered:.0%} within one "
-        "deviation"
-    )
-    among = " It is one of them." if own is not None else ""
-    st.caption(
-        f"Learned from {learned.count:,} scored architectures by a Gaussian process and a forest on their graphs' "
-        f"distances; {trust}.{among} Of the deviation {found.epistemic:.4f} is not knowing better, "
-        f"{found.aleatoric:.4f} is chance in training."
-    )
-
-
-def _train(space: SpaceRecord, spec: ArchitectureSpec, record: ArchitectureRecord) -> None:
-    store = services.store()
-    studies = store.studies()
-    joinable = [study.name for study in building.joinable(studies, space.name)]
-    left, middle, right = st.columns([3, 3, 1], vertical_alignment="bottom")
-    with left:
-        study = address.choice("Study", [NEW, *joinable], "into", help="Studies of this space that train.")
-    is_new = study == NEW
-    usual = launching.free_name(f"{space.name}-built", {one.name for one in studies})
-    name = middle.text_input("Its name", usual, max_chars=80, key=f"build_study_{usual}") if is_new else study
-    most = launching.MAX_TRAINED
-    budget = right.number_input("Trials", 1, most, 1, key="build_budget", disabled=not is_new)
-    run = st.checkbox(
-        "Run the study now, in the background",
-        value=True,
-        key="build_run",
-        help="The nano recipe trains one model in about a minute. A study that is running goes on as it is.",
-    )
-    if st.button("Queue it", type="primary", icon=":material/add_task:", key="build_queue"):
-        choices = building.QueueChoices(name.strip(), is_new, int(budget), run)
-        try:
-            with st.spinner("Queueing …"):
-                trial, job = building.enqueue(store, space.name, spec, choices)
-        except (ExplorerError, StoreError) as error:
-            st.error(literal(error), icon=":material/error:")
-            return
-        begun = " Its study is being run." if job else ""
-        st.success(f"It is trial {trial.number} of {literal(trial.study)}.{begun}", icon=":material/check_circle:")
-        st.page_link(
-            navigation.page("search"),
-            label="Watch it on the Search page",
-            icon=navigation.PAGES["search"][1],
-            query_params={"study": trial.study, "space": space.name},
-        )
-    st.caption(
-        f"It becomes the study's next trial, and one more if the study has no trial left. If {space.name} does "
-        "not have it, it is added to that library first. Several trials in a new study: the rest is chosen by BOSHNAS."
-    )

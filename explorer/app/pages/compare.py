@@ -7,7 +7,7 @@ import streamlit as st
 
 from explorer.app import address, comparison, components, downloads, frames, navigation, services, similarity
 from explorer.app.comparison import Chosen
-from explorer.app.messages import literal
+from explorer.app.messages import literal, named_literally
 from explorer.graphs import build_graph
 from explorer.plots import DrawnGraph, dissimilarity_map, graphs_side_by_side, score_bars
 from explorer.runner import comparing
@@ -42,7 +42,9 @@ def render() -> None:
         )
         _suggest(chosen, known, space)
         return
-    st.caption(f"The others are compared with the first, **{chosen[0].title}**: ≠ differs, = does not, + is added.")
+    st.caption(
+        f"The others are compared with the first, **{literal(chosen[0].title)}**: ≠ differs, = does not, + is added."
+    )
     _sizes(chosen)
     _scores(chosen)
     _layers(chosen)
@@ -144,7 +146,7 @@ def _sizes(chosen: list[Chosen]) -> None:
     space = str(st.query_params.get("space", ""))
     for column, one in zip(columns, chosen, strict=True):
         with column:
-            st.markdown(f"**{one.title}**")
+            st.markdown(f"**{literal(one.title)}**")
             if one.stored:
                 navigation.link("architecture", one.id, space, "Open")
                 navigation.link("build", one.id, space, "Edit")
@@ -154,7 +156,7 @@ def _sizes(chosen: list[Chosen]) -> None:
     numbers = comparison.sizes(chosen)
     everything = pd.concat([numbers, measured]) if len(measured) else numbers
     everything.index.name = "quantity"
-    st.table(comparison.compared(everything), border="horizontal")
+    st.table(named_literally(comparison.compared(everything)), border="horizontal")
     downloads.csv_button(everything, _file(chosen, "sizes"), "compare_sizes_csv")
     st.caption(
         f"Parameters: {components.PARAMETERS_HELP} FLOPs: {components.FLOPS_HELP} In brackets the difference from the "
@@ -170,10 +172,10 @@ def _scores(chosen: list[Chosen]) -> None:
         return
     titles = [(one.id, one.title) for one in chosen]
     downloads.figure(score_bars(table, titles), _file(chosen, "scores"), "compare_scores", alt="Scores")
-    st.table(comparison.wide_scores(table, chosen), border="horizontal")
+    st.table(named_literally(comparison.wide_scores(table, chosen)), border="horizontal")
     downloads.csv_button(table, _file(chosen, "scores"), "compare_scores_csv")
     lacking = [one.title for one in chosen if one.id not in set(table["id"])]
-    note = f" No score yet: {', '.join(lacking)}." if lacking else ""
+    note = f" No score yet: {literal(', '.join(lacking))}." if lacking else ""
     st.caption(
         "Mean over trained instances; the bar is their standard deviation, and there is none where one was trained. "
         f"Scores on one line are comparable.{note}"
@@ -184,14 +186,14 @@ def _layers(chosen: list[Chosen]) -> None:
     st.subheader("Layer by layer")
     rows = comparing.aligned_layers([one.spec for one in chosen])
     # A table rather than a data frame, because its cells wrap and show what is marked.
-    st.table(comparison.layer_rows(rows, chosen, marked=True), border="horizontal")
+    st.table(named_literally(comparison.layer_rows(rows, chosen, marked=True)), border="horizontal")
     downloads.csv_button(
         comparison.layer_rows(rows, chosen, marked=False), _file(chosen, "layers"), "compare_layers_csv"
     )
     backbones = {one.title: one.spec.backbone for one in chosen}
     if len(set(backbones.values())) > 1:
         words = (f"{title}: {width if width else 'none'}" for title, width in backbones.items())
-        st.caption(f"≠ The width between the layers (backbone) differs. {'; '.join(words)}.")
+        st.caption(f"≠ The width between the layers (backbone) differs. {literal('; '.join(words))}.")
     st.caption("Layers are aligned so that as little as possible differs from the first architecture.")
 
 

@@ -12,6 +12,7 @@ from explorer.runner import equal_size
 from graphstore.errors import NotFoundError
 
 VIEWS = ("All sizes", "Bins of equal size", "Size taken out")
+LONGEST_NAME = 64
 MOST_BINS = 6
 SHOWN = ["label", "kind", "score", "parameters", "heterogeneity", "operations", "hiddens"]
 
@@ -58,7 +59,7 @@ def render() -> None:
         components.no_scores_yet()
         return
     if lower:
-        st.caption(f"Of {series} less is better.")
+        st.caption(f"Of {literal(series)} less is better.")
     _scatter(points, series, space)
     st.subheader("Homogeneous against heterogeneous")
     _frontiers(points, series, lower, space)
@@ -98,21 +99,24 @@ def _groups(
 
 def _selected(members: pd.DataFrame) -> str | None:
     """The architecture to compare: from the address, or typed. ``None`` if there is none of this depth."""
-    asked = st.text_input(
+    stated = st.query_params.get("id", "")
+    # Of each address its own, and written when it is changed: so the way back leads to what was seen before.
+    key = f"heterogeneity_id_{stated}"
+    st.text_input(
         "Compare with an architecture (id, its first 6 or more characters, or a known name)",
-        value=st.query_params.get("id", ""),
-        max_chars=64,
-        key="heterogeneity_id",
-    ).strip()
+        value=stated,
+        max_chars=LONGEST_NAME,
+        key=key,
+        on_change=lambda: address.write("id", str(st.session_state[key]).strip() or None),
+    )
+    asked = stated.strip()[:LONGEST_NAME]
     if not asked:
-        st.query_params.pop("id", None)
         return None
     try:
         id = services.architecture(services.id_named(asked, members)).id
     except NotFoundError as error:
         st.warning(literal(error), icon=":material/search_off:")
         return None
-    st.query_params["id"] = id
     if id not in members.index:
         st.caption(f"{id[:8]} is not among those with this number of layers in this space.")
         return None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime
+import socket
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from explorer.app import address, components, downloads, launching, live, navigation, services, store_health
+from explorer.app import access, address, components, downloads, launching, live, navigation, services, store_health
 from explorer.app.messages import literal
 from explorer.errors import InputError
-from explorer.runner.jobs import read_log, refresh_jobs, stop_job
+from explorer.runner.jobs import read_end, read_log, refresh_jobs, stop_job
+from explorer.runner.workplace import workers_log
 from graphstore import GraphStore
 from graphstore.errors import StoreError
 from graphstore.records import JobRecord, JobState, StudyRecord
@@ -50,6 +53,9 @@ def render() -> None:
 
 
 def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
+    known = {job.id: job for job in jobs}
+    # Above everything else, as the log itself is far down.
+    asked = address.read("job", known.__contains__, "job")
     if not jobs:
         st.info(
             "No job has run in this store yet. Start a search on the Search page, or run `archex demo`.",
@@ -73,12 +79,16 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
     )
     shown = [job for job in jobs if not states or job.state.value in states][:MOST_LISTED]
     _table(shown)
-    _chosen(store, jobs, studies)
+    _chosen(store, known[asked] if asked else jobs[0], studies)
 
 
 def _title(job: JobRecord) -> None:
     names = ", ".join(launching.studies_of(job)) or job.id
-    st.markdown(f"{live.badge(job.state)} **{job.kind}** {names}  \n:gray[since {_moment(job.created)} on {job.host}]")
+    where = f" on {literal(job.host)}" if job.host else ""
+    st.markdown(
+        f"{live.badge(job.state)} **{literal(job.kind)}** {literal(names)}  \n"
+        f":gray[since {_moment(job.created)}{where}]"
+    )
 
 
 def _moment(seconds: float) -> str:
@@ -99,7 +109,10 @@ def _study_links(job: JobRecord, studies: Sequence[StudyRecord]) -> None:
         if name in known:
             parameters = {"study": name, "space": known[name].space}
             st.page_link(
-                navigation.page("search"), label=f"Study {name}", icon=":material/monitoring:", query_params=parameters
+                navigation.page("search"),
+                label=f"Study {literal(name)}",
+                icon=":material/monitoring:",
+                query_params=parameters,
             )
 
 
@@ -154,10 +167,8 @@ def _table(jobs: Sequence[JobRecord]) -> None:
     )
 
 
-def _chosen(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
+def _chosen(store: GraphStore, job: JobRecord, studies: Sequence[StudyRecord]) -> None:
     """Details of the job that the address names; the newest one where it names none."""
-    known = {job.id: job for job in jobs}
-    job = known[address.read("job", known.__contains__, "job") or jobs[0].id]
     st.subheader(f"Job {job.id}")
     _title(job)
     if job.message and job.message != job.state.value:
@@ -169,7 +180,7 @@ def _chosen(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[Stud
             _resume_button(store, job)
         _study_links(job, studies)
     lines = address.segments("Lines of the log", LOG_LINES, "lines", LOG_LINES[0])
-    _log(job, lines)
+    _log(job, lines, [name for name in launching.studies_of(job) if name in {study.name for study in studies}])
 
 
 def _resume_button(store: GraphStore, job: JobRecord) -> None:
@@ -185,20 +196,37 @@ def _resume_button(store: GraphStore, job: JobRecord) -> None:
     st.rerun()
 
 
-def _log(job: JobRecord, lines: int) -> None:
-    """The end of a job's log, drawn anew while the job runs."""
+def _log(job: JobRecord, lines: int, studies: Sequence[str]) -> None:
+    """The end of a job's log, drawn anew while the job runs; without one, what the workers of its studies said."""
 
-    @st.fragment(run_every=live.BUSY_EVERY if live.is_active(job) else None)
+    @access.drawn_again(live.BUSY_EVERY if live.is_active(job) else None)
     def log() -> None:
         try:
-            current = next((one for one in services.store().jobs() if one.id == job.id), job)
+            store = services.store()
+            current = next((one for one in store.jobs() if one.id == job.id), job)
         except StoreError as error:
-            st.caption(f"The store does not answer: {error}")
+            st.caption(f"The store does not answer: {literal(error)}")
             return
         text = read_log(current, lines)
-        where = f"It is not here: the job ran on {current.host}, or in a terminal." if current.log else ""
-        st.code(text or where or "Nothing has been logged.", language=None, wrap_lines=True, height=360)
         if text:
-            downloads.text_button(text, job.id, "jobs_log")
+            _text(text, job.id, "jobs_log")
+            return
+        here = current.host == socket.gethostname()
+        if not current.log or Path(current.log).exists():
+            st.caption("Nothing has been logged.")
+        elif not here:
+            st.caption(f"The log is not here: the job ran on {literal(current.host)}.")
+        else:
+            st.caption("There is no log file of it: a job that is run in a terminal prints its progress there.")
+        for name in studies if here else ():
+            said = read_end(workers_log(store.url, name), lines)
+            if said:
+                st.caption(f"What the workers of study {literal(name)} said on this machine, in all its runs:")
+                _text(said, f"{name}-workers", f"jobs_workers_{name}")
 
     log()
+
+
+def _text(text: str, name: str, key: str) -> None:
+    st.code(text, language=None, wrap_lines=True, height=360)
+    downloads.text_button(text, name, key)

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app import address, components, downloads, navigation, services, tradeoffs
+from explorer.app.messages import literal
 from explorer.app.standings import Objective
 from explorer.app.tradeoffs import MEASURED, SCORE, Limit, Picks, Trade
 from explorer.plots.pareto import add_mark, add_picks, pareto_plot
@@ -89,7 +90,7 @@ def _objectives(offered: Mapping[str, Objective]) -> tuple[list[Objective], bool
     with right:
         logarithmic = address.switch("Log scale", "log", help="Logarithmic axis of the cost.")
     if not any(name.startswith(MEASURED) for name in offered):
-        st.caption("Nothing has been measured in this space; `archex measure` adds latency, memory and FLOPs.")
+        st.caption("Nothing has been measured in this space; `archex measure` adds latency and memory.")
     return [offered[cost], offered[score]], logarithmic
 
 
@@ -108,7 +109,7 @@ def _limits(offered: Mapping[str, Objective]) -> list[Limit]:
     if not chosen:
         return found
     for name in chosen:
-        title = offered[name].title
+        title = literal(offered[name].title)
         left, right = st.columns(2)
         with left:
             low = address.number(f"{title} at least", f"from {name}", -LARGEST, LARGEST, format="%.15g")
@@ -139,14 +140,14 @@ def _studies(space: str) -> list[Picks]:
         try:
             found.append(tradeoffs.picks_of(known[name], store.trials(name)))
         except NotFoundError:
-            st.warning(f"Study {name} has just been deleted.")
+            st.warning(f"Study {literal(name)} has just been deleted.")
     return found
 
 
 def _nothing_fits(whole: Trade, objectives: Sequence[Objective], limits: Sequence[Limit]) -> None:
-    names = " and ".join(f"*{one.title}*" for one in objectives)
+    names = " and ".join(f"*{literal(one.title)}*" for one in objectives)
     if whole.total and limits:
-        kept = "; ".join(limit.text for limit in limits)
+        kept = literal("; ".join(limit.text for limit in limits))
         text = f"{whole.total:,} architectures have {names}, but none keeps the limits: {kept}. Widen them."
     else:
         text = f"No architecture has both {names}. Choose others, or measure those that are scored."

@@ -38,6 +38,13 @@ ANYTHING = "any"
 LONGEST_VECTOR, LONGEST_SHARED = 100_000, 2_000
 """Characters of a pasted vector, and of one that is in the address."""
 POSITION_TITLES = {"first": "First layer", "last": "Last layer", "any": "Any layer"}
+FAMILY_TITLES = {"sa": "attention (sa)", "l": "linear transform (l)", "c": "convolution (c)"}
+PARAMETER_TITLES = {
+    "sdp": "dot product (sdp)",
+    "wma": "weighted multiplicative (wma)",
+    "dft": "Fourier (dft)",
+    "dct": "cosine (dct)",
+}
 FACT_TITLES = {"parameters": "Parameters", "flops": "FLOPs", "depth": "Layers", "heterogeneity": "Heterogeneity"}
 SHOWN = ["label", "score", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
 
@@ -192,9 +199,11 @@ def _form(wish: Wish, choices: Choices, space: str) -> Wish | None:
     if not pressed:
         return None
     asked = tuple(layer for layer in rules if not layer.is_empty)
+    # To order by a score without saying which means the first one.
+    series = series or (next(iter(choices.series), "") if sort == "score" else "")
     new = Wish(asked, ranges, series, score if series else OPEN, sort if sort != "score" or series else "", limit)
     if sort == "score" and not series:
-        st.warning("To order by a score, choose which score.")
+        st.warning("Nothing has a score yet to order by.")
     st.session_state["query_stated"] = (space, tuple(sorted(new.address().items())))
     return new
 
@@ -209,6 +218,9 @@ def _layer(wish: Wish, n: int, choices: Choices, key: str) -> Layer:
     def title(value: object) -> str:
         return str(value or ANYTHING)
 
+    def parameter_title(value: str) -> str:
+        return f"kernel {value}" if value.isdigit() else PARAMETER_TITLES.get(value, title(value))
+
     return Layer(
         place.selectbox(
             "Layer",
@@ -222,8 +234,8 @@ def _layer(wish: Wish, n: int, choices: Choices, key: str) -> Layer:
             "Operation",
             families,
             index=families.index(now.family),
-            format_func=title,
-            help="sa: attention, l: linear, c: convolution. A layer that mixes operations has all of them.",
+            format_func=lambda value: FAMILY_TITLES.get(value, title(value)),
+            help="A layer that mixes operations has all of them.",
             label_visibility=visible,
             key=f"{key}_family{n}",
         ),
@@ -231,7 +243,7 @@ def _layer(wish: Wish, n: int, choices: Choices, key: str) -> Layer:
             "Its parameter",
             parameters,
             index=parameters.index(now.parameter),
-            format_func=title,
+            format_func=parameter_title,
             help="The kind of attention or transform, or the convolution's kernel size.",
             label_visibility=visible,
             key=f"{key}_parameter{n}",

@@ -65,7 +65,7 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
 def _title(job: JobRecord) -> None:
     names = ", ".join(launching.studies_of(job)) or str(job.info.get("space") or job.id)
     begun = time.strftime("%d %b, %H:%M", time.localtime(job.created))
-    st.markdown(f"{live.badge(job.state)} **{job.kind}** {names}  \n:gray[since {begun}]")
+    st.markdown(f"{live.badge(job.state)} **{literal(job.kind)}** {literal(names)}  \n:gray[since {begun}]")
 
 
 def _watch_button(place: DeltaGenerator, job: JobRecord) -> None:
@@ -78,8 +78,9 @@ def _watch_button(place: DeltaGenerator, job: JobRecord) -> None:
 def _ended(store: GraphStore, job: JobRecord, studies: Sequence[StudyRecord]) -> None:
     with st.container(border=True):
         _title(job)
-        if job.message and job.message != job.state.value:
-            st.caption(literal(job.message))
+        told = live.message(job, studies)
+        if told:
+            st.caption(told)
         row = st.container(horizontal=True)
         _watch_button(row, job)
         if not launching.can_resume(job, studies):
@@ -116,6 +117,5 @@ def _study(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord], space: str
         hidden_label=True,
     )
     record = next((study for study in studies if study.name == chosen), None)
-    if record is not None:
-        study_controls.render(services.store(), record, jobs)
+    study_controls.render(services.store(), chosen, record, jobs)
     live.study_view(chosen, chosen in begun)

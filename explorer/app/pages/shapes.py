@@ -180,7 +180,7 @@ def _facts(report: ShapeReport) -> None:
         )
     for column, (name, value, note) in zip(st.columns(len(facts)), facts, strict=True):
         # Narrow windows cut long names of machines off.
-        column.metric(name, value, help=name if name.startswith("Latency") else None)
+        column.metric(literal(name), value, help=name if name.startswith("Latency") else None)
         column.caption(note)
 
 

@@ -127,11 +127,10 @@ def _found(points: pd.DataFrame) -> list[str]:
         if "id" not in st.query_params:
             st.query_params["id"] = found[0]
             st.rerun()
-        st.caption(
-            f"Found {points['label'].loc[found[0]]}; the map looks at it closely. Double-click to see all of it."
-        )
+        label = literal(points["label"].loc[found[0]])
+        st.caption(f"Found {label}; the map looks at it closely. Double-click to see all of it.")
     elif found:
-        some = ", ".join(str(points["label"].loc[id]) for id in found[:5])
+        some = ", ".join(literal(points["label"].loc[id]) for id in found[:5])
         st.caption(f"{len(found):,} fit, drawn as diamonds: {some}{', …' if len(found) > 5 else ''}")
     return found[:MOST_FOUND]
 
@@ -140,7 +139,7 @@ def _headline(space: SpaceRecord, points: pd.DataFrame, scores: pd.DataFrame) ->
     title = space.info.get("title") or space.name
     scored = scores["id"].nunique()
     noun = "architecture" if len(points) == 1 else "architectures"
-    st.markdown(f"**{title}**: {len(points):,} {noun}, {scored:,} of them scored.")
+    st.markdown(f"**{literal(title)}**: {len(points):,} {noun}, {scored:,} of them scored.")
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)

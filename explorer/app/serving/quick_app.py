@@ -24,10 +24,17 @@ ADDRESS = "/static/js/"
 FIGURES = "PlotlyChart.*.js"
 FOR_A_YEAR = b"public, immutable, max-age=31536000"
 """The names of scripts change with what is in them, so a browser need not ask again."""
+NOTHING_FOREIGN = (
+    b"img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; frame-src 'self'; "
+    b"object-src 'none'; base-uri 'self'"
+)
+"""What a page may load: names in an imported table that read like a picture of another site are not fetched."""
+PIECE = 256 * 1024
+"""Bytes of a script that wait at most for a browser that does not take them."""
 
 
 class QuickScripts:
-    """Answers for Streamlit where a script is asked for, and adds a header to the answers that are pages."""
+    """Answers for Streamlit where a script is asked for, and adds headers to the answers that are pages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -35,7 +42,8 @@ class QuickScripts:
         self._files = {ADDRESS + file.name: file for file in SCRIPTS.glob("*.js")}
         self._read: dict[str, bytes] = {}
         figures = [ADDRESS + file.name for file in SCRIPTS.glob(FIGURES)]
-        self._links = [(b"link", f"<{name}>; rel=modulepreload".encode()) for name in figures]
+        self._added = [(b"link", f"<{name}>; rel=modulepreload".encode()) for name in figures]
+        self._added.append((b"content-security-policy", NOTHING_FOREIGN))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -44,12 +52,12 @@ class QuickScripts:
             await self._send_script(asked, send)
             return
 
-        async def send_linked(message: Message) -> None:
+        async def send_page(message: Message) -> None:
             if message["type"] == "http.response.start" and _is_page(message):
-                message = {**message, "headers": [*message["headers"], *self._links]}
+                message = {**message, "headers": [*message["headers"], *self._added]}
             await send(message)
 
-        await self._app(scope, receive, send_linked if asked else send)
+        await self._app(scope, receive, send_page if asked else send)
 
     async def _send_script(self, name: str, send: Send) -> None:
         if name not in self._read:
@@ -62,7 +70,9 @@ class QuickScripts:
             (b"x-content-type-options", b"nosniff"),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        for start in range(0, len(body), PIECE):
+            piece = body[start : start + PIECE]
+            await send({"type": "http.response.body", "body": piece, "more_body": start + PIECE < len(body)})
 
 
 def _is_page(message: Message) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from explorer.errors import InputError
 from explorer.runner.executors.contract import STOP_S, Crew, Ended, Executor, Resources, WorkerOrder, WorkerStatus
 from explorer.runner.studies import process_owner
-from explorer.runner.workplace import log_folder
+from explorer.runner.workplace import workers_log
 from graphstore import GraphStore
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -88,7 +88,7 @@ class LocalCrew(Crew):
         super().__init__(store, order, len(shares))
         self._free = list(shares)
         self._processes: dict[subprocess.Popen[bytes], str | None] = {}
-        self.log = log_folder(store.url) / f"{order.study}.workers.log"
+        self.log = workers_log(store.url, order.study)
         self.log.parent.mkdir(parents=True, exist_ok=True)
 
     def status(self) -> list[WorkerStatus]:
