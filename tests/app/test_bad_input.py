@@ -20,6 +20,7 @@ from explorer.errors import InputError
 from explorer.runner import drafting, map_values
 from explorer.runner.drafting import Draft, LayerDraft
 from explorer.runner.similar import vector_of
+from explorer.runner.spreadsheets import FORMULA_BEGINS
 from explorer.runner.studies import NAME
 from explorer.search.hypervolume import pareto_set
 from explorer.space.documents import parse_json
@@ -180,7 +181,7 @@ def names_and_cells(draw: random.Random) -> None:
         return
     cell = found.encode(errors="replace").decode()
     lines = downloads.csv_bytes(pd.DataFrame({"a": [cell], "b": [number(draw)]})).decode()
-    assert not any(line.startswith(downloads.FORMULA_BEGINS) for line in lines.split("\r\n")[1:2])
+    assert not any(line.startswith(FORMULA_BEGINS) for line in lines.split("\r\n")[1:2])
 
 
 KINDS = (

@@ -19,7 +19,16 @@ from explorer.app.query_form import ADDRESS
 from explorer.runner.importing import import_file, shapes_file
 from explorer.runner.progress import SilentReporter
 from graphstore import open_store
-from graphstore.records import JobRecord, JobState, StudyRecord, StudyState, TrialStatus
+from graphstore.records import (
+    JobRecord,
+    JobState,
+    MeasurementRecord,
+    ScoreRecord,
+    SpaceRecord,
+    StudyRecord,
+    StudyState,
+    TrialStatus,
+)
 
 NAMES = (
     *("space", "id", "ids", "model", "study", "job", "tab", "view", "find", "area", "node", "expand", "with", "depth"),
@@ -108,6 +117,26 @@ def test_bad_addresses_and_fields(opened, store_file, filled, name):
         assert not page.exception, (bad, page.exception[0].message)
         shows_no_foreign_markdown(page)
     assert contents(store_file) == before
+
+
+@pytest.mark.parametrize("name", ["space", "compare", "build", "pareto", "query", "heterogeneity", "architecture"])
+def test_names_of_an_import_are_shown_as_they_stand(opened, store_file, filled, name):
+    """Of a space, a task and a device, also where they name the rows of a table, a figure of one's own or a field."""
+    ids = filled.ids[:8]
+    with open_store(f"sqlite:///{store_file}") as store:
+        (space,) = (one for one in store.spaces() if one.name == "nano")
+        store.put_space(SpaceRecord("nano", {**space.info, "title": PICTURE}))
+        for place, id in enumerate(ids):
+            store.add_scores([ScoreRecord(id, PICTURE, "accuracy", 0.1 * place, "d", "f", "r", 0, "import:1")])
+            store.add_measurements([MeasurementRecord(id, PICTURE, "latency", 1.0 + place, "s")])
+    chosen = dict.fromkeys(("space_best", "build_series", "task", "series", "heterogeneity_series"), PICTURE)
+    limits = {"limits": f"measured:{PICTURE} latency", "against": f"measured:{PICTURE} latency"}
+    page = opened(name, space="nano", id=ids[3], ids=",".join(ids[2:4]), find=ids[3], **chosen, **limits)
+    assert not page.exception, page.exception[0].message
+    shows_no_foreign_markdown(page)
+    names = [str(key) for table in page.table for key in [*table.value.index, *table.value.columns]]
+    labels = [one.proto.label for kind in ("metric", "number_input", "page_link") for one in page.get(kind)]
+    assert not [text for text in [*names, *labels] if "](http" in text]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import sys
+import threading
+import time
 
 import neo4j
 import psutil
@@ -13,7 +17,7 @@ from hypothesis import strategies as st
 
 from graphstore import cypher, open_store
 from graphstore.cypher import run_query
-from graphstore.errors import StoreInputError
+from graphstore.errors import StoreError, StoreInputError
 from graphstore.neo4j import console
 from graphstore.neo4j.values import CUT, LONGEST_STRING, MOST_PARTS
 from graphstore.testing import samples
@@ -39,6 +43,17 @@ def store(server, neo4j_url):
         store.add_architectures("nano", records)
         store.add_scores([samples.score(record.id, value=0.5 + i / 10) for i, record in enumerate(records)])
         yield store
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Runs what is screened in this process: many statements would start as many children."""
+
+    def console_here(self, text, parameters, row_limit, time_limit_s):
+        console.screen(text, parameters)
+        return console.answer(self._graph, text, dict(parameters), row_limit, time_limit_s)
+
+    monkeypatch.setattr(console.ConsolePart, "console", console_here)
 
 
 def everything(server) -> list[object]:
@@ -107,7 +122,7 @@ REFUSED = {
 }
 
 
-def test_whatever_would_do_more_than_read_is_refused_and_nothing_changes(server, store):
+def test_whatever_would_do_more_than_read_is_refused_and_nothing_changes(server, store, here):
     before = everything(server)
     for case, text in REFUSED.items():
         with pytest.raises(StoreInputError, match="query must") as caught:
@@ -117,7 +132,7 @@ def test_whatever_would_do_more_than_read_is_refused_and_nothing_changes(server,
 
 
 @pytest.mark.parametrize("text", [REFUSED[case] for case in ("create", "delete", "index", "writing procedure")])
-def test_the_server_itself_refuses_where_the_plan_would_not(server, store, monkeypatch, text):
+def test_the_server_itself_refuses_where_the_plan_would_not(server, store, here, monkeypatch, text):
     monkeypatch.setattr(console, "_check_plan", lambda explained: None)
     before = everything(server)
     with pytest.raises(StoreInputError, match="must only read"):
@@ -128,7 +143,7 @@ def test_the_server_itself_refuses_where_the_plan_would_not(server, store, monke
 @pytest.mark.parametrize(
     "case", [case for case in REFUSED if case.endswith(("in a comprehension", "a case", "a reduce"))]
 )
-def test_the_plan_alone_shows_what_stands_in_an_expression(store, monkeypatch, case):
+def test_the_plan_alone_shows_what_stands_in_an_expression(store, here, monkeypatch, case):
     monkeypatch.setattr(console, "screen", lambda text, parameters: None)
     with pytest.raises(StoreInputError, match=r"must only read|Unknown function"):
         run_query(store, REFUSED[case])
@@ -215,6 +230,70 @@ def test_a_query_that_eats_memory_is_ended(store):
     assert run_query(store, "RETURN 1").rows == ((1,),)
 
 
+def test_one_huge_value_stops_neither_this_process_nor_its_threads(store):
+    longest, done, commands = 0.0, threading.Event(), set()
+
+    def tick():
+        nonlocal longest
+        last = time.monotonic()
+        while not done.wait(0.02):
+            for child in psutil.Process().children():
+                with contextlib.suppress(psutil.Error):
+                    commands.add(" ".join(child.cmdline()))
+            last, before = time.monotonic(), last
+            longest = max(longest, last - before)
+
+    text = "WITH range(1, 10) AS a " + "WITH [i IN range(1, 10) | a] AS a " * 7 + "RETURN a"
+    begin = time.monotonic()
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        with pytest.raises(StoreInputError, match=r"query must end within 1 seconds|answer of a query must fit"):
+            run_query(store, text, time_limit_s=1)
+    finally:
+        done.set()
+        thread.join()
+    # Where the driver unpacks the value in this process, it is nine tenths.
+    assert longest < (time.monotonic() - begin) / 4
+    assert any("console_child" in command for command in commands)
+    assert not any("hush" in command or "WITH range" in command for command in commands)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WITH {a: 1} AS a " + "WITH [i IN range(1, 14) | a] AS a " * 6 + "RETURN a",
+        "UNWIND range(1, 1000) AS x RETURN $t AS t, $t AS u",
+    ],
+    ids=["before it is cut", "after"],
+)
+def test_an_answer_that_outgrows_the_child_is_an_error(store, text):
+    with pytest.raises(StoreInputError, match=r"fit into 1,024 MiB of memory.*32 MiB of JSON.*Return fewer"):
+        run_query(store, text, {"t": "ü" * LONGEST_STRING}, row_limit=1_000, time_limit_s=60)
+    assert run_query(store, "RETURN 1").rows == ((1,),)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"), [("/bin/false", "failed: it said nothing"), ("/nowhere", "be started.*/nowhere")]
+)
+def test_a_child_that_does_not_do_its_work_is_an_error(store, monkeypatch, program, said):
+    monkeypatch.setattr(sys, "executable", program)
+    with pytest.raises(StoreError, match=f"process.*{said}.*Try again") as caught:
+        run_query(store, "RETURN 1")
+    assert not isinstance(caught.value, StoreInputError)
+
+
+def test_what_fails_in_the_child_is_the_same_error_here(neo4j_url):
+    with open_store(neo4j_url) as store:
+        store._graph._login = ("bolt://127.0.0.1:9", "me", "hush-hush", "")
+        with pytest.raises(StoreError, match=r"(?s)server 'bolt://127.0.0.1:9' failed.*Check that it runs") as caught:
+            run_query(store, "RETURN 1")
+        assert not isinstance(caught.value, StoreInputError)
+        assert "hush" not in str(caught.value)
+    with pytest.raises(StoreError, match="Open it again"):
+        run_query(store, "RETURN 1")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -282,7 +361,7 @@ JSON = st.recursive(
 )
 
 
-def test_any_text_gives_an_answer_or_an_error_of_the_input(server, store):
+def test_any_text_gives_an_answer_or_an_error_of_the_input(server, store, here):
     before = everything(server)
     refusals: list[str] = []
 
