@@ -1,10 +1,13 @@
 """The console of ``graphstore.cypher`` on a server: what a person types may look at everything and change nothing.
 
-Five walls, from the inside out. The server refuses to write, because the transaction's access mode is READ. Before a
+Six walls, from the inside out. The server refuses to write, because the transaction's access mode is READ. Before a
 text runs, it is read for words that do more (see ``graphstore.neo4j.screening``), and the server explains it: what its
 plan would do besides reading the graph (read files or the network, show or end what others do, administer, call
-procedures that are not on a short list) is refused. The server ends the transaction after the time limit. And the
-answer is read row by row up to the row limit, each value cut to a size.
+procedures that are not on a short list) is refused. The server ends the transaction after the time limit. The answer is
+read row by row up to the row limit, each value cut to a size. And all of this happens in a child process of bounded
+memory and time (``graphstore.neo4j.console_child``), because a value comes whole before it can be cut: a short
+statement can name a list of 10^8 entries, and while the driver unpacks it, every other thread of its process stands
+still and the memory grows by gigabytes.
 
 The walls hold off mistakes, not a person who means harm and has a log-in: one expression over a very long list cannot
 be interrupted by the server, so the caller gets its error in time, but the server works on; nor does the server count
@@ -13,10 +16,15 @@ its memory, so that one that gathers enough ends the server.
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import neo4j
@@ -24,16 +32,27 @@ from neo4j.exceptions import Neo4jError
 
 from graphstore.cypher import Answer
 from graphstore.errors import StoreError, StoreInputError
+from graphstore.neo4j.graph import Graph
 from graphstore.neo4j.part import Part
 from graphstore.neo4j.screening import check_procedure, check_words, refused, screen, tokens
 from graphstore.neo4j.values import CUT, shown
 
 GRACE_S = 2.0
 """How long past the time limit the server has to say that it stopped."""
+START_S = 60.0
+"""How long the child may take to start, which is no part of the time limit."""
+MEMORY = 2**30
+"""Bytes the child may take besides what it has when it begins to ask."""
+LARGEST_ANSWER = 32 * 2**20
+"""Bytes of a whole answer as JSON, all of which the caller holds."""
 LONGEST_MESSAGE = 300
 """Characters of a server's message that are passed on."""
 PORTION = 20
 """Rows fetched from the server at once."""
+AT_ONCE = 2
+"""Children at the same time; further statements wait, at most as long as one may take to start and to answer."""
+
+_children = threading.BoundedSemaphore(AT_ONCE)
 
 _FORBIDDEN = {
     "LoadCSV": "read files or the network (LOAD CSV)",
@@ -52,46 +71,97 @@ class ConsolePart(Part):
     def console(self, text: str, parameters: Mapping[str, Any], row_limit: int, time_limit_s: float) -> Answer:
         """See ``graphstore.cypher.run_query``, which checks what it is given."""
         screen(text, parameters)
-        outcome: list[Answer | BaseException] = []
-
-        def work() -> None:
-            try:
-                outcome.append(self._answer(text, dict(parameters), row_limit, time_limit_s))
-            except BaseException as error:
-                outcome.append(error)
-
-        # A thread, because neither the server nor the driver can interrupt one long expression.
-        thread = threading.Thread(target=work, name="cypher-console", daemon=True)
-        thread.start()
-        thread.join(time_limit_s + GRACE_S)
-        if not outcome:
-            raise _too_slow(time_limit_s)
-        if isinstance(outcome[0], Answer):
-            return outcome[0]
-        raise outcome[0]
-
-    def _answer(self, text: str, parameters: dict[str, Any], row_limit: int, time_limit_s: float) -> Answer:
-        start = time.monotonic()
+        login, bookmarks = self._graph.for_another_process()
+        given = {
+            "login": login,
+            "bookmarks": bookmarks,
+            "text": text,
+            "parameters": dict(parameters),
+            "row_limit": row_limit,
+            "time_limit_s": time_limit_s,
+        }
+        if not _children.acquire(timeout=START_S + time_limit_s):
+            raise StoreError(f"at most {AT_ONCE} statements are asked at the same time, and others are. Try again.")
         try:
-            with self._graph.looking(time_limit_s, PORTION) as transaction:
-                explained = transaction.run("EXPLAIN\n" + text, parameters).consume()
-                _check_plan(explained)
-                result = transaction.run(text, parameters)
-                columns = tuple(result.keys())
-                rows: list[tuple[Any, ...]] = []
-                for record in result:
-                    if len(rows) == row_limit:
-                        return Answer(columns, tuple(rows), True, time.monotonic() - start)
-                    rows.append(tuple(shown(value) for value in record.values()))
-                return Answer(columns, tuple(rows), False, time.monotonic() - start)
-        except StoreError as error:
-            if isinstance(error.__cause__, Neo4jError):
-                raise _in_own_words(error.__cause__, time_limit_s) or error from error.__cause__
-            raise
-        except RecursionError:
-            raise StoreInputError(
-                "values of an answer must not be nested hundreds deep, but got one that is. Return less."
-            ) from None
+            # By stdin, because everybody on this machine can read a command line. -P: what lies around is no module.
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "graphstore.neo4j.console_child"],
+                input=json.dumps(given).encode(),
+                # Without memory, the driver's native part would not get to its end writing where it was.
+                env={**os.environ, "RUST_BACKTRACE": "0"},
+                capture_output=True,
+                timeout=START_S + time_limit_s + GRACE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise _too_slow(time_limit_s) from None
+        except OSError as error:
+            raise StoreError(f"no process could be started to ask the server ({error}). Try again.") from error
+        finally:
+            _children.release()
+        return _received(done, time_limit_s)
+
+
+def _received(done: subprocess.CompletedProcess[bytes], time_limit_s: float) -> Answer:
+    """The answer of a child that has ended, or its error."""
+    if done.returncode == -signal.SIGALRM:
+        raise _too_slow(time_limit_s)
+    # Where no memory is to be had, native code ends the process, or panics.
+    if done.returncode < 0 or (done.returncode and re.search(b"MemoryError|PanicException", done.stderr)):
+        raise too_large()
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise StoreError(f"the process that asks the server failed: {said[-1]}. Try again.")
+    # Line by line, so that the other threads have their turns.
+    head, *rows = map(json.loads, done.stdout.splitlines())
+    if "error" in head:
+        raise (StoreInputError if head["input"] else StoreError)(head["error"])
+    return Answer(tuple(head["columns"]), tuple(map(tuple, rows)), head["truncated"], head["seconds"])
+
+
+def answer(
+    graph: Graph,
+    text: str,
+    parameters: dict[str, Any],
+    row_limit: int,
+    time_limit_s: float,
+    bookmarks: Sequence[str] = (),
+) -> Answer:
+    """Run a screened statement in this process, as the child does.
+
+    Args:
+        graph: the server.
+        text: the statement.
+        parameters: its values.
+        row_limit: further rows are not fetched.
+        time_limit_s: when the server ends it.
+        bookmarks: of what it must see.
+
+    Raises:
+        StoreInputError: the statement is wrong, would do more than read, or needs too much.
+        StoreError: the server does not answer.
+    """
+    start = time.monotonic()
+    try:
+        with graph.looking(time_limit_s, PORTION, bookmarks) as transaction:
+            explained = transaction.run("EXPLAIN\n" + text, parameters).consume()
+            _check_plan(explained)
+            result = transaction.run(text, parameters)
+            columns = tuple(result.keys())
+            rows: list[tuple[Any, ...]] = []
+            for record in result:
+                if len(rows) == row_limit:
+                    return Answer(columns, tuple(rows), True, time.monotonic() - start)
+                rows.append(tuple(shown(value) for value in record.values()))
+            return Answer(columns, tuple(rows), False, time.monotonic() - start)
+    except StoreError as error:
+        if isinstance(error.__cause__, Neo4jError):
+            raise _in_own_words(error.__cause__, time_limit_s) or error from error.__cause__
+        raise
+    except RecursionError:
+        raise StoreInputError(
+            "values of an answer must not be nested hundreds deep, but got one that is. Return less."
+        ) from None
 
 
 def _check_plan(explained: neo4j.ResultSummary) -> None:
@@ -119,6 +189,14 @@ def _operators(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _too_slow(time_limit_s: float) -> StoreInputError:
     return StoreInputError(
         f"query must end within {time_limit_s:g} seconds, but this one did not. Narrow it, or allow more time."
+    )
+
+
+def too_large() -> StoreInputError:
+    """The error for an answer that outgrows the child."""
+    return StoreInputError(
+        f"answer of a query must fit into {MEMORY >> 20:,} MiB of memory before it is cut to what is shown, and into "
+        f"{LARGEST_ANSWER >> 20} MiB of JSON after, but got more. Return fewer rows, or parts of the values."
     )
 
 

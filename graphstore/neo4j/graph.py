@@ -114,6 +114,7 @@ class Graph:
     def __init__(self, url: str, user: str, password: str, database: str, any_version: bool = False) -> None:
         self.url = url + (f"/{database}" if database else "")
         self._database = database or None
+        self._login = (url, user, password, database)
         self._pid = os.getpid()
         self._closed = False
         with self._errors():
@@ -206,13 +207,20 @@ class Graph:
                 if not isinstance(error.__cause__, IncompleteCommit) or time.monotonic() > deadline:
                     raise
 
+    def for_another_process(self) -> tuple[tuple[str, str, str, str], list[str]]:
+        """What a process needs to look at the same: arguments of a Graph, among them the password, and bookmarks."""
+        self._session().close()  # Raises where this store is closed.
+        return self._login, sorted(self._driver.execute_query_bookmark_manager.get_bookmarks())
+
     @contextlib.contextmanager
-    def looking(self, time_limit_s: float, portion: int) -> Iterator[neo4j.Transaction]:
+    def looking(self, time_limit_s: float, portion: int, bookmarks: Sequence[str] = ()) -> Iterator[neo4j.Transaction]:
         """A transaction in which the server refuses to write, and which it ends after the time limit.
 
-        It is not tried again. Rows are fetched by ``portion``; what is left of them at the end is not.
+        It is not tried again. Rows are fetched by ``portion``; what is left of them at the end is not. It sees what
+        the ``bookmarks`` of another process stand for.
         """
-        options = {"default_access_mode": neo4j.READ_ACCESS, "fetch_size": portion}
+        known = neo4j.Bookmarks.from_raw_values(bookmarks)
+        options = {"default_access_mode": neo4j.READ_ACCESS, "fetch_size": portion, "bookmarks": known}
         with (
             self._errors(),
             self._session(**options) as session,
