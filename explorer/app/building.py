@@ -143,11 +143,11 @@ def known_scores(space: str, near: Vicinity, series: str) -> dict[str, float]:
 
 def too_few(space: str, near: Vicinity, series: str) -> str | None:
     """Why nothing is learned from a series, and from which one there is; ``None`` if it has scores enough."""
-    names = frames.series_names(services.scores(space))
-    counts = {name: len(known_scores(space, near, name)) for name in names}
-    count = counts.get(series, 0)
+    count = len(known_scores(space, near, series))
     if count >= FEWEST_SCORES:
         return None
+    names = frames.series_names(services.scores(space))
+    counts = {name: len(known_scores(space, near, name)) for name in names}
     text = f"{series} has {count} score{'' if count == 1 else 's'}; a prediction needs {FEWEST_SCORES}."
     most = max(counts, key=lambda name: counts[name], default=series)
     if counts.get(most, 0) < FEWEST_SCORES:
@@ -170,8 +170,7 @@ def nearest_table(space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, se
     table.insert(0, "dissimilarity", [value for _, value in found])
     score = None if series is None else frames.mean_scores(services.scores(space.name), series)
     table["score"] = float("nan") if score is None else score.reindex(table.index)
-    others = {one.id: from_json(one.spec) for one in services.store().summaries(ids=list(table.index))}
-    table["difference"] = [similarity.difference_words(spec, others[str(id)]) for id in table.index]
+    table["difference"] = similarity.differences(spec, table.index)
     return table
 
 

@@ -24,7 +24,6 @@ from explorer.space.spec import ArchitectureSpec, LayerSpec
 from graphstore.errors import NotFoundError
 
 ABSENT = "– not there"
-LONGEST_NAME = 64
 SHORTEST_TITLE = 8
 FIELDS = {
     "operation": ("family", "parameter", "mix"),
@@ -64,7 +63,7 @@ def find(text: str, known: pd.DataFrame) -> Chosen:
     Raises:
         NotFoundError: there is none, or several begin like this.
     """
-    if len(text) > LONGEST_NAME:
+    if len(text) > services.LONGEST_NAME:
         raise NotFoundError(f"There is no architecture {text[:20]!r}…: an id or a name is shorter.")
     id = services.id_named(text, known)
     try:

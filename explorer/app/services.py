@@ -25,6 +25,8 @@ from graphstore import GraphStore, open_store
 from graphstore.records import ArchitectureRecord, JobRecord, NeighborRecord, SpaceRecord
 from graphstore.url import SQLITE_PREFIX
 
+LONGEST_NAME = 64
+"""Characters of an id or a name that a visitor gives."""
 STORE_VARIABLE = "EXPLORER_STORE"
 DEFAULT_STORE = "sqlite:///explorer.db"
 TRAINED = "trained:"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -21,7 +21,6 @@ from graphstore.records import ArchitectureRecord, NeighborRecord
 
 PARAMETER = "with"
 """Name in the address of what the architecture is compared with."""
-LONGEST_NAME = 64
 LONGEST_WORDS = 400
 """Characters of a difference that a table shows."""
 SHOWN = 200
@@ -73,6 +72,13 @@ def render(record: ArchitectureRecord, neighbors: Sequence[NeighborRecord], know
     st.caption(HOW_TO_READ)
 
 
+def differences(spec: ArchitectureSpec, ids: Iterable[str]) -> list[str]:
+    """What each stored architecture changes of another one; see ``difference_words``."""
+    ids = [str(id) for id in ids]
+    others = {one.id: from_json(one.spec) for one in services.store().summaries(ids=ids)}
+    return [difference_words(spec, others[id]) for id in ids]
+
+
 def difference_words(spec: ArchitectureSpec, other: ArchitectureSpec) -> str:
     """What another architecture changes, layer by layer, in a line."""
     words = [step.words for step in difference(spec, other).steps if step.change is not Change.SAME]
@@ -113,12 +119,12 @@ def _choose(
     right.text_input(
         "… or any other, by its id or a known name",
         value="" if asked in offered else asked,
-        max_chars=LONGEST_NAME,
+        max_chars=services.LONGEST_NAME,
         key=typed_key,
         on_change=go,
         args=(typed_key,),
     )
-    text = asked.strip()[:LONGEST_NAME]
+    text = asked.strip()[: services.LONGEST_NAME]
     if not text:
         return None
     id = services.id_named(text, known)

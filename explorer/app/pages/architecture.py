@@ -25,7 +25,6 @@ from explorer.space.formats import from_json
 from graphstore.errors import NotFoundError
 from graphstore.records import ArchitectureRecord, NeighborRecord
 
-LONGEST_NAME = 64
 MOST_OFFERED = 500
 """Most architectures the list of choices offers; any other is found by its id."""
 
@@ -90,7 +89,7 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
     left.text_input(
         "Id, its first 6 or more characters, or a known name",
         value=stated,
-        max_chars=LONGEST_NAME,
+        max_chars=services.LONGEST_NAME,
         key=typed_key,
         on_change=go,
         args=(typed_key,),
@@ -113,7 +112,7 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
             "Name an architecture, choose one from the list, or click one on the Space page.", icon=":material/info:"
         )
         return None
-    return services.id_named(stated.strip()[:LONGEST_NAME], architectures)
+    return services.id_named(stated.strip()[: services.LONGEST_NAME], architectures)
 
 
 def _offered(architectures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -235,9 +234,7 @@ def _neighbors(
     neighborhood.render(record.id, space, scores, series)
     known = None if series is None else frames.mean_scores(scores, series)
     table = frames.neighbor_table(found, architectures, known)
-    others = {one.id: from_json(one.spec) for one in services.store().summaries(ids=list(table.index))}
-    own = from_json(record.spec)
-    table["difference"] = [similarity.difference_words(own, others[str(id)]) for id in table.index]
+    table["difference"] = similarity.differences(from_json(record.spec), table.index)
     columns = ["rank", "dissimilarity", "label", "score", "difference", "operations", "hiddens", "parameters"]
     if series is None:
         columns.remove("score")

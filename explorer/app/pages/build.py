@@ -36,7 +36,6 @@ from graphstore.records import ArchitectureRecord, SpaceRecord
 MODEL = layer_editor.MODEL
 MOST_DRAWN = 2_000
 """Nodes of the largest graph that is drawn."""
-LONGEST_NAME = 64
 READING_EVERY = "1s"
 
 
@@ -115,7 +114,7 @@ def _current(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
     wanted = st.query_params.get("id", "")
     if wanted:
         try:
-            draft = drafting.draft_of(_named(wanted[:LONGEST_NAME], space.name))
+            draft = drafting.draft_of(_named(wanted[: services.LONGEST_NAME], space.name))
         except NotFoundError as error:
             st.warning(literal(error), icon=":material/search_off:")
     draft = draft or building.blank(space, grammar)
@@ -149,7 +148,7 @@ def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
             layer_editor.write(found if isinstance(found, Draft) else drafting.draft_of(found))
 
     def from_typed() -> None:
-        text = str(st.session_state["build_from"]).strip()[:LONGEST_NAME]
+        text = str(st.session_state["build_from"]).strip()[: services.LONGEST_NAME]
         st.session_state["build_from"] = ""
         if text:
             start(lambda: _named(text, space.name))
@@ -162,7 +161,7 @@ def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
 
     stored.text_input(
         "Start from an id, the beginning of one, or a name",
-        max_chars=LONGEST_NAME,
+        max_chars=services.LONGEST_NAME,
         key="build_from",
         on_change=from_typed,
     )

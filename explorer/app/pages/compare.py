@@ -89,7 +89,7 @@ def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
         write(list(st.session_state[PICKER]))
 
     def typed() -> None:
-        text = str(st.session_state[TYPED]).strip()[: comparison.LONGEST_NAME].replace(",", " ")
+        text = str(st.session_state[TYPED]).strip()[: services.LONGEST_NAME].replace(",", " ")
         st.session_state[TYPED] = ""
         if text:
             write([*words, text])
@@ -107,7 +107,7 @@ def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
     )
     right.text_input(
         "Add another by its id, the beginning of its id, or a known name",
-        max_chars=comparison.LONGEST_NAME,
+        max_chars=services.LONGEST_NAME,
         key=TYPED,
         on_change=typed,
         disabled=len(chosen) >= comparing.MOST,

@@ -12,7 +12,6 @@ from explorer.runner import equal_size
 from graphstore.errors import NotFoundError
 
 VIEWS = ("All sizes", "Bins of equal size", "Size taken out")
-LONGEST_NAME = 64
 MOST_BINS = 6
 SHOWN = ["label", "kind", "score", "parameters", "heterogeneity", "operations", "hiddens"]
 
@@ -105,11 +104,11 @@ def _selected(members: pd.DataFrame) -> str | None:
     st.text_input(
         "Compare with an architecture (id, its first 6 or more characters, or a known name)",
         value=stated,
-        max_chars=LONGEST_NAME,
+        max_chars=services.LONGEST_NAME,
         key=key,
         on_change=lambda: address.write("id", str(st.session_state[key]).strip() or None),
     )
-    asked = stated.strip()[:LONGEST_NAME]
+    asked = stated.strip()[: services.LONGEST_NAME]
     if not asked:
         return None
     try:
