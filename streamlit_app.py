@@ -1,15 +1,15 @@
 """The app: navigation only.
 
 The store is named by the environment variable ``EXPLORER_STORE``, by default ``sqlite:///explorer.db``. Who may see it
-where it is shared: ``explorer.app.access``.
+where it is shared: ``explorer.app.shared.access``.
 """
 
 import streamlit as st
 
-from explorer.app.access import admit
-from explorer.app.looks import STYLE
 from explorer.app.navigation import pages
-from explorer.app.preparing import PREPARED_STYLE, figures_prepared
+from explorer.app.shared.access import admit
+from explorer.app.shared.looks import STYLE
+from explorer.app.shared.preparing import PREPARED_STYLE, figures_prepared
 
 # Drawn here, because named icons for the tab are fetched from the web.
 ICON = (

@@ -43,10 +43,10 @@ from playwright.async_api import async_playwright
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from explorer.app.navigation import PAGES
-from explorer.runner.catalogue import architecture_record
-from explorer.runner.library import build_space, library_digest
-from explorer.runner.progress import SilentReporter
-from explorer.runner.server import AppServer
+from explorer.app.server import AppServer
+from explorer.library.build import build_space, library_digest
+from explorer.library.records import architecture_record
+from explorer.progress import SilentReporter
 from explorer.space.encoding import encode_choices
 from explorer.space.grammar import load_space
 from graphstore import open_store

@@ -35,16 +35,16 @@ from typing import Any
 
 import numpy as np
 
-from explorer.embedding.contract import DenseDissimilarities, FeatureDissimilarities
-from explorer.embedding.distances import principal_axes, squared_distances
-from explorer.embedding.embed import BLOCK_ROWS, EPOCHS, Method, embed
-from explorer.embedding.gradient import gradient_descent
-from explorer.embedding.landmarks import STEPS, Projector
-from explorer.embedding.mds import classical_mds
-from explorer.embedding.overlap import layer_codes, overlap_neighbors
-from explorer.embedding.smacof import smacof
-from explorer.graphs import build_graph
-from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
+from explorer.similarity.distances import principal_axes, squared_distances
+from explorer.similarity.embed import BLOCK_ROWS, EPOCHS, Method, embed
+from explorer.similarity.embedding_contract import DenseDissimilarities, FeatureDissimilarities
+from explorer.similarity.gradient import gradient_descent
+from explorer.similarity.graph import build_graph
+from explorer.similarity.landmarks import STEPS, Projector
+from explorer.similarity.mds import classical_mds
+from explorer.similarity.overlap import layer_codes, overlap_neighbors
+from explorer.similarity.smacof import smacof
+from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
 from explorer.space.grammar import load_space
 from explorer.space.spec import ArchitectureSpec
 

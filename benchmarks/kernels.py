@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from explorer.graphs import ArchitectureGraph, build_graph, graph_hash
-from explorer.kernels.blocks import RowProducts, dissimilarity_blocks
-from explorer.kernels.registry import KERNELS, make_kernel
-from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
+from explorer.similarity.blocks import RowProducts, dissimilarity_blocks
+from explorer.similarity.graph import ArchitectureGraph, build_graph, graph_hash
+from explorer.similarity.registry import KERNELS, make_kernel
+from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.grammar import load_space
 
 ITERATIONS = 5

@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from explorer.graphs import build_graph
-from explorer.kernels.multi_view import MultiViewKernel, squared_distances
 from explorer.measure.amounts import AMOUNTS, amounts
 from explorer.measure.counting import count_flops
 from explorer.measure.predictor import FOLDS, DevicePredictor, all_held_out
 from explorer.measure.settings import Load
 from explorer.measure.size import flops
+from explorer.similarity.graph import build_graph
+from explorer.similarity.multi_view import MultiViewKernel, squared_distances
 from explorer.space.grammar import load_space
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.spec import ArchitectureSpec, Family, LayerSpec

@@ -41,14 +41,14 @@ import numpy as np
 from numpy.typing import NDArray
 from predictive import nas_bench_bert, supershaper
 
-from explorer.graphs import build_graph
+from explorer.library.placing import library_vectors
 from explorer.measure.predictor import DevicePredictor
 from explorer.measure.size import parameters
 from explorer.records import Trial, TrialState
-from explorer.runner.placing import library_vectors
 from explorer.search import make_policy
 from explorer.search.costs import CostedCandidates
 from explorer.search.hypervolume import hypervolume, pareto_set
+from explorer.similarity.graph import build_graph
 from explorer.space.encoding import encode_choices
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.spec import ArchitectureSpec

@@ -41,13 +41,13 @@ from predictive import Table, nas_bench_bert, supershaper
 from scipy.stats import rankdata
 
 import explorer.surrogate
-from explorer.graphs import build_graph
+from explorer.library.placing import library_vectors
 from explorer.records import Trial, TrialState
-from explorer.runner.candidates import known_objective, space_candidates
-from explorer.runner.placing import library_vectors
 from explorer.search import POLICIES, Candidates, make_policy, modelled, optuna_policy, policy, registry
 from explorer.search.registry import WITH_INITIAL_DESIGN
+from explorer.similarity.graph import build_graph
 from explorer.space.encoding import encode_choices
+from explorer.studies.candidates import known_objective, space_candidates
 from graphstore import open_store
 
 Array = NDArray[np.float64]

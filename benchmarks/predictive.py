@@ -31,14 +31,14 @@ from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, Ran
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from explorer.embedding.mds import classical_mds
-from explorer.graphs import build_graph
-from explorer.kernels.multi_view import MultiViewKernel, principal_axes, squared_distances
-from explorer.kernels.weights import learn_weights
-from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
+from explorer.similarity.graph import build_graph
+from explorer.similarity.mds import classical_mds
+from explorer.similarity.multi_view import MultiViewKernel, principal_axes, squared_distances
+from explorer.similarity.weights import learn_weights
+from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.encoding import encode_choices
 from explorer.space.grammar import load_space
-from explorer.space.nas_bench_bert import read_nas_bench_bert
+from explorer.space.imports.nas_bench_bert import read_nas_bench_bert
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.surrogate.kernel_regression import KernelRegression, normal_scores
 

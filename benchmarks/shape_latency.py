@@ -26,9 +26,9 @@ from scipy.stats import spearmanr
 
 from explorer.measure.building import build
 from explorer.models import FlexiBertConfig, FlexiBertModel
-from explorer.shapes.grid import ShapeGrid
-from explorer.shapes.tables import read_shapes
-from explorer.space.shapes import shape_spec
+from explorer.space.backbones import shape_spec
+from explorer.supershaper.shapes.grid import ShapeGrid
+from explorer.supershaper.shapes.tables import read_shapes
 
 Array = NDArray[np.float64]
 LENGTH, VOCABULARY = 128, 28_996

@@ -22,13 +22,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from explorer.shapes.devices import beyond_parameters, device_agreement, in_bins, variance_shares
-from explorer.shapes.evolution import Limit, search_shapes
-from explorer.shapes.grid import ShapeGrid
-from explorer.shapes.heuristics import TOLERANCE, ShapeFamily, derive_profile, generate, random_shapes
-from explorer.shapes.importance import layer_importance, width_effects
-from explorer.shapes.predictors import PREDICTORS, LatencyPredictor, PerplexityPredictor
-from explorer.shapes.tables import ShapeTable, read_shapes
+from explorer.supershaper.shapes.devices import beyond_parameters, device_agreement, in_bins, variance_shares
+from explorer.supershaper.shapes.evolution import Limit, search_shapes
+from explorer.supershaper.shapes.grid import ShapeGrid
+from explorer.supershaper.shapes.heuristics import TOLERANCE, ShapeFamily, derive_profile, generate, random_shapes
+from explorer.supershaper.shapes.importance import layer_importance, width_effects
+from explorer.supershaper.shapes.predictors import PREDICTORS, LatencyPredictor, PerplexityPredictor
+from explorer.supershaper.shapes.tables import ShapeTable, read_shapes
 
 TRAINED, RANDOM = 500, 200
 BUDGETS = (45e6, 55e6, 63e6, 75e6, 90e6)

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import KDTree
 
-from explorer.runner.catalogue import architecture_record
+from explorer.library.records import architecture_record
 from explorer.space.encoding import encode_choices
 from explorer.space.grammar import load_space
 from explorer.space.spec import ArchitectureSpec

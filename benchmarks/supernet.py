@@ -9,8 +9,8 @@ Run ``uv run python benchmarks/supernet.py --data ../shared/data`` or with ``--q
 * **Perplexity.** A nano backbone is super-pre-trained on WikiText-2. Random shapes are evaluated inside it and trained
   alone from scratch; both perplexities are of the same held-out rows with the same masks.
 * **Search.** At the parameters of three uniform shapes: the uniform shape, the best of the rules' shapes
-  (``explorer.shapes.heuristics``) by the perplexity inside, and the shape that evolution finds by it, which begins with
-  those; each trained alone from scratch.
+  (``explorer.supershaper.shapes.heuristics``) by the perplexity inside, and the shape that evolution finds by it, which
+  begins with those; each trained alone from scratch.
 
 The last line is one JSON object: ``step_time_ratio`` is the median over the shapes, ``perplexity_rank_correlation``
 Spearman's over the shapes, of the mean of log perplexity over the seeds that are finished.
@@ -42,15 +42,15 @@ from explorer.errors import InputError
 from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
 from explorer.models.checking import quiet_transformers
 from explorer.plots import inside_against_alone, save_figure
-from explorer.shapes.evolution import EvolutionSettings, Limit, search_shapes
-from explorer.shapes.grid import ShapeGrid
-from explorer.shapes.heuristics import ShapeFamily, generate
-from explorer.space.shapes import Backbone
-from explorer.supernet.bottlenecks import start_as_identity
-from explorer.supernet.evaluation import HeldOut, perplexities, perplexity
-from explorer.supernet.network import SuperNetwork, Widths
-from explorer.supernet.text import SuperText, prepare_text
-from explorer.supernet.training import SuperPlan, train_super_network
+from explorer.space.backbones import Backbone
+from explorer.supershaper.bottlenecks import start_as_identity
+from explorer.supershaper.evaluation import HeldOut, perplexities, perplexity
+from explorer.supershaper.network import SuperNetwork, Widths
+from explorer.supershaper.shapes.evolution import EvolutionSettings, Limit, search_shapes
+from explorer.supershaper.shapes.grid import ShapeGrid
+from explorer.supershaper.shapes.heuristics import ShapeFamily, generate
+from explorer.supershaper.text import SuperText, prepare_text
+from explorer.supershaper.training import SuperPlan, train_super_network
 from explorer.training.files import digest, write_json
 from explorer.training.pretrain import pretrain
 from explorer.training.recipe import Recipe

@@ -38,11 +38,11 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.neural_network import MLPRegressor
 
-from explorer.graphs import build_graph
+from explorer.library.placing import library_vectors
 from explorer.records import Prediction, Trial, TrialState
-from explorer.runner.placing import library_vectors
 from explorer.search import Candidates, make_policy
-from explorer.space.nas_bench_bert import read_nas_bench_bert
+from explorer.similarity.graph import build_graph
+from explorer.space.imports.nas_bench_bert import read_nas_bench_bert
 from explorer.surrogate import BoshnasSurrogate, ProcessSurrogate, Region, SurrogateSettings
 from explorer.surrogate.layers import DTYPE, dropout_masks, train
 from explorer.surrogate.npn import NaturalParameterNetwork, gaussian_nll

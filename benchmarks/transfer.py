@@ -31,9 +31,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from explorer.graphs import architecture_id
 from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
 from explorer.models.transfer import Method, Transfer, transfer_weights
+from explorer.similarity.graph import architecture_id
 from explorer.space.formats import to_json
 from explorer.space.grammar import load_space
 from explorer.space.moves import mutate

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.errors import InputError
+from explorer.library.build import is_ready
+from explorer.library.sources import trial_source
 from explorer.records import TaskScore
-from explorer.runner.budgets import MAX_ATTEMPTS
-from explorer.runner.executors.releasing import release_dead
-from explorer.runner.library import is_ready
-from explorer.runner.managing import best_allowed, enqueue, extend_study, find_study, may_choose
-from explorer.runner.objectives import check_objectives, study_constraints, study_objectives
-from explorer.runner.stages import check_stages
-from explorer.runner.studies import (
+from explorer.space.formats import from_json, to_model_dict
+from explorer.space.spec import ArchitectureSpec
+from explorer.studies.budgets import MAX_ATTEMPTS
+from explorer.studies.driver import (
     ENDED,
     OnTrial,
     StudyDriver,
@@ -30,11 +29,12 @@ from explorer.runner.studies import (
     check_policy,
     open_study,
     owner_name,
-    trial_source,
 )
-from explorer.runner.worker import Lease, score_record
-from explorer.space.formats import from_json, to_model_dict
-from explorer.space.spec import ArchitectureSpec
+from explorer.studies.executors.releasing import release_dead
+from explorer.studies.managing import best_allowed, enqueue, extend_study, find_study, may_choose
+from explorer.studies.objectives import check_objectives, study_constraints, study_objectives
+from explorer.studies.stages import check_stages
+from explorer.studies.worker import Lease, score_record
 from graphstore import GraphStore, open_store
 from graphstore.records import StudyRecord, StudyState, TrialRecord, TrialStatus
 
@@ -256,11 +256,11 @@ class Study:
         return self.best
 
     def enqueue(self, architecture: str) -> TrialRecord:
-        """Queue an architecture by hand, as the next trial; see ``explorer.runner.managing.enqueue``."""
+        """Queue an architecture by hand, as the next trial; see ``explorer.studies.managing.enqueue``."""
         return enqueue(self._store, self.name, architecture)
 
     def extend(self, budget: int | None = None, hours: float | None = None) -> StudyRecord:
-        """Give the study more trials or hours; see ``explorer.runner.managing.extend_study``."""
+        """Give the study more trials or hours; see ``explorer.studies.managing.extend_study``."""
         return extend_study(self._store, self.record, budget, hours)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,3 +112,38 @@ def server(neo4j_url: str):
 
 def _erase(session) -> None:
     session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 2000 ROWS").consume()
+
+
+@pytest.fixture(scope="session")
+def library_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real library that several packages' tests share."""
+    import numpy as np
+
+    from explorer.library.build import build_library
+    from explorer.progress import SilentReporter
+    from explorer.space.grammar import load_space
+    from graphstore import open_store
+    from graphstore.records import ScoreRecord
+
+    path = tmp_path_factory.mktemp("library") / "small.db"
+    specs = load_space("nano").sample(60, np.random.default_rng(0))
+    with open_store(f"sqlite:///{path}") as store:
+        build_library(store, "small", specs, SilentReporter(), source="sampled")
+        rng = np.random.default_rng(1)
+        scores = [
+            ScoreRecord(s.id, "known", "accuracy", float(rng.random()), "data", "full", "recipe", 0, f"table:{i}")
+            for i, s in enumerate(store.summaries("small"))
+        ]
+        store.add_scores(scores)
+    return path
+
+
+@pytest.fixture
+def store(library_file: Path, tmp_path: Path):
+    """A store of its own for each test, with 60 architectures in space ``small`` and a score ``known`` for each."""
+    from graphstore import open_store
+
+    path = tmp_path / "store.db"
+    shutil.copy(library_file, path)
+    with open_store(f"sqlite:///{path}") as opened:
+        yield opened

@@ -42,7 +42,7 @@ def _body(name: str) -> Callable[[], None]:
     """The page's function, imported only when the page is shown."""
 
     def render() -> None:
-        import_module(f"explorer.app.pages.{name}").render()
+        import_module(f"explorer.app.{name}.page").render()
 
     return render
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from explorer.app.server import HOST, AppServer, is_loopback
+from explorer.app.shared.password import PASSWORD, PASSWORD_FILE, password_of
 from explorer.cli.console import DEFAULT_STORE, StoreOption, errors, opened, say
-from explorer.runner.app_password import PASSWORD, PASSWORD_FILE, password_of
-from explorer.runner.server import HOST, AppServer, is_loopback
 
 PortOption = Annotated[int, typer.Option("--port", help="Port on this machine; 0 takes a free one.", min=0, max=65535)]
 HostOption = Annotated[

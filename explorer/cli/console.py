@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from explorer.errors import InputError
-from explorer.runner.progress import Reporter
+from explorer.progress import Reporter
 from graphstore import GraphStore, open_store
 from graphstore.records import JobRecord
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from explorer.app.server import AppServer
 from explorer.cli.app import PortOption
 from explorer.cli.console import (
     DEFAULT_STORE,
@@ -25,9 +26,8 @@ from explorer.cli.console import (
 )
 from explorer.cli.search_options import RecipeOption
 from explorer.cli.studies import finished_report
-from explorer.runner.demo import RECIPE, DemoResult, demo_plan, run_demo
-from explorer.runner.jobs import new_job, require_free, running_job
-from explorer.runner.server import AppServer
+from explorer.studies.demo import RECIPE, DemoResult, demo_plan, run_demo
+from explorer.studies.jobs import new_job, require_free, running_job
 
 
 def demo(

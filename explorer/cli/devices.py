@@ -7,8 +7,8 @@ import dataclasses
 from rich.markup import escape
 from rich.table import Table
 
+from explorer.analysis.devices import known_devices
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
-from explorer.runner.devices import known_devices
 
 
 def devices(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:

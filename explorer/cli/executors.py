@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from explorer.errors import InputError
-from explorer.runner.executors.contract import MAX_WORKERS, Executor, Resources
-from explorer.runner.executors.registry import ExecutorKind, make_executor
+from explorer.studies.executors.contract import MAX_WORKERS, Executor, Resources
+from explorer.studies.executors.registry import ExecutorKind, make_executor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, output, print_json
 from explorer.cli.resolve import resolve_spec
-from explorer.graphs import architecture_id
-from explorer.kernels.explanation import PatternWeight
-from explorer.runner.similar import why_similar
+from explorer.library.nearest import why_similar
+from explorer.similarity.explanation import PatternWeight
+from explorer.similarity.graph import architecture_id
 
 
 def explain(

@@ -9,8 +9,8 @@ import typer
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
-from explorer.graphs import architecture_id
-from explorer.runner.exporting import export_architecture
+from explorer.library.exporting import export_architecture
+from explorer.similarity.graph import architecture_id
 
 
 def export(

@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from explorer.analysis.questions import QuestionTexts, ScoreKind, quantity_title
 from explorer.cli.console import output
-from explorer.runner.questions import QuestionTexts, ScoreKind, quantity_title
 from graphstore.queries import Found, Quantity
 
 SpaceOption = Annotated[str, typer.Option("--space", help="Only architectures of this space; else the whole store.")]

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from explorer.analysis.questions import build_query, settle
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.filters import FilterOptions, found_document, print_found
 from explorer.cli.options import with_options
-from explorer.runner.questions import build_query, settle
 
 
 @with_options

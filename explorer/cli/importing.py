@@ -21,8 +21,8 @@ from explorer.cli.console import (
     progress_reporter,
 )
 from explorer.errors import DataError
-from explorer.runner.bert import import_bert
-from explorer.runner.importing import (
+from explorer.library.bert import import_bert
+from explorer.library.importing import (
     OWN_SPACE,
     ImportFile,
     ImportReport,

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
-from explorer.graphs import architecture_id
+from explorer.similarity.graph import architecture_id
 
 
 def lineage(

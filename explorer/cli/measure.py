@@ -20,11 +20,11 @@ from explorer.cli.console import (
 )
 from explorer.cli.resolve import resolve_spec
 from explorer.errors import InputError
-from explorer.graphs import architecture_id
+from explorer.library.importing import ensure_stored
+from explorer.library.measuring import Bench, Measured, measure_missing
+from explorer.library.measuring import measure as measure_one
 from explorer.measure.settings import VOCABULARY, Load, Precision
-from explorer.runner.importing import ensure_stored
-from explorer.runner.measuring import Bench, Measured, measure_missing
-from explorer.runner.measuring import measure as measure_one
+from explorer.similarity.graph import architecture_id
 
 SHOWN_FAILURES = 10
 

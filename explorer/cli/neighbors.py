@@ -16,9 +16,7 @@ from rich.table import Table
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
 from explorer.errors import DataError, InputError
-from explorer.graphs import architecture_id
-from explorer.runner.candidates import score_kind
-from explorer.runner.similar import (
+from explorer.library.nearest import (
     choose_space,
     nearest_by_overlap,
     nearest_by_vector,
@@ -26,8 +24,10 @@ from explorer.runner.similar import (
     nearest_to_vector,
     vector_of,
 )
+from explorer.similarity.graph import architecture_id
 from explorer.space.documents import parse_json
 from explorer.space.formats import read_json_file
+from explorer.studies.candidates import score_kind
 from graphstore import GraphStore
 
 STANDARD_INPUT = "-"

@@ -10,8 +10,8 @@ import typer
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, output, print_json
 from explorer.cli.resolve import resolve_spec
 from explorer.errors import InputError
-from explorer.graphs import architecture_id
 from explorer.measure.size import flops, parameters
+from explorer.similarity.graph import architecture_id
 from explorer.space.formats import to_model_dict
 from explorer.space.spec import ArchitectureSpec
 

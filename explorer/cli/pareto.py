@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
-from explorer.cli.filters import FilterOptions, found_document, print_found
-from explorer.cli.options import with_options
-from explorer.runner.questions import (
+from explorer.analysis.questions import (
     build_query,
     pareto_quantities,
     parse_sort,
     quantity_title,
     settle,
 )
+from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
+from explorer.cli.filters import FilterOptions, found_document, print_found
+from explorer.cli.options import with_options
 
 
 @with_options

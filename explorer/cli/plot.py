@@ -53,7 +53,7 @@ def plot(
 ) -> None:
     """Draw the history, the belief over the map, the choices, their importance, the Pareto set or the timeline."""
     from explorer.plots.saving import check_target, save_figure
-    from explorer.runner import pictures
+    from explorer.studies import frames as pictures
 
     check_target(save)
     _check_options(figure, regret, shown, against)
@@ -92,9 +92,9 @@ def _draw(
 ) -> tuple[Any, dict[str, Any]]:
     """The figure, and what to say of it."""
     from explorer import plots
+    from explorer.analysis.importance import choice_importance, parallel_axes
     from explorer.plots.pareto import study_axes
-    from explorer.runner import pictures
-    from explorer.runner.design_choices import choice_importance, parallel_axes
+    from explorer.studies import frames as pictures
 
     trials = {one.name: store.trials(one.name) for one in studies}
     objective = studies[0].objective

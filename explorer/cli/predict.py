@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from explorer.analysis.devices import predict_on_device
 from explorer.cli.console import DEFAULT_STORE, JsonOption, SeedOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
-from explorer.graphs import architecture_id
-from explorer.runner.devices import predict_on_device
+from explorer.similarity.graph import architecture_id
 
 
 def predict(

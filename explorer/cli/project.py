@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from explorer.analysis.projections import make_tsne
 from explorer.cli.console import (
     DEFAULT_STORE,
     JobOption,
@@ -19,8 +20,7 @@ from explorer.cli.console import (
     progress_reporter,
     resume_arguments,
 )
-from explorer.runner.jobs import new_job, running_job
-from explorer.runner.projections import make_tsne
+from explorer.studies.jobs import new_job, running_job
 
 
 def project(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from explorer.cli.console import opened
 from explorer.errors import InputError
+from explorer.space.backbones import parse_widths, shape_spec
 from explorer.space.formats import from_json, from_model_dict, read_json_file
 from explorer.space.named import find_named, named_models
-from explorer.space.shapes import parse_widths, shape_spec
 from explorer.space.spec import ArchitectureSpec
 from graphstore.errors import StoreInputError
 

@@ -25,16 +25,16 @@ from explorer.cli.search_options import ConstraintOption, SearchOptions
 from explorer.cli.search_studies import enqueue, export, extend, listed, status, stop
 from explorer.cli.studies import finished_report, print_reports
 from explorer.errors import InputError
-from explorer.runner.candidates import known_objective
-from explorer.runner.executors.contract import Executor
-from explorer.runner.jobs import JobReporter, launch, new_job, require_free, running_job
-from explorer.runner.library import is_ready
-from explorer.runner.managing import find_study, tighten_study
-from explorer.runner.objectives import check_objectives
-from explorer.runner.stages import check_stages, run_stages
-from explorer.runner.studies import StudyPlan, check_policy, open_study, run_known
-from explorer.runner.supernet import check_shapes
-from explorer.runner.training import check_training, run_trained
+from explorer.library.build import is_ready
+from explorer.studies.candidates import known_objective
+from explorer.studies.driver import StudyPlan, check_policy, open_study, run_known
+from explorer.studies.executors.contract import Executor
+from explorer.studies.jobs import JobReporter, launch, new_job, require_free, running_job
+from explorer.studies.managing import find_study, tighten_study
+from explorer.studies.objectives import check_objectives
+from explorer.studies.stages import check_stages, run_stages
+from explorer.studies.supernet import check_shapes
+from explorer.studies.trained import check_training, run_trained
 from graphstore import GraphStore
 from graphstore.records import JobRecord, StudyRecord, StudyState
 

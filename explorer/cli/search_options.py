@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from explorer.errors import InputError
-from explorer.runner.budgets import MAX_TRIALS
-from explorer.runner.objectives import study_constraints, study_objectives
-from explorer.runner.stages import stage_settings
-from explorer.runner.studies import StudyPlan
-from explorer.runner.supernet import SETTING as SUPERNET
-from explorer.runner.supernet import TASK as INSIDE
 from explorer.search.registry import POLICIES, WITH_INITIAL_DESIGN
+from explorer.studies.budgets import MAX_TRIALS
+from explorer.studies.driver import StudyPlan
+from explorer.studies.objectives import study_constraints, study_objectives
+from explorer.studies.stages import stage_settings
+from explorer.studies.supernet import SETTING as SUPERNET
+from explorer.supershaper.shapes.tables import INSIDE_TASK as INSIDE
 from graphstore import GraphStore
 
 DEFAULT_BUDGET = 8

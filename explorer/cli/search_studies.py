@@ -13,9 +13,9 @@ from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened,
 from explorer.cli.resolve import resolve_spec
 from explorer.cli.studies import print_reports, study_report
 from explorer.errors import InputError
-from explorer.graphs import architecture_id
-from explorer.runner import managing
-from explorer.runner.jobs import job_of, stop_job
+from explorer.similarity.graph import architecture_id
+from explorer.studies import managing
+from explorer.studies.jobs import job_of, stop_job
 
 NameArgument = Annotated[str, typer.Argument(help="The study.")]
 

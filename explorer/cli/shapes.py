@@ -12,13 +12,13 @@ from rich.table import Table
 
 from explorer.cli.console import JsonOption, SeedOption, output, print_json
 from explorer.errors import InputError
-from explorer.shapes.asking import Limits, Objective, Range, ShapePredictors, ShapeReport
-from explorer.shapes.devices import device_agreement, variance_shares
-from explorer.shapes.evolution import EvolutionSettings
-from explorer.shapes.grid import VOCABULARY, ShapeGrid
-from explorer.shapes.heuristics import TOLERANCE, ShapeFamily, generate
-from explorer.shapes.tables import ShapeTable, read_shapes
-from explorer.space.shapes import parse_widths
+from explorer.space.backbones import parse_widths
+from explorer.supershaper.shapes.asking import Limits, Objective, Range, ShapePredictors, ShapeReport
+from explorer.supershaper.shapes.devices import device_agreement, variance_shares
+from explorer.supershaper.shapes.evolution import EvolutionSettings
+from explorer.supershaper.shapes.grid import VOCABULARY, ShapeGrid
+from explorer.supershaper.shapes.heuristics import TOLERANCE, ShapeFamily, generate
+from explorer.supershaper.shapes.tables import ShapeTable, read_shapes
 
 group = typer.Typer(no_args_is_help=True)
 DataOption = Annotated[Path, typer.Option("--data", help="Table of measured shapes: h1, h2, …, perplexity, NAME_s.")]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from explorer.analysis.rules import parse_range
 from explorer.cli.console import (
     DEFAULT_STORE,
     JsonOption,
@@ -21,11 +22,10 @@ from explorer.cli.console import (
 )
 from explorer.cli.filters import DepthOption, FlopsOption, ParametersOption
 from explorer.errors import InputError
-from explorer.graphs import architecture_id
+from explorer.library.build import build_space, check_size
+from explorer.library.records import FLOPS_LENGTH
 from explorer.measure.size import flops_cost, parameter_cost
-from explorer.runner.catalogue import FLOPS_LENGTH
-from explorer.runner.library import build_space, check_size
-from explorer.runner.rules import parse_range
+from explorer.similarity.graph import architecture_id
 from explorer.space.constraints import AdditiveCost, Constraint
 from explorer.space.formats import to_model_dict
 from explorer.space.grammar import DesignSpace, load_space, preset_names

@@ -21,9 +21,9 @@ from explorer.cli.console import (
     progress_reporter,
     say,
 )
-from explorer.runner.backups import models_size
-from explorer.runner.transfer import copy_files
-from explorer.runner.workplace import models_folder
+from explorer.library.backups import models_size
+from explorer.library.moving_files import copy_files
+from explorer.library.workplace import models_folder
 from graphstore import maintenance, open_store
 from graphstore.backup import backup as save
 from graphstore.copying import copy_store

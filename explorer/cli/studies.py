@@ -10,8 +10,8 @@ from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.errors import ExplorerError
-from explorer.runner.managing import study_facts
-from explorer.runner.studies import best_so_far
+from explorer.studies.driver import best_so_far
+from explorer.studies.managing import study_facts
 from graphstore import GraphStore
 from graphstore.records import StudyRecord, TrialRecord, TrialStatus
 

@@ -17,12 +17,12 @@ from explorer.cli.console import JsonOption, SeedOption, opened, output, print_j
 from explorer.cli.search_options import DataOption, RecipeOption
 from explorer.errors import InputError
 from explorer.measure.size import parameters
-from explorer.runner.progress import Reporter
-from explorer.space.shapes import BERT_BASE, WIDTHS, Backbone, parse_widths
+from explorer.progress import Reporter
+from explorer.space.backbones import BERT_BASE, WIDTHS, Backbone, parse_widths
 
 if TYPE_CHECKING:
     from explorer.models import FlexiBertPreTrainedModel
-    from explorer.supernet.folder import OpenSuperNetwork, SuperSettings
+    from explorer.supershaper.folder import OpenSuperNetwork, SuperSettings
     from explorer.training.recipe import Recipe
 
 group = typer.Typer(no_args_is_help=True)
@@ -83,7 +83,7 @@ def train(
     """
     import torch
 
-    from explorer.supernet.folder import MODEL, last_loss, open_folder, stored_settings, train_folder
+    from explorer.supershaper.folder import MODEL, last_loss, open_folder, stored_settings, train_folder
     from explorer.training.loop import TrainingStopped, best_device
 
     asked = backbone or widths or steps is not None or text or bert or distil or sampled != SAMPLED or recipe or seed
@@ -131,10 +131,10 @@ def evaluate(
     """Masked-LM perplexity of shapes inside a super-network, on text that it has not seen."""
     import torch
 
-    from explorer.runner.supernet import ShapeScore, check_space, keep_scores
-    from explorer.supernet.alone import train_alone
-    from explorer.supernet.evaluation import HeldOut, perplexities
-    from explorer.supernet.folder import open_folder
+    from explorer.studies.supernet import ShapeScore, check_space, keep_scores
+    from explorer.supershaper.alone import train_alone
+    from explorer.supershaper.evaluation import HeldOut, perplexities
+    from explorer.supershaper.folder import open_folder
     from explorer.training.loop import TrainingStopped, best_device
 
     torch.set_num_threads(threads)
@@ -199,8 +199,8 @@ def extract(
     """Take a shape out of a super-network as a folder that transformers loads, on wish merged and fine-tuned."""
     import torch
 
-    from explorer.supernet.alone import extract_to, finetune_to
-    from explorer.supernet.folder import open_folder
+    from explorer.supershaper.alone import extract_to, finetune_to
+    from explorer.supershaper.folder import open_folder
     from explorer.training.files import check_new
     from explorer.training.loop import TrainingStopped, best_device
     from explorer.training.recipe import recipe_named
@@ -251,8 +251,8 @@ def _settings(
     seed: int,
 ) -> SuperSettings:
     """What the options of ``train`` say. Raises InputError."""
-    from explorer.supernet.folder import SuperSettings
-    from explorer.supernet.training import SuperPlan
+    from explorer.supershaper.folder import SuperSettings
+    from explorer.supershaper.training import SuperPlan
     from explorer.training.recipe import recipe_named
 
     found = _backbone(backbone)

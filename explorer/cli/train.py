@@ -30,13 +30,13 @@ from explorer.cli.search_options import (
     transfer_settings,
 )
 from explorer.errors import InputError
-from explorer.graphs import architecture_id
+from explorer.library.importing import ensure_stored
+from explorer.library.workplace import data_cache, run_folder
 from explorer.records import TaskScore
-from explorer.runner.donors import donor_from, donor_mark, first_weights, record_lineage
-from explorer.runner.importing import ensure_stored
-from explorer.runner.training import TrainingChoices, check_training
-from explorer.runner.worker import score_record
-from explorer.runner.workplace import data_cache, run_folder
+from explorer.similarity.graph import architecture_id
+from explorer.studies.donors import donor_from, donor_mark, first_weights, record_lineage
+from explorer.studies.trained import TrainingChoices, check_training
+from explorer.studies.worker import score_record
 
 
 def train(

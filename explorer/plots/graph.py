@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from explorer.graphs.drawing import node_positions
 from explorer.plots.base import styled
 from explorer.plots.palette import GREY, VERMILLION, YELLOW, operation_color, operation_title
+from explorer.similarity.drawing import node_positions
 from graphstore.records import LayerRecord, OpRecord
 
 TEXT_COLUMNS = 34

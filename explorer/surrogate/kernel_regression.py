@@ -1,7 +1,7 @@
 """Scores from distances: a Gaussian process and a forest on the same geometry, mixed as held-out errors say.
 
-Takes squared distances of a kernel (``explorer.kernels.multi_view`` gives them), so it needs neither architectures nor
-features. Normal scores (``explorer.surrogate.warp``) are fitted, and predictions are mapped back.
+Takes squared distances of a kernel (``explorer.similarity.multi_view`` gives them), so it needs neither architectures
+nor features. Normal scores (``explorer.surrogate.warp``) are fitted, and predictions are mapped back.
 
 * The Gaussian process has a Matérn 3/2 covariance. Length and noise are not chosen but averaged over a grid, by their
   marginal likelihoods and a prior (Rasmussen and Williams, 2006, chapter 5).

@@ -17,13 +17,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from explorer.progress import SilentReporter
 from explorer.records import TaskScore
-from explorer.runner.driving import OnPoll, drive
-from explorer.runner.executors.contract import Executor, Resources, WorkerOrder
-from explorer.runner.executors.registry import make_executor
-from explorer.runner.progress import SilentReporter
-from explorer.runner.studies import StudyPlan, open_study
-from explorer.runner.worker import Evaluation, KeepScore, Report, ShouldStop
+from explorer.studies.coordinator import OnPoll, drive
+from explorer.studies.driver import StudyPlan, open_study
+from explorer.studies.executors.contract import Executor, Resources, WorkerOrder
+from explorer.studies.executors.registry import make_executor
+from explorer.studies.worker import Evaluation, KeepScore, Report, ShouldStop
 from graphstore import GraphStore, open_store
 from graphstore.records import StudyRecord, TrialRecord
 

@@ -22,11 +22,11 @@ import psutil
 import pytest
 
 from explorer.errors import InputError
-from explorer.runner.budgets import MAX_ATTEMPTS
-from explorer.runner.candidates import space_candidates
-from explorer.runner.driving import TrialEnds
-from explorer.runner.executors.contract import Executor, Resources, WorkerOrder
-from explorer.runner.studies import StudyPlan, open_study
+from explorer.studies.budgets import MAX_ATTEMPTS
+from explorer.studies.candidates import space_candidates
+from explorer.studies.coordinator import TrialEnds
+from explorer.studies.driver import StudyPlan, open_study
+from explorer.studies.executors.contract import Executor, Resources, WorkerOrder
 from explorer.testing.executor_probe import EVALUATOR, run_probes
 from graphstore import GraphStore
 from graphstore.records import StudyState, TrialRecord, TrialStatus

@@ -1,7 +1,7 @@
 """The contract suite of graph kernels: every kernel's test class inherits ``GraphKernelSuite``.
 
 The graphs are a few architectures of the shipped nano space and random labelled graphs; the laws are those of
-``explorer.kernels.contract``.
+``explorer.similarity.contract``.
 """
 
 # ruff: noqa: D102 - the names of the tests say what they test
@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.graphs import ArchitectureGraph, build_graph
-from explorer.kernels.contract import Direction, GraphKernel
+from explorer.similarity.contract import Direction, GraphKernel
+from explorer.similarity.graph import ArchitectureGraph, build_graph
 from explorer.space.grammar import load_space
 
 ROUNDING = 1e-12

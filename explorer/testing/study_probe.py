@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from explorer.runner.progress import SilentReporter
-from explorer.runner.studies import StudyPlan, open_study, run_known
+from explorer.progress import SilentReporter
+from explorer.studies.driver import StudyPlan, open_study, run_known
 from explorer.study import Study
 from graphstore import GraphStore, open_store
 from graphstore.records import TrialRecord

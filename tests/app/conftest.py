@@ -13,11 +13,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.services import STORE_VARIABLE
-from explorer.runner.library import build_library
-from explorer.runner.progress import SilentReporter
-from explorer.shapes.grid import ShapeGrid
+from explorer.app.shared.services import STORE_VARIABLE
+from explorer.library.build import build_library
+from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
+from explorer.supershaper.shapes.grid import ShapeGrid
 from graphstore import open_store
 from graphstore.records import JobRecord, JobState, ScoreRecord, SpaceRecord, StudyRecord, StudyState, TrialStatus
 
@@ -122,7 +122,7 @@ def show_page(name: str) -> None:
     """The script of one page, for ``AppTest``, which runs its text alone."""
     from importlib import import_module
 
-    import_module(f"explorer.app.pages.{name}").render()
+    import_module(f"explorer.app.{name}.page").render()
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.services import STORE_VARIABLE
+from explorer.app.shared.password import PASSWORD, PASSWORD_FILE, Guesses, password_of
+from explorer.app.shared.services import STORE_VARIABLE
 from explorer.errors import InputError
-from explorer.runner.app_password import PASSWORD, PASSWORD_FILE, Guesses, password_of
 
 from .chromium import browsing, chromium, new_tab, serving, settle
 

@@ -32,7 +32,7 @@ USUAL = ["green", "y", ["cola"], False, None, 0.5, "", None]
 def script() -> None:
     import streamlit as st
 
-    from explorer.app import address
+    from explorer.app.shared import address
 
     found = [
         address.choice("Colour", ["red", "green", "blue"], "colour", "green"),

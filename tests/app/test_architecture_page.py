@@ -10,12 +10,12 @@ import zipfile
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.export_view import PACKED
-from explorer.app.graph_view import node_facts
-from explorer.app.services import KERNEL
+from explorer.app.architecture.export_view import PACKED
+from explorer.app.architecture.graph_view import node_facts
+from explorer.app.shared.services import KERNEL
+from explorer.library.card import usage
+from explorer.library.workplace import run_folder
 from explorer.models import FlexiBertConfig, FlexiBertForSequenceClassification
-from explorer.runner.card import usage
-from explorer.runner.workplace import run_folder
 from explorer.space.formats import from_json, to_model_dict
 from graphstore import open_store
 from graphstore.records import MeasurementRecord, ScoreRecord

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
-from explorer.app import launching, services
+from explorer.app.search import launching
+from explorer.app.shared import services
 from explorer.errors import InputError
-from explorer.runner.jobs import stop_job
+from explorer.studies.jobs import stop_job
 from graphstore import open_store
 
 VISITORS = 5

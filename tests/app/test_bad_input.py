@@ -12,21 +12,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from explorer.app import cypher_console, downloads, launching, messages
-from explorer.app.launching import SearchChoices
-from explorer.app.query_form import ADDRESS, Choices, read_address
-from explorer.app.tradeoffs import dominated
+from explorer.analysis import map_values
+from explorer.analysis.spreadsheets import FORMULA_BEGINS
+from explorer.app.pareto.tradeoffs import dominated
+from explorer.app.query import cypher_console
+from explorer.app.query.query_form import ADDRESS, Choices, read_address
+from explorer.app.search import launching
+from explorer.app.search.launching import SearchChoices
+from explorer.app.shared import downloads, messages
 from explorer.errors import InputError
-from explorer.runner import drafting, map_values
-from explorer.runner.drafting import Draft, LayerDraft
-from explorer.runner.similar import vector_of
-from explorer.runner.spreadsheets import FORMULA_BEGINS
-from explorer.runner.studies import NAME
+from explorer.library.nearest import vector_of
 from explorer.search.hypervolume import pareto_set
+from explorer.space import drafts as drafting
+from explorer.space.backbones import parse_widths
 from explorer.space.documents import parse_json
+from explorer.space.drafts import Draft, LayerDraft
 from explorer.space.formats import to_json
 from explorer.space.named import find_named, named_model
-from explorer.space.shapes import parse_widths
+from explorer.studies.driver import NAME
 from graphstore.errors import StoreInputError
 from graphstore.neo4j.saved_queries import saved_queries
 from graphstore.neo4j.screening import screen

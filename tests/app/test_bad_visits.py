@@ -12,12 +12,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.map_choices import FILTERS
-from explorer.app.messages import literal
 from explorer.app.navigation import PAGES
-from explorer.app.query_form import ADDRESS
-from explorer.runner.importing import import_file, shapes_file
-from explorer.runner.progress import SilentReporter
+from explorer.app.query.query_form import ADDRESS
+from explorer.app.shared.messages import literal
+from explorer.app.space.map_choices import FILTERS
+from explorer.library.importing import import_file, shapes_file
+from explorer.progress import SilentReporter
 from graphstore import open_store
 from graphstore.records import (
     JobRecord,

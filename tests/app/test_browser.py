@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from explorer.app.navigation import PAGES
-from explorer.runner.importing import import_file, shapes_file
-from explorer.runner.progress import SilentReporter
+from explorer.library.importing import import_file, shapes_file
+from explorer.progress import SilentReporter
 from graphstore import open_store
 from graphstore.records import ScoreRecord
 

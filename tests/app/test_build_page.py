@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from explorer.app import building
-from explorer.graphs import architecture_id
-from explorer.runner.drafting import Draft, draft_of, pack, read_draft, unpack
-from explorer.runner.library import build_library
-from explorer.runner.progress import SilentReporter
-from explorer.runner.vicinity import Vicinity
+from explorer.app.build import building
+from explorer.library.build import build_library
+from explorer.library.vicinity import Vicinity
+from explorer.progress import SilentReporter
+from explorer.similarity.graph import architecture_id
+from explorer.space.drafts import Draft, draft_of, pack, read_draft, unpack
 from explorer.space.formats import from_json, to_json
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model

@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from explorer.app import building, similarity
-from explorer.app.services import STORE_VARIABLE
+from explorer.app.build import building
+from explorer.app.shared import similarity
+from explorer.app.shared.services import STORE_VARIABLE
 from explorer.errors import InputError
-from explorer.runner.drafting import Draft, LayerDraft, read_draft
-from explorer.runner.vicinity import Vicinity
+from explorer.library.vicinity import Vicinity
+from explorer.space.drafts import Draft, LayerDraft, read_draft
 from explorer.space.formats import from_json, to_json
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app import comparison
-from explorer.app.comparison import ABSENT, Chosen
-from explorer.app.messages import literal
+from explorer.analysis.comparing import aligned_layers
+from explorer.app.compare import comparison
+from explorer.app.compare.comparison import ABSENT, Chosen
+from explorer.app.shared.messages import literal
 from explorer.errors import SpecError
-from explorer.graphs import architecture_id, build_graph
 from explorer.plots import DrawnGraph, dissimilarity_map, forecast_strip, graphs_side_by_side, score_bars
-from explorer.runner.comparing import aligned_layers
-from explorer.runner.drafting import Draft, LayerDraft, draft_of, pack
+from explorer.similarity.graph import architecture_id, build_graph
+from explorer.space.drafts import Draft, LayerDraft, draft_of, pack
 from explorer.space.named import named_model
 from explorer.space.spec import ArchitectureSpec
 from graphstore import open_store

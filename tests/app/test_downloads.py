@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app import downloads
+from explorer.app.shared import downloads
 from explorer.plots.saving import PAGE, figure_bytes
 
 
@@ -52,7 +52,7 @@ def script() -> None:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from explorer.app import downloads
+    from explorer.app.shared import downloads
 
     downloads.table(pd.DataFrame({"a": [1]}), "table", "first")
     downloads.figure(go.Figure(go.Scatter(x=[1], y=[2])), "figure", "second", alt="x")

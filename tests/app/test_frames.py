@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.app import frames
-from explorer.app.kinds import Kind, kind_titles
-from explorer.runner import tables
+from explorer.analysis import tables
+from explorer.app.shared import frames
+from explorer.app.shared.kinds import Kind, kind_titles
 from explorer.training.recipe import RECIPES
 from graphstore.records import (
     ArchitectureSummary,

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 from streamlit.testing.v1 import AppTest
 
-from explorer.runner.tables import architectures_frame
+from explorer.analysis.tables import architectures_frame
 from graphstore import open_store
 
 VIEWS = ("All sizes", "Bins of equal size", "Size taken out")

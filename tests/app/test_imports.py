@@ -9,7 +9,7 @@ import sys
 def test_no_page_imports_torch():
     code = (
         "import sys; from importlib import import_module; from explorer.app.navigation import PAGES\n"
-        "for name in PAGES: import_module(f'explorer.app.pages.{name}')\n"
+        "for name in PAGES: import_module(f'explorer.app.{name}.page')\n"
         "print(sorted({'torch', 'transformers', 'datasets', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -16,8 +16,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.errors import InputError
-from explorer.runner import backups
-from explorer.runner.workplace import models_folder, run_folder, workers_log
+from explorer.library import backups
+from explorer.library.workplace import models_folder, run_folder, workers_log
 from graphstore import maintenance, open_store
 from graphstore.records import JobRecord, JobState, SpaceRecord, StudyRecord, StudyState
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from explorer.runner.jobs import ACTIVE
-from explorer.runner.workplace import data_cache
+from explorer.library.workplace import data_cache
+from explorer.studies.jobs import ACTIVE
 from graphstore import open_store
 from graphstore.cypher import CypherStore
 from graphstore.records import ArchitectureSummary, ScoreRecord

@@ -9,12 +9,12 @@ import threading
 import numpy as np
 import pytest
 
-from explorer.app import building
+from explorer.app.build import building
+from explorer.app.jobs import page as jobs
 from explorer.app.navigation import PAGES
-from explorer.app.pages import jobs
-from explorer.runner.catalogue import architecture_record
-from explorer.runner.library import library_digest
-from explorer.runner.vicinity import Vicinity
+from explorer.library.build import library_digest
+from explorer.library.records import architecture_record
+from explorer.library.vicinity import Vicinity
 from explorer.space.grammar import load_space
 from graphstore import open_store
 from graphstore.records import Embeddings, SpaceRecord

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from explorer.app import launching
-from explorer.app.launching import SearchChoices
+from explorer.app.search import launching
+from explorer.app.search.launching import SearchChoices
 from explorer.errors import InputError
-from explorer.runner.jobs import ACTIVE, refresh_jobs
-from explorer.runner.studies import NAME
 from explorer.search import POLICIES
+from explorer.studies.driver import NAME
+from explorer.studies.jobs import ACTIVE, refresh_jobs
 from graphstore import GraphStore, open_store
 from graphstore.records import JobRecord, JobState, ScoreRecord, StudyRecord, StudyState
 

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.errors import DataError
-from explorer.runner.candidates import known_objective
+from explorer.studies.candidates import known_objective
 from graphstore import open_store
 from graphstore.records import ScoreRecord
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.messages import literal
 from explorer.app.navigation import PAGES
-from explorer.app.services import STORE_VARIABLE
-from explorer.graphs import architecture_id
-from explorer.runner.library import build_library
-from explorer.runner.progress import SilentReporter
+from explorer.app.shared.messages import literal
+from explorer.app.shared.services import STORE_VARIABLE
+from explorer.library.build import build_library
+from explorer.progress import SilentReporter
+from explorer.similarity.graph import architecture_id
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
 from graphstore import open_store

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app import tradeoffs
+from explorer.app.pareto import tradeoffs
 from graphstore import open_store
 from graphstore.records import MeasurementRecord, ScoreRecord, StudyRecord, StudyState, TrialStatus
 

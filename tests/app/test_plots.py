@@ -7,7 +7,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from explorer.app.frames import layers_frame
+from explorer.analysis.tables import architectures_frame
+from explorer.app.shared.frames import layers_frame
+from explorer.library.records import architecture_record
 from explorer.plots import (
     MapColor,
     architecture_graph,
@@ -20,8 +22,6 @@ from explorer.plots import (
 from explorer.plots.base import range_of_equal
 from explorer.plots.palette import OPERATIONS, operation_color, shades
 from explorer.plots.space_map import MOST_SVG, Highlight
-from explorer.runner.catalogue import architecture_record
-from explorer.runner.tables import architectures_frame
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
 from graphstore.records import ArchitectureSummary

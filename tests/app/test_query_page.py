@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from explorer.app import cypher_console
-from explorer.app.query_form import (
+from explorer.app.query import cypher_console
+from explorer.app.query.query_form import (
     ADDRESS,
     FACTS,
     LARGEST,

@@ -11,18 +11,19 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app import building, launching
-from explorer.app.export_view import PACKED
-from explorer.app.launching import SearchChoices
+from explorer.app.architecture.export_view import PACKED
+from explorer.app.build import building
+from explorer.app.search import launching
+from explorer.app.search.launching import SearchChoices
 from explorer.errors import InputError
-from explorer.graphs import architecture_id
-from explorer.runner import backups
-from explorer.runner.catalogue import architecture_record
-from explorer.runner.exporting import trained_runs
-from explorer.runner.jobs import new_job
-from explorer.runner.workplace import work_folder
+from explorer.library import backups
+from explorer.library.exporting import trained_runs
+from explorer.library.records import architecture_record
+from explorer.library.workplace import work_folder
+from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_json
 from explorer.space.named import named_model
+from explorer.studies.jobs import new_job
 from graphstore import open_store
 from graphstore.records import SpaceRecord
 

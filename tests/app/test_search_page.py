@@ -8,10 +8,10 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app import launching
-from explorer.app.launching import SearchChoices
+from explorer.app.search import launching
+from explorer.app.search.launching import SearchChoices
 from explorer.errors import InputError
-from explorer.runner.jobs import new_job
+from explorer.studies.jobs import new_job
 from graphstore import open_store
 from graphstore.records import (
     JobRecord,

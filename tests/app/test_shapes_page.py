@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.runner.importing import import_file, shapes_file
-from explorer.runner.library import build_space
-from explorer.runner.progress import SilentReporter
-from explorer.runner.shapes import stored_shapes
-from explorer.shapes.grid import ShapeGrid
-from explorer.shapes.tables import read_shapes
-from explorer.space.shapes import Backbone
+from explorer.analysis.shapes import stored_shapes
+from explorer.library.build import build_space
+from explorer.library.importing import import_file, shapes_file
+from explorer.progress import SilentReporter
+from explorer.space.backbones import Backbone
+from explorer.supershaper.shapes.grid import ShapeGrid
+from explorer.supershaper.shapes.tables import read_shapes
 from graphstore import open_store
 
 

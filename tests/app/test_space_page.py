@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.runner.progress import SilentReporter
-from explorer.runner.projections import make_tsne, pca
+from explorer.analysis.projections import make_tsne, pca
+from explorer.progress import SilentReporter
 from graphstore import open_store
 from graphstore.records import JobState, MeasurementRecord
 
@@ -176,12 +176,12 @@ def test_the_tsne_is_offered_computed_once_and_drawn(visit, own_store, monkeypat
 
 
 def test_a_tsne_that_is_being_computed_is_not_started_again(visit, own_store, monkeypatch):
-    from explorer.app import map_services
+    from explorer.app.space import map_services
 
     started = []
 
     def launch(store, kind, arguments, info):
-        from explorer.runner.jobs import new_job
+        from explorer.studies.jobs import new_job
 
         started.append(list(arguments))
         return new_job(store, kind, {**info, "arguments": list(arguments)})

@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.messages import literal
 from explorer.app.navigation import architecture_address
+from explorer.app.shared.messages import literal
 from explorer.plots.pareto import Axis, pareto_plot
 from graphstore import open_store
 from graphstore.queries import LineageRecord

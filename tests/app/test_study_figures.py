@@ -10,10 +10,10 @@ from urllib.parse import parse_qs
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.services import STORE_VARIABLE
-from explorer.app.study_figures import FIGURES
-from explorer.runner.progress import SilentReporter
-from explorer.runner.studies import StudyPlan, open_study, run_known
+from explorer.app.search.study_figures import FIGURES
+from explorer.app.shared.services import STORE_VARIABLE
+from explorer.progress import SilentReporter
+from explorer.studies.driver import StudyPlan, open_study, run_known
 from graphstore import open_store
 from graphstore.records import JobRecord, JobState, ScoreRecord, StudyRecord, StudyState, TrialStatus
 

@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 
-from explorer.graphs import build_graph
-from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
+from explorer.similarity.graph import build_graph
+from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.difference import difference
 from explorer.space.formats import from_json
 from explorer.space.named import named_model

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, BertTokenizer
 
-from explorer.graphs import architecture_id
+from explorer.similarity.graph import architecture_id
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from graphstore import open_store
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.graphs import architecture_id
+from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_model_dict
 from explorer.space.named import named_model
 from graphstore import open_store

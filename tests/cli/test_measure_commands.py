@@ -9,10 +9,10 @@ import pytest
 
 from explorer.cli.main import build
 from explorer.errors import InputError
-from explorer.graphs import architecture_id
+from explorer.library.build import build_library
 from explorer.measure.size import flops
-from explorer.runner.library import build_library
-from explorer.runner.progress import SilentReporter
+from explorer.progress import SilentReporter
+from explorer.similarity.graph import architecture_id
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
 from graphstore import open_store

@@ -15,10 +15,10 @@ import yaml
 from streamlit.testing.v1 import AppTest
 from typer.main import get_command
 
-from explorer.app.services import STORE_VARIABLE
+from explorer.app.server import AppServer, is_loopback
+from explorer.app.shared.services import STORE_VARIABLE
 from explorer.cli.main import build
-from explorer.runner.jobs import launch
-from explorer.runner.server import AppServer, is_loopback
+from explorer.studies.jobs import launch
 from graphstore import open_store
 from graphstore.neo4j.distribution import VERSION
 from graphstore.records import JobState, ScoreRecord

@@ -13,10 +13,10 @@ import pytest
 from explorer.cli import plot as command
 from explorer.cli.main import build
 from explorer.errors import InputError
-from explorer.runner.library import build_library
-from explorer.runner.progress import SilentReporter
-from explorer.runner.studies import StudyPlan, open_study, run_known
+from explorer.library.build import build_library
+from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
+from explorer.studies.driver import StudyPlan, open_study, run_known
 from graphstore import open_store
 from graphstore.records import ScoreRecord, StudyRecord, StudyState
 

@@ -14,10 +14,10 @@ import pytest
 
 from explorer.cli.main import build
 from explorer.errors import InputError
-from explorer.graphs import architecture_id, build_graph
-from explorer.kernels.weisfeiler_lehman import WeisfeilerLehman
-from explorer.runner.importing import import_file, nas_bench_bert_file
-from explorer.runner.progress import SilentReporter
+from explorer.library.importing import import_file, nas_bench_bert_file
+from explorer.progress import SilentReporter
+from explorer.similarity.graph import architecture_id, build_graph
+from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.formats import from_model_dict
 from explorer.space.named import named_model
 from explorer.training.recipe import RECIPES

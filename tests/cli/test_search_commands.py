@@ -13,10 +13,10 @@ from explorer.cli import search
 from explorer.cli.main import build
 from explorer.cli.search_options import SearchOptions
 from explorer.errors import InputError
-from explorer.runner.jobs import refresh_jobs
-from explorer.runner.library import build_library
-from explorer.runner.progress import SilentReporter
+from explorer.library.build import build_library
+from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
+from explorer.studies.jobs import refresh_jobs
 from graphstore import open_store
 from graphstore.records import JobState, ScoreRecord, StudyState
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from explorer.shapes.grid import ShapeGrid
+from explorer.supershaper.shapes.grid import ShapeGrid
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from explorer.cli.main import main
 from explorer.cli.store import default_path
-from explorer.runner.workplace import run_folder, work_folder
+from explorer.library.workplace import run_folder, work_folder
 from graphstore import maintenance, open_store
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.copying import digests

@@ -10,7 +10,7 @@ from pathlib import Path
 import neo4j
 import pytest
 
-from explorer.runner.workplace import work_folder
+from explorer.library.workplace import work_folder
 from graphstore import open_store
 from graphstore.errors import StoreError, StoreInputError
 from graphstore.neo4j.distribution import libraries

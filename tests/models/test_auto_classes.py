@@ -11,7 +11,7 @@ from explorer.models import FlexiBertConfig, FlexiBertForSequenceClassification
 
 CHEAP = """
 import sys
-import explorer, explorer.graphs, explorer.space.grammar
+import explorer, explorer.similarity.graph, explorer.space.grammar
 assert not {"torch", "transformers"} & set(sys.modules), "import explorer loads more than it should"
 from transformers import AutoConfig
 assert AutoConfig.from_pretrained(FOLDER).spec.depth == 2

@@ -7,7 +7,7 @@ import torch
 
 from explorer.measure.size import parameters
 from explorer.models import FlexiBertConfig, FlexiBertModel
-from explorer.space.shapes import Backbone, shape_spec
+from explorer.space.backbones import Backbone, shape_spec
 
 PAPER = (480, 240, 360, 240, 540, 480, 360, 360, 360, 360, 540, 480)
 

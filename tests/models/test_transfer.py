@@ -12,8 +12,8 @@ from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
 from explorer.models.transfer import Method, Transfer, transfer_weights
 from explorer.models.transfer.alignment import free_plan, hardened, transport_plan
 from explorer.models.transfer.maps import projected, transported
+from explorer.space.backbones import Backbone
 from explorer.space.grammar import DesignSpace
-from explorer.space.shapes import Backbone
 from explorer.space.spec import ArchitectureSpec, HeadOp, LayerSpec
 from explorer.training.recipe import TRANSFERS
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from explorer.errors import DataError
-from explorer.graphs import architecture_id
+from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_model_dict
 from explorer.space.imports.edgetran import find_edgetran
 

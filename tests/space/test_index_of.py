@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from explorer.errors import SpecError
-from explorer.graphs import architecture_id
+from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_model_dict
 from explorer.space.grammar import load_space, preset_names
 from explorer.space.hierarchy import levels

@@ -17,7 +17,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from explorer.runner.server import app_file
+from explorer.app.server import app_file
 
 SCRIPTS = Path(st.__file__).parent / "static" / "static" / "js"
 ADDRESS = "/static/js/"

@@ -1,0 +1,1 @@
+"""Questions over stored data: typed questions, tables, statistics."""

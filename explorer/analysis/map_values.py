@@ -1,0 +1,198 @@
+"""What the map of a space can show and be asked: values of each architecture, filters, areas, and a search by name.
+
+An area of the map is a polygon, or a box by two opposite corners; its text is ``x,y x,y …``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from explorer.space.named import find_named
+from graphstore.records import MeasurementRecord
+
+FEWEST_DIGITS = 3
+"""Least characters of an id that are looked for."""
+MOST_CORNERS = 48
+"""Corners that an area keeps of a line drawn by hand."""
+LONGEST_AREA = 2000
+"""Characters of an area's text."""
+LARGEST = 1e9
+Area = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Which architectures are shown; ``None`` and an empty tuple limit nothing.
+
+    Attributes:
+        parameters: least and most.
+        depth: least and most layers.
+        score: least and most; those without the score are out as soon as one is given.
+        operations: all of them must occur.
+        scored: whether only those with the score are shown.
+    """
+
+    parameters: tuple[float | None, float | None] = (None, None)
+    depth: tuple[float | None, float | None] = (None, None)
+    score: tuple[float | None, float | None] = (None, None)
+    operations: tuple[str, ...] = ()
+    scored: bool = False
+
+    @property
+    def are_open(self) -> bool:
+        """Whether everything is shown."""
+        return self == Limits()
+
+    def mask(self, points: pd.DataFrame, score: pd.Series, shares: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which of the points are shown, ``[N]``.
+
+        Args:
+            points: indexed by id, with ``parameters, depth``.
+            score: of some architectures, by id.
+            shares: as ``layer_shares`` gives them.
+        """
+        shown = np.ones(len(points), dtype=bool)
+        known = score.reindex(points.index)
+        for values, (low, high) in (
+            (points["parameters"], self.parameters),
+            (points["depth"], self.depth),
+            (known, self.score),
+        ):
+            found = values.to_numpy(dtype=np.float64)
+            shown &= True if low is None else found >= low
+            shown &= True if high is None else found <= high
+        if self.scored:
+            shown &= known.notna().to_numpy()
+        for operation in self.operations:
+            has = shares.get(operation, pd.Series(0.0, shares.index))
+            shown &= has.reindex(points.index).fillna(0.0).to_numpy(dtype=np.float64) > 0
+        return shown
+
+
+def layer_shares(layers: pd.DataFrame) -> pd.DataFrame:
+    """Share of each architecture's layers that have each operation.
+
+    Args:
+        layers: one row per layer: ``id, operation``.
+
+    Returns:
+        Indexed by id, one column per operation, 0 to 1.
+    """
+    counts = pd.crosstab(layers["id"], layers["operation"])
+    return counts.div(counts.sum(axis=1), axis=0)
+
+
+def measured_values(measurements: Iterable[MeasurementRecord]) -> dict[str, pd.Series]:
+    """Measured values by id, for each device, quantity and unit; ``raspberry latency (s)`` is the name of one."""
+    found: dict[str, dict[str, float]] = {}
+    for one in measurements:
+        name = f"{one.device} {one.quantity}" + (f" ({one.unit})" if one.unit else "")
+        found.setdefault(name, {})[one.architecture] = one.value
+    return {name: pd.Series(values, dtype=float, name=name) for name, values in sorted(found.items())}
+
+
+def find_ids(points: pd.DataFrame, text: str) -> list[str]:
+    """The architectures that a visitor means, in the order of the points.
+
+    Args:
+        points: indexed by id, with ``name``.
+        text: a name or part of one, upper or lower case; an id, or its first three or more characters; or the name of
+            a known model.
+    """
+    wanted = text.strip().casefold()
+    if not wanted:
+        return []
+    names = points["name"].str.casefold()
+    exact = points.index[names == wanted]
+    if len(exact):
+        return [str(id) for id in exact]
+    spec = find_named(text.strip())
+    if spec is not None:
+        from explorer.similarity.graph import architecture_id
+
+        id = architecture_id(spec)
+        return [id] if id in points.index else []
+    hits = names.str.contains(wanted, regex=False)
+    if len(wanted) >= FEWEST_DIGITS:
+        hits |= points.index.astype(str).str.startswith(wanted)
+    return [str(id) for id in points.index[hits.to_numpy(dtype=bool)]]
+
+
+def area_of(xs: Sequence[float], ys: Sequence[float]) -> Area | None:
+    """An area from a box's two opposite corners or a line's many; ``None`` where it encloses nothing."""
+    # What is not finite or far beyond any map compares not.
+    corners = [(float(x), float(y)) for x, y in zip(xs, ys, strict=False) if abs(x) <= LARGEST and abs(y) <= LARGEST]
+    step = max(1, math.ceil(len(corners) / MOST_CORNERS))
+    kept = tuple((float(f"{x:.5g}"), float(f"{y:.5g}")) for x, y in corners[::step])
+    return kept if len(set(kept)) >= 2 else None
+
+
+def area_text(area: Area) -> str:
+    """An area's place in the address."""
+    return " ".join(f"{x:g},{y:g}" for x, y in area)
+
+
+def read_area(text: str) -> Area | None:
+    """The area that a text states; ``None`` where it states none."""
+    if len(text) > LONGEST_AREA:
+        return None
+    try:
+        corners = [tuple(float(part) for part in corner.split(",")) for corner in text.split()]
+    except ValueError:
+        return None
+    if not 2 <= len(corners) <= MOST_CORNERS:
+        return None
+    if any(len(one) != 2 or not all(math.isfinite(end) and abs(end) <= LARGEST for end in one) for one in corners):
+        return None
+    return tuple((x, y) for x, y in corners)
+
+
+def inside(points: pd.DataFrame, areas: Iterable[Area]) -> NDArray[np.bool_]:
+    """Which points, with ``x`` and ``y``, lie in one of the areas, ``[N]``; by the even-odd rule."""
+    x, y = (points[axis].to_numpy(dtype=np.float64) for axis in ("x", "y"))
+    chosen = np.zeros(len(points), dtype=bool)
+    for area in areas:
+        if len(area) == 2:
+            (x0, y0), (x1, y1) = area
+            chosen |= (x >= min(x0, x1)) & (x <= max(x0, x1)) & (y >= min(y0, y1)) & (y <= max(y0, y1))
+            continue
+        crossed = np.zeros(len(points), dtype=bool)
+        for (x0, y0), (x1, y1) in zip(area, (*area[1:], area[0]), strict=True):
+            if y0 == y1:
+                continue
+            between = (y0 > y) != (y1 > y)
+            with np.errstate(over="ignore"):  # Of an edge that is all but level; infinity compares rightly.
+                crossed ^= between & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+        chosen |= crossed
+    return chosen
+
+
+def drawn_ids(points: pd.DataFrame, always: Iterable[str], most: int) -> pd.Index:
+    """The points that are drawn where there are too many: those asked for, and an even share of the rest.
+
+    Args:
+        points: indexed by id.
+        always: ids that are drawn in any case, such as scored ones.
+        most: how many are drawn besides them.
+    """
+    if len(points) <= most:
+        return points.index
+    wanted = points.index.isin(list(always))
+    rest = np.flatnonzero(~wanted)
+    wanted[rest[np.unique(np.linspace(0, len(rest) - 1, most).astype(np.int64))]] = True
+    return points.index[wanted]
+
+
+def describe(settings: Mapping[str, object]) -> str:
+    """Settings in few words: ``perplexity 30, seed 0``."""
+    words = (
+        f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
+        for name, value in settings.items()
+    )
+    return ", ".join(words)

@@ -1,0 +1,81 @@
+"""The similarity graph around an architecture on its page; a click on a node opens its neighbours, or closes them."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import streamlit as st
+
+from explorer.analysis.similarity_graph import MOST_EXPANDED, SHOWN, SimilarityGraph, similarity_graph
+from explorer.analysis.tables import architectures_frame
+from explorer.app import navigation
+from explorer.app.shared import downloads, frames, services
+from explorer.app.shared.messages import literal
+from explorer.plots.similarity_graph import similarity_figure
+
+KEY = "similarity_graph"
+EXPANDED = "expand"
+"""Name in the address of an architecture whose neighbours are drawn too; repeated for several."""
+CLICKED = "similarity_clicked"
+"""Of the visit: the node that was clicked last."""
+ID = re.compile(r"[0-9a-f]{8,64}")
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _graph(url: str, space: str, id: str, expanded: tuple[str, ...], revision: int) -> SimilarityGraph:
+    return similarity_graph(services.store(), space, id, services.KERNEL, expanded)
+
+
+def render(id: str, space: str, scores: pd.DataFrame, series: str | None) -> None:
+    """Draw the graph, if the architecture has neighbours.
+
+    Args:
+        id: the architecture of the page.
+        space: whose neighbours count.
+        scores: of the space.
+        series: the score that colours the nodes; ``None`` for none.
+    """
+    asked = tuple(one for one in st.query_params.get_all(EXPANDED) if ID.fullmatch(one))[:MOST_EXPANDED]
+    found = _graph(services.store_url(), space, id, asked, services.store().revision("library"))
+    if found.edges.empty:
+        return
+    known = architectures_frame(services.store().summaries(ids=[str(one) for one in found.nodes.index]))
+    nodes = found.nodes.join(known, how="inner")
+    means = None if series is None else frames.mean_scores(scores, series)
+    nodes["score"] = float("nan") if means is None else means.reindex(nodes.index)
+    edges = found.edges[found.edges["source"].isin(nodes.index) & found.edges["target"].isin(nodes.index)]
+    downloads.figure(
+        similarity_figure(nodes, edges, found.expanded, id, series),
+        f"{id[:8]}-similar",
+        KEY,
+        on_select=_select,
+        selection_mode="points",
+        alt="Similarity graph",
+    )
+    st.caption(
+        f"{len(nodes)} architectures; squares have all of their {SHOWN} nearest drawn. Click a circle to see its "
+        f"neighbours too, a square to close it again; at most {MOST_EXPANDED} are open. Short and thick edges are "
+        "small dissimilarities."
+    )
+    clicked = str(st.session_state.get(CLICKED, ""))
+    if clicked in nodes.index and clicked != id:
+        row = st.container(horizontal=True, vertical_alignment="center")
+        with row:
+            st.markdown(f"**{literal(nodes['label'].loc[clicked])}** · {nodes['operations'].loc[clicked]}")
+            navigation.link("architecture", clicked, space, "Open it")
+            navigation.compare_link([id, clicked], space, "Compare with it")
+
+
+def _select() -> None:
+    """Open or close the neighbours of the clicked node."""
+    state = st.session_state.get(KEY)
+    points = state.selection.points if state is not None else []
+    data = points[0].get("customdata") if points else None
+    if not data:
+        return
+    clicked = str(data[0] if isinstance(data, list | tuple) else data["0"])
+    st.session_state[CLICKED] = clicked
+    opened = [one for one in st.query_params.get_all(EXPANDED) if ID.fullmatch(one)]
+    opened = [one for one in opened if one != clicked] if clicked in opened else [*opened, clicked]
+    st.query_params[EXPANDED] = opened[-MOST_EXPANDED:]

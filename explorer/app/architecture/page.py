@@ -1,0 +1,237 @@
+"""Architecture: one architecture's graph, layers, scores and neighbours."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from explorer.analysis.score_spread import score_spread
+from explorer.app import navigation
+from explorer.app.architecture import export_view, graph_view, lineage_view, neighborhood
+from explorer.app.shared import address, components, downloads, frames, services, similarity
+from explorer.app.shared.messages import literal
+from explorer.plots.scores import score_bars
+from explorer.space.formats import from_json
+from graphstore.errors import NotFoundError
+from graphstore.records import ArchitectureRecord, NeighborRecord
+
+MOST_OFFERED = 500
+"""Most architectures the list of choices offers; any other is found by its id."""
+
+
+@components.page
+def render() -> None:
+    """Draw the page."""
+    components.head("architecture")
+    space = components.pick_space().name
+    architectures = services.architectures(space)
+    scores = services.scores(space)
+    id = _choose(architectures, scores)
+    if id is None:
+        return
+    try:
+        record = services.architecture(id)
+    except NotFoundError as error:
+        st.warning(literal(error), icon=":material/search_off:")
+        return
+    home = services.space_of(record.id, space)
+    if home is not None and home != space:
+        st.caption(f"It is not in {space}; its neighbours are those in {home}.")
+        space, architectures, scores = home, services.architectures(home), services.scores(home)
+    _facts(record)
+    found = services.neighbors(space, record.id)
+    _links(record, home, [neighbor.target for neighbor in found])
+    st.subheader("Graph")
+    graph_view.render(record)
+    st.subheader("Layers")
+    downloads.table(
+        frames.layer_table(record.layers), f"{record.id[:8]}-layers", "architecture_layers", hide_index=True
+    )
+    st.subheader("Scores")
+    _scores(record, scores)
+    st.subheader("Measurements")
+    _measurements(record)
+    st.subheader("Lineage")
+    lineage_view.render(record, space)
+    st.subheader("Most similar architectures")
+    _neighbors(record, architectures, scores, space, found)
+    similarity.render(record, found, architectures)
+    st.subheader("Export")
+    export_view.render(record)
+    with st.expander("model_dict"):
+        st.code(record.spec, language=None, wrap_lines=True)
+
+
+def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
+    """Id or beginning of an id that the visitor gives, if need be by a known name; in the address as ``id``."""
+    left, right = st.columns(2)
+    stated = st.query_params.get("id", "")
+    # Of each address its own, and written when they are changed: so the way back leads to what was seen before.
+    typed_key, picked_key = f"architecture_typed_{stated}", f"architecture_picked_{stated}"
+
+    def go(key: str) -> None:
+        asked = str(st.session_state[key] or "").strip()
+        # What was opened of another architecture is not there in this one.
+        for name in (graph_view.NODE, neighborhood.EXPANDED, similarity.PARAMETER):
+            st.query_params.pop(name, None)
+        address.write("id", services.id_named(asked, architectures) if asked else None)
+
+    left.text_input(
+        "Id, its first 6 or more characters, or a known name",
+        value=stated,
+        max_chars=services.LONGEST_NAME,
+        key=typed_key,
+        on_change=go,
+        args=(typed_key,),
+    )
+    offered = _offered(architectures, scores)
+    labels = dict(zip(offered.index, offered["shown"], strict=True))
+    right.selectbox(
+        "Or choose a scored or named one",
+        list(labels),
+        index=None,
+        format_func=lambda id: labels.get(id, id),
+        placeholder="Best first" if labels else "None is scored or named yet",
+        disabled=not labels,
+        key=picked_key,
+        on_change=go,
+        args=(picked_key,),
+    )
+    if not stated.strip():
+        st.info(
+            "Name an architecture, choose one from the list, or click one on the Space page.", icon=":material/info:"
+        )
+        return None
+    return services.id_named(stated.strip()[: services.LONGEST_NAME], architectures)
+
+
+def _offered(architectures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Scored architectures, best first, then named ones, with a text ``shown``."""
+    series = frames.series_names(scores)
+    table = architectures[["label", "name", "operations", "parameters"]].copy()
+    table["score"] = frames.mean_scores(scores, series[0]).reindex(table.index) if series else float("nan")
+    table = table[table["score"].notna() | (table["name"] != "") | table.index.isin(scores["id"])]
+    table = frames.best_first(table, bool(series) and frames.lower_is_better(scores, series[0])).head(MOST_OFFERED)
+    values = ["" if value != value else f"{value:.4f} · " for value in table["score"]]
+    table["shown"] = [
+        f"{value}{label} · {operations}"
+        for value, label, operations in zip(values, table["label"], table["operations"], strict=True)
+    ]
+    return table
+
+
+def _facts(record: ArchitectureRecord) -> None:
+    st.markdown(f"#### {literal(record.name or record.id[:8])}")
+    st.caption(f"Id `{record.id}`")
+    columns = st.columns(4)
+    columns[0].metric("Layers", len(record.layers), border=True)
+    columns[1].metric("Parameters", f"{record.parameters:,}", help=components.PARAMETERS_HELP, border=True)
+    columns[2].metric("FLOPs", components.compact(record.flops), help=components.FLOPS_HELP, border=True)
+    columns[3].metric("Heterogeneity", f"{record.heterogeneity:.2f}", help=components.HETEROGENEITY_HELP, border=True)
+
+
+def _links(record: ArchitectureRecord, home: str | None, neighbors: list[str]) -> None:
+    """Where to go from here; an architecture of no space is on no map, but can be built upon."""
+    with st.container(horizontal=True):
+        if home is not None:
+            navigation.link("space", record.id, home, "Show it on the map")
+            navigation.link("heterogeneity", record.id, home, "Compare its layers with the best")
+            navigation.link("build", record.id, home, "Build on it")
+            if neighbors:
+                navigation.compare_link([record.id, *neighbors[:2]], home, "Compare with the two most similar")
+
+
+def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
+    own = scores[scores["id"] == record.id]
+    if own.empty:
+        st.info("It has no score yet.", icon=":material/hourglass_empty:")
+        return
+    spread = score_spread(scores, record.id)
+    means = scores.groupby(["series", "id"], sort=False)["value"].mean().rename("score").reset_index()
+    others = means[means["id"] != record.id]
+    name = f"{record.id[:8]}-scores"
+    downloads.figure(score_bars(spread, others), name, "architecture_score_bars", alt="Scores with error bars")
+    downloads.table(
+        spread,
+        name,
+        "architecture_spread",
+        hide_index=True,
+        placeholder=components.UNKNOWN,
+        column_config={
+            "series": st.column_config.TextColumn("task"),
+            "mean": st.column_config.NumberColumn("mean", format="%.4f"),
+            "deviation": st.column_config.NumberColumn(
+                "± deviation", format="%.4f", help="Standard deviation over its runs; unknown of a single one."
+            ),
+            "runs": st.column_config.NumberColumn("runs", help="Scores behind the mean: seeds and sources."),
+            "rank": st.column_config.NumberColumn("rank", help="By mean score, 1 is the best."),
+            "scored": st.column_config.NumberColumn("of", help="Architectures of the space with such a score."),
+        },
+    )
+    with st.expander(f"Every run ({len(own)})"):
+        downloads.table(
+            own[["series", "metric", "value", "seed", "source", "fidelity", "seconds"]],
+            f"{name}-runs",
+            "architecture_scores",
+            hide_index=True,
+            column_config={
+                "series": st.column_config.TextColumn("task"),
+                "value": st.column_config.NumberColumn("value", format="%.4f"),
+                "source": st.column_config.TextColumn("source", help="Which study's trial, or which published table."),
+                "fidelity": st.column_config.TextColumn("fidelity", help="How much training stands behind it."),
+                "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
+            },
+            placeholder=components.UNKNOWN,
+        )
+
+
+def _measurements(record: ArchitectureRecord) -> None:
+    found = services.store().measurements(architecture=record.id)
+    if not found:
+        st.caption(
+            "Nothing has been measured of it. `archex measure` measures latency and memory where it runs; "
+            "`archex import` brings in what was measured elsewhere."
+        )
+        return
+    table = pd.DataFrame([(one.device, one.quantity, one.value, one.unit) for one in found])
+    table.columns = pd.Index(["device", "quantity", "value", "unit"])
+    downloads.table(
+        table,
+        f"{record.id[:8]}-measurements",
+        "architecture_measurements",
+        hide_index=True,
+        column_config={"value": st.column_config.NumberColumn("value", format="%.6g")},
+    )
+
+
+def _neighbors(
+    record: ArchitectureRecord,
+    architectures: pd.DataFrame,
+    scores: pd.DataFrame,
+    space: str,
+    found: list[NeighborRecord],
+) -> None:
+    if not found and len(architectures) == 1:
+        st.info(f"It is the only architecture of {space}.", icon=":material/info:")
+        return
+    if not found:
+        st.info(
+            f"Its neighbours in {space} are not known yet; {components.how_to_finish(space)}.",
+            icon=":material/hourglass_empty:",
+        )
+        return
+    series = components.pick_series(scores, "Scores to show", "architecture_series")
+    neighborhood.render(record.id, space, scores, series)
+    known = None if series is None else frames.mean_scores(scores, series)
+    table = frames.neighbor_table(found, architectures, known)
+    table["difference"] = similarity.differences(from_json(record.spec), table.index)
+    columns = ["rank", "dissimilarity", "label", "score", "difference", "operations", "hiddens", "parameters"]
+    if series is None:
+        columns.remove("score")
+    components.architecture_table(table, columns, space, "architecture_neighbors", height=420)
+    st.caption("By exact Weisfeiler–Lehman dissimilarity: 0 for equal graphs, larger for more different ones.")
+    if series is not None and table["score"].isna().all():
+        st.info(
+            "None of them has this score yet. Open one and build on it: the Build page trains it.",
+            icon=":material/model_training:",
+        )

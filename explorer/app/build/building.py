@@ -1,0 +1,255 @@
+"""What the Build page works with: the space's grammar and choices, what its scores teach, queueing."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from explorer.app.shared import frames
+from explorer.app.search import launching
+from explorer.app.shared import services
+from explorer.app.shared import similarity
+from explorer.errors import InputError, SpecError
+from explorer.space.drafts import MIXED, Draft, draft_of
+from explorer.studies.jobs import ACTIVE, launch
+from explorer.studies.queueing import new_study, queue
+from explorer.library.vicinity import FEWEST_SCORES, Forecaster, Vicinity
+from explorer.space.formats import from_json
+from explorer.space.grammar import DesignSpace
+from explorer.space.spec import ArchitectureSpec
+from graphstore import GraphStore
+from graphstore.records import JobRecord, SpaceRecord, StudyRecord, TrialRecord
+
+NEAREST = 8
+PATIENCE_S = 2.0
+"""How long a page waits for a space before it goes on without."""
+USUAL_OPERATIONS = ("sa_sdp", "sa_wma", "l_dft", "l_dct", "c_3", "c_5", "c_7", "c_9", "c_11", "c_13")
+LAYER = re.compile(r"layers\[(?P<layer>\d+)\](: (?P<choice>.+))?")
+"""A layer, and perhaps a choice of it, as errors of a grammar name them; without one it differs from its stack's."""
+
+
+def grammar_of(space: SpaceRecord) -> DesignSpace | None:
+    """The grammar that a space comes from; ``None`` for the space of a table."""
+    source = space.info.get("source")
+    try:
+        return DesignSpace.from_source(space.name, source) if isinstance(source, Mapping) else None
+    except SpecError:
+        return None
+
+
+def blank(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
+    """A plain architecture of a space to begin with: the first one; ``None`` of a table without architectures."""
+    if grammar is not None:
+        return draft_of(grammar.at(0))
+    known = services.architectures(space.name)
+    return None if known.empty else draft_of(from_json(services.architecture(str(known.index[0])).spec))
+
+
+def operations(grammar: DesignSpace | None, draft: Draft) -> list[str]:
+    """Operations to choose from, those of the space first."""
+    own = [f"{family}_{parameter}" for family, parameter in grammar.operations] if grammar else []
+    used = [layer.operation for layer in draft.layers]
+    return list(dict.fromkeys([*own, *USUAL_OPERATIONS, MIXED, *used]))
+
+
+def choices_text(grammar: DesignSpace) -> str:
+    """What a grammar lets a layer choose, in a sentence."""
+
+    def options(values: Sequence[object]) -> str:
+        return ", ".join(str(value) for value in values)
+
+    heads = options(sorted({count for counts in grammar.heads for count in counts}))
+    backbone = getattr(grammar, "backbone", None)
+    return (
+        f"{grammar.name} has hidden sizes {options(grammar.hidden)}; heads {heads}; feed-forward stacks of "
+        f"{options(grammar.ff_depths)} with widths {options(grammar.ff_widths)}; {options(grammar.layers)} layers"
+        + (f", {grammar.layers_per_stack} alike each" if grammar.layers_per_stack > 1 else "")
+        + (f"; backbone {backbone}" if backbone else "")
+        + "."
+    )
+
+
+def outside(grammar: DesignSpace, spec: ArchitectureSpec) -> str | None:
+    """What a grammar asks for that an architecture does not keep, as words after *where*; ``None`` if it keeps all."""
+    try:
+        grammar.picks(spec)
+    except SpecError as error:
+        # What it is instead stands in the editor, and the remedies are for files.
+        rule = error.rule.removesuffix(f" in space {grammar.name}")
+        found = LAYER.fullmatch(error.field)
+        if found is None:
+            return f"the {error.field} must {rule}"
+        layer, choice = int(found["layer"]), found["choice"]
+        if choice is None:
+            return f"layers {layer - layer % grammar.layers_per_stack} and {layer} must be alike"
+        return f"the {choice} of layer {layer} must {rule}"
+    return None
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _reading(url: str, space: str, digest: str) -> Future[Vicinity]:
+    """The vicinity of a space, read once for all visitors by a thread of its own, so that pages go on meanwhile."""
+    store, found = services.store(), Future[Vicinity]()
+
+    def read() -> None:
+        try:
+            found.set_result(Vicinity.of_space(store, space))
+        except Exception as error:
+            found.set_exception(error)
+
+    # It may take a minute of a large space, for which the end of the app need not wait.
+    threading.Thread(target=read, name=f"vicinity of {space}", daemon=True).start()
+    return found
+
+
+def vicinity(space: SpaceRecord, *, wait: bool = True) -> Vicinity | None:
+    """The architectures of a finished space, to compare any other one with; ``None`` while they are being read.
+
+    Args:
+        space: a finished one.
+        wait: whether to wait for them a moment.
+
+    Raises:
+        InputError: there is none.
+        StoreError: the store cannot be read.
+    """
+    # The digest changes with the architectures of this space; the store's revision also with those of others.
+    key = (services.store_url(), space.name, str(space.info.get("digest")))
+    try:
+        return _reading(*key).result(PATIENCE_S if wait else 0.0)
+    except TimeoutError:
+        return None
+    except Exception:
+        # Who waited is told, and begins anew; who only looked leaves the reason for that.
+        if wait:
+            _reading.clear(*key)
+        raise
+
+
+@st.cache_resource(show_spinner="Learning from the scores …", max_entries=8)
+def _forecaster(url: str, space: str, digest: str, series: str, revision: int, _vicinity: Vicinity) -> Forecaster:
+    return Forecaster(_vicinity, known_scores(space, _vicinity, series))
+
+
+def known_scores(space: str, near: Vicinity, series: str) -> dict[str, float]:
+    """Id → mean score in a series, of what there is to learn from."""
+    known = frames.mean_scores(services.scores(space), series)
+    return {str(id): float(value) for id, value in known.items() if str(id) in near.rows and math.isfinite(value)}
+
+
+def too_few(space: str, near: Vicinity, series: str) -> str | None:
+    """Why nothing is learned from a series, and from which one there is; ``None`` if it has scores enough."""
+    count = len(known_scores(space, near, series))
+    if count >= FEWEST_SCORES:
+        return None
+    names = frames.series_names(services.scores(space))
+    counts = {name: len(known_scores(space, near, name)) for name in names}
+    text = f"{series} has {count} score{'' if count == 1 else 's'}; a prediction needs {FEWEST_SCORES}."
+    most = max(counts, key=lambda name: counts[name], default=series)
+    if counts.get(most, 0) < FEWEST_SCORES:
+        return f"{text} Train more architectures."
+    return f"{text} Train more architectures, or choose {most} above: it has {counts[most]:,}."
+
+
+def forecaster(space: SpaceRecord, near: Vicinity, series: str) -> Forecaster:
+    """What the scores of a series teach. Raises InputError if they are too few."""
+    revision = services.store().revision("scores")
+    return _forecaster(services.store_url(), space.name, str(space.info.get("digest")), series, revision, near)
+
+
+def nearest_table(space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, series: str | None) -> pd.DataFrame:
+    """The nearest known architectures, by id: ``dissimilarity, label, score, difference, parameters``."""
+    found = near.nearest(spec, NEAREST)
+    known = services.architectures(space.name)
+    found = [(id, value) for id, value in found if id in known.index]
+    table = known.loc[[id for id, _ in found], ["label", "operations", "hiddens", "parameters"]].copy()
+    table.insert(0, "dissimilarity", [value for _, value in found])
+    score = None if series is None else frames.mean_scores(services.scores(space.name), series)
+    table["score"] = float("nan") if score is None else score.reindex(table.index)
+    table["difference"] = similarity.differences(spec, table.index)
+    return table
+
+
+@dataclass(frozen=True)
+class QueueChoices:
+    """What a visitor wants trained, and where.
+
+    Attributes:
+        study: name of the study.
+        is_new: whether the study is to be made.
+        budget: of a new study.
+        run: whether to run the study afterwards, if nobody does.
+        recipe: of a new study.
+    """
+
+    study: str
+    is_new: bool
+    budget: int
+    run: bool
+    recipe: str = launching.USUAL_RECIPE
+
+
+def joinable(studies: Sequence[StudyRecord], space: str) -> list[StudyRecord]:
+    """Studies that can be given an architecture by hand and trained from here."""
+    return [
+        study
+        for study in studies
+        if study.space == space and not (study.settings.get("external") or study.settings.get("from_scores"))
+    ]
+
+
+def study_title(study: StudyRecord) -> str:
+    """A study's name, and the recipe by which it trains."""
+    recipe = study.settings.get("recipe")
+    if isinstance(recipe, Mapping):
+        return f"{study.name} (a recipe of its own)"
+    return f"{study.name} (recipe {recipe})" if recipe else study.name
+
+
+def enqueue(
+    store: GraphStore, space: str, spec: ArchitectureSpec, choices: QueueChoices
+) -> tuple[TrialRecord, JobRecord | None]:
+    """Queue an architecture, and run its study if that was asked for and nobody does.
+
+    Returns:
+        The waiting trial, and the job that was started.
+
+    Raises:
+        InputError: a choice breaks a rule; too many jobs are running; or as ``queueing.queue``.
+        DataError: the space has no library.
+    """
+    # Adopting reads and writes the whole of a space's vectors, so that is done by one visitor at a time as well.
+    with services.starting(store) as jobs:
+        busy = any(job.state in ACTIVE and choices.study in launching.studies_of(job) for job in jobs)
+        run = choices.run and not busy
+        if run:
+            launching.require_room(jobs)
+        if choices.is_new:
+            if not 1 <= choices.budget <= launching.MAX_TRAINED:
+                rule = f"be from 1 to {launching.MAX_TRAINED}"
+                raise InputError("trials", rule, choices.budget, "Longer studies run from the command line.")
+            if choices.recipe not in launching.RECIPE_NAMES:
+                rule = f"be one of {', '.join(launching.RECIPE_NAMES)}"
+                raise InputError("recipe", rule, choices.recipe, "Choose one of them.")
+            new_study(store, choices.study, space, choices.budget, recipe=choices.recipe)
+        else:
+            _check_growth(store, choices.study)
+        trial = queue(store, choices.study, spec)
+        if not run:
+            return trial, None
+        words = ["search", "resume", choices.study, "--wait"]
+        return trial, launch(store, "search", words, {"studies": [choices.study]})
+
+
+def _check_growth(store: GraphStore, name: str) -> None:
+    study = store.study(name)
+    if study.budget >= launching.MAX_TRAINED and len(store.trials(name)) >= study.budget:
+        rule = f"have less than {launching.MAX_TRAINED} trials to be given more from here"
+        raise InputError("study", rule, name, "Run `archex search extend`, or choose another one.")

@@ -1,0 +1,179 @@
+"""The fields and buttons of the Build page by which a draft is edited; the draft lives in the address."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from explorer.app.shared import address
+from explorer.app.build import building
+from explorer.app.shared.looks import BUILD_LAYERS
+from explorer.errors import SpecError
+from explorer.plots.palette import operation_title
+from explorer.space import drafts as drafting
+from explorer.space.drafts import MIXED, Draft, LayerDraft
+from explorer.space.grammar import DesignSpace
+from explorer.space.spec import MAX_HEADS, MAX_HIDDEN, MAX_LAYERS
+
+MODEL = "model"
+"""Name in the address of the draft's text."""
+GROUP = 12
+"""Layers that are shown at once."""
+WIDTHS = [0.3, 4.0, 1.2, 1.3, 1.7, 0.45, 0.45, 0.45, 0.45]
+
+
+def write(draft: Draft) -> None:
+    """Put a draft into the address, instead of what was there to start from."""
+    text = drafting.pack(draft)
+    if len(text) > drafting.LONGEST_TEXT:
+        st.session_state["build_refused"] = "This architecture is too long to be kept in an address."
+        return
+    st.query_params[MODEL] = text
+    st.query_params.pop("id", None)
+
+
+def render(draft: Draft, grammar: DesignSpace | None) -> None:
+    """Draw the editor."""
+    st.subheader("Layers, input to output")
+    round = _round(drafting.pack(draft))
+    first = 0
+    if len(draft.layers) > GROUP:
+        starts = list(range(0, len(draft.layers), GROUP))
+        ends = {start: min(start + GROUP, len(draft.layers)) - 1 for start in starts}
+        first = address.segments("Layers shown", starts, "layers", title=lambda start: f"{start} to {ends[start]}")
+    offered = building.operations(grammar, draft)
+    with st.container(key=BUILD_LAYERS):
+        for index in range(first, min(first + GROUP, len(draft.layers))):
+            _row(draft, index, offered, f"build_{round}_{index}", index == first)
+    add, backbone = st.columns([2, 1], vertical_alignment="bottom")
+    add.button(
+        "Add a layer",
+        icon=":material/add:",
+        key="build_add",
+        on_click=_edit,
+        args=(lambda now: drafting.added(now, now.layers[-1]),),
+        disabled=len(draft.layers) >= MAX_LAYERS,
+        help="Another one like the last, before the output.",
+    )
+    key = f"build_{round}_backbone"
+    backbone.number_input(
+        "Backbone",
+        1,
+        MAX_HIDDEN,
+        draft.backbone,
+        placeholder="none",
+        key=key,
+        on_change=_typed,
+        args=(lambda now: dataclasses.replace(now, backbone=_size(key)),),
+        help="Width between the layers, if each stands between two bottlenecks, as in SuperShaper's shapes.",
+    )
+    if grammar is not None:
+        st.caption(building.choices_text(grammar))
+
+
+def _round(text: str) -> int:
+    """Counts how often the draft became another one by anything but its fields, which then begin anew."""
+    if st.session_state.get("build_shown") != text:
+        st.session_state["build_shown"] = text
+        st.session_state["build_round"] = int(st.session_state.get("build_round", 0)) + 1
+    return int(st.session_state["build_round"])
+
+
+def _row(draft: Draft, index: int, offered: list[str], key: str, is_first: bool) -> None:
+    layer = draft.layers[index]
+    number, operation, hidden, heads, stack, *buttons = st.columns(WIDTHS, vertical_alignment="bottom", gap="small")
+    number.markdown(f"**{index}**")
+
+    def field(title: str, name: str, read: Callable[[str], Any]) -> dict[str, Any]:
+        """What all fields have in common; what is typed becomes the layer's attribute of this name."""
+        own = f"{key}_{name}"
+        return {
+            # Every field has its own name for screen readers; the visible ones head the columns.
+            "label": title if is_first else f"{title} of layer {index}",
+            "label_visibility": "visible" if is_first else "collapsed",
+            "key": own,
+            "on_change": _typed,
+            "args": (_setter(index, lambda now: _changed(now, name, read(own))),),
+        }
+
+    operation.selectbox(
+        options=offered,
+        index=offered.index(layer.operation),
+        format_func=lambda value: "several, head by head" if value == MIXED else operation_title(value),
+        **field("Operation", "operation", lambda own: str(st.session_state[own])),
+    )
+    longest = drafting.LONGEST_FIELD
+    hidden.number_input(min_value=1, max_value=MAX_HIDDEN, value=layer.hidden, **field("Hidden", "hidden", _size))
+    if layer.operation == MIXED:
+        hint = "2 × sa_sdp_64, 2 × c_5_64"
+        heads.text_input(value=layer.mix, max_chars=longest, placeholder=hint, **field("Heads", "mix", _text))
+    else:
+        heads.number_input(min_value=1, max_value=MAX_HEADS, value=layer.heads, **field("Heads", "heads", _size))
+    stack.text_input(
+        value=layer.stack, max_chars=longest, placeholder="512, 512", **field("Feed-forward", "stack", _text)
+    )
+    depth = len(draft.layers)
+    actions: list[tuple[str, str, bool, Callable[[Draft], Draft]]] = [
+        ("arrow_upward", "towards the input", index == 0, lambda now: drafting.moved(now, index, -1)),
+        ("arrow_downward", "towards the output", index == depth - 1, lambda now: drafting.moved(now, index, 1)),
+        ("content_copy", "twice", depth >= MAX_LAYERS, lambda now: drafting.duplicated(now, index)),
+        ("delete", "away", depth == 1, lambda now: drafting.removed(now, index)),
+    ]
+    for place, (icon, what, is_off, act) in zip(buttons, actions, strict=True):
+        verb = {"twice": "Have", "away": "Take"}.get(what, "Move")
+        words = f"{verb} layer {index} {what}"
+        place.button(
+            words,
+            icon=f":material/{icon}:",
+            # Not of the round: whoever works by keys stays on the button.
+            key=f"build_{index}_{icon}",
+            help=words,
+            on_click=_edit,
+            args=(act,),
+            disabled=is_off,
+            type="tertiary",
+        )
+
+
+def _edit(change: Callable[[Draft], Draft]) -> None:
+    """Change the draft of the address; a page that shows another one by now changes that one."""
+    try:
+        write(change(drafting.unpack(st.query_params.get(MODEL, ""))))
+    except SpecError:
+        return
+
+
+def _typed(change: Callable[[Draft], Draft]) -> None:
+    """The same for a change that the fields show already."""
+    _edit(change)
+    st.session_state["build_shown"] = st.query_params.get(MODEL, "")
+
+
+def _setter(index: int, change: Callable[[LayerDraft], LayerDraft]) -> Callable[[Draft], Draft]:
+    def changed(draft: Draft) -> Draft:
+        return drafting.with_layer(draft, index, change(draft.layers[index])) if index < len(draft.layers) else draft
+
+    return changed
+
+
+def _changed(layer: LayerDraft, name: str, value: Any) -> LayerDraft:
+    """The layer with another value; its heads are listed where they are to be edited one by one."""
+    if (name, value) == ("operation", MIXED) and not layer.mix:
+        try:
+            mix = drafting.counted([str(head) for head in drafting.read_layer(layer, "layer").heads])
+        except SpecError:
+            mix = ""
+        layer = dataclasses.replace(layer, mix=mix)
+    return dataclasses.replace(layer, **{name: value})
+
+
+def _size(key: str) -> int | None:
+    value = st.session_state[key]
+    return None if value is None else int(value)
+
+
+def _text(key: str) -> str:
+    return drafting.plain_field(str(st.session_state[key] or ""))

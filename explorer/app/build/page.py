@@ -1,0 +1,300 @@
+"""Build: edit an architecture layer by layer, and see at once its size, its like and its expected score."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+import streamlit as st
+
+from explorer.app import (navigation)
+from explorer.app.shared import access
+from explorer.app.build import building
+from explorer.app.shared import components
+from explorer.app.shared import downloads
+from explorer.app.build import expected_score
+from explorer.app.build import layer_editor
+from explorer.app.shared import services
+from explorer.app.build import train_form
+from explorer.app.shared.messages import literal
+from explorer.errors import ExplorerError, SpecError
+from explorer.plots import architecture_graph
+from explorer.space import drafts as drafting
+from explorer.library.records import architecture_record
+from explorer.space.drafts import Draft
+from explorer.library.vicinity import Vicinity
+from explorer.space.formats import from_json, to_model_dict
+from explorer.space.grammar import DesignSpace
+from explorer.space.named import find_named, named_models
+from explorer.space.spec import ArchitectureSpec
+from graphstore.errors import NotFoundError, StoreError
+from graphstore.records import ArchitectureRecord, SpaceRecord
+
+MODEL = layer_editor.MODEL
+MOST_DRAWN = 2_000
+"""Nodes of the largest graph that is drawn."""
+READING_EVERY = "1s"
+
+
+@components.page
+def render() -> None:
+    """Draw the page."""
+    components.head("build")
+    space = components.pick_space()
+    grammar = building.grammar_of(space)
+    draft = _current(space, grammar)
+    _begin(space, grammar)
+    if draft is None:
+        st.info("Start from a named model, an id, or a pasted model_dict.", icon=":material/construction:")
+        return
+    left, right = st.columns([5, 2], gap="medium")
+    with left:
+        layer_editor.render(draft, grammar)
+    spec, errors = drafting.read_draft(draft)
+    with right:
+        record = _verdict(spec, errors, space, grammar)
+    if spec is None or record is None:
+        return
+    st.subheader("Graph")
+    _graph(record)
+    if not space.info.get("ready"):
+        st.info(
+            f"What is near it and what to expect of it is known once the library of {space.name} is finished; "
+            f"{components.how_to_finish(space.name)}.",
+            icon=":material/hourglass_empty:",
+        )
+        return
+    scores = services.scores(space.name)
+    st.subheader("Nearest known architectures")
+    series = components.pick_series(scores, "Scores to show and to learn from", "build_series")
+    near = building.vicinity(space)
+    if near is None:
+        _reading(space)
+    else:
+        _nearest(space, near, spec, series, record)
+        st.subheader("Expected score")
+        expected_score.render(space, near, spec, series, record)
+    st.subheader("Train it")
+    train_form.render(space, spec)
+
+
+def _reading(space: SpaceRecord) -> None:
+    """Say that the space is being read, until it is."""
+
+    @access.drawn_again(READING_EVERY)
+    def wait() -> None:
+        try:
+            read = building.vicinity(space, wait=False) is not None
+        except (ExplorerError, StoreError, OSError):
+            # The page says what went wrong, and offers to try again.
+            read = True
+        if read:
+            st.rerun()
+        st.info(
+            f"{space.name} is being read, once for all visitors. Then the architectures nearest to yours and the score "
+            "to expect appear here; meanwhile go on.",
+            icon=":material/hourglass_empty:",
+        )
+
+    wait()
+
+
+def _current(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
+    """The draft of the address: its model, else the architecture it names, else a plain one of the space."""
+    text = st.query_params.get(MODEL)
+    if text is not None:
+        try:
+            return drafting.unpack(text)
+        except SpecError as error:
+            st.warning(literal(error), icon=":material/link_off:")
+    draft = None
+    wanted = st.query_params.get("id", "")
+    if wanted:
+        try:
+            draft = drafting.draft_of(_named(wanted[: services.LONGEST_NAME], space.name))
+        except NotFoundError as error:
+            st.warning(literal(error), icon=":material/search_off:")
+    draft = draft or building.blank(space, grammar)
+    if draft is not None:
+        layer_editor.write(draft)
+    return draft
+
+
+def _named(text: str, space: str) -> ArchitectureSpec:
+    """The architecture of an id, the beginning of one, or a known name. Raises NotFoundError."""
+    try:
+        return from_json(services.architecture(services.id_named(text, services.architectures(space))).spec)
+    except NotFoundError:
+        named = find_named(text)
+        if named is None:
+            raise
+        return named
+
+
+def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
+    """What to start from: a stored architecture, a named one, a plain one, or a pasted one."""
+    stored, named, plain = st.columns([3, 3, 2], vertical_alignment="bottom")
+
+    def start(make: Callable[[], ArchitectureSpec | Draft | None]) -> None:
+        try:
+            found = make()
+        except (ExplorerError, StoreError) as error:
+            st.session_state["build_refused"] = str(error)
+            return
+        if found is not None:
+            layer_editor.write(found if isinstance(found, Draft) else drafting.draft_of(found))
+
+    def from_typed() -> None:
+        text = str(st.session_state["build_from"]).strip()[: services.LONGEST_NAME]
+        st.session_state["build_from"] = ""
+        if text:
+            start(lambda: _named(text, space.name))
+
+    def from_named() -> None:
+        name = st.session_state["build_named"]
+        st.session_state["build_named"] = None
+        if name:
+            start(lambda: find_named(str(name)))
+
+    stored.text_input(
+        "Start from an id, the beginning of one, or a name",
+        max_chars=services.LONGEST_NAME,
+        key="build_from",
+        on_change=from_typed,
+    )
+    named.selectbox(
+        "… or a model of the literature",
+        list(named_models()),
+        index=None,
+        placeholder="Choose one",
+        key="build_named",
+        on_change=from_named,
+    )
+    plain.button(
+        f"Blank of {space.name}",
+        icon=":material/note_add:",
+        key="build_blank",
+        on_click=start,
+        args=(lambda: building.blank(space, grammar),),
+        width="stretch",
+    )
+    with st.expander("Paste a model_dict", icon=":material/content_paste:"):
+        st.text_area(
+            "JSON, one operation per layer or per head",
+            max_chars=drafting.LONGEST_PASTE,
+            key="build_pasted",
+            placeholder=json.dumps(to_model_dict(named_models()["BERT-Tiny"])),
+        )
+        st.button(
+            "Read it",
+            icon=":material/input:",
+            key="build_read",
+            on_click=lambda: start(lambda: drafting.read_pasted(str(st.session_state["build_pasted"] or ""))),
+        )
+    refused = st.session_state.pop("build_refused", None)
+    if refused:
+        st.error(literal(refused), icon=":material/error:")
+
+
+def _verdict(
+    spec: ArchitectureSpec | None, errors: list[SpecError], space: SpaceRecord, grammar: DesignSpace | None
+) -> ArchitectureRecord | None:
+    """Whether the draft is an architecture, and its facts."""
+    if spec is None:
+        st.error(
+            f"**Not an architecture yet: {len(errors)} thing{'s' if len(errors) > 1 else ''} to correct.**\n\n"
+            + "\n".join(f"* {literal(error)}" for error in errors),
+            icon=":material/error:",
+        )
+        st.caption("Size, graph and prediction appear as soon as every layer is sound.")
+        return None
+    record = architecture_record(spec)
+    try:
+        record = dataclasses.replace(record, name=services.architecture(record.id).name)
+        is_stored = True
+    except NotFoundError:
+        is_stored = False
+    st.markdown(f"#### {literal(record.name or record.id[:8])}")
+    first, second = st.columns(2)
+    first.metric("Layers", spec.depth)
+    size = components.compact(record.parameters)
+    second.metric("Parameters", size, help=f"{record.parameters:,}. {components.PARAMETERS_HELP}")
+    first.metric("FLOPs", components.compact(record.flops), help=components.FLOPS_HELP)
+    second.metric("Heterogeneity", f"{record.heterogeneity:.2f}", help=components.HETEROGENEITY_HELP)
+    _membership(spec, space, grammar, record.id)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if is_stored:
+            navigation.link("architecture", record.id, space.name, "Open its page")
+        st.download_button(
+            "JSON",
+            json.dumps(to_model_dict(spec), indent=1) + "\n",
+            file_name=f"{record.id[:8]}.json",
+            mime="application/json",
+            icon=downloads.ICON,
+            type="tertiary",
+            on_click="ignore",
+            key="build_json",
+            help="Download the model_dict; every archex command reads it",
+        )
+    with st.expander("model_dict"):
+        st.code(json.dumps(to_model_dict(spec)), language=None, wrap_lines=True)
+    return record
+
+
+def _membership(spec: ArchitectureSpec, space: SpaceRecord, grammar: DesignSpace | None, id: str) -> None:
+    in_library = id in services.architectures(space.name).index
+    if in_library:
+        st.success(f"It is one of the architectures of {space.name}.", icon=":material/check_circle:")
+        return
+    # A space without a finished library adopts nothing.
+    adopted = f" If it is queued to be trained, it is added to {space.name}." if space.info.get("ready") else ""
+    if grammar is None:
+        st.info(f"It is new: {space.name} does not have it.{adopted}", icon=":material/fiber_new:")
+        return
+    reason = building.outside(grammar, spec)
+    if reason is None:
+        text = f"It is in the grammar of {space.name}, and new to its library.{adopted}"
+        st.success(text, icon=":material/check_circle:")
+        return
+    if adopted:
+        adopted = f" You can train it all the same: it is then added to {space.name} as one of your own."
+    text = f"It lies outside the grammar of {space.name}, where {literal(reason)}.{adopted}"
+    st.info(text, icon=":material/fence:")
+
+
+def _graph(record: ArchitectureRecord) -> None:
+    if len(record.ops) > MOST_DRAWN:
+        st.info(f"Its graph has {len(record.ops):,} nodes, too many to be drawn here.", icon=":material/info:")
+        return
+    figure = architecture_graph(record.ops, record.feeds, record.layers)
+    downloads.figure(figure, f"graph-{record.id[:8]}", "build_graph", alt="Computational graph")
+
+
+def _nearest(
+    space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord
+) -> None:
+    table = building.nearest_table(space, near, spec, series)
+    if table.empty:
+        st.info(f"{space.name} has no other architecture.", icon=":material/info:")
+        return
+    table.insert(0, downloads.LINKS, components.addresses(table.index, space.name))
+    shown = [downloads.LINKS, "dissimilarity", "label", "score", "difference", "parameters"]
+    if series is None:
+        shown.remove("score")
+    downloads.table(
+        table[shown],
+        f"nearest-{record.id[:8]}",
+        "build_nearest",
+        column_config={
+            **components.COLUMNS,
+            "dissimilarity": st.column_config.NumberColumn("dissimilarity", format="%.4f", width="small"),
+        },
+        hide_index=True,
+        placeholder=components.UNKNOWN,
+    )
+    st.caption("By exact Weisfeiler–Lehman dissimilarity of the graphs: 0 for equal ones, 1 for nothing in common.")
+    ids = [str(id) for id in table.index[:2]]
+    parameters = {"ids": ",".join(ids), "space": space.name, "model": st.query_params.get(MODEL, "")}
+    title, icon = "Compare it with the nearest: layers, graphs and patterns", navigation.PAGES["compare"][1]
+    st.page_link(navigation.page("compare"), label=title, icon=icon, query_params=parameters)

@@ -1,0 +1,233 @@
+"""What the Compare page shows, as tables: sizes, layers, scores and measurements of a few architectures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from explorer.analysis.comparing import MOST, Row, score_spread
+from explorer.analysis.tables import architecture_label
+from explorer.app.shared import frames, services
+from explorer.errors import SpecError
+from explorer.library.records import FLOPS_LENGTH
+from explorer.measure.size import flops, parameters
+from explorer.similarity.graph import architecture_id
+from explorer.space.difference import Change
+from explorer.space.drafts import read_draft, unpack
+from explorer.space.formats import from_json
+from explorer.space.heterogeneity import heterogeneity
+from explorer.space.named import find_named
+from explorer.space.spec import ArchitectureSpec, LayerSpec
+from graphstore.errors import NotFoundError
+
+ABSENT = "– not there"
+SHORTEST_TITLE = 8
+FIELDS = {
+    "operation": ("family", "parameter", "mix"),
+    "hidden": ("hidden",),
+    "heads": ("heads", "head_size"),
+    "feed_forward": ("feed_forward",),
+}
+"""Parts of a layer's text → the fields of a difference that they show."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An architecture to compare.
+
+    Attributes:
+        id: of its graph, whether the store has it or not.
+        title: unlike those of the others.
+        spec: the architecture.
+        stored: whether the store has it.
+        named: what an address calls it where its id is not known to the store; empty for an edited one.
+    """
+
+    id: str
+    title: str
+    spec: ArchitectureSpec
+    stored: bool = True
+    named: str = ""
+
+
+def find(text: str, known: pd.DataFrame) -> Chosen:
+    """The architecture that a visitor names: by id, its beginning, or a name of the literature.
+
+    Args:
+        text: what was typed.
+        known: architectures whose names count first, as ``services.architectures`` gives them.
+
+    Raises:
+        NotFoundError: there is none, or several begin like this.
+    """
+    if len(text) > services.LONGEST_NAME:
+        raise NotFoundError(f"There is no architecture {text[:20]!r}…: an id or a name is shorter.")
+    id = services.id_named(text, known)
+    try:
+        record = services.architecture(id)
+    except NotFoundError:
+        named = find_named(text)
+        if named is None:
+            raise
+        return Chosen(id, text, named, stored=False, named=text)
+    return Chosen(record.id, architecture_label(record.id, record.name), from_json(record.spec))
+
+
+def edited(model: str) -> Chosen:
+    """The architecture that the Build page was editing. Raises SpecError if there is none in the text."""
+    spec, errors = read_draft(unpack(model))
+    if spec is None:
+        raise errors[0]
+    id = architecture_id(spec)
+    return Chosen(id, f"edited ({id[:SHORTEST_TITLE]})", spec, stored=False)
+
+
+def gather(texts: Sequence[str], model: str, known: pd.DataFrame) -> tuple[list[Chosen], list[str]]:
+    """What an address asks for: architectures, each once, and a sentence for each thing that is not to be had.
+
+    Args:
+        texts: ids or names.
+        model: text of an edited architecture, or empty.
+        known: as for ``find``.
+    """
+    found: dict[str, Chosen] = {}
+    wrong: list[str] = []
+    for text in dict.fromkeys(text.strip() for text in texts[: 10 * MOST]):
+        try:
+            one = find(text, known) if text else None
+        except NotFoundError as error:
+            wrong.append(str(error))
+            continue
+        if one is not None:
+            found.setdefault(one.id, one)
+    if model:
+        try:
+            one = edited(model)
+            found.setdefault(one.id, one)
+        except SpecError as error:
+            wrong.append(str(error))
+    if len(found) > MOST:
+        wrong.append(f"The address asks for {len(found)} architectures; the first {MOST} are shown.")
+    return _distinct(list(found.values())[:MOST]), wrong
+
+
+def _distinct(chosen: list[Chosen]) -> list[Chosen]:
+    """The same with whole ids as titles where shorter ones are equal."""
+    titles = [one.title for one in chosen]
+    return [one if titles.count(one.title) == 1 else dataclasses.replace(one, title=one.id) for one in chosen]
+
+
+def sizes(chosen: Sequence[Chosen]) -> pd.DataFrame:
+    """Numbers of each architecture, a column for each, indexed by what they are."""
+    columns = {
+        one.title: [
+            one.spec.depth,
+            parameters(one.spec, embeddings=False),
+            parameters(one.spec),
+            flops(one.spec, length=FLOPS_LENGTH),
+            round(heterogeneity(one.spec), 4),
+        ]
+        for one in chosen
+    }
+    index = pd.Index(["layers", "parameters", "with embeddings", "FLOPs", "heterogeneity"], name="quantity")
+    return pd.DataFrame(columns, index=index, dtype=float)
+
+
+def measurements(chosen: Sequence[Chosen]) -> pd.DataFrame:
+    """Measured values, a column for each architecture, indexed by device, quantity and unit; missing where unknown."""
+    store = services.store()
+    rows: dict[str, dict[str, float]] = {}
+    for one in chosen:
+        for record in store.measurements(architecture=one.id):
+            unit = f" ({record.unit})" if record.unit else ""
+            rows.setdefault(f"{record.device} {record.quantity}{unit}", {})[one.title] = record.value
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=None if rows else [])
+    table = table.reindex(columns=[one.title for one in chosen])
+    table.index.name = "quantity"
+    return table.sort_index()
+
+
+def compared(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as texts, those after the first column with their difference from it in per cent."""
+    first = numbers.iloc[:, 0]
+
+    def text(value: float, base: float, is_first: bool) -> str:
+        if value != value:
+            return "–"
+        shown = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+        if is_first or base != base or base == 0 or value == base:
+            return shown if is_first or value != base else f"{shown} (=)"
+        return f"{shown} ({value / base - 1:+.1%})"
+
+    columns = {
+        name: [text(float(value), float(base), place == 0) for value, base in zip(column, first, strict=True)]
+        for place, (name, column) in enumerate(numbers.items())
+    }
+    return pd.DataFrame(columns, index=numbers.index)
+
+
+def score_tables(chosen: Sequence[Chosen]) -> pd.DataFrame:
+    """Scores of the architectures; see ``score_spread``. Those of one series are comparable with each other."""
+    store = services.store()
+    found = [record for one in chosen for record in store.scores(architecture=one.id)]
+    scores = frames.scores_frame(found)
+    table = score_spread(scores)
+    order = {name: place for place, name in enumerate(frames.series_names(scores))}
+    return table.sort_values("series", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)
+
+
+def wide_scores(table: pd.DataFrame, chosen: Sequence[Chosen]) -> pd.DataFrame:
+    """Scores as texts, a row for each series and a column for each architecture."""
+    rows: dict[str, dict[str, str]] = {}
+    titles = {one.id: one.title for one in chosen}
+    for id, series, mean, deviation, count in table.itertuples(index=False):
+        spread = f" ± {deviation:.4f} ({count})" if count > 1 else ""
+        rows.setdefault(series, {})[titles[id]] = f"{mean:.4f}{spread}"
+    return pd.DataFrame(
+        [[row.get(title, "–") for title in titles.values()] for row in rows.values()],
+        index=pd.Index(list(rows), name="score"),
+        columns=list(titles.values()),
+    )
+
+
+def layer_rows(rows: Sequence[Row], chosen: Sequence[Chosen], marked: bool) -> pd.DataFrame:
+    """The aligned layers, a column for each architecture, indexed by row.
+
+    Args:
+        rows: as ``aligned_layers`` gives them.
+        chosen: the architectures, in the same order.
+        marked: whether what differs is marked for the page, in bold and by colour; in a file signs are enough.
+    """
+    columns = {one.title: [_cell(row, place, one.spec, marked) for row in rows] for place, one in enumerate(chosen)}
+    return pd.DataFrame(columns, index=pd.RangeIndex(1, len(rows) + 1, name="row"))
+
+
+def _cell(row: Row, place: int, spec: ArchitectureSpec, marked: bool) -> str:
+    cell = row[place]
+    if cell is None:
+        return _mark(ABSENT, "gray", marked) if row[0] is not None or place == 0 else ABSENT
+    parts = _parts(spec.layers[cell.index])
+    changed = {field.field for field in cell.fields}
+    shown = [
+        _mark(f"≠ {text}", "orange", marked) if changed & set(FIELDS[part]) else text for part, text in parts.items()
+    ]
+    begin = {Change.ADDED: _mark("+ added", "blue", marked), Change.CHANGED: "≠"}.get(cell.change, "=")
+    return f"{'' if place == 0 else f'{begin} '}layer {cell.index}: {' · '.join(shown)}"
+
+
+def _parts(layer: LayerSpec) -> dict[str, str]:
+    heads = len(layer.heads)
+    operation = f"{layer.family} {layer.parameter}"
+    return {
+        "operation": operation,
+        "hidden": f"hidden {layer.hidden}",
+        "heads": f"{heads} head{'s' if heads > 1 else ''}" + ("" if layer.main else f" of {layer.head_size}"),
+        "feed_forward": f"feed-forward {frames.stack_text(layer.feed_forward)}",
+    }
+
+
+def _mark(text: str, color: str, marked: bool) -> str:
+    return f":{color}-background[**{text}**]" if marked else text

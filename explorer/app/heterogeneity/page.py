@@ -1,0 +1,205 @@
+"""Heterogeneity: operation and width at each layer, all architectures against the best and the selected one."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from explorer.analysis import equal_size
+from explorer.app.shared import address, components, downloads, frames, services
+from explorer.app.shared.messages import literal
+from explorer.plots import heterogeneity_scatter, kind_frontiers, operation_shares, width_shares
+from graphstore.errors import NotFoundError
+
+VIEWS = ("All sizes", "Bins of equal size", "Size taken out")
+MOST_BINS = 6
+SHOWN = ["label", "kind", "score", "parameters", "heterogeneity", "operations", "hiddens"]
+
+
+@components.page
+def render() -> None:
+    """Draw the page."""
+    components.head("heterogeneity")
+    space = components.pick_space().name
+    architectures = services.architectures(space)
+    if architectures.empty:
+        st.info(
+            f"{space} has no architectures yet; {components.how_to_finish(space)}.", icon=":material/hourglass_empty:"
+        )
+        return
+    scores = services.scores(space)
+    left, middle, right = st.columns(3)
+    with left:
+        series = components.pick_series(scores, "Scores", "heterogeneity_series")
+        if series is None:
+            st.caption("No scores yet: there are no best ones to compare with.")
+    known = pd.Series(dtype=float, name="score") if series is None else frames.mean_scores(scores, series)
+    with middle:
+        depth = _pick_depth(architectures, known)
+    with right:
+        asked = address.number("How many of the best", "heterogeneity_best", 1, 50, 10, disabled=series is None)
+        count = int(asked or 10)
+    lower = frames.lower_is_better(scores, series)
+    points = architectures.join(known, how="inner")
+    groups = _groups(space, architectures, frames.best_first(points, lower), depth, count, series)
+    st.subheader("Operation at each layer")
+    downloads.figure(
+        operation_shares(groups),
+        f"{space}-operations",
+        "heterogeneity_operations",
+        alt="Share of each operation per layer",
+    )
+    st.subheader("Hidden size at each layer")
+    downloads.figure(
+        width_shares(groups), f"{space}-widths", "heterogeneity_widths", alt="Share of each hidden size per layer"
+    )
+    st.subheader("Heterogeneity against score")
+    if series is None:
+        components.no_scores_yet()
+        return
+    if lower:
+        st.caption(f"Of {literal(series)} less is better.")
+    _scatter(points, series, space)
+    st.subheader("Homogeneous against heterogeneous")
+    _frontiers(points, series, lower, space)
+
+
+def _pick_depth(architectures: pd.DataFrame, known: pd.Series) -> int:
+    """One depth at a time: a layer's index means something else in a deeper architecture."""
+    depths = sorted(int(depth) for depth in architectures["depth"].unique())
+    scored = architectures.loc[architectures.index.isin(known.index), "depth"]
+    usual = int((scored if len(scored) else architectures["depth"]).mode().iloc[0])
+    wanted = st.query_params.get("depth", "")
+    begin = next((depth for depth in depths if str(depth) == wanted), usual)
+    chosen = st.segmented_control("Layers", depths, default=begin, key="heterogeneity_depth")
+    depth = begin if chosen not in depths else int(chosen)
+    st.query_params["depth"] = str(depth)
+    return depth
+
+
+def _groups(
+    space: str, architectures: pd.DataFrame, ranked: pd.DataFrame, depth: int, count: int, series: str | None
+) -> dict[str, pd.DataFrame]:
+    layers = services.layers(space)
+    layers = layers[layers["depth"] == depth]
+    members = architectures[architectures["depth"] == depth]
+    groups = {f"all {len(members):,} with {depth} layers": layers}
+    if series is not None:
+        best = ranked[ranked["depth"] == depth].head(count)
+        if len(best):
+            groups[f"best {len(best)} by {series}"] = layers[layers["id"].isin(best.index)]
+        else:
+            st.caption(f"None of those with {depth} layers is scored.")
+    selected = _selected(members)
+    if selected is not None:
+        groups[f"selected: {selected[:8]}"] = layers[layers["id"] == selected]
+    return groups
+
+
+def _selected(members: pd.DataFrame) -> str | None:
+    """The architecture to compare: from the address, or typed. ``None`` if there is none of this depth."""
+    stated = st.query_params.get("id", "")
+    # Of each address its own, and written when it is changed: so the way back leads to what was seen before.
+    key = f"heterogeneity_id_{stated}"
+    st.text_input(
+        "Compare with an architecture (id, its first 6 or more characters, or a known name)",
+        value=stated,
+        max_chars=services.LONGEST_NAME,
+        key=key,
+        on_change=lambda: address.write("id", str(st.session_state[key]).strip() or None),
+    )
+    asked = stated.strip()[: services.LONGEST_NAME]
+    if not asked:
+        return None
+    try:
+        id = services.architecture(services.id_named(asked, members)).id
+    except NotFoundError as error:
+        st.warning(literal(error), icon=":material/search_off:")
+        return None
+    if id not in members.index:
+        st.caption(f"{id[:8]} is not among those with this number of layers in this space.")
+        return None
+    return id
+
+
+def _scatter(points: pd.DataFrame, series: str, space: str) -> None:
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    with left:
+        view = address.segments("Look at", list(VIEWS), "heterogeneity_view")
+    bins = 0
+    if view == VIEWS[1]:
+        with right:
+            bins = int(address.number("Bins", "heterogeneity_bins", 2, MOST_BINS, 4) or 4)
+        points = points.assign(bin=equal_size.size_bins(points, bins))
+        drawn = heterogeneity_scatter(points, series, groups="bin")
+    elif view == VIEWS[2]:
+        points = points.assign(beyond=equal_size.beyond_size(points))
+        drawn = heterogeneity_scatter(points, f"{series}, beyond what size explains", "beyond")
+    else:
+        drawn = heterogeneity_scatter(points, series)
+    downloads.figure(drawn, f"{space}-heterogeneity-{view}", "heterogeneity_scatter", alt="Heterogeneity and score")
+    if view == VIEWS[2]:
+        st.caption("Score less what a line through the logarithm of the parameters explains of it.")
+        rows = {"all, given their size": _correlation(points, given_size=True)}
+    else:
+        group = "bin" if view == VIEWS[1] else "depth"
+        titles = {name: str(name) if group == "bin" else f"{name} layers" for name in points[group].unique()}
+        rows = {titles[name]: _correlation(some) for name, some in points.groupby(group, sort=True)}
+    table = pd.DataFrame([vars(one) for one in rows.values()], index=pd.Index(rows, name="among")).reset_index()
+    downloads.table(
+        table,
+        f"{space}-heterogeneity-{view}",
+        "heterogeneity_correlations",
+        hide_index=True,
+        placeholder=components.UNKNOWN,
+        column_config={
+            "rho": st.column_config.NumberColumn("rank correlation", format="%+.2f", help="Spearman, -1 to 1."),
+            "low": st.column_config.NumberColumn("from", format="%+.2f", help="2.5 % of bootstrap samples are below."),
+            "high": st.column_config.NumberColumn("to", format="%+.2f", help="2.5 % of bootstrap samples are above."),
+        },
+    )
+    st.caption(
+        f"Unknown of fewer than {equal_size.FEWEST} architectures, and where all agree in one of the two. An interval "
+        "that holds 0 says that these scores show no relation."
+    )
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _correlation_of(values: pd.DataFrame, given_size: bool) -> equal_size.RankCorrelation:
+    return equal_size.rank_correlation(values, given_size)
+
+
+def _correlation(points: pd.DataFrame, given_size: bool = False) -> equal_size.RankCorrelation:
+    return _correlation_of(points[["heterogeneity", "score", "parameters"]], given_size)
+
+
+def _frontiers(points: pd.DataFrame, series: str, lower: bool, space: str) -> None:
+    most = address.number(
+        "Homogeneous up to a heterogeneity of",
+        "homogeneous_to",
+        0.0,
+        0.95,
+        0.0,
+        step=0.05,
+        help="0: only those whose layers are all alike.",
+    )
+    points = points.assign(kind=equal_size.kinds(points, most or 0.0))
+    rated = points.assign(score=-points["score"]) if lower else points
+    fronts = equal_size.frontiers(rated, points["kind"])
+    missing = [kind for kind, front in fronts.items() if not len(front)]
+    if missing:
+        st.info(
+            f"No scored architecture is {missing[0]} by this measure, so there is only one frontier.",
+            icon=":material/info:",
+        )
+    downloads.figure(
+        kind_frontiers(points, fronts, series), f"{space}-frontiers", "heterogeneity_frontiers", alt="Two frontiers"
+    )
+    joint = points.loc[equal_size.frontier(rated)]
+    shares = (joint["kind"].eq(equal_size.KINDS[1]).mean(), points["kind"].eq(equal_size.KINDS[1]).mean())
+    st.caption(
+        "A frontier holds what no other of its kind beats in size or score without losing in the other. Of the "
+        f"{len(joint)} on the frontier of both together, {shares[0]:.0%} are heterogeneous; of all {len(points):,} "
+        f"scored, {shares[1]:.0%} are."
+    )
+    components.architecture_table(joint, SHOWN, space, "heterogeneity_frontier_table")

@@ -1,1 +1,0 @@
-"""The pages: each file has one ``render`` function, which draws it."""

@@ -1,0 +1,247 @@
+"""Pareto: the best trade-offs between a score and what it costs, within limits, and what studies found of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from explorer.app import navigation
+from explorer.app.pareto import tradeoffs
+from explorer.app.pareto.tradeoffs import MEASURED, SCORE, Limit, Picks, Trade
+from explorer.app.query.standings import Objective
+from explorer.app.shared import address, components, downloads, services
+from explorer.app.shared.messages import literal
+from explorer.plots.pareto import add_mark, add_picks, pareto_plot
+from graphstore.errors import NotFoundError
+
+CHART = "pareto_chart"
+MOST_STUDIES, MOST_LIMITS = 5, 4
+LARGEST = 1e15
+"""No number a visitor gives may be larger."""
+COLUMNS = ["label", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
+STUDY_COLUMNS = {
+    "evaluated": st.column_config.NumberColumn("evaluated", help="Different architectures with a finite value."),
+    "failed": st.column_config.NumberColumn("failed", help="Failed trials."),
+    "drawn": st.column_config.NumberColumn("drawn", help="Of the evaluated: have both values and keep the limits."),
+    "front": st.column_config.NumberColumn("in the set", help="Of the drawn: are in the Pareto set."),
+    "volume": st.column_config.NumberColumn("hypervolume", format="percent", help="What the drawn dominate."),
+}
+
+
+@components.page
+def render() -> None:
+    """Draw the page."""
+    components.head("pareto")
+    space = components.pick_space().name
+    shown = services.store().revision("scores")
+    components.watch_scores(shown)
+    if services.architectures(space).empty:
+        st.info(
+            f"There are no architectures in {space} yet; {components.how_to_finish(space)}.",
+            icon=":material/hourglass_empty:",
+        )
+        return
+    offered = tradeoffs.offered(space)
+    if not any(name.startswith(SCORE) for name in offered):
+        components.no_scores_yet()
+        st.page_link(
+            navigation.page("query"),
+            label="Weigh sizes and measurements against each other on the Query page",
+            icon=navigation.PAGES["query"][1],
+            query_params={"space": space, "tab": "Pareto"},
+        )
+        return
+    objectives, logarithmic = _objectives(offered)
+    left, right = st.columns(2)
+    with left:
+        limits = _limits(offered)
+    with right:
+        found = _studies(space)
+    whole = tradeoffs.trade(space, objectives, limits)
+    if whole.points.empty:
+        _nothing_fits(whole, objectives, limits)
+        return
+    _headline(whole)
+    left, right = st.columns([3, 1], gap="medium")
+    with left:
+        _chart(whole, objectives, found, logarithmic)
+    with right:
+        _selected(whole, space)
+    _listed(whole, objectives, space)
+    _compared(found, whole, objectives, space)
+
+
+def _objectives(offered: Mapping[str, Objective]) -> tuple[list[Objective], bool]:
+    """Let the visitor choose the cost and the score; they are in the address. Also whether the cost is logarithmic."""
+    left, middle, right = st.columns([5, 5, 2], vertical_alignment="bottom")
+    titles = {name: one.title.removeprefix("score ") for name, one in offered.items()}
+    with left:
+        score = address.choice(
+            "Score", [name for name in offered if name.startswith(SCORE)], "task", title=titles.__getitem__
+        )
+    with middle:
+        cost = address.choice(
+            "Against",
+            tradeoffs.usual_cost(offered),
+            "against",
+            title=titles.__getitem__,
+            help="Sizes by formula, and what was measured on each device. `archex measure` measures more.",
+        )
+    with right:
+        logarithmic = address.switch("Log scale", "log", help="Logarithmic axis of the cost.")
+    if not any(name.startswith(MEASURED) for name in offered):
+        st.caption("Nothing has been measured in this space; `archex measure` adds latency and memory.")
+    return [offered[cost], offered[score]], logarithmic
+
+
+def _limits(offered: Mapping[str, Objective]) -> list[Limit]:
+    """Let the visitor limit what may be chosen; the limits are in the address."""
+    limitable = [name for name in offered if not name.startswith("-")]
+    chosen = address.choices(
+        "Limits",
+        limitable,
+        "limits",
+        title=lambda name: offered[name].title,
+        placeholder="None: choose a quantity to limit it",
+        max_selections=MOST_LIMITS,
+    )
+    found: list[Limit] = []
+    if not chosen:
+        return found
+    for name in chosen:
+        title = literal(offered[name].title)
+        left, right = st.columns(2)
+        with left:
+            low = address.number(f"{title} at least", f"from {name}", -LARGEST, LARGEST, format="%.15g")
+        with right:
+            high = address.number(f"{title} at most", f"to {name}", -LARGEST, LARGEST, format="%.15g")
+        if low is not None and high is not None and low > high:
+            st.warning(f"The limits of {title} end before they begin; they were left out.")
+        elif low is not None or high is not None:
+            found.append(Limit(offered[name], (low, high)))
+    return found
+
+
+def _studies(space: str) -> list[Picks]:
+    """Let the visitor choose studies whose evaluated architectures are marked."""
+    store = services.store()
+    known = {study.name: study for study in store.studies() if study.space == space}
+    if not known:
+        return []
+    chosen = address.choices(
+        "Studies",
+        list(known),
+        "studies",
+        placeholder="None: choose a study to mark what it evaluated",
+        max_selections=MOST_STUDIES,
+    )
+    found = []
+    for name in chosen[:MOST_STUDIES]:
+        try:
+            found.append(tradeoffs.picks_of(known[name], store.trials(name)))
+        except NotFoundError:
+            st.warning(f"Study {literal(name)} has just been deleted.")
+    return found
+
+
+def _nothing_fits(whole: Trade, objectives: Sequence[Objective], limits: Sequence[Limit]) -> None:
+    names = " and ".join(f"*{literal(one.title)}*" for one in objectives)
+    if whole.total and limits:
+        kept = literal("; ".join(limit.text for limit in limits))
+        text = f"{whole.total:,} architectures have {names}, but none keeps the limits: {kept}. Widen them."
+    else:
+        text = f"No architecture has both {names}. Choose others, or measure those that are scored."
+    st.info(text, icon=":material/search_off:")
+
+
+def _headline(whole: Trade) -> None:
+    kept = f" (of {whole.total:,} without limits)" if whole.total > len(whole.points) else ""
+    volume = "" if whole.volume is None else f" Hypervolume **{whole.volume:.1%}**."
+    st.markdown(
+        f"**{len(whole.front):,}** of {len(whole.points):,} architectures{kept} make the Pareto set.{volume}",
+        help="No other beats them in one of the two without losing in the other. The hypervolume is the share of the "
+        "box between the worst and the best values of all points, limits aside, that they dominate.",
+    )
+
+
+def _chart(whole: Trade, objectives: Sequence[Objective], found: Sequence[Picks], logarithmic: bool) -> None:
+    axes = tradeoffs.axes(objectives)
+    figure = pareto_plot(whole.points, whole.front, axes)
+    for place, picks in enumerate(found):
+        own = whole.points.loc[whole.points.index.intersection(list(picks.ids))]
+        add_picks(figure, picks.study.name, own, axes, place)
+    drawing = (*axes, logarithmic, len(whole.points), *(picks.study.name for picks in found))
+    marked = _marked(drawing, st.query_params.get("id"))
+    if marked in whole.points.index:
+        add_mark(figure, whole.points.loc[[marked]], axes)
+    if logarithmic and (whole.points[axes[0].column] > 0).all():
+        figure.update_xaxes(type="log", range=None)
+    elif logarithmic:
+        st.caption("Some of the costs are not above 0, so the axis is not logarithmic.")
+    downloads.figure(
+        figure,
+        "pareto",
+        CHART,
+        on_select=_select,
+        selection_mode="points",
+        config={"scrollZoom": True},
+        alt=f"Pareto set of {axes[1].title} against {axes[0].title}",
+    )
+    st.caption("Click a point to see its architecture. Values are means over seeds and sources.")
+
+
+def _marked(drawing: tuple[Hashable, ...], selected: str | None) -> str | None:
+    """The architecture to mark.
+
+    A click is shown by the chart itself, which keeps the visitor's zoom. Only when the figure is drawn anew, or has a
+    mark already, the mark has to follow.
+    """
+    state = st.session_state
+    if state.get("pareto_drawing") != drawing or state.get("pareto_marked") is not None:
+        state["pareto_drawing"], state["pareto_marked"] = drawing, selected
+    marked: str | None = state.get("pareto_marked")
+    return marked
+
+
+def _select() -> None:
+    """Take the clicked point's id into the address."""
+    state = st.session_state.get(CHART)
+    points = state.selection.points if state is not None else []
+    told = points[0].get("customdata") if points else None
+    if told:
+        address.write("id", str(told[-1] if isinstance(told, list | tuple) else list(told.values())[-1]))
+
+
+def _selected(whole: Trade, space: str) -> None:
+    st.markdown("##### Selected")
+    id = address.read("id", whole.points.index.__contains__, "architecture among these points")
+    if id is None:
+        st.caption("Nothing yet. Click a point of the figure.")
+        return
+    components.summary_card(id, whole.points.loc[[id]].iloc[0], services.scores(space), space)
+
+
+def _listed(whole: Trade, objectives: Sequence[Objective], space: str) -> None:
+    st.subheader("Pareto set")
+    extra = {one.column: one.title for one in objectives if one.column not in COLUMNS}
+    table = whole.points.loc[whole.front].rename(columns=extra)
+    looks = {one.title: one.look for one in objectives if one.column in extra}
+    columns = ["label", *looks, *COLUMNS[1:]]
+    components.architecture_table(table, columns, space, "pareto_front", height=420, looks=looks)
+
+
+def _compared(found: Sequence[Picks], whole: Trade, objectives: Sequence[Objective], space: str) -> None:
+    if not found:
+        return
+    st.subheader("What the studies found of it")
+    table: pd.DataFrame = tradeoffs.picks_table(found, whole, objectives)
+    downloads.table(
+        table,
+        f"{space}-pareto-studies",
+        "pareto_studies",
+        column_config=STUDY_COLUMNS,
+        hide_index=True,
+        placeholder=components.UNKNOWN,
+    )

@@ -1,0 +1,189 @@
+"""The Cypher tab of the Query page: saved queries and statements of one's own, on a Neo4j store."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from explorer.app.shared import address, components, downloads, services
+from graphstore.cypher import LONGEST_PARAMETERS, LONGEST_TEXT, Answer, CypherStore, run_query
+from graphstore.errors import StoreInputError
+from graphstore.neo4j.saved_queries import Parameter, ParameterType, SavedQuery, saved_queries
+from graphstore.url import without_password
+
+OWN = ""
+"""Place in the list of a statement of one's own."""
+ROW_LIMITS = (20, 100, 1000)
+TIME_LIMITS_S = (2, 10, 60)
+EXAMPLE = (
+    "MATCH (a:Architecture)-[:HAS_LAYER]->(l:Layer)\nRETURN l.family AS family, count(*) AS layers ORDER BY layers DESC"
+)
+LONGEST_SHARED = 2_000
+"""Characters of a statement that is in the address."""
+LARGEST = 10**15
+"""No number a visitor gives may be larger."""
+LONGEST_CELL = 1_000
+"""Characters of a value that the table shows."""
+
+
+def render(space: str) -> None:
+    """Draw the tab; ``space`` is what a parameter of this name begins with."""
+    store = services.store()
+    if not isinstance(store, CypherStore):
+        _how_to_get_neo4j()
+        return
+    queries = {query.name: query for query in saved_queries()}
+    wanted = st.query_params.get("saved", next(iter(queries)))
+    names = [*queries, OWN]
+    chosen = st.selectbox(
+        "Query",
+        names,
+        index=names.index(wanted) if wanted in names else 0,
+        format_func=lambda name: queries[name].title if name else "A statement of your own",
+        key="cypher_query",
+    )
+    if chosen != st.query_params.get("saved"):
+        st.query_params["saved"] = chosen
+    text, given, asked = _saved(queries[chosen], space) if chosen else _own()
+    if asked:
+        st.session_state.pop("cypher_answer", None)
+        try:
+            limits = st.session_state["cypher_rows"], float(st.session_state["cypher_seconds"])
+            parameters = queries[chosen].values(given) if chosen else _own_parameters(str(given["parameters"]))
+            with st.spinner("Asking …"):
+                answer = run_query(store, text, parameters, *limits)
+            st.session_state["cypher_answer"] = (chosen, answer)
+        except StoreInputError as error:
+            # In a block of code, because a statement's own signs are no markdown.
+            st.error("The statement was not run, or not to its end:", icon=":material/error:")
+            st.code(str(error), language=None, wrap_lines=True)
+    kept = st.session_state.get("cypher_answer")
+    if kept is not None and kept[0] == chosen:
+        _show(kept[1], space)
+
+
+def _how_to_get_neo4j() -> None:
+    st.info("This store is a file; Cypher needs a Neo4j server. The Guided tab asks on both.", icon=":material/info:")
+    url = without_password(services.store_url())
+    st.markdown(
+        "With a server of your own on this machine, the whole catalogue moves there by three commands:\n\n"
+        f"```\narchex neo4j start\narchex store copy {url} neo4j\narchex app --store neo4j\n```\n\n"
+        "A server elsewhere is named by its address, for example `--store neo4j://HOST:7687`."
+    )
+
+
+def _limits() -> bool:
+    """Row limit, time limit and the button; returns whether it was pressed."""
+    rows, seconds, button = st.columns([1, 1, 2], vertical_alignment="bottom")
+    with rows:
+        address.choice("Rows at most", ROW_LIMITS, "cypher_rows", ROW_LIMITS[1])
+    with seconds:
+        address.choice("Seconds at most", TIME_LIMITS_S, "cypher_seconds", TIME_LIMITS_S[1])
+    return button.form_submit_button("Run", icon=":material/play_arrow:", type="primary")
+
+
+def _saved(query: SavedQuery, space: str) -> tuple[str, dict[str, Any], bool]:
+    st.markdown(query.explanation)
+    with st.form(f"cypher_form_{query.name}", border=True):
+        columns = st.columns(max(1, len(query.parameters)))
+        given = {
+            parameter.name: _field(column, parameter, query.name, space)
+            for column, parameter in zip(columns, query.parameters, strict=False)
+        }
+        asked = _limits()
+    with st.expander("What the columns mean"):
+        st.markdown("\n".join(f"- **{name}**: {meaning}" for name, meaning in query.columns.items()))
+    with st.expander("The statement"):
+        st.code(query.text, language=None)
+    return query.text, given, asked
+
+
+def _field(place: Any, parameter: Parameter, query: str, space: str) -> Any:
+    label, key = parameter.name.capitalize(), f"cypher_{query}_{parameter.name}"
+    default: Any = parameter.default
+    if parameter.name == "space":
+        default = space
+    elif parameter.default is None:
+        default = st.query_params.get("id", "")
+    with place:
+        if parameter.type is ParameterType.TEXT:
+            return address.text(label, key, default, help=f"It is {parameter.help}.")
+        most = LARGEST if parameter.type is ParameterType.INTEGER else float(LARGEST)
+        return address.number(label, key, -most, most, default, help=f"It is {parameter.help}.")
+
+
+def _own() -> tuple[str, dict[str, Any], bool]:
+    st.markdown(
+        "One reading statement; the server refuses whatever would change something. `docs/cypher.md` shows what there "
+        "is to ask for."
+    )
+    with st.form("cypher_form", border=True):
+        # An address fills the field, but only the button runs the statement.
+        begin = address.read("statement", lambda text: True, "statement", LONGEST_SHARED) or EXAMPLE
+        text = st.text_area("Cypher", value=begin, height=160, max_chars=LONGEST_TEXT, key="cypher_text")
+        parameters = st.text_input(
+            "Parameters", value="{}", max_chars=LONGEST_PARAMETERS, help="A JSON object.", key="cypher_parameters"
+        )
+        asked = _limits()
+    if asked:
+        address.write("statement", text if len(text) <= LONGEST_SHARED else None)
+    return text, {"parameters": parameters}, asked
+
+
+def _own_parameters(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise StoreInputError(f'parameters must be a JSON object, but got {text[:80]!r}. Write for example {{"k": 3}}.')
+    return found
+
+
+def answer_frame(answer: Answer) -> pd.DataFrame:
+    """The answer as a table: columns of numbers as they are, everything else as text."""
+    columns = {}
+    for position, name in enumerate(answer.columns):
+        values = [row[position] for row in answer.rows]
+        numbers = all(
+            value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values
+        )
+        columns[name] = pd.Series(values if numbers else [_cell(value) for value in values], dtype=object)
+        if numbers and any(value is not None for value in values):
+            columns[name] = pd.to_numeric(columns[name].astype(object))
+    return pd.DataFrame(columns)
+
+
+def _cell(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_CELL else text[:LONGEST_CELL] + "…"
+
+
+def _show(answer: Answer, space: str) -> None:
+    count = "1 row" if len(answer.rows) == 1 else f"{len(answer.rows):,} rows"
+    more = "; more were left out" if answer.truncated else ""
+    st.caption(f"{count} in {answer.seconds:.2f} s{more}")
+    if not answer.rows:
+        st.info("Nothing fits.", icon=":material/search_off:")
+        return
+    table = answer_frame(answer)
+    shown = table
+    if "architecture" in table and "open" not in table:
+        shown = table.assign(open=components.addresses(table["architecture"], space))
+    order = ["open", *table.columns] if "open" not in table and "architecture" in table else list(table.columns)
+    config = {"open": components.COLUMNS["link"]} if shown is not table else {}
+    downloads.table(
+        shown,
+        "cypher",
+        "cypher_table",
+        table,
+        column_order=order,
+        column_config=config,
+        hide_index=True,
+        placeholder=components.UNKNOWN,
+    )

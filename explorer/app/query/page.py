@@ -1,0 +1,298 @@
+"""Query: which architectures are like this, by a form or in Cypher."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from explorer.analysis import tables
+from explorer.app.query import cypher_console, standings
+from explorer.app.query.query_form import (
+    ADDRESS,
+    FACTS,
+    LARGEST,
+    LIMITS,
+    MOST_RULES,
+    OPEN,
+    POSITIONS,
+    SORTS,
+    Choices,
+    Ends,
+    Layer,
+    Wish,
+    choices_of,
+    read_address,
+)
+from explorer.app.shared import address, components, frames, services
+from explorer.app.shared.messages import literal
+from explorer.errors import DataError, InputError
+from explorer.library.nearest import nearest_to_vector, vector_of
+from explorer.space.documents import parse_json
+from graphstore.errors import StoreInputError
+from graphstore.queries import LOWER_IS_BETTER
+
+TABS = ("Guided", "Best per task", "Pareto", "Cypher")
+ANYTHING = "any"
+LONGEST_VECTOR, LONGEST_SHARED = 100_000, 2_000
+"""Characters of a pasted vector, and of one that is in the address."""
+POSITION_TITLES = {"first": "First layer", "last": "Last layer", "any": "Any layer"}
+FAMILY_TITLES = {"sa": "attention (sa)", "l": "linear transform (l)", "c": "convolution (c)"}
+PARAMETER_TITLES = {
+    "sdp": "dot product (sdp)",
+    "wma": "weighted multiplicative (wma)",
+    "dft": "Fourier (dft)",
+    "dct": "cosine (dct)",
+}
+FACT_TITLES = {"parameters": "Parameters", "flops": "FLOPs", "depth": "Layers", "heterogeneity": "Heterogeneity"}
+SHOWN = ["label", "score", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
+
+
+@components.page
+def render() -> None:
+    """Draw the page."""
+    components.head("query")
+    space = components.pick_space().name
+    # The key is the name in the address.
+    guided, best, pareto, cypher = st.tabs(TABS, key="tab", bind="query-params")
+    with guided:
+        asked = _guided(space)
+    with cypher:
+        cypher_console.render(space)
+    # Drawn only when looked at: their answers are the costly ones.
+    if best.open:
+        with best:
+            standings.best(space)
+    if pareto.open:
+        with pareto:
+            _pareto(asked, space)
+
+
+def _guided(space: str) -> tuple[Wish, Choices] | None:
+    """Draw the tab; returns what is asked for, or ``None`` where there is nothing to ask about."""
+    layers, scores = services.layers(space), services.scores(space)
+    if layers.empty:
+        _nothing_yet(space)
+        return None
+    choices = choices_of(layers, scores, frames.series_names(scores), LOWER_IS_BETTER)
+    wish, wrong = read_address(st.query_params.to_dict(), choices)
+    if wrong:
+        st.warning(f"The address asks for what this space does not have: {', '.join(wrong)}. It was left out.")
+    new = _form(wish, choices, space)
+    if new is not None:
+        for name in ADDRESS:
+            st.query_params.pop(name, None)
+        st.query_params.update(new.address())
+        wish = new
+    _answer(wish, choices, space)
+    vector = address.read("vector", lambda text: True, "vector", LONGEST_SHARED) or ""
+    with st.expander("Nearest to a vector", expanded=bool(vector)):
+        _nearest(space, scores, vector)
+    return wish, choices
+
+
+def _nothing_yet(space: str) -> None:
+    st.info(
+        f"There are no architectures in {space} yet; {components.how_to_finish(space)}.",
+        icon=":material/hourglass_empty:",
+    )
+
+
+def _pareto(asked: tuple[Wish, Choices] | None, space: str) -> None:
+    if asked is None:
+        _nothing_yet(space)
+        return
+    wish, choices = asked
+    try:
+        question = wish.question(space, choices)
+    except StoreInputError as error:
+        st.warning(literal(error), icon=":material/error:")
+        return
+    titles = ["layers"] if any(not layer.is_empty for layer in wish.layers) else []
+    titles += [FACT_TITLES[name].lower() for name, ends in wish.ranges.items() if ends != OPEN]
+    titles += [f"score {wish.series}"] if wish.series else []
+    standings.pareto(space, choices, question, ", ".join(titles))
+
+
+def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
+    """The architectures nearest to a point of the space's embedding that the visitor gives, or the address does."""
+    left, right = st.columns([4, 1])
+    text = left.text_area(
+        "Vector",
+        vector,
+        height=80,
+        max_chars=LONGEST_VECTOR,
+        placeholder="[0.25, -1, 3e-2, …]",
+        help="A JSON list of as many numbers as the space's vectors have.",
+        key="nearest_vector",
+    )
+    with right:
+        k = address.number("How many", "nearest_k", 1, 100, 10) or 10
+    address.write("vector", text.strip() if 0 < len(text.strip()) <= LONGEST_SHARED else None)
+    if not text.strip():
+        return
+    if len(text.strip()) > LONGEST_SHARED:
+        st.caption(f"The vector is too long for the address, which takes {LONGEST_SHARED:,} characters of it.")
+    try:
+        found = nearest_to_vector(services.store(), space, vector_of(_json(text)), int(k))
+    except (InputError, StoreInputError) as error:
+        st.warning(literal(error), icon=":material/error:")
+        return
+    table = tables.architectures_frame(services.store().summaries(ids=[id for id, _ in found]))
+    table = table.loc[[id for id, _ in found]].copy()
+    table["distance"] = [distance for _, distance in found]
+    series = next(iter(frames.series_names(scores)), None)
+    if series is not None:
+        table["score"] = frames.mean_scores(scores, series).reindex(table.index)
+    columns = ["distance", *(name for name in SHOWN if name in table)]
+    components.architecture_table(table, columns, space, "nearest_table")
+    st.caption(
+        "By Euclidean distance in the space's embedding." + (f" The score is {series}." if series is not None else "")
+    )
+
+
+def _json(text: str) -> object:
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise DataError("vector", f"be valid JSON ({error})", text, "Write for example [0.25, -1, 3e-2].") from None
+
+
+def _form(wish: Wish, choices: Choices, space: str) -> Wish | None:
+    """The form, filled as the wish says; returns what it says once its button is pressed."""
+    stated = (space, tuple(sorted(wish.address().items())))
+    if st.session_state.get("query_stated") != stated:
+        # Arrived by a link, or went back: the fields begin anew with what the address says.
+        st.session_state["query_stated"] = stated
+        st.session_state["query_round"] = st.session_state.get("query_round", 0) + 1
+    key = f"query_{st.session_state['query_round']}"
+    with st.form("query_form", border=True):
+        rules = [_layer(wish, n, choices, key) for n in range(MOST_RULES)]
+        columns = st.columns(len(FACTS), vertical_alignment="bottom")
+        ranges = {}
+        for column, name in zip(columns, FACTS, strict=True):
+            ranges[name] = _range(
+                column, FACT_TITLES[name], wish.ranges.get(name, OPEN), f"{key}_{name}", name != "heterogeneity"
+            )
+        left, middle, right, last = st.columns([2, 2, 2, 1], vertical_alignment="bottom")
+        names = ["", *choices.series]
+        series = left.selectbox(
+            "Score",
+            names,
+            index=names.index(wish.series) if wish.series in names else 0,
+            format_func=lambda name: name or "with or without",
+            help="Only architectures with this score; of a task with scores that do not compare, each kind by itself.",
+            key=f"{key}_series",
+        )
+        score = _range(middle, "Score", wish.score, f"{key}_score", False)
+        sorts = ["", *SORTS]
+        sort = right.selectbox(
+            "Order",
+            sorts,
+            index=sorts.index(wish.sort) if wish.sort in sorts else 0,
+            format_func=lambda name: SORTS.get(name, "By id"),
+            key=f"{key}_sort",
+        )
+        limit = last.selectbox("Rows at most", LIMITS, index=LIMITS.index(wish.limit), key=f"{key}_limit")
+        pressed = st.form_submit_button("Find", icon=":material/search:", type="primary")
+    if not pressed:
+        return None
+    asked = tuple(layer for layer in rules if not layer.is_empty)
+    # To order by a score without saying which means the first one.
+    series = series or (next(iter(choices.series), "") if sort == "score" else "")
+    new = Wish(asked, ranges, series, score if series else OPEN, sort if sort != "score" or series else "", limit)
+    if sort == "score" and not series:
+        st.warning("Nothing has a score yet to order by.")
+    st.session_state["query_stated"] = (space, tuple(sorted(new.address().items())))
+    return new
+
+
+def _layer(wish: Wish, n: int, choices: Choices, key: str) -> Layer:
+    now = wish.layers[n] if n < len(wish.layers) else Layer(list(POSITIONS)[n % len(POSITIONS)])
+    place, family, parameter, hidden = st.columns(4)
+    visible: Literal["visible", "collapsed"] = "visible" if n == 0 else "collapsed"
+    places, families, parameters = list(POSITIONS), ["", *choices.families], ["", *choices.parameters]
+    hiddens = [0, *choices.hiddens]
+
+    def title(value: object) -> str:
+        return str(value or ANYTHING)
+
+    def parameter_title(value: str) -> str:
+        return f"kernel {value}" if value.isdigit() else PARAMETER_TITLES.get(value, title(value))
+
+    return Layer(
+        place.selectbox(
+            "Layer",
+            places,
+            index=places.index(now.position),
+            format_func=POSITION_TITLES.__getitem__,
+            label_visibility=visible,
+            key=f"{key}_place{n}",
+        ),
+        family.selectbox(
+            "Operation",
+            families,
+            index=families.index(now.family),
+            format_func=lambda value: FAMILY_TITLES.get(value, title(value)),
+            help="A layer that mixes operations has all of them.",
+            label_visibility=visible,
+            key=f"{key}_family{n}",
+        ),
+        parameter.selectbox(
+            "Its parameter",
+            parameters,
+            index=parameters.index(now.parameter),
+            format_func=parameter_title,
+            help="The kind of attention or transform, or the convolution's kernel size.",
+            label_visibility=visible,
+            key=f"{key}_parameter{n}",
+        ),
+        hidden.selectbox(
+            "Hidden size",
+            hiddens,
+            index=hiddens.index(now.hidden),
+            format_func=title,
+            label_visibility=visible,
+            key=f"{key}_hidden{n}",
+        ),
+    )
+
+
+def _range(place: DeltaGenerator, title: str, now: Ends, key: str, whole: bool) -> Ends:
+    low, high = place.columns(2, vertical_alignment="bottom")
+    return (
+        _end(low, f"{title} from", now[0], f"{key}_from", whole),
+        _end(high, f"{title} to", now[1], f"{key}_to", whole),
+    )
+
+
+def _end(place: DeltaGenerator, title: str, now: float | None, key: str, whole: bool) -> float | None:
+    if whole:
+        start = None if now is None else int(now)
+        return place.number_input(title, 0, LARGEST, start, step=1, placeholder=ANYTHING, key=key)
+    most = float(LARGEST)
+    return place.number_input(title, -most, most, now, step=0.01, format="%g", placeholder=ANYTHING, key=key)
+
+
+def _answer(wish: Wish, choices: Choices, space: str) -> None:
+    try:
+        question = wish.question(space, choices)
+        page = services.store().find(question)
+    except StoreInputError as error:
+        st.warning(literal(error), icon=":material/error:")
+        return
+    noun = "architecture fits" if page.total == 1 else "architectures fit"
+    shown = f"; the first {len(page.rows):,} are shown" if len(page.rows) < page.total else ""
+    st.markdown(f"**{page.total:,}** {noun}{shown}.")
+    if not page.rows:
+        st.info("Nothing fits all of it. Widen a range, or leave a rule out.", icon=":material/search_off:")
+        return
+    table = tables.architectures_frame([found.summary for found in page.rows])
+    key = wish.quantity(choices)
+    if key is not None:
+        position = question.quantities.index(key)
+        table["score"] = pd.array([found.values[position] for found in page.rows], dtype="Float64")
+    columns = [name for name in SHOWN if name in table]
+    components.architecture_table(table, columns, space, "query_table", height=480)

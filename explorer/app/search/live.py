@@ -1,0 +1,201 @@
+"""Parts of the Search page that draw themselves anew while work goes on. They only display.
+
+What has buttons is drawn outside of them; when a job or a study changes its state, they ask for a whole new page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from explorer.app import navigation
+from explorer.app.search import launching, study_figures
+from explorer.app.shared import access, components, frames, services
+from explorer.app.shared.messages import literal
+from explorer.studies.jobs import ACTIVE, read_log, refresh_jobs
+from graphstore import GraphStore
+from graphstore.errors import NotFoundError, StoreError
+from graphstore.records import JobRecord, JobState, StudyRecord, StudyState, TrialRecord, TrialStatus
+
+BUSY_EVERY, IDLE_EVERY = "2s", "10s"
+BROKEN_OFF = {JobState.STOPPED: "Stopped.", JobState.LOST: "Its process is gone."}
+"""Jobs of these states can be resumed by a button, so the hints that a command line needs are not shown."""
+LOG_LINES = 40
+STATE_COLORS = {
+    JobState.STARTING: "blue",
+    JobState.RUNNING: "blue",
+    JobState.STOPPING: "orange",
+    JobState.DONE: "green",
+    JobState.STOPPED: "gray",
+    JobState.FAILED: "red",
+    JobState.LOST: "red",
+}
+TRIAL_COLUMNS = {
+    "trial": st.column_config.NumberColumn("trial", width="small"),
+    "value": st.column_config.NumberColumn("value", format="%.4f"),
+    "origin": st.column_config.TextColumn("origin", help="How the policy chose it."),
+    "acquisition": st.column_config.TextColumn("acquisition", help="The figures behind the choice."),
+    "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
+    "link": st.column_config.LinkColumn("", display_text="open", help="Open the Architecture page."),
+}
+Fingerprint = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
+
+
+def fingerprint(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> Fingerprint:
+    """What a page with buttons depends on: which jobs and studies there are, and their states."""
+    return (
+        tuple((job.id, job.state.value) for job in jobs),
+        tuple((study.name, study.state.value) for study in studies),
+    )
+
+
+def watch(drawn: Fingerprint, busy: bool) -> None:
+    """Ask for a new page once jobs or studies are others than those drawn."""
+
+    @access.drawn_again(BUSY_EVERY if busy else IDLE_EVERY)
+    def indicator() -> None:
+        try:
+            store = services.store()
+            changed = fingerprint(refresh_jobs(store), store.studies()) != drawn
+        except StoreError as error:
+            st.caption(f":red[●] The store does not answer: {literal(error)}")
+            return
+        if changed:
+            st.rerun()
+        st.caption(":green[●] Live" + (": a job is running." if busy else ": nothing is running."))
+
+    with st.sidebar:
+        indicator()
+
+
+def badge(state: JobState) -> str:
+    """A job's state in its colour, as Markdown."""
+    return f":{STATE_COLORS[state]}-badge[{state.value}]"
+
+
+def job_progress(id: str) -> None:
+    """Progress bar and message of a running job, drawn anew while it runs."""
+
+    @access.drawn_again(BUSY_EVERY)
+    def progress() -> None:
+        try:
+            job = next((job for job in services.store().jobs() if job.id == id), None)
+        except StoreError as error:
+            st.caption(f"The store does not answer: {literal(error)}")
+            return
+        if job is not None:
+            st.progress(min(1.0, max(0.0, job.progress)), text=literal(job.message or job.state.value))
+
+    progress()
+
+
+def message(job: JobRecord, studies: Sequence[StudyRecord]) -> str:
+    """What a job said last, as Markdown; empty where its state says as much."""
+    if job.state in BROKEN_OFF:
+        resumable = launching.can_resume(job, studies)
+        return BROKEN_OFF[job.state] + (" Resume it to continue where it was." if resumable else "")
+    return "" if job.message == job.state.value else literal(job.message)
+
+
+def job_of(jobs: Sequence[JobRecord], study: str) -> JobRecord | None:
+    """The job that works on a study; while none does, the newest that did."""
+    own = [job for job in jobs if study in launching.studies_of(job)]
+    return next((job for job in own if is_active(job)), own[0] if own else None)
+
+
+def study_view(name: str, busy: bool) -> None:
+    """Its job, progress, figures, trials and log of one study, drawn anew while a job works on it."""
+
+    @access.drawn_again(BUSY_EVERY if busy else None)
+    def view() -> None:
+        try:
+            _draw_study(services.store(), name)
+        except StoreError as error:
+            st.error(literal(error), icon=":material/error:")
+
+    view()
+
+
+def _draw_study(store: GraphStore, name: str) -> None:
+    job = job_of(store.jobs(), name)
+    try:
+        study = store.study(name)
+    except NotFoundError:
+        if job is not None:
+            st.markdown(_state(job, []))
+        st.info(f"Study {literal(name)} has not begun yet.", icon=":material/hourglass_empty:")
+        return
+    trials = store.trials(name)
+    _headline(study, trials, job)
+    study_figures.draw(study, trials, job is not None and is_active(job))
+    _trials(study, frames.trials_frame(trials))
+    log = "" if job is None else read_log(job, LOG_LINES)
+    with st.expander("End of the log"):
+        st.code(log or "Nothing has been logged.", language=None, wrap_lines=True, height=260)
+
+
+def _state(job: JobRecord, studies: Sequence[StudyRecord]) -> str:
+    return f"{badge(job.state)} {message(job, studies)}"
+
+
+def _headline(study: StudyRecord, trials: Sequence[TrialRecord], job: JobRecord | None) -> None:
+    done = sum(trial.state is TrialStatus.COMPLETE for trial in trials)
+    failed = sum(trial.state is TrialStatus.FAILED for trial in trials)
+    stale = sum(trial.state is TrialStatus.STALE for trial in trials)
+    running = sum(trial.state is TrialStatus.RUNNING for trial in trials)
+    known = [(trial.value, trial.architecture) for trial in trials if trial.value is not None]
+    text = f"{done} of {study.budget} done" + (f", {running} running" if running else "")
+    text += (f", {failed} failed" if failed else "") + (f", {stale} stale and to be tried again" if stale else "")
+    st.progress(min(1.0, (done + failed) / max(1, study.budget)), text=text)
+    objective = literal(study.objective)
+    best, id = max(known, default=(None, ""))
+    so_far = f"No {objective} yet" if best is None else f"**{best:.4f}** is the best {objective} so far"
+    st.markdown(f"{so_far} · {study.policy}, seed {study.seed}, on {literal(study.space)}{_study_state(study, job)}")
+    if best is not None:
+        navigation.link("architecture", id, study.space, "Open the best")
+
+
+def _study_state(study: StudyRecord, job: JobRecord | None) -> str:
+    """The state of the job that works on a study, or failed to; the study's own state tells nothing of these."""
+    if job is not None:
+        broken = job.state in (JobState.FAILED, JobState.LOST) and study.state is not StudyState.DONE
+        if is_active(job) or broken:
+            return f"  \n{_state(job, [study])}"
+    return f" · {study.state.value}"
+
+
+def _trials(study: StudyRecord, table: pd.DataFrame) -> None:
+    if table.empty:
+        return
+    shown = table.iloc[::-1].copy()
+    shown.insert(0, "link", components.addresses(shown["architecture"], study.space))
+    shown["architecture"] = shown["architecture"].str[:8]
+    order = [
+        "link",
+        "trial",
+        "state",
+        "progress",
+        "value",
+        "architecture",
+        "origin",
+        "acquisition",
+        "seconds",
+        "reason",
+    ]
+    columns = [name for name in order if name not in ("progress", "reason") or (shown[name] != "").any()]
+    st.dataframe(
+        shown,
+        column_order=columns,
+        column_config=TRIAL_COLUMNS,
+        hide_index=True,
+        key="search_trials",
+        placeholder=components.UNKNOWN,
+        height=min(390, 38 + 35 * len(shown)),
+    )
+
+
+def is_active(job: JobRecord) -> bool:
+    """Whether the job is starting, running or stopping."""
+    return job.state in ACTIVE

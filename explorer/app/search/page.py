@@ -1,0 +1,122 @@
+"""Search: launch a study as a background job, watch it, stop it, resume it, compare it with its rivals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from explorer.app.search import launch_form, launching, live, study_controls
+from explorer.app.shared import components, services
+from explorer.app.shared.messages import literal
+from explorer.errors import InputError
+from explorer.studies.jobs import refresh_jobs, stop_job
+from graphstore import GraphStore
+from graphstore.records import JobRecord, JobState, StudyRecord
+
+EARLIER = 8
+"""Most ended jobs that are listed."""
+
+
+@components.page
+def render() -> None:
+    """Draw the page."""
+    components.head("search")
+    space = components.pick_space()
+    store = services.store()
+    jobs, studies = refresh_jobs(store), store.studies()
+    live.watch(live.fingerprint(jobs, studies), any(live.is_active(job) for job in jobs))
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        st.subheader("Launch")
+        if space.info.get("ready"):
+            launch_form.render(store, space.name, jobs, studies)
+        else:
+            st.info(
+                "The library of this space is not finished yet; a search needs it.", icon=":material/hourglass_empty:"
+            )
+        _jobs(store, jobs, studies)
+    with right:
+        _study(jobs, studies, space.name)
+
+
+def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
+    active = [job for job in jobs if live.is_active(job)]
+    ended = [job for job in jobs if not live.is_active(job)]
+    if active:
+        st.subheader("Running")
+    for job in active:
+        with st.container(border=True):
+            _title(job)
+            live.job_progress(job.id)
+            row = st.container(horizontal=True)
+            _watch_button(row, job)
+            stopping = job.state is JobState.STOPPING
+            if row.button("Stop", icon=":material/stop_circle:", key=f"stop_{job.id}", disabled=stopping):
+                stop_job(store, job.id)
+                st.rerun()
+    if ended:
+        with st.expander(f"Ended jobs ({len(ended)})", expanded=not active):
+            for job in ended[:EARLIER]:
+                _ended(store, job, studies)
+
+
+def _title(job: JobRecord) -> None:
+    names = ", ".join(launching.studies_of(job)) or str(job.info.get("space") or job.id)
+    begun = time.strftime("%d %b, %H:%M", time.localtime(job.created))
+    st.markdown(f"{live.badge(job.state)} **{literal(job.kind)}** {literal(names)}  \n:gray[since {begun}]")
+
+
+def _watch_button(place: DeltaGenerator, job: JobRecord) -> None:
+    names = launching.studies_of(job)
+    if names and place.button("Watch", icon=":material/visibility:", key=f"watch_{job.id}"):
+        st.query_params["study"] = names[0]
+        st.rerun()
+
+
+def _ended(store: GraphStore, job: JobRecord, studies: Sequence[StudyRecord]) -> None:
+    with st.container(border=True):
+        _title(job)
+        told = live.message(job, studies)
+        if told:
+            st.caption(told)
+        row = st.container(horizontal=True)
+        _watch_button(row, job)
+        if not launching.can_resume(job, studies):
+            return
+        if row.button("Resume", icon=":material/play_circle:", key=f"resume_{job.id}"):
+            try:
+                with services.starting(store) as now:
+                    launching.resume(store, job, now)
+            except InputError as error:
+                st.error(literal(error), icon=":material/error:")
+                return
+            st.rerun()
+
+
+def _study(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord], space: str) -> None:
+    st.subheader("Study")
+    names = [study.name for study in studies]
+    begun = {name for job in jobs if live.is_active(job) for name in launching.studies_of(job)}
+    names += sorted(begun - set(names))
+    wanted = st.query_params.get("study")
+    if wanted is not None and wanted not in names and any(wanted in launching.studies_of(job) for job in jobs):
+        names.append(wanted)
+    if not names:
+        st.info("No study has been run in this store yet. Launch one: its trials and curve appear here.")
+        return
+    if wanted is not None and wanted not in names:
+        st.warning(f"There is no study {literal(repr(wanted[: components.LONGEST_WRONG]))} in this store.")
+    here = [study.name for study in studies if study.space == space]
+    chosen = components.pick(
+        "Study",
+        names,
+        "study",
+        lambda: (here or names)[0],
+        hidden_label=True,
+    )
+    record = next((study for study in studies if study.name == chosen), None)
+    study_controls.render(services.store(), chosen, record, jobs)
+    live.study_view(chosen, chosen in begun)

@@ -1,0 +1,144 @@
+"""What a visitor may do with a study besides watching it: stop, resume, extend, queue an architecture, take trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from explorer.app.search import launching, live
+from explorer.app.shared import downloads, frames, services
+from explorer.app.shared.messages import literal
+from explorer.errors import ExplorerError
+from explorer.studies import managing
+from explorer.studies.jobs import stop_job
+from graphstore import GraphStore
+from graphstore.errors import StoreInputError
+from graphstore.records import JobRecord, JobState, StudyRecord
+
+TOLD = "study_told"
+"""Of the visit: what the last action did, for the next drawing of the page."""
+
+
+def render(store: GraphStore, name: str, study: StudyRecord | None, jobs: Sequence[JobRecord]) -> None:
+    """Draw the controls of a study.
+
+    Args:
+        store: where it is.
+        name: of the study.
+        study: its record; ``None`` if no job has got as far as to begin it.
+        jobs: those of the store, as they are now.
+    """
+    told = st.session_state.pop(TOLD, None)
+    if told:
+        st.success(told, icon=":material/check:")
+    job = live.job_of(jobs, name)
+    row = st.container(horizontal=True)
+    if job is not None and live.is_active(job):
+        _stop(row, store, job)
+    elif study is not None and launching.can_go_on(study):
+        _resume(row, store, lambda now: launching.resume_study(store, name, now))
+    elif study is None and job is not None and launching.can_resume(job, []):
+        _resume(row, store, lambda now: launching.resume(store, job, now))
+    if study is None:
+        return
+    _take(row, store, study)
+    with st.expander("Extend it, or queue an architecture", icon=":material/playlist_add:"):
+        left, right = st.columns(2)
+        with left:
+            _extend(store, study)
+        with right:
+            _enqueue(store, study)
+
+
+def _stop(row: DeltaGenerator, store: GraphStore, job: JobRecord) -> None:
+    stopping = job.state is JobState.STOPPING
+    label = "Stopping …" if stopping else "Stop this study's job"
+    if row.button(label, icon=":material/stop_circle:", key="study_stop", disabled=stopping):
+        _do(lambda: stop_job(store, job.id), "It stops after its current step; what is finished stays.")
+
+
+def _resume(row: DeltaGenerator, store: GraphStore, begin: Callable[[Sequence[JobRecord]], object]) -> None:
+    def start() -> None:
+        with services.starting(store) as now:
+            begin(now)
+
+    if row.button("Resume this study", icon=":material/play_circle:", key="study_resume"):
+        _do(start, "It goes on in the background.")
+
+
+def _take(row: DeltaGenerator, store: GraphStore, study: StudyRecord) -> None:
+    file = downloads.file_name(study.name)
+    for kind, mime, write in (
+        ("CSV", "text/csv", managing.exported_csv),
+        ("JSON", "application/json", managing.exported_json),
+    ):
+        row.download_button(
+            f"Trials as {kind}",
+            partial(_encoded, write, store, study),
+            file_name=f"{file}.{kind.lower()}",
+            mime=mime,
+            icon=downloads.ICON,
+            on_click="ignore",
+            key=f"study_{kind.lower()}",
+        )
+
+
+def _encoded(write: Callable[[GraphStore, StudyRecord], str], store: GraphStore, study: StudyRecord) -> bytes:
+    return write(store, study).encode()
+
+
+def _extend(store: GraphStore, study: StudyRecord) -> None:
+    most, limit = launching.budget_limit(study), study.settings.get("hours")
+    trials = st.number_input(
+        "Trials in all",
+        study.budget,
+        most,
+        study.budget,
+        key=f"extend_trials_{study.name}",
+        help=f"At most {most} from here.",
+    )
+    hours = None
+    if limit is not None:
+        top = max(float(limit), launching.MAX_HOURS)
+        hours = st.number_input("Hours in all", float(limit), top, float(limit), key=f"extend_hours_{study.name}")
+    grown = int(trials) > study.budget or (hours is not None and limit is not None and hours > float(limit))
+    st.caption(f"Up to {most:,} trials from here." if most > study.budget else "It has as many trials as may be.")
+    if st.button("Extend", icon=":material/expand:", key="study_extend", disabled=not grown):
+        _do(
+            lambda: managing.extend_study(store, study, int(trials), hours),
+            f"{study.name} may have {int(trials)} trials. If nobody runs it, resume it.",
+        )
+
+
+def _enqueue(store: GraphStore, study: StudyRecord) -> None:
+    known = services.architectures(study.space)
+    text = st.text_input(
+        "Architecture to try next",
+        max_chars=64,
+        placeholder="Id, its first 6 or more characters, or a name",
+        key="study_enqueue_id",
+        help="It counts in the budget. One that is not in the space can be queued on the Build page.",
+    ).strip()
+    if st.button("Queue it", icon=":material/playlist_add:", key="study_enqueue", disabled=not text):
+        _do(
+            lambda: managing.enqueue(store, study.name, services.id_named(text, known)),
+            f"{literal(text)} is the next trial of {literal(study.name)}.",
+        )
+    queued = [trial for trial in store.trials(study.name) if trial.info.get("origin") == managing.MANUAL]
+    if queued:
+        table = frames.trials_frame(queued)[["trial", "state", "architecture", "value"]]
+        downloads.table(table, f"{study.name}-queued", "study_queued", hide_index=True, placeholder="–")
+
+
+def _do(action: Callable[[], object], told: str) -> None:
+    """Do what was asked for and draw the page anew, or say why it cannot be done."""
+    try:
+        action()
+    except (ExplorerError, StoreInputError) as error:
+        st.error(literal(error), icon=":material/error:")
+        return
+    st.session_state[TOLD] = told
+    st.rerun()

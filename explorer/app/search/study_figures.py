@@ -1,0 +1,238 @@
+"""The figures of a study on the Search page, one at a time; frames are cached by what they depend on.
+
+History, choices, importance and Pareto set are of all studies comparable with the shown one; the belief and the
+timeline are its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from explorer.analysis.importance import Importance, choice_importance, parallel_axes
+from explorer.analysis.tables import Spread
+from explorer.app import navigation
+from explorer.app.search import launching
+from explorer.app.shared import downloads, services
+from explorer.app.shared.messages import literal
+from explorer.errors import ExplorerError, InputError
+from explorer.plots import (
+    Belief,
+    acquisition_map,
+    best_so_far_curves,
+    importance_bars,
+    parallel_coordinates,
+    pareto_plot,
+    trial_timeline,
+)
+from explorer.plots.pareto import study_axes
+from explorer.studies import frames as pictures
+from graphstore.records import StudyRecord, StudyState, TrialRecord
+
+TOO_FEW = "Let it go on"
+"""How the remedies begin of errors that more trials would mend. The page has buttons for that, and names them."""
+WAITING = "The figure begins with the first finished trial."
+BELIEFS = {Belief.UCB: "Upper bound", Belief.MEAN: "Expected", Belief.UNCERTAINTY: "Uncertainty"}
+
+
+def draw(study: StudyRecord, trials: Sequence[TrialRecord], running: bool) -> None:
+    """Let the visitor choose a figure, and draw it.
+
+    Args:
+        study: the shown study.
+        trials: its own, as they are now.
+        running: whether a job works on it.
+    """
+    names = list(FIGURES)
+    chosen = st.segmented_control("Figure", names, default=names[0], key="search_figure", label_visibility="collapsed")
+    try:
+        FIGURES[chosen or names[0]](study, trials)
+    except InputError as error:
+        if error.remedy.startswith(TOO_FEW):
+            error = InputError(error.field, error.rule, error.value, _how_to_get_more(study, running))
+        st.info(literal(error), icon=":material/info:")
+    except ExplorerError as error:
+        st.info(literal(error), icon=":material/info:")
+
+
+def _how_to_get_more(study: StudyRecord, running: bool) -> str:
+    """What to do for more trials of a study, in the words of its controls."""
+    if running:
+        return "Wait for more trials."
+    if launching.can_go_on(study):
+        return "Resume it."
+    return "Extend it." if study.state is StudyState.DONE else "Its trials are evaluated elsewhere."
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _rivals(url: str, name: str, revision: int) -> tuple[list[StudyRecord], dict[str, list[TrialRecord]]]:
+    store = services.store()
+    kind = pictures.comparable(store.study(name))
+    studies = [study for study in store.studies() if pictures.comparable(study) == kind]
+    return studies, {study.name: store.trials(study.name) for study in studies}
+
+
+def rivals(name: str) -> tuple[list[StudyRecord], dict[str, list[TrialRecord]]]:
+    """The studies comparable with one, itself included, newest first, and the trials of each."""
+    return _rivals(services.store_url(), name, services.store().revision("studies"))
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _best_known(url: str, name: str, revision: tuple[int, int]) -> float | None:
+    store = services.store()
+    return pictures.best_known(store, store.study(name))
+
+
+def _history(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+    if all(pictures.value_of(trial) is None for trial in trials):
+        # The curves of others alone would be taken for its own.
+        st.info("The curve begins with the first finished trial.", icon=":material/hourglass_empty:")
+        return
+    store = services.store()
+    studies, found = rivals(study.name)
+    known = (store.revision("scores"), store.revision("library"))
+    try:
+        best = _best_known(services.store_url(), study.name, known)
+    except ExplorerError:  # The scores it ran on are gone; its history is not.
+        best = None
+    curves = pictures.history_frame(studies, found, best)
+    regret = best is not None and st.toggle("Simple regret", key="search_regret", help="Best known less best found.")
+    bands = pictures.history_bands(curves, "regret" if regret else "best")
+    figure = best_so_far_curves(curves, study.objective, study.name, bands, regret)
+    downloads.figure(figure, f"{study.name}-history", "search_curves", alt="Best value against evaluations")
+    shown = curves["study"].nunique()
+    note = f"{shown} studies of {study.space} on {study.objective}." if shown > 1 else ""
+    if len(bands):
+        note += " Of policies with three or more finished studies: median, and its 95 % bootstrap interval."
+    st.caption(note)
+
+
+@st.cache_data(show_spinner="Asking the policy what it believes …", max_entries=16)
+def _belief(
+    url: str, name: str, told: tuple[tuple[object, ...], ...], revision: tuple[int, int], _trials: Sequence[TrialRecord]
+) -> pd.DataFrame:
+    store = services.store()
+    return pictures.belief_frame(store, store.study(name), _trials)
+
+
+def _acquisition(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+    store = services.store()
+    told = tuple((t.number, t.architecture, t.state.value, pictures.value_of(t)) for t in trials)
+    revision = (store.revision("library"), store.revision("scores") if study.settings.get("from_scores") else 0)
+    belief = _belief(services.store_url(), study.name, told, revision, trials)
+    points, spread = services.map_points(study.space)
+    shown = st.segmented_control(
+        "Colour by", list(BELIEFS), format_func=lambda b: BELIEFS[b], default=Belief.UCB, key="search_belief"
+    )
+    placed = pictures.trial_points(trials)
+    figure = acquisition_map(points, belief, placed, study.objective, shown or Belief.UCB, _axes(spread))
+    downloads.figure(
+        figure,
+        f"{study.name}-acquisition",
+        "search_acquisition",
+        config={"scrollZoom": True},
+        alt="Belief over the map",
+    )
+    st.caption(
+        f"What {study.policy} believes of {len(belief):,} architectures after these trials; numbers are trials in the "
+        "order of asking. It sees more coordinates than the two drawn."
+    )
+
+
+def _axes(spread: Spread) -> tuple[str, str]:
+    return f"coordinate 1 ({spread.x:.0%} of the variance)", f"coordinate 2 ({spread.y:.0%})"
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _choices(url: str, name: str, revision: tuple[int, int]) -> tuple[pd.Series, pd.DataFrame, int]:
+    studies, found = rivals(name)
+    values = pictures.trial_values(found)
+    return values, pictures.trial_choices(services.store(), values), len(studies)
+
+
+def _evaluated(study: StudyRecord) -> tuple[pd.Series, pd.DataFrame, str]:
+    """Values, choices, and how many of how many studies, for people."""
+    store = services.store()
+    revision = (store.revision("studies"), store.revision("library"))
+    values, choices, studies = _choices(services.store_url(), study.name, revision)
+    noun = "study" if studies == 1 else "comparable studies"
+    return values, choices, f"{len(values):,} architectures evaluated by {studies} {noun}"
+
+
+def _parallel(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+    values, choices, counted = _evaluated(study)
+    if values.empty:
+        st.info(WAITING, icon=":material/hourglass_empty:")
+        return
+    axes = parallel_axes(choices, values)
+    figure = parallel_coordinates(axes, values, study.objective)
+    downloads.figure(figure, f"{study.name}-choices", "search_parallel", alt="Design choices and scores")
+    left_out = len(choices.columns) - len(axes)
+    rest = f" {left_out} choices that tell less are left out." if left_out else ""
+    st.caption(f"{counted}. Drag along an axis to mark a range; – is a layer that an architecture does not have.{rest}")
+
+
+@st.cache_data(show_spinner="Growing forests …", max_entries=8)
+def _importance_of(values: pd.Series, choices: pd.DataFrame) -> Importance:
+    return choice_importance(choices, values)
+
+
+def _importance(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+    values, choices, counted = _evaluated(study)
+    if values.empty:
+        st.info(WAITING, icon=":material/hourglass_empty:")
+        return
+    found = _importance_of(values, choices)
+    downloads.figure(
+        importance_bars(found.choices, study.objective),
+        f"{study.name}-importance",
+        "search_importance",
+        alt="Importance",
+    )
+    st.caption(
+        f"Permutation importance in a random forest on {counted}: by how much its error on held-out architectures "
+        "grows when the values of one choice are exchanged among them. Median and middle 90 % of 20 bootstrap samples; "
+        f"grey ones reach 0. The forest explains {found.explained:.0%} of the held-out variance"
+        + ("." if found.explained > 0 else ", so it has learned nothing yet.")
+    )
+
+
+def _pareto(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+    values, _, counted = _evaluated(study)
+    if values.empty:
+        st.info(WAITING, icon=":material/hourglass_empty:")
+        return
+    against = st.selectbox("Against", pictures.FACTS, key="search_against")
+    points, front = pictures.pareto_points(services.store(), values, [against])
+    figure = pareto_plot(points, front, study_axes(study.objective, [against]))
+    downloads.figure(figure, f"{study.name}-pareto", "search_pareto", alt="Pareto set")
+    st.caption(f"{counted}.")
+    st.page_link(
+        navigation.page("pareto"),
+        label="Measured costs and limits on the Pareto page",
+        icon=navigation.PAGES["pareto"][1],
+        query_params={"space": study.space, "studies": study.name},
+    )
+
+
+def _timeline(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
+    frame = pictures.timeline_frame([study], {study.name: trials}, time.time())
+    if frame.empty:
+        st.info("The timeline begins with the first trial that is started.", icon=":material/hourglass_empty:")
+        return
+    downloads.figure(trial_timeline(frame), f"{study.name}-timeline", "search_timeline", alt="Timeline of trials")
+    st.caption("The last attempt of each trial; × tells which it was. Lanes are what ran at the same time on a host.")
+
+
+FIGURES: dict[str, Callable[[StudyRecord, Sequence[TrialRecord]], None]] = {
+    "History": _history,
+    "Acquisition": _acquisition,
+    "Choices": _parallel,
+    "Importance": _importance,
+    "Pareto": _pareto,
+    "Timeline": _timeline,
+}
+"""Figures by their names, the first one first."""

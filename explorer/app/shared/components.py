@@ -1,0 +1,292 @@
+"""Pieces that several pages share: guards, pickers, cards, the live indicator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+
+from explorer.app import navigation
+from explorer.app.shared import access, downloads, frames, services
+from explorer.app.shared.messages import literal
+from explorer.errors import ExplorerError
+from explorer.space.grammar import preset_names
+from graphstore.errors import StoreError
+from graphstore.records import SpaceRecord
+from graphstore.url import without_password
+
+LIVE_EVERY = "3s"
+LONGEST_WRONG = 64
+"""Characters of a wrong name that a message repeats."""
+UNKNOWN = "–"
+"""Stands in tables for a value that is not known."""
+PARAMETERS_HELP = (
+    "Weights of the encoder without token and position embeddings, but with its relative-position tables for 512 "
+    "tokens. A trained model has tables for the sequences of its recipe, so it may be much smaller."
+)
+FLOPS_HELP = "Floating-point operations of one forward pass over 128 tokens."
+HETEROGENEITY_HELP = (
+    "0 when all layers are alike, 1 when all differ: the mean diversity of operation, hidden size, heads and "
+    "feed-forward over the layers."
+)
+OPERATIONS_HELP = (
+    "Operation of each layer, input to output. sa: attention by dot product (sdp) or weighted multiplicative (wma); "
+    "l: linear transform, Fourier (dft) or cosine (dct); c: convolution and its kernel size, half of whose heads are "
+    "sdp attention."
+)
+COLUMNS = {
+    "label": st.column_config.TextColumn("architecture"),
+    "operations": st.column_config.TextColumn("operations", help=OPERATIONS_HELP),
+    "hiddens": st.column_config.TextColumn("hidden sizes", help="Hidden size of each layer, input to output."),
+    "parameters": st.column_config.NumberColumn("parameters", format="localized", help=PARAMETERS_HELP),
+    "flops": st.column_config.NumberColumn("FLOPs", format="compact", help=FLOPS_HELP),
+    "heterogeneity": st.column_config.NumberColumn("heterogeneity", format="%.2f", help=HETEROGENEITY_HELP),
+    "score": st.column_config.NumberColumn("score", format="%.4f"),
+    "dissimilarity": st.column_config.NumberColumn("dissimilarity", format="%.4f"),
+    "difference": st.column_config.TextColumn("what it has otherwise", width="large"),
+    "link": st.column_config.LinkColumn("", display_text="open", help="Open the Architecture page."),
+}
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Show what the store or the user's input is wrong about as a message, never as a traceback, and stop there."""
+    try:
+        yield
+    # What the machine refuses, a full disk or a folder that may only be read, is no fault of the page either.
+    except (StoreError, ExplorerError, OSError) as error:
+        st.error(literal(error), icon=":material/error:")
+        shown = without_password(services.store_url())
+        st.caption(f"Store: `{shown}`. This page works again as soon as the store does.")
+        st.button("Try again", icon=":material/refresh:", key="try_again")
+        st.stop()
+
+
+def page(body: Callable[[], None]) -> Callable[[], None]:
+    """Make a page of a function: whatever the store refuses becomes a message."""
+
+    def render() -> None:
+        with guarded():
+            body()
+
+    render.__name__, render.__doc__ = body.__name__, body.__doc__
+    return render
+
+
+def head(name: str) -> None:
+    """The title of the page with this address, and what it is for."""
+    st.title(navigation.PAGES[name][0])
+    st.caption(navigation.PURPOSES[name])
+
+
+def empty_store() -> None:
+    """Say how to fill a store without spaces, and stop."""
+    st.info("There is nothing in the store yet.", icon=":material/inventory_2:")
+    st.markdown(
+        "Build the `nano` space of 9,312 architectures and train the first models of it:\n\n"
+        "```\narchex demo\n```\n\n"
+        "Or only build the space, or bring in results from elsewhere:\n\n"
+        "```\narchex space build nano\narchex import nas-bench-bert BERT_benchmark.json\n```"
+    )
+    st.caption(f"Store: `{without_password(services.store_url())}`. Other commands need `--store` with this URL.")
+    st.button("Look again", icon=":material/refresh:", key="look_again")
+    st.stop()
+
+
+def steady(options: Sequence[str], key: str) -> list[str]:
+    """The options in the order in which this visit has seen them, new ones last.
+
+    A list that is open on the screen closes if the chosen option moves in it, which a live page must not bring about.
+
+    Args:
+        options: each once.
+        key: what the visit calls the list.
+    """
+    kept = f"order_{key}"
+    seen = [option for option in st.session_state.get(kept, ()) if option in options]
+    order = [*seen, *(option for option in options if option not in seen)]
+    st.session_state[kept] = order
+    return order
+
+
+def pick(
+    label: str,
+    options: Sequence[str],
+    parameter: str,
+    default: Callable[[], str],
+    hidden_label: bool = False,
+    kept_as: str | None = None,
+) -> str:
+    """A list to choose from whose choice is in the address and, from page to page, in the visit.
+
+    Args:
+        label: for people.
+        options: at least one.
+        parameter: name in the address.
+        default: what to begin with if neither the address nor the visit has a choice.
+        hidden_label: whether the label is for screen readers only.
+        kept_as: what the visit calls the choice; by default as the address does.
+
+    Returns:
+        The chosen option.
+    """
+    key, kept = f"pick_{parameter}", f"kept_{kept_as or parameter}"
+
+    def changed() -> None:
+        st.query_params[parameter] = st.session_state[key]
+
+    found = next((c for c in (st.query_params.get(parameter), st.session_state.get(kept)) if c in options), None)
+    st.session_state[key] = found if found is not None else default()
+    shown: Literal["collapsed", "visible"] = "collapsed" if hidden_label else "visible"
+    # Options are shown as they are: with a title that changes, the browser's choice would not be found again.
+    # They stay in their places as well.
+    order = steady(options, parameter)
+    chosen = str(st.selectbox(label, order, key=key, on_change=changed, label_visibility=shown))
+    st.session_state[kept] = st.query_params[parameter] = chosen
+    return chosen
+
+
+def pick_space() -> SpaceRecord:
+    """Let the visitor choose a space, kept in the address as ``space``; stops where there is none."""
+    if services.is_missing():
+        empty_store()
+    known = {space.name: space for space in services.spaces()}
+    if not known:
+        empty_store()
+    names = list(known)
+    note_unknown_space(names)
+    with st.sidebar:
+        chosen = pick("Design space", names, "space", lambda: default_space(names))
+    space = known[chosen]
+    if not space.info.get("ready"):
+        st.sidebar.caption("Its library is being built.")
+    return space
+
+
+def note_unknown_space(names: Sequence[str]) -> None:
+    """Say so where the address asks for a space that is not among these."""
+    wanted = st.query_params.get("space")
+    if wanted is not None and wanted not in names:
+        shown = literal(repr(wanted[:LONGEST_WRONG]))
+        st.warning(f"There is no space {shown} in this store; showing another one.")
+
+
+def default_space(names: Sequence[str]) -> str:
+    """The space to begin with: one with scores if there is one."""
+    return next((name for name in names if not services.scores(name).empty), names[0])
+
+
+def pick_series(scores: pd.DataFrame, label: str, key: str) -> str | None:
+    """Let the visitor choose scores that are comparable with each other; ``None`` where there are none."""
+    names = frames.series_names(scores)
+    if not names:
+        return None
+    order = steady(names, key)
+    return str(st.selectbox(label, order, order.index(names[0]), key=key, bind="query-params"))
+
+
+def how_to_finish(space: str) -> str:
+    """What to do about a space whose library was not finished, as the end of a sentence."""
+    if space in preset_names():
+        return f"run `archex space build {space}`"
+    return "train or import again to finish it"
+
+
+def no_scores_yet() -> None:
+    """Say how scores come about."""
+    st.info(
+        "No architecture of this space has a score yet. Start a search on the Search page, or run `archex demo`; "
+        "scores appear here as they arrive.",
+        icon=":material/hourglass_empty:",
+    )
+
+
+def watch_scores(shown: int) -> None:
+    """Poll the store and draw the page anew once there are more scores than those shown.
+
+    Args:
+        shown: the revision of the scores that the page was drawn with.
+    """
+
+    @access.drawn_again(LIVE_EVERY)
+    def indicator() -> None:
+        try:
+            changed = services.store().revision("scores") != shown
+        except StoreError as error:
+            st.caption(f":red[●] The store does not answer: {literal(error)}")
+            return
+        if changed:
+            st.rerun()
+        st.caption(":green[●] Live: new scores appear by themselves.")
+
+    with st.sidebar:
+        indicator()
+
+
+def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, title: str = "") -> None:
+    """What a visitor wants to know first about an architecture, with a link to its page."""
+    with st.container(border=True):
+        st.markdown(f"**{literal(title or row['label'])}**")
+        st.markdown(f"{row['operations']}  \nhidden {row['hiddens']}", help=OPERATIONS_HELP)
+        own = scores[scores["id"] == id]
+        facts = {
+            "Parameters": f"{int(row['parameters']):,}",
+            "FLOPs": compact(float(row["flops"])),
+            "Heterogeneity": f"{row['heterogeneity']:.2f}",
+        }
+        for name in frames.series_names(own):
+            facts[f"Score {literal(name)}"] = f"{frames.mean_scores(own, name).iloc[0]:.4f}"
+        st.table(pd.Series(facts, name=""), border="horizontal")
+        if own.empty:
+            st.caption("Not scored yet.")
+        navigation.link("architecture", id, space, "Open its page")
+
+
+def compact(value: float) -> str:
+    """A large number in three digits, for example ``61.2 M`` or ``167 k``."""
+    for unit, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= factor:
+            shown = value / factor
+            return f"{shown:.{0 if abs(shown) >= 99.95 else 1}f} {unit}"
+    return f"{value:.0f}"
+
+
+def addresses(ids: Iterable[object], space: str) -> list[str]:
+    """Address of each architecture's page."""
+    return [navigation.architecture_address(str(id), space) for id in ids]
+
+
+def architecture_table(
+    table: pd.DataFrame,
+    columns: list[str],
+    space: str,
+    key: str,
+    height: int = 320,
+    looks: Mapping[str, Any] | None = None,
+) -> None:
+    """A table of architectures, indexed by id, whose first column opens an architecture's page; it downloads as CSV.
+
+    Args:
+        table: the rows.
+        columns: those that are shown.
+        space: what the links name as their space.
+        key: of the table, unlike all others of the page.
+        height: at most, in pixels.
+        looks: of the columns that other tables do not have.
+    """
+    shown = table.copy()
+    shown.insert(0, "link", addresses(table.index, space))
+    downloads.table(
+        shown,
+        f"{space}-{key}",
+        key,
+        shown[[name for name in columns if name in shown]],
+        column_order=["link", *columns],
+        column_config={**COLUMNS, **(looks or {})},
+        hide_index=True,
+        placeholder=UNKNOWN,
+        height=min(height, 38 + 35 * max(1, len(shown))),
+    )

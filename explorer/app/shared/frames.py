@@ -1,0 +1,171 @@
+"""Tables of the store's records, as the pages show them: pure functions from records to pandas frames.
+
+Units: ``parameters`` counts the encoder's weights without embeddings, ``flops`` one forward pass of 128 tokens,
+``heterogeneity`` runs from 0 (all layers alike) to 1, scores are as their metric has them; of most more is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from explorer.app.shared.kinds import Kind, kind_titles
+from explorer.plots.palette import operation_title
+from graphstore.queries import LOWER_IS_BETTER
+from graphstore.records import (
+    ArchitectureSummary,
+    LayerRecord,
+    NeighborRecord,
+    ScoreRecord,
+    TrialRecord,
+    TrialStatus,
+)
+
+OVERALL_TASKS = ("mean", "glue")
+"""Names of tasks that stand for a mean over others; they are offered first."""
+
+KIND_FIELDS = Kind._fields
+"""What two scores of a task must share to be comparable."""
+
+
+def layers_frame(summaries: Sequence[ArchitectureSummary]) -> pd.DataFrame:
+    """One row per layer: ``id, depth, layer, operation, hidden``."""
+    rows = [
+        (s.id, s.depth, layer, operation, hidden)
+        for s in summaries
+        for layer, (operation, hidden) in enumerate(zip(s.operations, s.hiddens, strict=True))
+    ]
+    return pd.DataFrame(rows, columns=["id", "depth", "layer", "operation", "hidden"])
+
+
+def scores_frame(scores: Sequence[ScoreRecord]) -> pd.DataFrame:
+    """One row per score, with ``series``: scores of one series, and only those, are comparable.
+
+    A series is called after its task, and where a task has scores of several kinds, after what tells them apart too.
+    ``seconds`` is missing where the record has 0, which stands for unknown.
+    """
+    names = ["id", "task", *KIND_FIELDS, "value", "seed", "source", "seconds"]
+    rows = [
+        (s.architecture, s.task, s.metric, s.dataset, s.fidelity, s.recipe, s.value, s.seed, s.source, s.seconds)
+        for s in scores
+    ]
+    frame = pd.DataFrame(rows, columns=names)
+    series = frame["task"].astype(object)
+    for task, group in frame.groupby("task", sort=False):
+        kinds = [Kind(*row) for row in group[list(KIND_FIELDS)].itertuples(index=False)]
+        titles = kind_titles(list(dict.fromkeys(kinds)))
+        series[group.index] = [f"{task} ({titles[kind]})" if titles[kind] else str(task) for kind in kinds]
+    frame["series"] = series
+    return frame.assign(seconds=frame["seconds"].astype(float).replace(0.0, np.nan))
+
+
+def series_names(scores: pd.DataFrame) -> list[str]:
+    """The series of a frame of scores: those over all tasks first, then by task; of one task the largest first."""
+    if scores.empty:
+        return []
+    rank = {task: position for position, task in enumerate(OVERALL_TASKS)}
+    ordered = sorted(
+        (rank.get(str(task), len(rank)), str(task), -int(count), str(name))
+        for task, group in scores.groupby("task")
+        for name, count in group.groupby("series")["id"].nunique().items()
+    )
+    return [name for *_, name in ordered]
+
+
+def mean_scores(scores: pd.DataFrame, series: str) -> pd.Series[float]:
+    """Mean score of each architecture in a series, indexed by id, named ``score``."""
+    chosen = scores.loc[scores["series"] == series]
+    return chosen.groupby("id", sort=False)["value"].mean().rename("score").astype(float)
+
+
+def lower_is_better(scores: pd.DataFrame, series: str | None) -> bool:
+    """Whether the smaller of two scores of a series is the better one, as of a perplexity."""
+    return bool(scores.loc[scores["series"] == series, "metric"].isin(LOWER_IS_BETTER).any())
+
+
+def best_first(table: pd.DataFrame, lower: bool = False) -> pd.DataFrame:
+    """The same rows, the best ``score`` first and those without one last; of equal ones the smaller architecture.
+
+    Args:
+        table: with ``score`` and ``parameters``.
+        lower: whether the smaller score is the better one.
+    """
+    return table.sort_values(["score", "parameters"], ascending=[lower, True], na_position="last")
+
+
+def objective_tasks(scores: pd.DataFrame) -> dict[str, int]:
+    """Tasks a study can use as a known objective, with the number of scored architectures.
+
+    Tasks whose scores are of several kinds are left out: they cannot be compared with each other. So are those of
+    which less is better: a search maximises.
+    """
+    found = {}
+    for name in series_names(scores):
+        group = scores.loc[scores["series"] == name]
+        if name in set(group["task"]) and not lower_is_better(scores, name):
+            found[name] = int(group["id"].nunique())
+    return found
+
+
+def stack_text(widths: Sequence[int]) -> str:
+    """A feed-forward stack in few characters: ``3 × 128`` where all widths are alike."""
+    if len(widths) > 1 and len(set(widths)) == 1:
+        return f"{len(widths)} × {widths[0]}"
+    return " → ".join(map(str, widths))
+
+
+def layer_table(layers: Iterable[LayerRecord]) -> pd.DataFrame:
+    """The layers of one architecture for a table."""
+    rows = [
+        (
+            layer.index,
+            operation_title(f"{layer.family}_{layer.parameter}"),
+            layer.hidden,
+            layer.heads,
+            stack_text(layer.feed_forward),
+        )
+        for layer in layers
+    ]
+    return pd.DataFrame(rows, columns=["layer", "operation", "hidden", "heads", "feed-forward"])
+
+
+def neighbor_table(
+    neighbors: Sequence[NeighborRecord], architectures: pd.DataFrame, score: pd.Series[float] | None
+) -> pd.DataFrame:
+    """Neighbours by rank with what is known of them; those not in ``architectures`` are left out."""
+    found = [n for n in neighbors if n.target in architectures.index]
+    table = architectures.loc[[n.target for n in found]].copy()
+    table.insert(0, "rank", [n.rank for n in found])
+    table.insert(1, "dissimilarity", [n.dissimilarity for n in found])
+    table["score"] = np.nan if score is None else score.reindex(table.index)
+    return table
+
+
+def trials_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
+    """One row per trial.
+
+    ``seconds`` runs from its start to its end, ``acquisition`` is text, ``progress`` the message of a running trial.
+    """
+    rows = []
+    for trial in trials:
+        figures = trial.info.get("acquisition")
+        parts = figures.items() if isinstance(figures, dict) else []
+        rows.append(
+            {
+                "trial": trial.number,
+                "state": trial.state.value,
+                "value": trial.value,
+                "architecture": trial.architecture,
+                "origin": str(trial.info.get("origin", "")),
+                "acquisition": ", ".join(f"{name} {value:.3g}" for name, value in parts),
+                "attempt": trial.attempt,
+                "seconds": trial.finished - trial.started if trial.finished and trial.started else None,
+                "progress": str(trial.info.get("message", "")) if trial.state is TrialStatus.RUNNING else "",
+                "reason": trial.reason,
+            }
+        )
+    names = ["trial", "state", "value", "architecture", "origin", "acquisition", "attempt", "seconds"]
+    frame = pd.DataFrame(rows, columns=[*names, "progress", "reason"])
+    return frame.astype({"value": float, "seconds": float})

@@ -1,0 +1,195 @@
+"""The open store and its tables, cached for all visitors.
+
+Tables are cached by the store's revision of their topic, so that they are read again only when something changed.
+Every function raises StoreError where the store does; pages show it by ``components.guarded``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from explorer.analysis import tables
+from explorer.app.shared import frames
+from explorer.similarity.graph import architecture_id
+from explorer.space.named import find_named
+from explorer.studies import frames as pictures
+from explorer.studies.jobs import refresh_jobs
+from graphstore import GraphStore, open_store
+from graphstore.records import ArchitectureRecord, JobRecord, NeighborRecord, SpaceRecord
+from graphstore.url import SQLITE_PREFIX
+
+LONGEST_NAME = 64
+"""Characters of an id or a name that a visitor gives."""
+STORE_VARIABLE = "EXPLORER_STORE"
+DEFAULT_STORE = "sqlite:///explorer.db"
+TRAINED = "trained:"
+"""How the source of a score begins that a study of this store trained."""
+KERNEL = "weisfeiler_lehman"
+"""Kernel whose exact neighbours the library holds."""
+
+
+def store_url() -> str:
+    """URL of the store, as the environment names it."""
+    return os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An open store, and which file it is."""
+
+    store: GraphStore
+    file: tuple[int, int] | None
+
+
+@st.cache_resource(show_spinner="Opening the store …", on_release=lambda opened: opened.store.close())
+def _opened(url: str) -> _Opened:
+    file = _file(url)
+    return _Opened(open_store(url, create=False), file)
+
+
+def _open(url: str) -> GraphStore:
+    return _opened(url).store
+
+
+def _file(url: str) -> tuple[int, int] | None:
+    """What tells the store's file from another one of its name; ``None`` where there is none, or a server."""
+    if not url.startswith(SQLITE_PREFIX):
+        return None
+    try:
+        found = Path(url.removeprefix(SQLITE_PREFIX)).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def is_missing() -> bool:
+    """Whether the store is a file that nobody has made yet; the app only looks and makes none."""
+    url = store_url()
+    return url.startswith(SQLITE_PREFIX) and not Path(url.removeprefix(SQLITE_PREFIX)).exists()
+
+
+def store() -> GraphStore:
+    """The open store, shared by all visitors.
+
+    Raises:
+        StoreError: it is missing, foreign, newer, or does not answer.
+    """
+    url = store_url()
+    if _opened(url).file != _file(url):
+        # A restored or rebuilt store counts its changes anew, so whatever was kept of the old one may seem current.
+        st.cache_data.clear()
+        st.cache_resource.clear()
+    return _open(url)
+
+
+@st.cache_resource(show_spinner=False)
+def _one_at_a_time() -> threading.Lock:
+    return threading.Lock()
+
+
+@contextmanager
+def starting(opened: GraphStore) -> Iterator[list[JobRecord]]:
+    """The jobs as they are now; until the block ends no other visitor starts one, so limits hold for all together."""
+    with _one_at_a_time():
+        yield refresh_jobs(opened)
+
+
+def spaces() -> list[SpaceRecord]:
+    """All spaces, by name."""
+    return store().spaces()
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _architectures(url: str, space: str, revision: int) -> pd.DataFrame:
+    return tables.architectures_frame(_open(url).summaries(space))
+
+
+def architectures(space: str) -> pd.DataFrame:
+    """One row per architecture of a space; see ``tables.architectures_frame``."""
+    return _architectures(store_url(), space, store().revision("library"))
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _layers(url: str, space: str, revision: int) -> pd.DataFrame:
+    return frames.layers_frame(_open(url).summaries(space))
+
+
+def layers(space: str) -> pd.DataFrame:
+    """One row per layer of a space's architectures; see ``frames.layers_frame``."""
+    return _layers(store_url(), space, store().revision("library"))
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _map_points(url: str, space: str, revision: int) -> tuple[pd.DataFrame, tables.Spread]:
+    return pictures.map_points(_open(url), space)
+
+
+def map_points(space: str) -> tuple[pd.DataFrame, tables.Spread]:
+    """Architectures of a space with coordinates ``x`` and ``y``, and the axes' shares of the variance."""
+    return _map_points(store_url(), space, store().revision("library"))
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _scores(url: str, space: str, revision: tuple[int, int]) -> pd.DataFrame:
+    return frames.scores_frame(_open(url).scores(space=space))
+
+
+def scores(space: str) -> pd.DataFrame:
+    """One row per score of a space's architectures; see ``frames.scores_frame``."""
+    opened = store()
+    # A score joins a space when its architecture does, which is a change of the library.
+    return _scores(store_url(), space, (opened.revision("scores"), opened.revision("library")))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _architecture(url: str, id: str, revision: int) -> ArchitectureRecord:
+    return _open(url).architecture(id)
+
+
+def architecture(id: str) -> ArchitectureRecord:
+    """One architecture whole, by id or unique prefix.
+
+    Raises:
+        NotFoundError: it is unknown, or several begin like this.
+    """
+    return _architecture(store_url(), id, store().revision("library"))
+
+
+def id_named(text: str, known: pd.DataFrame) -> str:
+    """The id of the architecture with this name, upper or lower case; any other text as it is.
+
+    Args:
+        text: a name, an id, or the beginning of an id.
+        known: architectures whose names count first, as ``architectures`` gives them.
+    """
+    wanted = text.casefold()
+    for id, name in known["name"].items():
+        if name and name.casefold() == wanted:
+            return str(id)
+    spec = find_named(text)
+    return text if spec is None else architecture_id(spec)
+
+
+def has_published(space: str) -> bool:
+    """Whether the space has scores that no study of this store trained."""
+    return bool((~scores(space)["source"].str.startswith(TRAINED)).any())
+
+
+def neighbors(space: str, id: str) -> list[NeighborRecord]:
+    """The stored exact neighbours of an architecture, by rank."""
+    return store().neighbors(space, id, KERNEL)
+
+
+def space_of(id: str, preferred: str | None = None) -> str | None:
+    """A space that holds the architecture: the preferred one if it does, else the first by name."""
+    names = [space.name for space in spaces()]
+    ordered = [name for name in names if name == preferred] + [name for name in names if name != preferred]
+    return next((name for name in ordered if id in architectures(name).index), None)

@@ -1,0 +1,77 @@
+"""The architectures that a visitor has chosen on the map: a table, what they have in common, a link to compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import streamlit as st
+
+from explorer.app import navigation
+from explorer.app.shared import components, downloads, frames
+from explorer.app.shared.messages import literal
+
+FEWEST, MOST = 2, 6
+"""How many architectures can be compared."""
+MOST_ROWS = 1000
+"""Rows of the table; the download has all."""
+
+
+def render(chosen: pd.DataFrame, series: str | None, lower: bool, space: str, forget: Callable[[], None]) -> None:
+    """Show them.
+
+    Args:
+        chosen: indexed by id, as ``services.architectures`` gives them, with ``score``.
+        series: what the score is; ``None`` where there is none.
+        lower: whether the smaller score is the better one.
+        space: name of the space.
+        forget: called by the button that undoes the choice.
+    """
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left.subheader(f"Chosen: {len(chosen):,}")
+    right.button("Undo the choice", icon=":material/deselect:", key="undo_areas", on_click=forget, width="stretch")
+    if chosen.empty:
+        st.caption("There is no architecture in the chosen area, or none of those passes the filters.")
+        return
+    st.caption(_summary(chosen, series, lower))
+    table = frames.best_first(chosen, lower)
+    columns = ["label", "score", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
+    if series is None:
+        columns.remove("score")
+    shown = table.head(MOST_ROWS).copy()
+    shown.insert(0, "link", components.addresses(shown.index, space))
+    picked = downloads.table(
+        shown,
+        f"{space}-chosen",
+        "space_chosen",
+        whole=table.drop(columns=["x", "y"]),
+        column_order=["link", *columns],
+        column_config=components.COLUMNS,
+        hide_index=True,
+        placeholder=components.UNKNOWN,
+        height=min(420, 38 + 35 * len(shown)),
+        on_select="rerun",
+        selection_mode="multi-row",
+    )
+    rows = [row for row in picked.selection.rows if row < len(shown)]
+    ids = [str(shown.index[row]) for row in rows]
+    compare_link(ids or [str(id) for id in shown.index[:MOST]], space, by_hand=bool(ids), total=len(table))
+
+
+def compare_link(ids: list[str], space: str, by_hand: bool, total: int) -> None:
+    """A link to the Compare page, if so many can be compared."""
+    if len(ids) < FEWEST or len(ids) > MOST:
+        st.caption(f"Mark {FEWEST} to {MOST} rows to compare them.")
+        return
+    few = f"the first {len(ids)}" if total > len(ids) else f"all {len(ids)}"
+    navigation.compare_link(ids, space, f"Compare the {len(ids)} marked" if by_hand else f"Compare {few}")
+
+
+def _summary(chosen: pd.DataFrame, series: str | None, lower: bool) -> str:
+    words = f"{chosen['parameters'].min():,} to {chosen['parameters'].max():,} parameters"
+    words += f", heterogeneity {chosen['heterogeneity'].mean():.2f} on average"
+    known = chosen["score"].dropna()
+    if series is None or known.empty:
+        return f"{words}; none has a score."
+    best = known.min() if lower else known.max()
+    return f"{words}; {len(known):,} with score {literal(series)}: {known.mean():.4f} on average, {best:.4f} at best."

@@ -1,0 +1,283 @@
+"""Space: the map of all architectures, coloured and sized by what the visitor asks for."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from explorer.analysis import map_values
+from explorer.analysis.projections import Projection
+from explorer.app.shared import address, components, downloads, frames, services
+from explorer.app.shared.messages import literal
+from explorer.app.space import chosen_view, map_choices, map_services
+from explorer.app.space.map_choices import SCORE_COLUMN, Offer
+from explorer.plots import Highlight, MapColor, MapSize, space_map
+from explorer.plots.base import range_of_equal, with_revision
+from graphstore.records import SpaceRecord
+
+MAP_KEY = "space_map"
+BEST = 15
+MOST_DRAWN = 20_000
+"""Points beyond which only a share of them is drawn, besides those that are scored or pointed out."""
+MOST_FOUND = 200
+"""Most architectures that a search points out."""
+AREA = "area"
+"""Name in the address of a chosen area; repeated for several."""
+MOST_AREAS = 4
+DRAWN = "space_drawn"
+"""Of the visit: what the map was last drawn with, and the areas in it."""
+
+
+@components.page
+def render() -> None:
+    """Draw the page."""
+    components.head("space")
+    space = components.pick_space()
+    shown = services.store().revision("scores")
+    scores = services.scores(space.name)
+    components.watch_scores(shown)
+    architectures = services.architectures(space.name)
+    vectors = map_services.pca(space.name)
+    # Not isin, which takes twenty times as long on ids.
+    known = architectures.loc[vectors.points.index.get_indexer(architectures.index) >= 0]
+    if known.empty:
+        st.info(
+            f"The architectures of {space.name} have no vectors yet. If its library is being built, look again in a "
+            f"minute; if that was interrupted, {components.how_to_finish(space.name)}.",
+            icon=":material/hourglass_empty:",
+        )
+        st.button("Look again", icon=":material/refresh:", key="look_again")
+        return
+    selected, found = _selected(known), _found(known)
+    _headline(space, known, scores)
+    offer = Offer(known, scores, map_services.layer_shares(space.name), map_services.measured(space.name))
+    top = st.columns(4)
+    with top[0]:
+        color = map_choices.pick_color(offer)
+    with top[1]:
+        size = map_choices.pick_size(offer)
+    with top[2]:
+        projection = map_choices.pick_projection(space.name, bool(space.info.get("ready")))
+    with top[3]:
+        series = components.pick_series(scores, "Scores of filter and tables", "space_best")
+    score = pd.Series(dtype=float, name=SCORE_COLUMN) if series is None else frames.mean_scores(scores, series)
+    lower = frames.lower_is_better(scores, series)
+    limits = map_choices.pick_limits(offer, series is not None)
+    points = known.join(projection.points, how="inner").join(score, how="left")
+    kept = points[limits.mask(points, score, offer.shares)]
+    if len(kept) < len(points):
+        st.caption(f"{len(kept):,} of {len(points):,} pass the filters.")
+    left, right = st.columns([3, 1], gap="medium")
+    with left:
+        if kept.empty:
+            st.info("Nothing passes the filters. Widen them to see the map.", icon=":material/filter_alt_off:")
+        else:
+            _map(kept, projection, offer, (color, size, limits), selected, found, space)
+    with right:
+        _card(selected, known, scores, space.name)
+    areas = _areas()
+    if areas and len(kept):
+        chosen_view.render(kept[map_values.inside(kept, areas)], series, lower, space.name, _forget_areas)
+    _best(kept, series, lower, space.name)
+
+
+def _selected(points: pd.DataFrame) -> str | None:
+    """The selected id from the address, or ``None``; says so if it is not in this space."""
+    wanted = st.query_params.get("id")
+    if wanted is None:
+        return None
+    if wanted in points.index:
+        return wanted
+    meant = map_values.find_ids(points, wanted[:64])
+    if len(meant) == 1:
+        return meant[0]
+    st.warning(
+        f"There is no architecture {literal(repr(wanted[:64]))} in this space. Click a point of the map to select "
+        "another one."
+    )
+    return None
+
+
+def _found(points: pd.DataFrame) -> list[str]:
+    """What the visitor looks for by id or name; a single one becomes the selected one when it is typed."""
+
+    def typed() -> None:
+        hits = map_values.find_ids(points, str(st.session_state.get("find") or ""))
+        if len(hits) == 1:
+            st.query_params["id"] = hits[0]
+
+    text = address.text(
+        "Find an architecture",
+        "find",
+        longest=64,
+        placeholder="Id, its first 3 or more characters, or a name",
+        icon=":material/search:",
+        on_change=typed,
+        label_visibility="collapsed",
+    )
+    found = map_values.find_ids(points, text)
+    if text and not found:
+        st.warning(
+            f"No id of this space begins with {literal(repr(text))}, and no name contains it.",
+            icon=":material/search_off:",
+        )
+    elif len(found) == 1:
+        if "id" not in st.query_params:
+            st.query_params["id"] = found[0]
+            st.rerun()
+        label = literal(points["label"].loc[found[0]])
+        st.caption(f"Found {label}; the map looks at it closely. Double-click to see all of it.")
+    elif found:
+        some = ", ".join(literal(points["label"].loc[id]) for id in found[:5])
+        st.caption(f"{len(found):,} fit, drawn as diamonds: {some}{', …' if len(found) > 5 else ''}")
+    return found[:MOST_FOUND]
+
+
+def _headline(space: SpaceRecord, points: pd.DataFrame, scores: pd.DataFrame) -> None:
+    title = space.info.get("title") or space.name
+    scored = scores["id"].nunique()
+    noun = "architecture" if len(points) == 1 else "architectures"
+    st.markdown(f"**{literal(title)}**: {len(points):,} {noun}, {scored:,} of them scored.")
+
+
+@st.cache_resource(show_spinner=False, max_entries=12)
+def _figure(
+    drawing: tuple[object, ...],
+    highlight: Highlight,
+    _points: pd.DataFrame,
+    _projection: Projection,
+    _color: MapColor,
+    _size: MapSize | None,
+    _scored: pd.Index,
+) -> go.Figure:
+    """The map; made once for all visitors who look at the same. What is made of it must not change it."""
+    return with_revision(space_map(_points, _color, _scored, _projection.axes, _size, highlight))
+
+
+def _map(
+    points: pd.DataFrame,
+    projection: Projection,
+    offer: Offer,
+    looks: tuple[MapColor, MapSize | None, map_values.Limits],
+    selected: str | None,
+    found: list[str],
+    space: SpaceRecord,
+) -> None:
+    color, size, limits = looks
+    if not color.palette:
+        _about_values(color.values.reindex(points.index), offer.scores)
+    scored = pd.Index(offer.scores["id"].unique())
+    store = services.store()
+    # All that the picture depends on besides what the visitor points out.
+    drawing = (
+        (services.store_url(), space.name, store.revision("library"), store.revision("scores")),
+        (color.title, size and size.title, projection.method, *projection.settings.values()),
+        limits,
+        tuple(found),
+    )
+    ring, areas = _highlight(drawing, selected)
+    highlight = Highlight(ring, tuple(found), found[0] if len(found) == 1 else None, tuple(areas))
+    # The ring's architecture is drawn even where there are too many for all.
+    always = [*scored, *found, *([ring] if ring else [])]
+    drawn = points.loc[map_values.drawn_ids(points, always, MOST_DRAWN)]
+    downloads.figure(
+        _figure(drawing, highlight, drawn, projection, color, size, scored),
+        f"{space.name}-map",
+        MAP_KEY,
+        on_select=_select,
+        selection_mode=("points", "box", "lasso"),
+        config={"scrollZoom": True},
+        alt="Map of the space",
+    )
+    few = f" {len(drawn):,} of {len(points):,} are drawn." if len(drawn) < len(points) else ""
+    agreement = space.info.get("embedding_spearman")
+    order = ""
+    if agreement and len(points) > 2 and math.isfinite(agreement):
+        order = f" All coordinates together keep the order of the exact dissimilarities (Spearman {agreement:.2f})."
+    st.caption(
+        "Each point is an architecture; near ones have similar graphs (kernel of many views). "
+        f"{map_choices.describe_projection(projection)}{order}{few} Click a point to select it; choose many by the box "
+        "or the lasso of the tool bar above the map, and undo that by a double click."
+    )
+
+
+def _about_values(values: pd.Series, scores: pd.DataFrame) -> None:
+    """Say of a number that colours the map how many have it, where that is fewer than are scored, and if all agree."""
+    known = values.dropna()
+    notes = []
+    if values.name == SCORE_COLUMN and len(known) < scores["id"].nunique():
+        notes.append(f"{len(known):,} with this score.")
+    if len(known) > 1 and range_of_equal(known) is not None:
+        notes.append(f"All {len(known):,} are equal: {known.iloc[0]:.4g}.")
+    if notes:
+        st.caption(" ".join(notes))
+
+
+def _highlight(drawing: tuple[object, ...], selected: str | None) -> tuple[str | None, list[map_values.Area]]:
+    """The architecture to draw a ring around, and the areas to draw.
+
+    A click and a lasso are shown by the chart itself, which keeps the visitor's zoom. Only when the map is drawn anew,
+    or has them already, they have to follow.
+    """
+    before = st.session_state.get(DRAWN)
+    if before is None or before[0] != drawing or before[1] is not None or before[2]:
+        before = (drawing, selected, _areas())
+        st.session_state[DRAWN] = before
+    ring: str | None = before[1]
+    areas: list[map_values.Area] = before[2]
+    return ring, areas
+
+
+def _areas() -> list[map_values.Area]:
+    """The areas of the map that the address states; what states none is left out."""
+    stated = st.query_params.get_all(AREA)[:MOST_AREAS]
+    return [area for text in stated if (area := map_values.read_area(text)) is not None]
+
+
+def _forget_areas() -> None:
+    st.query_params.pop(AREA, None)
+    st.session_state.pop(DRAWN, None)
+
+
+def _select() -> None:
+    """Take the clicked point's id, or the areas that were drawn, into the address."""
+    state = st.session_state.get(MAP_KEY)
+    if state is None:
+        return
+    selection = state.selection
+    shapes = [*selection.get("box", ()), *selection.get("lasso", ())]
+    areas = [map_values.area_of(shape["x"], shape["y"]) for shape in shapes[:MOST_AREAS]]
+    texts = [map_values.area_text(area) for area in areas if area is not None]
+    points = selection.get("points", ())
+    if texts:
+        st.query_params[AREA] = texts
+    elif points:
+        id = points[0].get("customdata")
+        if id:
+            st.query_params["id"] = str(id)
+    else:
+        st.query_params.pop(AREA, None)
+
+
+def _card(selected: str | None, points: pd.DataFrame, scores: pd.DataFrame, space: str) -> None:
+    st.markdown("##### Selected")
+    if selected is None:
+        st.caption("Nothing yet. Click a point of the map, find one by its id or name, or choose one below.")
+        return
+    components.summary_card(selected, points.loc[[selected]].iloc[0], scores, space)
+
+
+def _best(points: pd.DataFrame, series: str | None, lower: bool, space: str) -> None:
+    st.subheader("Best scored")
+    if series is None:
+        components.no_scores_yet()
+        return
+    table = frames.best_first(points.dropna(subset=[SCORE_COLUMN]), lower).head(BEST)
+    if table.empty:
+        st.caption("None of those that pass the filters has this score.")
+        return
+    columns = ["label", "score", "operations", "hiddens", "parameters", "flops", "heterogeneity"]
+    components.architecture_table(table, columns, space, "space_best_table")

@@ -1,1 +1,0 @@
-"""Dissimilarities to vectors, and nearest neighbours."""

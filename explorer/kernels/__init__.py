@@ -1,1 +1,0 @@
-"""Graph kernels: how alike two architectures are, one file each."""

@@ -1,0 +1,1 @@
+"""A space's architectures in the store: built, extended, imported, exported."""

@@ -1,0 +1,237 @@
+"""The card of an exported architecture: a ``README.md`` that people read and model hubs understand.
+
+Its header is the YAML of Hugging Face model cards, with the scores of the exported model as ``model-index``; the text
+has the architecture's facts, how to load the model, all scores and measurements, recipe, data and lineage.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from explorer.library.records import FLOPS_LENGTH, known_names
+from explorer.measure.size import flops, parameters
+from explorer.similarity.graph import architecture_id
+from explorer.space.spec import ArchitectureSpec
+from explorer.training.backend import MEAN, PRETRAINED, RECIPE_FILE, SINGLE
+from graphstore import GraphStore
+from graphstore.queries import LineageRecord
+from graphstore.records import ScoreRecord
+
+PIPELINES = {
+    "FlexiBertForMaskedLM": ("AutoModelForMaskedLM", "fill-mask"),
+    "FlexiBertForSequenceClassification": ("AutoModelForSequenceClassification", "text-classification"),
+}
+"""Auto class and pipeline of each of our classes that a training saves."""
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """How large a trained model is; that depends on its tokens and sequences as well as on its architecture.
+
+    Attributes:
+        total: all of its parameters.
+        encoder: those that are no embeddings and belong to no task, as an architecture's are counted.
+        positions: tokens of its longest sequence.
+        bytes: of its file.
+    """
+
+    total: int
+    encoder: int
+    positions: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class CardModel:
+    """The trained model that lies beside a card.
+
+    Attributes:
+        run: source of its training.
+        folder: the run's own folder.
+        task: its task, or ``pretrained``.
+        kind: name of its class.
+        size: of its ``model.safetensors``.
+        scores: the run's scores.
+        others: the run's other models, in ``models``.
+        runs: sources of the architecture's other trainings.
+        onnx: largest difference of its ONNX file from torch, or ``None`` if it has none.
+    """
+
+    run: str
+    folder: Path
+    task: str
+    kind: str
+    size: ModelSize
+    scores: tuple[ScoreRecord, ...]
+    others: tuple[str, ...]
+    runs: tuple[str, ...]
+    onnx: float | None
+
+
+def card(store: GraphStore, spec: ArchitectureSpec, model: CardModel | None) -> str:
+    """Text of the card of an architecture and, if there is one, of its trained model."""
+    id = architecture_id(spec)
+    title = known_names().get(spec) or f"Encoder {id}"
+    lines = [f"# {title}", "", *_facts(spec, id, model), ""]
+    if model is not None:
+        lines += _loading(model)
+    lines += _scores(store.scores(architecture=id))
+    if model is not None:
+        lines += _training(model)
+    lineage = store.lineage(id)
+    lines += _lineage(lineage, model)
+    measurements = store.measurements(architecture=id)
+    if measurements:
+        found = [(m.device, m.quantity, f"{m.value:.6g}", m.unit) for m in measurements]
+        lines += ["## Measurements", "", *_table(("device", "quantity", "value", "unit"), found), ""]
+    header = f"---\n{_header(title, model)}\n---\n\n" if model is not None else ""
+    return header + "\n".join(lines).rstrip() + "\n"
+
+
+def _line(*cells: object) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    return [_line(*header), _line(*("---" for _ in header)), *(_line(*row) for row in rows)]
+
+
+def _header(title: str, model: CardModel) -> str:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            dataset_type=score.task.partition(SINGLE)[0],
+            dataset_name=score.task.partition(SINGLE)[0],
+            dataset_revision=score.dataset,
+            metric_type=score.task.partition(SINGLE)[2] or score.metric,
+            metric_name=score.task.partition(SINGLE)[2] or score.metric,
+            metric_value=score.value,
+        )
+        for score in model.scores
+        if score.task not in (MEAN, PRETRAINED)
+    ]
+    data = ModelCardData(
+        model_name=title,
+        library_name="transformers",
+        pipeline_tag=PIPELINES[model.kind][1],
+        tags=["flexibert", "architecture-explorer", *(["onnx"] if model.onnx is not None else [])],
+        eval_results=results or None,
+    )
+    return data.to_yaml().strip()
+
+
+def _facts(spec: ArchitectureSpec, id: str, model: CardModel | None) -> list[str]:
+    facts: list[tuple[str, Any]] = [
+        ("id", f"`{id}`"),
+        ("layers", spec.depth),
+        ("hidden sizes", ", ".join(str(layer.hidden) for layer in spec.layers)),
+        ("operations", ", ".join(f"{layer.family} {layer.parameter}" for layer in spec.layers)),
+        ("parameters without embeddings, for 512 tokens", f"{parameters(spec, embeddings=False):,}"),
+        (f"FLOPs of a sequence of {FLOPS_LENGTH} tokens", f"{flops(spec, length=FLOPS_LENGTH):,}"),
+    ]
+    if model is not None:
+        size = model.size
+        facts += [
+            (f"parameters without embeddings, as trained for {size.positions} tokens", f"{size.encoder:,}"),
+            ("parameters of this model in all", f"{size.total:,}"),
+            ("model.safetensors", f"{size.bytes:,} bytes"),
+        ]
+    forms = "`per_head.json`" + (" and `per_layer.json`" if spec.is_per_layer else "")
+    note = f"Its `model_dict` is in {forms}, its computational graph in `graph.graphml`."
+    return [*_table(("what", "value"), facts), "", note]
+
+
+def usage(kind: str) -> str:
+    """Python that loads a model of this class from its folder, and uses it."""
+    auto, pipeline = PIPELINES[kind]
+    lines = [
+        "import explorer  # lets transformers know the architecture",
+        f"from transformers import {auto}, AutoTokenizer, pipeline",
+        "",
+        f'model = {auto}.from_pretrained(".")',
+        'tokenizer = AutoTokenizer.from_pretrained(".")',
+        f'use = pipeline("{pipeline}", model=model, tokenizer=tokenizer)',
+    ]
+    return "\n".join(lines)
+
+
+def _loading(model: CardModel) -> list[str]:
+    lines = [
+        "## Use",
+        "",
+        f"This folder is the model of `{model.task}`; run the lines in it, or name its path instead of the dot.",
+        "",
+        "```python",
+        usage(model.kind),
+        "```",
+        "",
+    ]
+    if model.others:
+        lines += [f"The same training's other models lie in `models`: {', '.join(model.others)}.", ""]
+    if model.onnx is not None:
+        lines += [
+            "`model.onnx` is the same model for ONNX Runtime. Its inputs `input_ids`, `attention_mask` and",
+            "`token_type_ids` have any batch size and any length from 2 tokens; its outputs differed from torch's by",
+            f"at most {model.onnx:.0e}.",
+            "",
+        ]
+    return lines
+
+
+def _scores(scores: Sequence[ScoreRecord]) -> list[str]:
+    if not scores:
+        return []
+    header = ("task", "metric", "score", "data", "fidelity", "recipe", "seed", "source")
+    rows = [(s.task, s.metric, f"{s.value:.4f}", s.dataset, s.fidelity, s.recipe, s.seed, s.source) for s in scores]
+    note = "Scores are comparable where metric, data, fidelity and recipe agree."
+    return ["## Scores", "", note, "", *_table(header, rows), ""]
+
+
+def _training(model: CardModel) -> list[str]:
+    score = model.scores[0]
+    data = {one.task.partition(SINGLE)[0]: one.dataset for one in model.scores}
+    facts: list[tuple[str, Any]] = [
+        ("training", f"`{model.run}`"),
+        ("fidelity", score.fidelity),
+        ("seed", score.seed),
+        ("digest of the recipe", f"`{score.recipe}`"),
+    ]
+    facts += [(f"fingerprint of the data of {task}", f"`{digest}`") for task, digest in data.items()]
+    summary = _read(model.folder / PRETRAINED / "pretraining.json")
+    facts += [(f"pre-training: {name.replace('_', ' ')}", value) for name, value in summary.items()]
+    lines = ["## Training", "", *_table(("what", "value"), facts), ""]
+    recipe = _read(model.folder / RECIPE_FILE)
+    if recipe:
+        lines += ["The recipe's settings:", "", *_table(("setting", "value"), list(recipe.items())), ""]
+    if model.runs:
+        lines += [f"Other trainings in the store: {', '.join(f'`{one}`' for one in model.runs)}.", ""]
+    return lines
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    """What a training wrote down in a file, floats shortened; empty if it did not, as older ones did not."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in found.items()}
+
+
+def _lineage(lineage: Sequence[LineageRecord], model: CardModel | None) -> list[str]:
+    own = model is not None and not any(record.run == model.run for record in lineage)
+    lines = ["## Lineage", ""]
+    if own:
+        lines += ["This training began with random weights.", ""]
+    if lineage:
+        rows = [(r.run, r.architecture, r.donor_run, r.donor, r.method, f"{r.share:.0%}") for r in lineage]
+        header = ("run", "architecture", "took weights from", "architecture of it", "method", "share of parameters")
+        lines += [*_table(header, rows), ""]
+    return lines if own or lineage else []

@@ -1,0 +1,293 @@
+"""Bring results from elsewhere into a store: the sound rows of a file go in, the others are reported.
+
+The order is graphs, vectors and neighbours, then scores, then measurements. Each step adds nothing that is there, so an
+interrupted import is finished by the same command, and a second one changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from explorer.errors import DataError
+from explorer.library.build import MAX_LIBRARY, build_library, has_space, is_ready
+from explorer.progress import Reporter, SilentReporter
+from explorer.similarity.graph import architecture_id
+from explorer.space.formats import from_json
+from explorer.space.imports.edgetran import find_edgetran
+from explorer.space.imports.mapping import read_mapping
+from explorer.space.imports.nas_bench_bert import find_nas_bench_bert
+from explorer.space.imports.rows import FoundRow, ReadRows, RefusedRow, StoredId
+from explorer.space.imports.supershaper import find_shapes
+from explorer.space.imports.tables import find_table
+from explorer.space.spec import ArchitectureSpec
+from graphstore import GraphStore
+from graphstore.errors import NotFoundError
+from graphstore.records import MeasurementRecord, ScoreRecord
+
+NAS_BENCH_BERT = "nas-bench-bert"
+EDGETRAN = "edgetran-measured"
+SHAPES = "supershaper-measured"
+OWN_SPACE = "own"
+"""Where an architecture goes that is in no space yet."""
+SPACE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+SCORES, MEASUREMENTS = "scores", "measurements"
+"""Phases told to the reporter after those of ``build_library``."""
+
+
+def ensure_stored(store: GraphStore, spec: ArchitectureSpec, space: str = OWN_SPACE) -> bool:
+    """Put an architecture of the user's own into a space, if the store does not have it; returns whether it did not.
+
+    Raises:
+        DataError: the name of the space is no good, or a grammar defines it.
+    """
+    check_space_name(space)
+    try:
+        store.architecture(architecture_id(spec))
+    except NotFoundError:
+        _check_space(store, space, len(store.architecture_ids(space)) + 1 if has_space(store, space) else 1)
+        source = {"from": "you"}
+        build_library(store, space, [spec], SilentReporter(), source=source, title="Architectures you brought in")
+        return True
+    return False
+
+
+def check_space_name(space: str) -> None:
+    """Raise DataError if a space must not be named so."""
+    if not SPACE_NAME.fullmatch(space):
+        rule = "be 1 to 64 small letters, digits, - or _, starting with a letter or digit"
+        raise DataError("name of the space", rule, space, "Choose another --space.")
+
+
+@dataclass(frozen=True)
+class ImportFile:
+    """A file that was read for an import; no store was needed for it.
+
+    Attributes:
+        space: name of the space it goes into.
+        title: one line for people.
+        file: name of the file.
+        content: digest of the file.
+        rows: its rows.
+    """
+
+    space: str
+    title: str
+    file: str
+    content: str
+    rows: ReadRows[FoundRow]
+
+    @property
+    def names_stored(self) -> bool:
+        """Whether rows name architectures by their id, so that the store must be there already."""
+        return any(isinstance(row.architecture, StoredId) for _, row in self.rows.sound)
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import found and added.
+
+    Attributes:
+        space: name of the space.
+        rows: rows that went in, or were in already.
+        architectures: distinct architectures in them.
+        scores, measurements: distinct scores and measurements in them, missing ones left out.
+        new_architectures, new_scores, new_measurements: how many the space or the store did not have.
+        left_out: one line per value that was left out, and why.
+        refused: the rows that were refused, and why.
+    """
+
+    space: str
+    rows: int
+    architectures: int
+    scores: int
+    measurements: int
+    new_architectures: int
+    new_scores: int
+    new_measurements: int
+    left_out: tuple[str, ...]
+    refused: tuple[RefusedRow, ...]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row with its architecture known, as records of the store."""
+
+    number: int
+    spec: ArchitectureSpec
+    id: str
+    scores: tuple[ScoreRecord, ...]
+    measurements: tuple[MeasurementRecord, ...]
+    left_out: tuple[str, ...]
+
+
+def _file(space: str, title: str, path: Path, rows: ReadRows[FoundRow]) -> ImportFile:
+    content = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
+    return ImportFile(space, title, path.name, content, rows)
+
+
+def nas_bench_bert_file(path: Path) -> ImportFile:
+    """Read NAS-Bench-BERT's table. Raises DataError if it is no such table at all."""
+    return _file(NAS_BENCH_BERT, "NAS-Bench-BERT: 500 trained encoders", path, find_nas_bench_bert(path))
+
+
+def edgetran_file(path: Path, with_predicted: bool = False) -> ImportFile:
+    """Read EdgeTran's table of measurements. Raises DataError if it is no such table at all."""
+    return _file(EDGETRAN, "EdgeTran: encoders measured on devices", path, find_edgetran(path, with_predicted))
+
+
+def shapes_file(path: Path) -> ImportFile:
+    """Read a table of measured shapes. Raises DataError if it is no such table at all."""
+    return _file(SHAPES, "SuperShaper: shapes scored in one super-network", path, find_shapes(path))
+
+
+def table_file(path: Path, mapping: Path, space: str) -> ImportFile:
+    """Read a user's table as a mapping says.
+
+    Raises:
+        DataError: the table as a whole, the mapping or the name of the space is no good.
+    """
+    check_space_name(space)
+    described = read_mapping(mapping)
+    return _file(space, described.title or described.source, path, find_table(path, described))
+
+
+def refusal(read: ImportFile, refused: Sequence[RefusedRow]) -> ImportReport:
+    """The report of an import that brought nothing in."""
+    return ImportReport(read.space, 0, 0, 0, 0, 0, 0, 0, (), tuple(refused))
+
+
+def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict: bool = False) -> ImportReport:
+    """Bring the sound rows of a file into its space; importing it again adds nothing.
+
+    A row that gives another value than the store, or an earlier row, for the same score or measurement is refused.
+
+    Args:
+        store: where to.
+        read: the file.
+        reporter: told of the phases of ``build_library``, then of ``scores`` and ``measurements``.
+        strict: whether one refused row refuses the whole file.
+
+    Returns:
+        What came in; nothing, and the store untouched, if no row is sound, or one is not and ``strict`` is set.
+
+    Raises:
+        DataError: the space is none of imported architectures, or would hold too many.
+    """
+    rows, refused = _resolve(store, read.rows)
+    rows, refused = _consistent(store, rows, refused)
+    if not rows or (strict and refused):
+        return refusal(read, refused)
+    specs = {row.id: row.spec for row in rows}
+    held = set(store.architecture_ids(read.space)) if has_space(store, read.space) else set()
+    outside = specs.keys() - held
+    # The library of a grammar's space is that command's to finish.
+    if outside or not (is_ready(store, read.space) or _has_grammar(store, read.space)):
+        _check_space(store, read.space, len(held) + len(outside))
+        source = {"file": read.file, "content": read.content}
+        build_library(store, read.space, list(specs.values()), reporter, source=source, title=read.title)
+    scores = list({score.id: score for row in rows for score in row.scores}.values())
+    measurements = list({_place(m): m for row in rows for m in row.measurements}.values())
+    reporter.update(SCORES, 0, len(scores))
+    new_scores = store.add_scores(scores) if scores else 0
+    reporter.update(SCORES, len(scores), len(scores))
+    reporter.update(MEASUREMENTS, 0, len(measurements))
+    new_measurements = store.add_measurements(measurements) if measurements else 0
+    reporter.update(MEASUREMENTS, len(measurements), len(measurements))
+    return ImportReport(
+        read.space,
+        len(rows),
+        len(specs),
+        len(scores),
+        len(measurements),
+        len(outside),
+        new_scores,
+        new_measurements,
+        tuple(line for row in rows for line in row.left_out),
+        tuple(refused),
+    )
+
+
+def _has_grammar(store: GraphStore, space: str) -> bool:
+    """Whether a grammar defines what is in the space, so that nothing else may join it."""
+    source = store.space(space).info.get("source") if has_space(store, space) else None
+    return isinstance(source, Mapping) and not source.keys() & {"file", "from"}
+
+
+def _check_space(store: GraphStore, space: str, total: int) -> None:
+    """Refuse to add architectures to a space that a grammar defines, or more than a library holds."""
+    if _has_grammar(store, space):
+        rule = "be new, or a space of imported architectures, or hold all architectures of the file"
+        raise DataError("name of the space", rule, space, "Choose another --space.")
+    if total > MAX_LIBRARY:
+        rule = f"hold at most {MAX_LIBRARY:,} architectures with those of the file"
+        raise DataError(f"space {space}", rule, total, "Split the file over several spaces.")
+
+
+def _resolve(store: GraphStore, rows: ReadRows[FoundRow]) -> tuple[list[_Row], list[RefusedRow]]:
+    """Look up the architectures that rows name by id, and make records of what the rows say."""
+    wanted = {row.architecture.id for _, row in rows.sound if isinstance(row.architecture, StoredId)}
+    stored = {one.id: from_json(one.spec) for one in store.summaries(ids=sorted(wanted))} if wanted else {}
+    found, refused = [], list(rows.refused)
+    for number, row in rows.sound:
+        named = row.architecture
+        spec = stored.get(named.id) if isinstance(named, StoredId) else named
+        if spec is None:
+            assert isinstance(named, StoredId)
+            error = DataError("id", "be that of an architecture in the store", named.id, "Check the id, or --store.")
+            refused.append(RefusedRow.of(number, error))
+            continue
+        found.append(_records(number, spec, row))
+    return found, refused
+
+
+def _records(number: int, spec: ArchitectureSpec, row: FoundRow) -> _Row:
+    id = architecture_id(spec)
+    scores = (
+        ScoreRecord(id, s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source, s.seconds)
+        for s in row.scores
+    )
+    measurements = (MeasurementRecord(id, m.device, m.quantity, m.value, m.unit) for m in row.measurements)
+    return _Row(number, spec, id, tuple(scores), tuple(measurements), row.left_out)
+
+
+def _place(measurement: MeasurementRecord) -> tuple[str, ...]:
+    return measurement.architecture, measurement.device, measurement.quantity
+
+
+def _said(row: _Row) -> Iterator[tuple[str, tuple[str, ...], float, str]]:
+    """What a row says: the field for people, its identity, value and unit of each score and measurement."""
+    for score in row.scores:
+        yield f"{score.task} of {score.source}", (score.id,), score.value, ""
+    for m in row.measurements:
+        yield f"{m.quantity} on {m.device}", _place(m), m.value, m.unit
+
+
+def _consistent(
+    store: GraphStore, rows: Sequence[_Row], refused: Sequence[RefusedRow]
+) -> tuple[list[_Row], list[RefusedRow]]:
+    """Refuse rows that give another value than the store, or than an earlier row, for the same thing."""
+    known: dict[tuple[str, ...], tuple[float, str, str]] = {}
+    before = "imported before"
+    for task in sorted({score.task for row in rows for score in row.scores}):
+        known |= {(score.id,): (score.value, "", before) for score in store.scores(task=task)}
+    if any(row.measurements for row in rows):
+        known |= {_place(m): (m.value, m.unit, before) for m in store.measurements()}
+    kept, dropped = [], list(refused)
+    for row in rows:
+        said = list(_said(row))
+        for field, key, value, unit in said:
+            old = known.get(key)
+            if old is not None and old[:2] != (value, unit):
+                rule = f"be what was {old[2]} ({f'{old[0]!r} {old[1]}'.rstrip()})"
+                error = DataError(field, rule, value, "Remove the row, or import the file into another --store.")
+                dropped.append(RefusedRow.of(row.number, error))
+                break
+        else:
+            kept.append(row)
+            for _, key, value, unit in said:
+                known.setdefault(key, (value, unit, f"said in row {row.number}"))
+    return kept, sorted(dropped, key=lambda one: one.row)

@@ -1,0 +1,55 @@
+"""Between specs and the store's records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from explorer.measure.size import flops, parameters
+from explorer.similarity.graph import ArchitectureGraph, build_graph, graph_hash
+from explorer.space.formats import to_json
+from explorer.space.heterogeneity import heterogeneity
+from explorer.space.named import named_models
+from explorer.space.spec import ArchitectureSpec
+from graphstore.records import ArchitectureRecord, LayerRecord, OpRecord
+
+FLOPS_LENGTH = 128
+"""Sequence length, in tokens, that the stored FLOPs are for."""
+
+
+def known_names() -> dict[ArchitectureSpec, str]:
+    """Names of the architectures that the literature names."""
+    return {spec: name for name, spec in named_models().items()}
+
+
+def architecture_record(
+    spec: ArchitectureSpec, name: str = "", graph: ArchitectureGraph | None = None
+) -> ArchitectureRecord:
+    """Everything the store keeps of an architecture; ``parameters`` leaves out the embeddings (see the glossary)."""
+    graph = graph or build_graph(spec)
+    layers = tuple(
+        LayerRecord(i, layer.family, layer.parameter, layer.hidden, len(layer.heads), layer.feed_forward)
+        for i, layer in enumerate(spec.layers)
+    )
+    nodes = zip(graph.kinds, graph.labels, graph.layers, strict=True)
+    return ArchitectureRecord(
+        id=graph_hash(graph),
+        spec=to_json(spec),
+        name=name,
+        parameters=parameters(spec, embeddings=False),
+        flops=flops(spec, length=FLOPS_LENGTH),
+        heterogeneity=heterogeneity(spec),
+        layers=layers,
+        ops=tuple(OpRecord(i, kind, label, layer) for i, (kind, label, layer) in enumerate(nodes)),
+        feeds=graph.edges,
+    )
+
+
+def architecture_records(specs: Sequence[ArchitectureSpec]) -> list[tuple[ArchitectureRecord, ArchitectureGraph]]:
+    """Records and graphs of many architectures, each distinct one once, in order."""
+    names = known_names()
+    seen: dict[str, tuple[ArchitectureRecord, ArchitectureGraph]] = {}
+    for spec in specs:
+        graph = build_graph(spec)
+        record = architecture_record(spec, names.get(spec, ""), graph)
+        seen.setdefault(record.id, (record, graph))
+    return list(seen.values())

@@ -1,0 +1,1 @@
+"""Architectures as labelled graphs, kernels between them, and vectors that kernels give."""

@@ -1,0 +1,114 @@
+"""Tables of measured shapes in the layout that SuperShaper's measurements were published in (arXiv 2110.04711).
+
+CSV with a header (or JSON, or JSON lines): widths ``h1 … hL``; ``perplexity`` of masked tokens, or ``mlm_loss``, its
+natural logarithm; ``mlm_accuracy`` in percent; every other column that ends with ``_s`` is the latency in seconds on a
+machine named by the rest. Cells besides the widths may be empty. The scores are those of sub-networks inside one
+trained super-network, not of separate trainings. As more of a score is better, the perplexity's sign is turned.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from explorer.errors import DataError, SpecError
+from explorer.space.backbones import BERT_BASE, Backbone
+from explorer.space.imports.mapping import Layout
+from explorer.space.imports.rows import (
+    MAX_VALUE,
+    FoundMeasurement,
+    FoundRow,
+    FoundScore,
+    ReadRows,
+    is_missing,
+    number,
+    read_rows,
+)
+from explorer.space.imports.tables import raw_rows
+
+LAYER = re.compile(r"h([1-9]\d*)")
+PERPLEXITY, LOSS, ACCURACY, SECONDS = "perplexity", "mlm_loss", "mlm_accuracy", "_s"
+TASK, METRIC = "mlm", "negative perplexity"
+LATENCY = "latency"
+MAX_LOSS = 100.0
+DEVICES = {"1080ti_bs128": "1080 Ti, batch 128", "ryzen": "Ryzen", "gcp_xeon2core_bs1": "Xeon, 2 cores, batch 1"}
+"""Readable names of the published columns' machines."""
+
+
+def _positive(field: str, cell: object, most: float) -> float:
+    value = number(field, cell, 0.0, most)
+    if value <= 0:
+        raise DataError(field, "be above 0", value, "Leave the cell empty if it was not measured.")
+    return value
+
+
+def _score(turn: int, metric: str, value: float) -> FoundScore:
+    return FoundScore(
+        TASK,
+        metric,
+        value,
+        dataset="SuperShaper's",
+        fidelity="inside the super-network",
+        recipe="supershaper",
+        seed=0,
+        source=f"supershaper:{turn}",
+    )
+
+
+def _scores(turn: int, row: Mapping[str, Any]) -> list[FoundScore]:
+    found = []
+    if not is_missing(row.get(PERPLEXITY)):
+        found.append(_score(turn, METRIC, -_positive(PERPLEXITY, row[PERPLEXITY], MAX_VALUE)))
+    elif not is_missing(row.get(LOSS)):
+        found.append(_score(turn, METRIC, -math.exp(_positive(LOSS, row[LOSS], MAX_LOSS))))
+    if not is_missing(row.get(ACCURACY)):
+        found.append(_score(turn, "accuracy", number(ACCURACY, row[ACCURACY], 0.0, 100.0) / 100.0))
+    return found
+
+
+def _row(turn: int, row: Mapping[str, Any], backbone: Backbone) -> FoundRow:
+    layers = [f"h{place}" for place in range(1, backbone.layers + 1)]
+    given = [name for name in row if LAYER.fullmatch(name)]
+    if sorted(given) != sorted(layers):
+        raise DataError("row", f"have widths h1 to h{backbone.layers}", given, "Name one column per layer.")
+    widths = [number(name, row[name], 1, MAX_VALUE) for name in layers]
+    broken = next((width for width in widths if not width.is_integer()), None)
+    if broken is not None:
+        raise DataError("width", "be a whole number", broken, "Correct the width.")
+    try:
+        spec = backbone.spec([int(width) for width in widths])
+    except SpecError as error:
+        raise DataError(error.field, error.rule, error.value, error.remedy) from None
+    scores, measured, left_out = _scores(turn, row), [], []
+    for column in (name for name in row if name.endswith(SECONDS)):
+        if is_missing(row[column]):
+            left_out.append(f"row {turn}: {column} is empty and left out")
+            continue
+        machine = column.removesuffix(SECONDS)
+        device = DEVICES.get(machine, machine.replace("_", " "))
+        measured.append(FoundMeasurement(device, LATENCY, _positive(column, row[column], MAX_VALUE), "s"))
+    if not scores and not measured:
+        rule = f"hold a {PERPLEXITY}, an {LOSS}, or a latency in a column that ends with {SECONDS}"
+        raise DataError("row", rule, sorted(row)[:20], "Add what was measured.")
+    return FoundRow(spec, tuple(scores), tuple(measured), tuple(left_out))
+
+
+def find_shapes(path: Path, backbone: Backbone = BERT_BASE) -> ReadRows[FoundRow]:
+    """Read a table row by row.
+
+    Args:
+        path: the table.
+        backbone: of the shapes.
+
+    Raises:
+        DataError: the file as a whole cannot be read, or holds no row.
+    """
+    layouts = {f".{layout}": layout for layout in Layout}
+    rows = raw_rows(path, layouts.get(path.suffix.lower(), Layout.CSV))
+    found = read_rows(rows, lambda turn, row: _row(turn, row, backbone))
+    if not found.sound and not found.refused:
+        raise DataError(path.name, "hold at least one row", "none", "Check the file.")
+    return found

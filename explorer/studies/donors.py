@@ -1,0 +1,278 @@
+"""Whose weights a training starts from: the trained neighbour that shares most leading layers (FlexiBERT, section 3.4).
+
+A donor is a finished pre-training in this store's work folder, of another architecture on the same text by the same
+recipe. Which one a run starts from is written into the run's folder before it trains, so that a resumed run, whatever
+was trained in between, has the same donor; what it took is written there too, and goes into the store as lineage.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer.errors import DataError, InputError
+from explorer.library.sources import trial_source
+from explorer.library.workplace import models_folder
+from explorer.similarity.graph import architecture_id, build_graph
+from explorer.similarity.neighbors import DECIMALS
+from explorer.similarity.overlap import layer_codes, leading_overlap
+from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
+from explorer.space.formats import from_json, to_json
+from explorer.space.spec import ArchitectureSpec
+from explorer.training.backend import PRETRAINED, Recipe
+from explorer.training.files import digest, write_json
+from graphstore import GraphStore
+from graphstore.queries import LineageRecord
+
+if TYPE_CHECKING:
+    from explorer.models import FlexiBertForMaskedLM
+
+CHOICE_FILE = "donor.json"
+"""Which donor a run has, or that there is none."""
+REPORT_FILE = "transfer.json"
+"""What it took."""
+TRIAL_FOLDER = re.compile(r"(\d+)-[0-9a-f]+")
+Initialise = Callable[["FlexiBertForMaskedLM"], None]
+
+
+@dataclass(frozen=True)
+class Donor:
+    """A trained model whose weights another one may start from.
+
+    Attributes:
+        run: the training, as its scores' source names it; the folder's path for a model from elsewhere.
+        spec: its architecture.
+        folder: the pre-trained model, a ``transformers`` folder.
+        overlap: leading layers in common ÷ layers of the recipient.
+    """
+
+    run: str
+    spec: ArchitectureSpec
+    folder: Path
+    overlap: float
+
+    @property
+    def architecture(self) -> str:
+        """Id of its architecture."""
+        return architecture_id(self.spec)
+
+
+@dataclass(frozen=True)
+class _Run:
+    source: str
+    spec: ArchitectureSpec
+    folder: Path
+
+
+def choose_donor(
+    store: GraphStore, spec: ArchitectureSpec, recipe: Recipe, text: str, least: float | None = None
+) -> Donor | None:
+    """The trained neighbour with the largest biased overlap.
+
+    Ties go to the smaller exact kernel dissimilarity, then to the name of the run.
+
+    Args:
+        store: whose work folder is looked through.
+        spec: the architecture that wants weights.
+        recipe: its own; a donor was trained by the same one, with or without transfer.
+        text: fingerprint of its text and vocabulary.
+        least: smallest overlap that will do, 0 to 1; the recipe's if ``None``.
+
+    Returns:
+        The donor; ``None`` if no neighbour has the overlap. The architecture itself is none.
+    """
+    least = recipe.transfer_overlap if least is None else least
+    runs = [run for run in _finished(store, text, recipe) if run.spec != spec]
+    stored = {summary.id for summary in store.summaries(ids=[architecture_id(run.spec) for run in runs])}
+    runs = [run for run in runs if architecture_id(run.spec) in stored]
+    if not runs:
+        return None
+    codes = layer_codes([spec, *(run.spec for run in runs)])
+    shared = leading_overlap(codes[:1], codes[1:])[0]
+    overlap = float(shared.max()) / spec.depth
+    if overlap < least:
+        return None
+    best = [run for run, layers in zip(runs, shared, strict=True) if layers == shared.max()]
+    _, _, run = min(zip(_distances(spec, best), (run.source for run in best), best, strict=True))
+    return Donor(run.source, run.spec, run.folder, overlap)
+
+
+def _distances(spec: ArchitectureSpec, runs: Sequence[_Run]) -> list[float]:
+    """Exact kernel dissimilarities of an architecture and those of some runs, at a precision at which equals tie."""
+    counts = WeisfeilerLehman().counts([build_graph(one) for one in (spec, *(run.spec for run in runs))]).astype(float)
+    lengths = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
+    products = (counts[1:] @ counts[0].T).toarray().ravel()
+    return np.round(1.0 - products / (lengths[1:] * lengths[0]), DECIMALS).tolist()
+
+
+def donor_from(store: GraphStore, spec: ArchitectureSpec, wanted: str | ArchitectureSpec, text: str) -> Donor:
+    """The donor that a user named, whatever its overlap.
+
+    Args:
+        store: whose work folder is looked through for an architecture's trainings.
+        spec: the architecture that wants weights.
+        wanted: folder of a pre-trained model, or of a run with one; or an architecture that was trained here.
+        text: fingerprint of the text and vocabulary that the new run trains with.
+
+    Raises:
+        InputError: there is no such model, or it is none of a masked language model of this package.
+    """
+    if isinstance(wanted, ArchitectureSpec):
+        runs = [run for run in _finished(store, text, None) if run.spec == wanted]
+        if not runs:
+            rule = "be an architecture that was trained here on the same text"
+            raise InputError("--from", rule, architecture_id(wanted), "Train it first, or give a model's folder.")
+        source, folder = runs[0].source, runs[0].folder
+    else:
+        folder = _model_folder(Path(wanted))
+        source = _source(folder.parent) if folder.is_relative_to(_runs(store)) else str(folder)
+    donor = _spec_of(folder)
+    codes = layer_codes([spec, donor])
+    shared = leading_overlap(codes[:1], codes[1:])[0, 0]
+    return Donor(source, donor, folder, float(shared) / spec.depth)
+
+
+def donor_mark(donor: Donor) -> str:
+    """What the fidelity of scores says of a donor that a user named: its architecture and a digest of its weights."""
+    return f"{donor.architecture[:8]}-{digest((donor.folder / 'model.safetensors').read_bytes())[:8]}"
+
+
+def first_weights(
+    store: GraphStore,
+    spec: ArchitectureSpec,
+    recipe: Recipe,
+    text: str,
+    seed: int,
+    folder: Path,
+    run: str,
+    donor: Donor | None = None,
+) -> Initialise | None:
+    """What ``train_and_score`` does with a run's new model; chooses the donor, or reads which one the run has.
+
+    Args:
+        store: where the lineage goes.
+        spec: the run's architecture.
+        recipe: says whether and how weights are transferred.
+        text: fingerprint of its text and vocabulary.
+        seed: of the run; fixes random projections.
+        folder: the run's folder.
+        run: source of the run's scores.
+        donor: the one a user named; chosen by overlap if ``None``.
+
+    Returns:
+        ``None`` if the run starts from scratch.
+
+    Raises:
+        DataError: the run's note of its donor is damaged.
+    """
+    if not recipe.transfer:
+        return None
+    if not (folder / CHOICE_FILE).is_file():
+        chosen = donor or choose_donor(store, spec, recipe, text)
+        write_json(folder / CHOICE_FILE, _as_json(chosen) if chosen else None)
+    kept = _read_choice(folder)
+    if kept is None:
+        return None
+
+    def initialise(model: FlexiBertForMaskedLM) -> None:
+        import torch
+
+        from explorer.models.transfer import Method, Transfer, transfer_weights
+
+        generator = torch.Generator().manual_seed(seed)
+        report = transfer_weights(_load(kept), model, Transfer(Method(recipe.transfer)), generator)
+        parts = [asdict(part) for part in report.parts]
+        done = {"method": recipe.transfer, "share": report.share, "parts": parts, "text": report.text()}
+        write_json(folder / REPORT_FILE, done)
+        record_lineage(store, architecture_id(spec), folder, run)
+
+    return initialise
+
+
+def record_lineage(store: GraphStore, architecture: str, folder: Path, run: str) -> None:
+    """Put into the store what a run's folder says of its donor; doing it again changes nothing."""
+    if not (folder / REPORT_FILE).is_file():
+        return
+    donor = _read_choice(folder)
+    done = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    if donor is not None:
+        store.add_lineage(
+            [LineageRecord(run, architecture, donor.run, donor.architecture, done["method"], done["share"])]
+        )
+
+
+def _runs(store: GraphStore) -> Path:
+    return models_folder(store.url)
+
+
+def _finished(store: GraphStore, text: str, recipe: Recipe | None) -> list[_Run]:
+    """The finished pre-trainings on a text (and by a recipe), by name; folders that cannot be read are left out."""
+    kinds = {one.fidelity for one in (recipe, replace(recipe, transfer=""))} if recipe else set()
+    found = []
+    for path in _runs(store).glob("*/*/run.json"):
+        folder = path.parent / PRETRAINED
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+            alike = recipe is None or (run["recipe"] == recipe.digest and run["fidelity"] in kinds)
+            if run["text"] == text and alike and (folder / "model.safetensors").is_file():
+                found.append(_Run(_source(path.parent), from_json(run["architecture"]), folder))
+        except (OSError, ValueError, KeyError, TypeError, InputError):
+            continue
+    return sorted(found, key=lambda run: run.source)
+
+
+def _source(folder: Path) -> str:
+    trial = TRIAL_FOLDER.fullmatch(folder.name)
+    return trial_source(folder.parent.name, int(trial[1])) if trial else f"trained:{folder.parent.name}/{folder.name}"
+
+
+def _model_folder(path: Path) -> Path:
+    for folder in (path, path / PRETRAINED):
+        if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
+            return folder.resolve()
+    rule = "be an id, or a folder with config.json and model.safetensors of a pre-trained model"
+    raise InputError("--from", rule, str(path), "Give for example a run's folder pretrained/.")
+
+
+def _spec_of(folder: Path) -> ArchitectureSpec:
+    from explorer.models import FlexiBertConfig
+
+    try:
+        document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if document.get("architectures") != ["FlexiBertForMaskedLM"]:
+            raise ValueError(f"it is of {document.get('architectures')}")
+        return FlexiBertConfig.from_dict(document).spec
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        rule = f"hold a masked language model of this package ({error})"
+        raise InputError("--from", rule, str(folder), "Give a folder pretrained/ of a run.") from None
+
+
+def _as_json(donor: Donor) -> dict[str, Any]:
+    return {"run": donor.run, "spec": to_json(donor.spec), "folder": str(donor.folder), "overlap": donor.overlap}
+
+
+def _read_choice(folder: Path) -> Donor | None:
+    path = folder / CHOICE_FILE
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept is None:
+            return None
+        return Donor(kept["run"], from_json(kept["spec"]), Path(kept["folder"]), kept["overlap"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(str(path), f"name the run's donor ({error})", "damaged", "Remove the run's folder.") from None
+
+
+def _load(donor: Donor) -> FlexiBertForMaskedLM:
+    from explorer.models import FlexiBertForMaskedLM
+
+    try:
+        return FlexiBertForMaskedLM.from_pretrained(donor.folder)
+    except (OSError, ValueError, RuntimeError) as error:
+        rule = f"still hold the model of {donor.run} ({error})"
+        raise InputError("donor's folder", rule, str(donor.folder), "Restore it, or remove the run's folder.") from None

@@ -1,0 +1,227 @@
+"""Jobs: detached processes of the command line that the store knows about.
+
+The app never trains in its own process: it launches ``archex …`` in a new process session, and everybody watches the
+job's record. The process writes its own record; whoever looks finds out when it is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from explorer.errors import InputError
+from explorer.library.workplace import log_folder
+from explorer.progress import Reporter
+from graphstore import GraphStore
+from graphstore.errors import StoreError
+from graphstore.records import JobRecord, JobState
+
+HEARTBEAT_S = 2.0
+STARTING_S = 60.0
+"""A job that has not said anything for this long after its launch is lost."""
+ACTIVE = (JobState.STARTING, JobState.RUNNING, JobState.STOPPING)
+
+
+def new_job(store: GraphStore, kind: str, info: Mapping[str, Any], now: float | None = None) -> JobRecord:
+    """Write the record of a job that is about to start."""
+    now = time.time() if now is None else now
+    id = f"{kind}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{secrets.token_hex(3)}"
+    log = log_folder(store.url) / f"{id}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    job = JobRecord(id, kind, JobState.STARTING, 0, socket.gethostname(), now, 0.0, "starting", str(log), info, now)
+    store.put_job(job)
+    return job
+
+
+def launch(store: GraphStore, kind: str, arguments: Sequence[str], info: Mapping[str, Any] | None = None) -> JobRecord:
+    """Start ``archex ARGUMENTS`` as a detached process that outlives the caller.
+
+    Args:
+        store: where the job is recorded; the process works on the same store.
+        kind: what it is, for people.
+        arguments: of the command line, without ``--store`` and ``--job``.
+        info: kept with the job.
+    """
+    job = new_job(store, kind, {**(info or {}), "arguments": list(arguments)})
+    command = [sys.executable, "-m", "explorer.cli.main", *arguments, "--store", store.url, "--job", job.id]
+    with Path(job.log).open("ab") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True
+        )
+    started = {**job.info, "process_started": psutil.Process(process.pid).create_time()}
+    job = store.update_job(job.id, pid=process.pid, info=started)
+    # Reap the child when it ends, so that it never lingers as a zombie that looks alive.
+    threading.Thread(target=process.wait, name=f"reap {job.id}", daemon=True).start()
+    return job
+
+
+def _process(job: JobRecord) -> psutil.Process | None:
+    """The job's own process on this host, never another one that was given its number."""
+    if job.host != socket.gethostname() or not job.pid:
+        return None
+    try:
+        process = psutil.Process(job.pid)
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        same = abs(process.create_time() - float(job.info.get("process_started", 0.0))) < 1.0
+        return process if alive and same else None
+    except psutil.Error:
+        return None
+
+
+def refresh_jobs(store: GraphStore, now: float | None = None) -> list[JobRecord]:
+    """All jobs, newest first; those whose process is gone become ``lost``."""
+    now = time.time() if now is None else now
+    jobs = []
+    for job in store.jobs():
+        if job.state in ACTIVE and job.host == socket.gethostname():
+            silent = job.pid == 0 and now - job.created > STARTING_S
+            if silent or (job.pid and _process(job) is None):
+                # Read again: it may have ended between our two looks.
+                job = next((j for j in store.jobs() if j.id == job.id), job)
+                if job.state in ACTIVE:
+                    job = _gone(store, job)
+        jobs.append(job)
+    return jobs
+
+
+def _gone(store: GraphStore, job: JobRecord) -> JobRecord:
+    """Record that a job's process ended without a word; one that had not begun said why in its log."""
+    if job.state is JobState.STARTING:
+        message = read_log(job, 1) or "its process did not start"
+        return store.update_job(job.id, state=JobState.FAILED, message=message[:500])
+    message = "its process is gone; resume it to continue where it was"
+    return store.update_job(job.id, state=JobState.LOST, message=message)
+
+
+def require_free(store: GraphStore, studies: Sequence[str], own_job: str, now: float | None = None) -> None:
+    """Refuse to run a study that another job is running.
+
+    Raises:
+        InputError: it is being run; the job is named.
+    """
+    for study in studies:
+        job = job_of(store, study, now)
+        if job is not None and job.id != own_job:
+            remedy = f"Wait for it, run `archex search stop {study}`, or choose another --study."
+            raise InputError("study", "not be running already", f"{study} in job {job.id}", remedy)
+
+
+def job_of(store: GraphStore, study: str, now: float | None = None) -> JobRecord | None:
+    """The job that runs a study; ``None`` if none does."""
+    now = time.time() if now is None else now
+    for job in refresh_jobs(store, now):
+        alive = job.state in ACTIVE and (job.host == socket.gethostname() or now - job.heartbeat < STARTING_S)
+        if alive and study in job.info.get("studies", ()):
+            return job
+    return None
+
+
+def stop_job(store: GraphStore, id: str) -> JobRecord:
+    """Ask a running job to stop after the current step; what it finished stays, what it works on can be resumed."""
+    job = next((job for job in refresh_jobs(store) if job.id == id), None)
+    if job is None or job.state not in ACTIVE:
+        return job or store.update_job(id)
+    process = _process(job)
+    job = store.update_job(id, state=JobState.STOPPING, message="stopping")
+    if process is not None:
+        process.send_signal(signal.SIGTERM)
+    return job
+
+
+def read_log(job: JobRecord, lines: int = 200) -> str:
+    """The end of a job's log; empty where there is none, or the job is another host's."""
+    return read_end(Path(job.log), lines) if job.host == socket.gethostname() else ""
+
+
+def read_end(path: Path, lines: int) -> str:
+    """The last lines of a log; empty where there is no such file."""
+    try:
+        with path.open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - 200 * lines))
+            text = log.read().decode("utf-8", errors="replace")
+    # A path may have been written by anything that writes to the store.
+    except (OSError, ValueError):
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+class JobReporter:
+    """Keeps the job's record alive and passes progress on to another reporter."""
+
+    def __init__(self, store: GraphStore, id: str, inner: Reporter) -> None:
+        self._store, self._id, self._inner = store, id, inner
+        self._changes: dict[str, Any] = {}
+        self.stopping = False
+        """Whether somebody, maybe on another machine, has asked the job to stop."""
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat {id}", daemon=True)
+
+    def update(self, phase: str, done: float, total: float, note: str = "") -> None:
+        """Remember the progress; the next heartbeat writes it."""
+        self._inner.update(phase, done, total, note)
+        share = done / total if total else 0.0
+        self._changes = {"progress": min(1.0, share), "message": f"{phase}: {note or f'{share:.0%}'}"}
+
+    def start(self) -> None:
+        """Begin to send heartbeats."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send no more heartbeats."""
+        self._end.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._end.wait(HEARTBEAT_S):
+            try:
+                job = self._store.update_job(self._id, heartbeat=time.time(), **self._changes)
+                self.stopping = job.state is JobState.STOPPING
+            except StoreError:
+                continue  # The store is away for the moment; the next heartbeat tries again.
+
+
+@contextmanager
+def running_job(store: GraphStore, job: JobRecord, inner: Reporter) -> Iterator[JobReporter]:
+    """Run a block as a job: heartbeats while it runs, its outcome at the end. SIGTERM stops it like Ctrl-C."""
+    me = psutil.Process()
+    info = {**job.info, "process_started": me.create_time()}
+    store.update_job(job.id, state=JobState.RUNNING, pid=me.pid, heartbeat=time.time(), info=info, message="running")
+    reporter = JobReporter(store, job.id, inner)
+    reporter.start()
+    previous = None
+    if threading.current_thread() is threading.main_thread():
+        previous = signal.signal(signal.SIGTERM, _interrupt)
+    state, message = JobState.FAILED, "failed"
+    try:
+        yield reporter
+        state, message = JobState.DONE, "done"
+    except (KeyboardInterrupt, SystemExit):
+        state, message = JobState.STOPPED, "stopped; resume it to continue where it was"
+        raise
+    except BaseException as error:
+        message = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        reporter.stop()
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+        progress = {"progress": 1.0} if state is JobState.DONE else {}
+        store.update_job(job.id, state=state, message=message[:500], heartbeat=time.time(), **progress)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,210 @@
+"""A worker: claims a study's trials one after another, has them evaluated, and stores the outcome.
+
+Every executor runs this code. As a process of its own it is ``python -m explorer.studies.worker --order JSON --parent
+PID --study NAME``. It ends when the study is closed, when its parent is gone, or on SIGTERM; a trial it had under way
+is given back and goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import pkgutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol, TypeAlias
+
+from explorer.errors import ExplorerError, InputError
+from explorer.library.sources import trial_source
+from explorer.records import TaskScore
+from explorer.studies.driver import owner_name
+from explorer.studies.executors.contract import WorkerOrder
+from graphstore import GraphStore, open_store
+from graphstore.errors import LeaseLostError, StoreError
+from graphstore.records import ScoreRecord, StudyState, TrialRecord, TrialStatus
+
+LEASE_S = 45.0
+RENEW_S = 3.0
+IDLE_S = 0.2
+log = logging.getLogger(__name__)
+
+
+def score_record(score: TaskScore, architecture: str, source: str) -> ScoreRecord:
+    """A trained model's score as the store keeps it."""
+    return ScoreRecord(
+        architecture,
+        score.task,
+        score.metric,
+        score.value,
+        dataset=score.dataset,
+        fidelity=score.fidelity,
+        recipe=score.recipe,
+        seed=score.seed,
+        source=source,
+        seconds=score.seconds,
+    )
+
+
+class Lease:
+    """Keeps a claimed trial ours while it trains, and carries its progress to the store.
+
+    Args:
+        store: where the trial is.
+        trial: as claimed.
+    """
+
+    def __init__(self, store: GraphStore, trial: TrialRecord) -> None:
+        self._store, self._trial = store, trial
+        self._progress = (0.0, "starting")
+        self._end = threading.Event()
+        self.lost = False
+        self._thread = threading.Thread(target=self._renew, name=f"lease {trial.number}", daemon=True)
+        self._thread.start()
+
+    def report(self, share: float, note: str) -> None:
+        """Remember how far the trial is; the next renewal writes it."""
+        self._progress = (share, note)
+
+    def close(self) -> None:
+        """Stop renewing."""
+        self._end.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        while not self._end.wait(RENEW_S):
+            share, note = self._progress
+            try:
+                info = {"progress": round(share, 4), "message": note}
+                self._store.renew_lease(self._trial, LEASE_S, time.time(), info)
+            except LeaseLostError:
+                self.lost = True
+                return
+            except StoreError as error:
+                log.warning("lease of trial %d not renewed: %s", self._trial.number, error)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What became of a trial: the study's objective, and all scores."""
+
+    value: float
+    scores: tuple[TaskScore, ...] = ()
+
+
+Report: TypeAlias = Callable[[float, str], None]
+"""Told the share done (0 to 1) and what is going on."""
+KeepScore: TypeAlias = Callable[[TaskScore], None]
+"""Given each score as soon as it is known."""
+ShouldStop: TypeAlias = Callable[[], bool]
+"""Asked often."""
+
+
+class Evaluator(Protocol):
+    """Evaluates trials; made from (store, study, order) once per worker."""
+
+    def folder(self, trial: TrialRecord) -> Path:
+        """Where the trial's files are; the same for every attempt."""
+
+    def evaluate(
+        self, trial: TrialRecord, report: Report, keep: KeepScore, should_stop: ShouldStop
+    ) -> Evaluation | None:
+        """Evaluate one trial; ``None`` if ``should_stop`` said so. What it raises fails the trial."""
+
+
+class Worker:
+    """Claims and runs trials of one study.
+
+    Args:
+        store: where the study is.
+        order: what to do.
+        should_stop: asked between training steps.
+
+    Raises:
+        InputError: the store is another one than the order's.
+    """
+
+    def __init__(self, store: GraphStore, order: WorkerOrder, should_stop: ShouldStop) -> None:
+        self._store, self._should_stop = store, should_stop
+        study = store.study(order.study)
+        if study.created != order.created:
+            remedy = "Let all machines reach one store."
+            raise InputError("store", "be the one the study runs in on every machine", store.url, remedy)
+        self._name = study.name
+        self._evaluator: Evaluator = pkgutil.resolve_name(order.evaluator)(store, study, order)
+
+    def run(self) -> None:
+        """Work until the study is closed or ``should_stop`` says so."""
+        owner = owner_name()
+        while not self._should_stop() and self._store.study(self._name).state is StudyState.OPEN:
+            trial = self._store.claim_trial(self._name, owner, LEASE_S, time.time())
+            if trial is None:
+                time.sleep(IDLE_S)
+            else:
+                self._run_trial(trial)
+
+    def _run_trial(self, trial: TrialRecord) -> None:
+        store = self._store
+        source = trial_source(self._name, trial.number)
+        folder = self._evaluator.folder(trial)
+        place = {"folder": str(folder), "host": socket.gethostname()}
+        store.renew_lease(trial, LEASE_S, time.time(), place)
+        log.info("trial %d: attempt %d in %s", trial.number, trial.attempt, folder)
+        lease = Lease(store, trial)
+        done: Evaluation | None = None
+        state, reason = TrialStatus.WAITING, ""
+
+        def keep(score: TaskScore) -> None:
+            store.add_scores([score_record(score, trial.architecture, source)])
+
+        try:
+            done = self._evaluator.evaluate(trial, lease.report, keep, lambda: lease.lost or self._should_stop())
+            state = TrialStatus.WAITING if done is None else TrialStatus.COMPLETE
+        except KeyboardInterrupt:
+            state = TrialStatus.WAITING
+        except (ExplorerError, ValueError, RuntimeError, MemoryError, OSError) as error:
+            log.exception("trial %d failed", trial.number)
+            state, reason = TrialStatus.FAILED, f"{type(error).__name__}: {error}"[:500]
+        finally:
+            lease.close()
+        if lease.lost:
+            return
+        records = [score_record(score, trial.architecture, source) for score in done.scores] if done else []
+        value = done.value if done else None
+        try:
+            store.finish_trial(trial, state, time.time(), value=value, reason=reason, scores=records)
+        except LeaseLostError:
+            log.warning("trial %d was given to another worker; its scores stay", trial.number)
+            return
+        log.info("trial %d: %s %s", trial.number, state.value, reason if value is None else f"{value:.4f}")
+
+
+def main() -> None:
+    """Entry of the worker process."""
+    parser = argparse.ArgumentParser(description="Work on the trials of a study.")
+    parser.add_argument("--order", required=True, help="a WorkerOrder as JSON")
+    parser.add_argument("--parent", required=True, type=int)
+    parser.add_argument("--study", required=True, help="for whoever looks at the list of processes")
+    arguments = parser.parse_args()
+    logging.basicConfig(level="INFO", format="%(asctime)s %(message)s")
+    stopping = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent tells us when to end.
+    order = WorkerOrder(**json.loads(arguments.order))
+    with open_store(order.store, create=False) as store:
+        Worker(store, order, lambda: stopping.is_set() or os.getppid() != arguments.parent).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""How well shapes do inside a super-network: masked-LM perplexity on held-out text, with masks that never change.
+
+Shapes are evaluated together, in the order of their widths: those that begin with the same widths share the layers that
+they have in common, which are computed once for a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from explorer.models.padding import Padding
+from explorer.models.tasks import IGNORED, FlexiBertForMaskedLM
+from explorer.supershaper.network import SuperNetwork, Widths
+from explorer.supershaper.text import SuperText
+from explorer.training.masking import MaskedBatches
+
+MASK_SEED = 0
+SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out rows with fixed masks.
+
+    Attributes:
+        inputs: token ids with masks, each ``[B, S]``.
+        labels: the true ids where they are asked, -100 elsewhere, each ``[B, S]``.
+    """
+
+    inputs: tuple[Tensor, ...]
+    labels: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, text: SuperText, length: int, rows: int = 256, batch: int = 32) -> HeldOut:
+        """The first ``rows`` rows of ``length`` tokens, or as many as the text has; always the same ones.
+
+        Only whole batches count, and at least one, which is smaller where the text has no more: ``rows`` of what comes
+        out tells how many there are.
+        """
+        most = max(1, len(text.held_out) // length)
+        batch = min(batch, most)
+        rows = max(1, min(rows, most) // batch) * batch
+        prepared = text.prepared
+        size = (length, batch, prepared.vocab_size)
+        batches = MaskedBatches(text.held_out, *size, SHARE, MASK_SEED, prepared.special)
+        found = [batches.batch(number) for number in range(rows // batch)]
+        return cls(
+            tuple(torch.from_numpy(one.inputs) for one in found), tuple(torch.from_numpy(one.labels) for one in found)
+        )
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return sum(len(ids) for ids in self.inputs)
+
+    @property
+    def labelled(self) -> int:
+        """How many tokens are asked for."""
+        return sum(int((labels != IGNORED).sum()) for labels in self.labels)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(zip(self.inputs, self.labels, strict=True))
+
+
+def perplexity(model: FlexiBertForMaskedLM, held_out: HeldOut) -> float:
+    """Masked-LM perplexity of any model: exp of the mean cross-entropy over all labelled tokens."""
+    model.eval()
+    total = 0.0
+    with torch.inference_mode():
+        for ids, labels in held_out:
+            ids, labels = ids.to(model.device), labels.to(model.device)
+            hidden = model.flexibert(ids, return_dict=True).last_hidden_state
+            total += _loss(model, hidden, labels)
+    return math.exp(total / held_out.labelled)
+
+
+def perplexities(
+    network: SuperNetwork,
+    shapes: Sequence[Widths],
+    held_out: HeldOut,
+    on_shape: Callable[[int], None] = lambda done: None,
+) -> list[float]:
+    """Masked-LM perplexity of shapes inside a super-network.
+
+    Args:
+        network: the super-network; left in evaluation mode.
+        shapes: N shapes.
+        held_out: what they are compared on.
+        on_shape: told how many shapes' worth of work is done.
+
+    Returns:
+        N perplexities, in the order of the shapes.
+
+    Raises:
+        SpecError: a shape does not fit the backbone.
+    """
+    network.model.eval()
+    order = sorted(set(map(tuple, shapes)))
+    subs = [network.sub_network(widths) for widths in order]
+    totals = np.zeros(len(order))
+    done = 0
+    with torch.inference_mode():
+        for ids, labels in held_out:
+            ids, labels = ids.to(network.model.device), labels.to(network.model.device)
+            # What came out of the embeddings and of each layer of the shape before.
+            states = [network.model.flexibert.embeddings(ids, None)]
+            padding = Padding(None, network.model.flexibert.matrices, states[0])
+            for number, (widths, sub) in enumerate(zip(order, subs, strict=True)):
+                common = _common(widths, order[number - 1]) if number else 0
+                del states[common + 1 :]
+                for layer in list(sub.flexibert.layers)[common:]:
+                    states.append(layer(states[-1], padding))
+                totals[number] += _loss(sub, states[-1], labels)
+                done += 1
+                on_shape(done // len(held_out.inputs))
+    found = dict(zip(order, np.exp(totals / held_out.labelled).tolist(), strict=True))
+    return [found[tuple(widths)] for widths in shapes]
+
+
+def _common(one: Widths, other: Widths) -> int:
+    """How many leading widths two shapes share."""
+    return next((place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b), len(one))
+
+
+def _loss(model: FlexiBertForMaskedLM, hidden: Tensor, labels: Tensor) -> float:
+    """Summed cross-entropy of the labelled tokens."""
+    labelled = labels != IGNORED
+    logits = cast(Tensor, model.head(hidden[labelled])).float()
+    return float(F.cross_entropy(logits, labels[labelled], reduction="sum"))

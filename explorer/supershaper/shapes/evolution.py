@@ -1,0 +1,174 @@
+"""Evolutionary search over all shapes of a grid, however many, for the least of one quantity within limits of others.
+
+Truncation selection, uniform crossover and mutation per layer, as hardware-aware searches inside super-networks use
+them (arXiv 2005.14187, 2110.04711). Shapes within the limits come before others, and of others the one that breaks them
+by less (Deb, 2000), so that narrow limits are found from anywhere. Nothing is enumerated; the same seed gives the same
+answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from explorer.errors import InputError
+from explorer.supershaper.shapes.grid import Array, ShapeGrid, Shapes
+
+Quantity = Callable[[Shapes], Array]
+"""Numbers ``[N]`` of shapes ``[N, L]``, the same for the same shape."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A quantity that must not exceed a number above 0."""
+
+    name: str
+    quantity: Quantity
+    at_most: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.at_most < np.inf:
+            raise InputError(f"limit of {self.name}", "be finite and above 0", self.at_most, "Give a larger one.")
+
+
+@dataclass(frozen=True)
+class EvolutionSettings:
+    """Settings of the search.
+
+    Attributes:
+        generations: how many populations follow the first.
+        population: shapes of each.
+        parents: best shapes so far that the next population comes from.
+        crossover: share of children with two parents; the others have one.
+        mutation: chance of each layer of a child to change, and once more of two layers to change places.
+    """
+
+    generations: int = 60
+    population: int = 120
+    parents: int = 30
+    crossover: float = 0.5
+    mutation: float = 0.1
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("crossover", "mutation"):
+                if not 0 <= value <= 1:
+                    raise InputError(f"evolution setting {field.name}", "be from 0 to 1", value, "Use for example 0.2.")
+            elif value < 1:
+                raise InputError(f"evolution setting {field.name}", "be at least 1", value, "Use more.")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The outcome of a search.
+
+    Attributes:
+        shapes: best first, all distinct and within the limits, ``[K, L]``.
+        values: their objective ``[K]``.
+        evaluated: distinct shapes that were looked at.
+        history: the best value within the limits after each generation; infinite as long as there is none.
+    """
+
+    shapes: Shapes
+    values: Array
+    evaluated: int
+    history: tuple[float, ...]
+
+
+class _Seen:
+    """Distinct shapes that were looked at, and what was found."""
+
+    def __init__(self, objective: Quantity, limits: Sequence[Limit]) -> None:
+        self._objective, self._limits = objective, limits
+        self._known: dict[bytes, int] = {}
+        self._shapes: list[Shapes] = []
+        self.values, self.excess = np.zeros(0), np.zeros(0)
+
+    def add(self, shapes: Shapes) -> None:
+        fresh = []
+        for shape in shapes:
+            if (key := shape.tobytes()) not in self._known:
+                self._known[key] = len(self._known)
+                fresh.append(shape)
+        if not fresh:
+            return
+        rows = np.array(fresh)
+        excess = [np.maximum(limit.quantity(rows) / limit.at_most - 1.0, 0.0) for limit in self._limits]
+        self._shapes.append(rows)
+        self.values = np.append(self.values, self._objective(rows))
+        self.excess = np.append(self.excess, np.sum(excess, axis=0) if excess else np.zeros(len(rows)))
+
+    @property
+    def shapes(self) -> Shapes:
+        return np.concatenate(self._shapes)
+
+    def ranked(self) -> np.ndarray:
+        """Indices, best first; ties keep the order in which they were found."""
+        return np.lexsort((self.values, self.excess))
+
+
+def _children(grid: ShapeGrid, parents: Shapes, settings: EvolutionSettings, rng: np.random.Generator) -> Shapes:
+    """One population of children of parents ``[P, L]``."""
+    count, layers, widths = settings.population, grid.layers, len(grid.widths)
+    drawn = rng.integers(len(parents), size=(2, count))
+    mixed = rng.random(count) < settings.crossover
+    second = mixed[:, None] & (rng.random((count, layers)) < 0.5)
+    places = np.where(second, grid.places(parents[drawn[1]]), grid.places(parents[drawn[0]]))
+    changed = rng.random((count, layers)) < settings.mutation
+    # Children of one parent change at least one layer, so that they are not their parent again.
+    forced = rng.integers(layers, size=count)
+    changed[np.flatnonzero(~mixed), forced[~mixed]] = True
+    stepped = np.clip(places + rng.choice([-1, 1], size=places.shape), 0, widths - 1)
+    moved = np.where(rng.random(places.shape) < 0.5, stepped, rng.integers(widths, size=places.shape))
+    places = np.where(changed, moved, places)
+    swapped = np.flatnonzero(rng.random(count) < 0.5)
+    pairs = rng.integers(layers, size=(2, len(swapped)))
+    one, other = places[swapped, pairs[0]], places[swapped, pairs[1]]
+    places[swapped, pairs[0]], places[swapped, pairs[1]] = other, one
+    return grid.at(places)
+
+
+def search_shapes(
+    grid: ShapeGrid,
+    objective: Quantity,
+    limits: Sequence[Limit] = (),
+    seed: int = 0,
+    settings: EvolutionSettings | None = None,
+    keep: int = 10,
+    start: Shapes | None = None,
+) -> Found:
+    """Find the shapes with the least objective within the limits.
+
+    Args:
+        grid: what may be chosen.
+        objective: what shall be least.
+        limits: what must hold.
+        seed: of all random choices.
+        settings: of the evolution.
+        keep: how many of the best to tell.
+        start: shapes that the first population has besides random ones, ``[S, L]``.
+
+    Raises:
+        InputError: no shape within the limits was found; says by how much the nearest breaks them.
+    """
+    settings, rng = settings or EvolutionSettings(), np.random.default_rng(seed)
+    seen = _Seen(objective, limits)
+    ends = np.array([[grid.widths[0]] * grid.layers, [grid.widths[-1]] * grid.layers])
+    seen.add(np.concatenate([ends, *([] if start is None else [grid.check(start)])]))
+    seen.add(grid.random(settings.population, rng))
+    history = []
+    for _ in range(settings.generations):
+        order = seen.ranked()
+        seen.add(_children(grid, seen.shapes[order[: settings.parents]], settings, rng))
+        history.append(float(np.min(seen.values, initial=np.inf, where=seen.excess == 0)))
+    order = seen.ranked()
+    fitting = order[seen.excess[order] == 0][:keep]
+    if not len(fitting):
+        nearest = seen.shapes[order[0]]
+        told = ", ".join(f"{one.name} at most {one.at_most:,.6g}" for one in limits)
+        reached = ", ".join(f"{one.name} {float(one.quantity(nearest[None])[0]):,.6g}" for one in limits)
+        raise InputError("limits", f"leave a shape ({told})", f"nearest found: {reached}", "Widen a limit.")
+    return Found(seen.shapes[fitting], seen.values[fitting], len(seen.values), tuple(history))

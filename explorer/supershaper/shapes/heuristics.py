@@ -1,0 +1,257 @@
+"""Which shapes to take without a search: good ones by a rule, and the usual suspects, at any number of parameters.
+
+A family is a profile: the widths of the layers relative to one another, from input to output. A shape of it has the
+asked number of parameters within a tolerance and is, of all such shapes of the grid, the one nearest to the profile
+at the right scale. The profile of good shapes was read off searched ones (``derive_profile``):
+
+* the first layer as wide as the mean,
+* the next three narrower: 0.8, 0.75 and 0.85 of the mean,
+* the middle as the mean, growing slowly,
+* the last by far the widest: 1.4 times the mean, as far as the widest choice allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from explorer.errors import InputError
+from explorer.space.backbones import shape_widths
+from explorer.space.constraints import Constraint
+from explorer.space.sampling import sample_within
+from explorer.supershaper.shapes.evolution import EvolutionSettings, Limit, Quantity, search_shapes
+from explorer.supershaper.shapes.grid import Array, ShapeGrid, Shapes
+
+TOLERANCE = 0.01
+"""Share of the parameters by which a generated shape may differ from what was asked."""
+GOOD = (1.0, 0.8, 0.75, 0.85, 0.95, 1.0, 1.0, 1.0, 1.05, 1.05, 1.1, 1.4)
+"""The profile of good shapes over twelve layers; its mean is near 1."""
+NARROW = 0.2
+"""Narrowest part of the families of the paper, relative to the widest."""
+NEAR_BEST = 1.01
+"""Searched shapes within 1 % of the best one's perplexity say what good shapes have in common."""
+BUCKETS = 4
+"""Steps of size in a tolerance, by which partial shapes are held to be of one size."""
+BISECTIONS = 30
+
+
+class ShapeFamily(StrEnum):
+    """Kinds of shapes: the rule's, the paper's comparisons, and chance."""
+
+    GOOD = "good"
+    RECTANGLE = "rectangle"
+    BOTTLE = "bottle"
+    INVERTED_BOTTLE = "inverted-bottle"
+    DIAMOND = "diamond"
+    INVERTED_DIAMOND = "inverted-diamond"
+    TRIANGLE = "triangle"
+    INVERTED_TRIANGLE = "inverted-triangle"
+    RANDOM = "random"
+
+
+def _rising(share: Array) -> Array:
+    return NARROW + (1.0 - NARROW) * share
+
+
+PROFILES: dict[ShapeFamily, Callable[[Array], Array]] = {
+    ShapeFamily.GOOD: lambda x: np.interp(x, np.linspace(0.0, 1.0, len(GOOD)), GOOD),
+    ShapeFamily.RECTANGLE: np.ones_like,
+    ShapeFamily.BOTTLE: lambda x: np.where(x < 0.5, NARROW, 1.0),
+    ShapeFamily.INVERTED_BOTTLE: lambda x: np.where(x < 0.5, 1.0, NARROW),
+    ShapeFamily.DIAMOND: lambda x: _rising(1.0 - np.abs(2.0 * x - 1.0)),
+    ShapeFamily.INVERTED_DIAMOND: lambda x: _rising(np.abs(2.0 * x - 1.0)),
+    ShapeFamily.TRIANGLE: _rising,
+    ShapeFamily.INVERTED_TRIANGLE: lambda x: _rising(1.0 - x),
+}
+"""Relative widths at places from 0, the first layer, to 1, the last. A triangle is widest at the output."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A shape that was made to order.
+
+    Attributes:
+        widths: of the layers.
+        parameters: as the grid counts them.
+        off: root mean square of what its widths differ from the scaled profile's, relative to their mean. Large where
+            the grid or the number of parameters leaves no room for the profile; 0 for random shapes.
+    """
+
+    widths: tuple[int, ...]
+    parameters: int
+    off: float
+
+
+def check_budget(grid: ShapeGrid, parameters: float, tolerance: float = TOLERANCE) -> None:
+    """Refuse a number of parameters that no shape of the grid is near to. Raises InputError."""
+    low, high = grid.extent
+    if not low * (1 - tolerance) <= parameters <= high * (1 + tolerance):
+        raise InputError(
+            "parameters", f"be from {low:,} to {high:,}", parameters, "Choose what the grid's shapes have."
+        )
+    if not 0 < tolerance < 1:
+        raise InputError("tolerance", "be above 0 and below 1", tolerance, "Use for example 0.01.")
+
+
+def random_shapes(
+    grid: ShapeGrid, parameters: float, count: int, rng: np.random.Generator, tolerance: float = TOLERANCE
+) -> Shapes:
+    """Shapes drawn evenly, with replacement, from all with so many parameters, ``[count, L]``.
+
+    Raises:
+        InputError: no shape has.
+    """
+    check_budget(grid, parameters, tolerance)
+    window = Constraint("parameters", grid.size, parameters * (1 - tolerance), parameters * (1 + tolerance))
+    found = sample_within(grid.backbone.space(grid.widths), count, rng, [window])
+    return np.array([shape_widths(spec) for spec in found])
+
+
+def nearest_shape(
+    grid: ShapeGrid, target: Array, parameters: float, tolerance: float = TOLERANCE
+) -> tuple[int, ...] | None:
+    """Of the shapes with so many parameters the one with the least squared distance to a target.
+
+    Layer by layer, of all partial shapes that end in one width and have one size only the nearest is kept. Sizes count
+    as one within a fraction of the tolerance, which is the only thing that is not exact.
+
+    Args:
+        grid: the shapes.
+        target: widths ``[L]``, not of the grid.
+        parameters: how many.
+        tolerance: share by which the parameters may differ.
+
+    Returns:
+        The widths; ``None`` if no shape has so many parameters.
+    """
+    table, widths = grid.size_table, np.array(grid.widths, dtype=np.float64)
+    low, high = parameters * (1 - tolerance), parameters * (1 + tolerance)
+    bucket = tolerance * parameters / BUCKETS
+    least, most = _remaining(grid)
+    rows = np.zeros((1, 0), dtype=np.int64)
+    sizes, distances = np.array([table.base[0]]), np.zeros(1)
+    for layer in range(grid.layers):
+        wide = np.tile(np.arange(len(widths)), len(rows))
+        before = np.repeat(np.arange(len(rows)), len(widths))
+        added = table.layer[layer, wide, 0]
+        if layer:
+            added = added + table.pair[rows[before, -1], wide, 0]
+        new_sizes = sizes[before] + added
+        new_distances = distances[before] + np.square(widths[wide] - target[layer])
+        open_ = (new_sizes + least[layer][wide] <= high) & (new_sizes + most[layer][wide] >= low)
+        kept = np.flatnonzero(open_)
+        kept = kept[np.argsort(new_distances[kept], kind="stable")]
+        groups = np.stack([wide[kept], np.floor(new_sizes[kept] / bucket).astype(np.int64)], axis=1)
+        kept = kept[np.unique(groups, axis=0, return_index=True)[1]]
+        rows = np.concatenate([rows[before[kept]], wide[kept][:, None]], axis=1)
+        sizes, distances = new_sizes[kept], new_distances[kept]
+    if not len(rows):
+        return None
+    return tuple(int(width) for width in grid.at(rows[int(np.argmin(distances))]))
+
+
+def _remaining(grid: ShapeGrid) -> tuple[Array, Array]:
+    """Least and most that the layers after each one can add, by its width, ``[L, W]`` each."""
+    table, shape = grid.size_table, (grid.layers, len(grid.widths))
+    least, most = np.zeros(shape), np.zeros(shape)
+    for layer in range(grid.layers - 2, -1, -1):
+        step = table.pair[:, :, 0] + table.layer[layer + 1, :, 0]
+        least[layer] = (step + least[layer + 1]).min(1)
+        most[layer] = (step + most[layer + 1]).max(1)
+    return least, most
+
+
+def shape_like(grid: ShapeGrid, profile: Array, parameters: float, tolerance: float = TOLERANCE) -> Generated:
+    """The shape with so many parameters that is nearest to a profile.
+
+    Args:
+        grid: the shapes.
+        profile: relative widths ``[L]``, above 0.
+        parameters: how many.
+        tolerance: share by which the parameters may differ.
+
+    Raises:
+        InputError: no shape has so many parameters.
+    """
+    check_budget(grid, parameters, tolerance)
+    widths = np.array(grid.widths, dtype=np.float64)
+
+    def target(scale: float) -> Array:
+        return np.clip(scale * profile, widths[0], widths[-1])
+
+    # The scale at which the profile itself, were every width allowed, would have these parameters.
+    low, high = widths[0] / profile.max(), widths[-1] / profile.min()
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        size = grid.size(grid.backbone.spec(_whole(grid, target(middle))))
+        low, high = (middle, high) if size < parameters else (low, middle)
+    wanted = target((low + high) / 2)
+    shape = nearest_shape(grid, wanted, parameters, tolerance)
+    if shape is None:
+        rule = f"be had by a shape within {tolerance:.2%}"
+        raise InputError("parameters", rule, parameters, "Allow a larger tolerance, or choose another number.")
+    off = float(np.sqrt(np.mean(np.square(np.array(shape) - wanted))) / wanted.mean())
+    return Generated(shape, int(grid.parameters(np.array([shape]))[0]), off)
+
+
+def _whole(grid: ShapeGrid, widths: Array) -> list[int]:
+    """Widths of a model that could be built: the nearest multiples of the heads."""
+    heads = grid.backbone.heads
+    return [int(heads * max(1, round(width / heads))) for width in widths]
+
+
+def generate(
+    grid: ShapeGrid,
+    family: ShapeFamily,
+    parameters: float,
+    tolerance: float = TOLERANCE,
+    rng: np.random.Generator | None = None,
+) -> Generated:
+    """A shape of a family with so many parameters.
+
+    Args:
+        grid: the shapes.
+        family: which kind.
+        parameters: how many, as the grid counts them.
+        tolerance: share by which they may differ.
+        rng: of random shapes; from seed 0 if ``None``.
+
+    Raises:
+        InputError: no shape has so many parameters.
+    """
+    if family is ShapeFamily.RANDOM:
+        shape = random_shapes(grid, parameters, 1, rng or np.random.default_rng(0), tolerance)
+        return Generated(tuple(int(width) for width in shape[0]), int(grid.parameters(shape)[0]), 0.0)
+    profile = PROFILES[family](np.linspace(0.0, 1.0, grid.layers))
+    return shape_like(grid, profile, parameters, tolerance)
+
+
+def derive_profile(
+    grid: ShapeGrid,
+    perplexity: Quantity,
+    budgets: Sequence[float],
+    seed: int = 0,
+    settings: EvolutionSettings | None = None,
+) -> Array:
+    """Relative widths that the best shapes have in common.
+
+    Args:
+        grid: the shapes.
+        perplexity: predicted or measured.
+        budgets: numbers of parameters to search under.
+        seed: of the searches.
+        settings: of the searches.
+
+    Returns:
+        For every budget the mean widths of the shapes within 1 % of the best found, relative to their mean, ``[B, L]``.
+    """
+    profiles = []
+    for budget in budgets:
+        limit = Limit("parameters", lambda shapes: grid.parameters(shapes).astype(np.float64), budget)
+        found = search_shapes(grid, perplexity, [limit], seed, settings, keep=200)
+        mean = found.shapes[found.values <= NEAR_BEST * found.values[0]].mean(axis=0)
+        profiles.append(mean / mean.mean())
+    return np.array(profiles)

@@ -1,0 +1,118 @@
+"""NAS-Bench-BERT's table: read row by row, each sound or refused with the reason."""
+
+import copy
+import json
+
+import pytest
+
+from explorer.errors import DataError
+from explorer.similarity.graph import architecture_id
+from explorer.space.imports.nas_bench_bert import find_nas_bench_bert, read_nas_bench_bert
+
+LAYER = {
+    "operation_type": "DSC",
+    "operation_parameter": 5,
+    "num_operation_heads": 2,
+    "feed_forward_dimension": 512,
+    "num_feed_forward": 3,
+}
+SCORES = {"cola": 0.0, "mnli": 60, "mrpc": 70, "qnli": 80, "qqp": 80, "rte": 50, "sst": 80, "sts": 20.0}
+ROW = {
+    "id": 0,
+    "time_to_train": 10.5,
+    "scores": {**SCORES, "glue": 55.0},
+    "hparams": {"model_hparam_overrides": {"hidden_size": 128, "nas_config": {"encoder_layers": [LAYER] * 2}}},
+}
+
+
+def write(tmp_path, rows):
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def test_a_row_becomes_an_architecture_with_scores(tmp_path):
+    (encoder,) = read_nas_bench_bert(write(tmp_path, [ROW]))
+    layer = encoder.spec.layers[0]
+    assert (layer.family, layer.parameter, layer.hidden, layer.feed_forward) == ("c", "5", 128, (512, 512, 512))
+    assert encoder.scores["glue"] == pytest.approx(sum(SCORES.values()) / 800)
+    assert encoder.scores["cola"] == 0.0  # a correlation of nothing learned, which is a result
+    assert encoder.missing == ()
+
+
+def test_an_accuracy_of_zero_is_missing_and_takes_the_mean_with_it(tmp_path):
+    row = copy.deepcopy(ROW)
+    row["scores"]["rte"] = 0
+    (encoder,) = read_nas_bench_bert(write(tmp_path, [row]))
+    assert encoder.missing == ("rte", "glue")
+    assert "rte" not in encoder.scores
+    assert "glue" not in encoder.scores
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (("id",), "0", "id"),
+        (("scores", "sst"), None, "scores.sst"),
+        (("scores", "sst"), 400, "scores.sst"),
+        (("scores", "sst"), float("nan"), "scores.sst"),
+        (("scores", "sst"), 10**400, "scores.sst must be a percentage from 0 to 100"),
+        (("scores", "sst"), -1, "scores.sst must be a percentage from 0 to 100"),
+        (("scores", "mrpc"), -0.5, "scores.mrpc"),
+        (("scores", "cola"), -101, "scores.cola must be a percentage from -100 to 100"),
+        (("time_to_train",), 10**400, "time_to_train"),
+        (("time_to_train",), -1.0, "time_to_train"),
+        (("time_to_train",), float("inf"), "time_to_train"),
+        (("time_to_train",), float("nan"), "time_to_train"),
+        (("hparams",), [], "hparams"),
+        (("id",), 10**30, "id must have at most 64 bits"),
+        (("hparams", "model_hparam_overrides", "hidden_size"), 129, "layer 0"),
+        (("hparams", "model_hparam_overrides", "nas_config", "encoder_layers"), [], "layers"),
+        (("hparams", "model_hparam_overrides", "nas_config", "encoder_layers"), [{}], "operation_type"),
+        (
+            ("hparams", "model_hparam_overrides", "nas_config", "encoder_layers"),
+            [{**LAYER, "operation_parameter": "1" * 5000}],
+            "layer 0: parameter of c must be an odd kernel size",
+        ),
+    ],
+)
+def test_a_bad_row_is_refused_and_the_others_are_read(tmp_path, path, value, named):
+    bad, last = copy.deepcopy(ROW), copy.deepcopy(ROW)
+    bad["id"], last["id"] = 1, 2
+    place = bad
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    path = write(tmp_path, [ROW, bad, last])
+    with pytest.raises(DataError, match=f"row 2: .*{named}"):
+        read_nas_bench_bert(path)
+    rows = find_nas_bench_bert(path)
+    assert [number for number, _ in rows.sound] == [1, 3]
+    assert [one.row for one in rows.refused] == [2]
+
+
+def test_correlations_may_be_negative(tmp_path):
+    row = copy.deepcopy(ROW)
+    row["scores"] |= {"cola": -2.07, "sts": -1}
+    (encoder,) = read_nas_bench_bert(write(tmp_path, [row]))
+    assert (encoder.scores["cola"], encoder.scores["sts"]) == (pytest.approx(-0.0207), -0.01)
+    assert encoder.missing == ()
+
+
+def test_repeated_ids_and_other_documents_are_refused(tmp_path):
+    with pytest.raises(DataError, match="row 2: id must be unique"):
+        read_nas_bench_bert(write(tmp_path, [ROW, ROW]))
+    with pytest.raises(DataError, match="list of rows"):
+        read_nas_bench_bert(write(tmp_path, {}))
+
+
+def test_the_published_table(shared_data):
+    rows = read_nas_bench_bert(shared_data / "architectures/nas_bench_bert/BERT_benchmark.json")
+    ids = [architecture_id(row.spec) for row in rows]
+    assert (len(ids), len(set(ids))) == (500, 491)
+    assert [row.number for row in rows if row.missing] == [47]
+    assert sum(len(row.scores) for row in rows) == 500 * 9 - 2
+    found = find_nas_bench_bert(shared_data / "architectures/nas_bench_bert/BERT_benchmark.json")
+    assert found.refused == ()
+    assert [row.architecture for _, row in found.sound] == [row.spec for row in rows]
+    assert [{score.task: score.value for score in row.scores} for _, row in found.sound] == [row.scores for row in rows]

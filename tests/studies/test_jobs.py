@@ -1,0 +1,71 @@
+"""Jobs are real processes: they are watched, stopped, and missed when they are gone."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from explorer.progress import SilentReporter
+from explorer.studies.jobs import launch, new_job, read_log, refresh_jobs, running_job, stop_job
+from graphstore.records import JobState
+
+SEARCH = ["search", "--space", "small", "--objective", "known", "--from-scores", "--study", "job"]
+
+
+def wait_for(store, id, states, seconds=120):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        job = next(job for job in refresh_jobs(store) if job.id == id)
+        if job.state in states:
+            return job
+        time.sleep(0.2)
+    raise AssertionError(f"job is {job.state}, not one of {states}: {read_log(job)}")
+
+
+def test_a_launched_search_runs_to_its_end(store):
+    job = launch(store, "search", [*SEARCH, "--policy", "random", "--budget", "10"])
+    done = wait_for(store, job.id, {JobState.DONE, JobState.FAILED, JobState.LOST})
+    assert done.state is JobState.DONE, read_log(done)
+    assert done.progress == 1.0
+    assert len(store.trials("job")) == 10
+
+
+def test_a_search_that_fails_says_why(store):
+    job = launch(store, "search", ["search", "--space", "nowhere", "--from-scores"])
+    ended = wait_for(store, job.id, {JobState.FAILED})
+    assert "nowhere" in ended.message
+
+
+def test_a_job_that_is_killed_is_lost_and_one_that_is_stopped_is_stopped(store):
+    arguments = ["search", "--space", "small", "--recipe", "nano", "--study", "long", "--budget", "4"]
+    first = launch(store, "search", arguments)
+    running = wait_for(store, first.id, {JobState.RUNNING})
+    os.kill(running.pid, signal.SIGKILL)
+    assert wait_for(store, first.id, {JobState.LOST}).state is JobState.LOST
+    second = launch(store, "search", arguments)
+    wait_for(store, second.id, {JobState.RUNNING})
+    stop_job(store, second.id)
+    assert wait_for(store, second.id, {JobState.STOPPED}).state is JobState.STOPPED
+
+
+def fail_half_way(store, job):
+    with running_job(store, job, SilentReporter()) as reporter:
+        reporter.update("trainings", 1, 4)
+        time.sleep(2.5)
+        half = store.jobs()[0]
+        assert (half.state, half.progress, half.pid) == (JobState.RUNNING, 0.25, os.getpid())
+        raise ValueError("broken")
+
+
+def test_a_job_records_its_progress_and_its_failure(store):
+    job = new_job(store, "search", {})
+    with pytest.raises(ValueError, match="broken"):
+        fail_half_way(store, job)
+    assert (store.jobs()[0].state, store.jobs()[0].message) == (JobState.FAILED, "ValueError: broken")
+
+
+def test_another_process_with_the_jobs_number_is_not_the_job(store):
+    job = new_job(store, "search", {})
+    store.update_job(job.id, state=JobState.RUNNING, pid=os.getpid(), info={"process_started": 1.0})
+    assert stop_job(store, job.id).state is JobState.LOST

@@ -1,0 +1,113 @@
+"""`kill -9` at random points: the resumed study makes identical proposals, and repeats no finished evaluation."""
+
+import multiprocessing
+import random
+import shutil
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from explorer.library.build import build_library
+from explorer.progress import SilentReporter
+from explorer.space.grammar import load_space
+from explorer.studies.driver import StudyPlan
+from explorer.testing.study_probe import ProbeRun, cheap_value, run_probe
+from graphstore import open_store
+from graphstore.records import ScoreRecord, StudyState, TrialStatus
+
+KILLS = 20
+BUDGET = 20
+SPACE = "killed"
+ASKED = {"from_scores": False, "external": True, "initial": 8}
+KNOWN = {"from_scores": True, "batch": 4, "initial": 8}
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Starts processes that have everything imported already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["explorer.testing.study_probe", "explorer.search.boshnas"])
+    return context
+
+
+@pytest.fixture(autouse=True)
+def plain_main(monkeypatch):
+    """A page's test before this one leaves its script as the main module, which every new process would run."""
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+
+
+def fill(url):
+    specs = load_space("nano").sample(60, np.random.default_rng(0))
+    with open_store(url) as store:
+        build_library(store, SPACE, specs, SilentReporter(), source="sampled")
+        scores = [
+            ScoreRecord(s.id, "known", "accuracy", cheap_value(s.id), "data", "full", "recipe", 0, f"table:{i}")
+            for i, s in enumerate(store.summaries(SPACE))
+        ]
+        store.add_scores(scores)
+
+
+def seen(url, name):
+    """All that a study's run leaves, but times, names and claims."""
+    with open_store(url) as store:
+        assert store.study(name).state is StudyState.DONE
+        trials = store.trials(name)
+    assert {trial.state for trial in trials} == {TrialStatus.COMPLETE}
+    return [(trial.number, trial.architecture, trial.value, dict(trial.info)) for trial in trials]
+
+
+def execute(processes, run, kill_after=None):
+    """Whether the process came to its end."""
+    process = processes.Process(target=run_probe, args=(run,))
+    process.start()
+    process.join(kill_after)
+    process.kill()
+    process.join()
+    return process.exitcode == 0
+
+
+def check_kills(processes, url, settings, folder, policy="boshnas"):
+    whole, cut = (
+        ProbeRun(url, StudyPlan(name, SPACE, policy, "known", 3, BUDGET, settings), folder / f"{name}.log")
+        for name in ("whole", "cut")
+    )
+    assert execute(processes, whole)
+    calls = int(whole.log.read_text().split()[-1])
+    draw = random.Random(7)
+    killed = 0
+    for number in range(KILLS):
+        if number % 4 == 3:  # At any instant, also within a transaction.
+            killed += not execute(processes, cut, draw.uniform(0.05, 0.6))
+        else:
+            kill_at = draw.randint(1, max(20, 3 * calls // KILLS))
+            killed += not execute(processes, ProbeRun(url, cut.plan, cut.log, kill_at, draw.random() < 0.5))
+    assert killed >= KILLS // 2
+    assert execute(processes, cut)
+    assert seen(url, "cut") == seen(url, "whole")
+    ended = set()
+    for line in cut.log.read_text().splitlines():
+        word, number = line.split()
+        assert word != "evaluated" or number not in ended, f"trial {number} was evaluated again"
+        ended |= {number} if word == "ended" else set()
+
+
+@pytest.fixture
+def embedded(tmp_path_factory, tmp_path):
+    kept = tmp_path_factory.getbasetemp() / "killed.db"
+    if not kept.exists():
+        fill(f"sqlite:///{kept}")
+    shutil.copy(kept, tmp_path / "store.db")
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.mark.parametrize(("settings", "policy"), [(ASKED, "boshnas"), (KNOWN, "evolution")])
+def test_kills_change_nothing(processes, embedded, tmp_path, settings, policy):
+    check_kills(processes, embedded, settings, tmp_path, policy)
+
+
+@pytest.mark.neo4j
+def test_kills_change_nothing_on_neo4j(processes, neo4j_url, server, tmp_path):
+    fill(neo4j_url)
+    check_kills(processes, neo4j_url, ASKED, tmp_path, "evolution")

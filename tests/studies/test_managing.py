@@ -1,0 +1,177 @@
+"""Looking after studies: status, extensions, constraints, hours, exports."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from explorer.errors import InputError
+from explorer.progress import SilentReporter
+from explorer.studies import managing
+from explorer.studies.budgets import hours_used, time_is_up
+from explorer.studies.driver import StudyPlan, open_study, run_known
+from explorer.studies.jobs import job_of, new_job, stop_job
+from graphstore.records import JobState, StudyRecord, StudyState, TrialRecord, TrialStatus
+
+KNOWN = {"from_scores": True, "batch": 3, "initial": 3}
+
+
+def plan(budget=6, **changes):
+    return StudyPlan("study", "small", "evolution", "known", 0, budget, {**KNOWN, **changes})
+
+
+def run(store, a_plan, on_trial=None):
+    return run_known(store, open_study(store, a_plan), SilentReporter(), lambda: False, on_trial)
+
+
+def trial(number, start, end, state=TrialStatus.COMPLETE):
+    return TrialRecord("s", number, "a", state, 1, 1, "", 0.0, 0.5, "", {}, 0.0, start, end)
+
+
+def test_hours_are_the_union_of_what_ended_or_runs():
+    hour = 3600.0
+    side_by_side = [trial(0, 1 * hour, 2 * hour), trial(1, 1.5 * hour, 2.5 * hour), trial(2, 1.6 * hour, 1.7 * hour)]
+    later = trial(3, 9 * hour, 10 * hour, TrialStatus.FAILED)
+    running = trial(4, 11 * hour, 0.0, TrialStatus.RUNNING)
+    waiting = [trial(5, 0.0, 0.0, TrialStatus.WAITING), trial(6, 3 * hour, 4 * hour, TrialStatus.STALE)]
+    assert hours_used([], 5.0) == 0.0
+    assert hours_used([later, *side_by_side, *waiting], 20 * hour) == pytest.approx(2.5)
+    assert hours_used([running, later, *side_by_side], 11.25 * hour) == pytest.approx(2.75)
+    study = StudyRecord("s", "small", "random", "m", 0, 9, {"hours": 2.5}, StudyState.OPEN, 0.0)
+    assert time_is_up(study, [*side_by_side, later], 0.0)
+    assert not time_is_up(study, side_by_side, 0.0)
+    assert not time_is_up(dataclasses.replace(study, settings={}), [later], 0.0)
+
+
+def test_no_trial_begins_when_the_hours_are_used_up(store):
+    study = run(store, plan(9, hours=1e-9))
+    assert study.state is StudyState.DONE
+    assert len(store.trials("study")) == 3  # One batch; it was asked for before the first trial had taken any time.
+    with pytest.raises(InputError, match="hours"):
+        managing.extend_study(store, study, hours=1e-10)
+    study = managing.extend_study(store, study, hours=5.0)
+    assert study.state is StudyState.STOPPED
+    assert run(store, plan(9, hours=1.0)).settings["hours"] == 5.0
+    assert len(store.trials("study")) == 9
+
+
+def test_an_extended_study_goes_on_while_it_runs(store):
+    ended = []
+
+    def on_trial(one):
+        ended.append(one.number)
+        if one.number == 5:
+            managing.extend_study(store, store.study("study"), budget=8)
+
+    assert run(store, plan(6), on_trial).budget == 8
+    assert ended == list(range(8))
+
+
+@pytest.mark.parametrize("wrong", [{}, {"budget": 5}, {"budget": 10**6}, {"hours": 1.0}, {"hours": -1.0}])
+def test_extensions_only_grow(store, wrong):
+    study = run(store, plan(6))
+    with pytest.raises(InputError):
+        managing.extend_study(store, study, **wrong)
+    assert store.study("study") == study
+
+
+def test_added_constraints_are_kept_and_the_best_is_among_those_that_keep_them(store):
+    study = run(store, plan(12))
+    sizes = {summary.id: summary.parameters for summary in store.summaries("small")}
+    best = managing.best_allowed(store, study, store.trials("study"))
+    limit = sizes[best.architecture] - 1
+    with pytest.raises(InputError, match="constraint"):
+        managing.tighten_study(store, study, ["parameters<=1"])
+    assert store.study("study").settings == study.settings
+    study = managing.tighten_study(store, study, [f"parameters<={limit}"])
+    kept = [t for t in store.trials("study") if sizes[t.architecture] <= limit]
+    assert managing.best_allowed(store, study, store.trials("study")).value == max(t.value for t in kept)
+    managing.extend_study(store, study, budget=20)
+    run(store, plan(20))
+    trials = store.trials("study")
+    assert len(trials) == 20
+    assert all(sizes[t.architecture] <= limit for t in trials[12:])
+    large = next(s for s in sizes if sizes[s] > limit and s not in {t.architecture for t in trials})
+    managing.extend_study(store, store.study("study"), budget=21)
+    with pytest.raises(InputError, match="constraints"):
+        managing.enqueue(store, "study", large)
+    assert len(store.trials("study")) == 20
+
+
+def test_status_tells_who_runs_it_and_what_failed(store):
+    study = open_study(store, plan(6))
+    ids = [summary.id for summary in store.summaries("small")][:4]
+    store.add_trials("study", [(id, {}) for id in ids])
+    now = time.time()
+    store.finish_trial(store.claim_trial("study", "here:1", 60.0, now), TrialStatus.COMPLETE, now, value=0.25)
+    store.finish_trial(store.claim_trial("study", "here:1", 60.0, now), TrialStatus.FAILED, now, reason="no memory")
+    claimed = store.claim_trial("study", "here:2", 60.0, now)
+    store.renew_lease(claimed, 60.0, now, {"progress": 0.5, "message": "step 7"})
+    idle = managing.study_status(store, study, now)
+    assert idle["job"] is None
+    job = new_job(store, "search", {"studies": ["study"]})
+    store.update_job(job.id, state=JobState.RUNNING, heartbeat=now - 3.0, pid=os.getpid(), info=process_info(job))
+    status = managing.study_status(store, study, now)
+    assert status["trials"] == {"waiting": 1, "running": 1, "complete": 1, "failed": 1, "stale": 0}
+    assert (status["job"]["id"], status["job"]["process"]) == (job.id, os.getpid())
+    assert status["job"]["heartbeat_s"] == pytest.approx(3.0)
+    assert [(f["trial"], f["reason"]) for f in status["failures"]] == [(1, "no memory")]
+    assert [(r["trial"], r["owner"], r["message"], r["lease_s"]) for r in status["running"]] == [
+        (2, "here:2", "step 7", pytest.approx(60.0))
+    ]
+    assert status["best"] == {"id": ids[0], "value": 0.25, "trial": 0}
+    json.dumps(status, allow_nan=False)
+
+
+def process_info(job, pid=None):
+    return {**job.info, "process_started": psutil.Process(pid).create_time()}
+
+
+def test_the_job_of_a_study_is_stopped(store):
+    open_study(store, plan())
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        job = new_job(store, "search", {"studies": ["study"]})
+        store.update_job(job.id, state=JobState.RUNNING, pid=process.pid, info=process_info(job, process.pid))
+        assert job_of(store, "other") is None
+        assert stop_job(store, job_of(store, "study").id).state is JobState.STOPPING
+        assert process.wait(30) == -signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
+    assert job_of(store, "study") is None
+
+
+def test_exports_say_the_same_of_every_trial(store):
+    study = run(store, plan(5))
+    rows = managing.trial_rows(store, study)
+    read = list(csv.DictReader(io.StringIO(managing.exported_csv(store, study))))
+    document = json.loads(managing.exported_json(store, study))
+    assert document["all_trials"] == rows
+    assert tuple(read[0]) == managing.EXPORTED
+    for stored, row, line in zip(store.trials("study"), rows, read, strict=True):
+        assert (row["trial"], row["value"], row["architecture"]) == (stored.number, stored.value, stored.architecture)
+        assert (int(line["trial"]), float(line["value"]), line["state"]) == (row["trial"], row["value"], "complete")
+        assert json.loads(line["acquisition"]) == row["acquisition"] == stored.info["acquisition"]
+
+
+def test_no_exported_cell_is_a_formula(store):
+    study = run(store, plan(3))
+    tried = {trial.architecture for trial in store.trials("study")}
+    new = next(one.id for one in store.summaries(study.space) if one.id not in tried)
+    store.add_trials("study", [(new, {"origin": "=HYPERLINK(1)"})])
+    assert list(csv.DictReader(io.StringIO(managing.exported_csv(store, study))))[-1]["origin"] == "'=HYPERLINK(1)"
+
+
+def test_an_unknown_study_lists_the_known_ones(store):
+    run(store, plan(3))
+    with pytest.raises(InputError, match="study"):
+        managing.find_study(store, "nope")

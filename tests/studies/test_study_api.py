@@ -1,0 +1,239 @@
+"""Asking and telling: for people who train elsewhere."""
+
+import dataclasses
+import math
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from explorer.errors import InputError
+from explorer.records import TaskScore
+from explorer.space.formats import from_json, from_model_dict
+from explorer.studies.jobs import new_job
+from explorer.studies.managing import MANUAL
+from explorer.study import Study
+from explorer.testing.study_probe import cheap_value
+from graphstore import open_store
+from graphstore.errors import LeaseLostError
+from graphstore.records import JobState, StudyState, TrialStatus
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "search.md"
+
+
+def opened(store, name="asked", **choices):
+    given = {"space": "small", "policy": "evolution", "budget": 6, "settings": {"initial": 3}, **choices}
+    return Study.open(store.url, name, **given)
+
+
+def test_ask_and_tell_until_the_budget_is_used(store):
+    with opened(store) as study:
+        first = study.ask(4)
+        assert [one.number for one in first] == [0, 1, 2, 3]
+        for one in first:
+            assert one.spec == from_json(store.summaries(ids=[one.architecture])[0].spec)
+            assert from_model_dict(one.model_dict) == one.spec
+        study.tell(0, 0.5)
+        study.tell(1, failed="no memory")
+        study.tell(2, 0.9)
+        study.tell(3, 0.9)
+        rest = study.ask(4)
+        assert [one.number for one in rest] == [4, 5]
+        assert study.ask(4) == []
+        assert not study.finished
+        study.tell(4, 0.1)
+        study.tell(5, 0.2)
+        assert study.ask() == []
+        assert study.finished
+        assert study.best.number == 2
+    trials = store.trials("asked")
+    assert [trial.value for trial in trials] == [0.5, None, 0.9, 0.9, 0.1, 0.2]
+    assert trials[1].reason == "no memory"
+    assert store.study("asked").state is StudyState.DONE
+
+
+def test_a_study_that_is_left_and_opened_again_makes_the_same_proposals(store):
+    def some(study, batches):
+        for _ in range(batches):
+            for one in study.ask(2):
+                study.tell(one.number, cheap_value(one.architecture))
+
+    with opened(store, "whole", budget=8) as study:
+        some(study, 4)
+    for _ in range(4):
+        with opened(store, "cut", budget=8) as study:
+            some(study, 1)
+    whole, cut = ([(t.architecture, t.info) for t in store.trials(name)] for name in ("whole", "cut"))
+    assert whole == cut
+    assert len(whole) == 8
+
+
+def test_processes_share_a_study_and_none_gets_what_another_has(store):
+    with opened(store, owner="one") as one, opened(store, owner="two") as two:
+        asked = [one.ask(2), two.ask(3), one.ask(3)]
+        numbers = [trial.number for trials in asked for trial in trials]
+        assert sorted(numbers) == list(range(6))
+        assert two.ask() == []
+        with pytest.raises(InputError, match="one's"):
+            two.tell(0, 0.5)
+        with opened(store, owner="one") as later:  # Another process of the same owner.
+            later.tell(0, 0.5)
+        with pytest.raises(LeaseLostError):
+            one.tell(0, 0.6)
+        one.give_back(1)
+        assert [trial.number for trial in two.ask(4)] == [1]
+
+
+def test_two_that_ask_at_once_stay_within_the_budget(store):
+    with opened(store, budget=2, owner="one") as one, opened(store, budget=2, owner="two") as two:
+        free = [summary.id for summary in store.summaries("small")][:4]
+        store.add_trials("asked", [(id, {}) for id in free])  # As if both had added what the other did not know of.
+        assert len(one.ask(4)) + len(two.ask(4)) == 2
+        one.tell(0, 1.0)
+        one.tell(1, 1.0)
+        assert one.finished
+        one.extend(budget=3)
+        assert [trial.architecture for trial in two.ask(4)] == [free[2]]
+
+
+def test_a_lease_that_ended_is_given_to_the_next(store):
+    with opened(store, owner="slow", lease_s=0.2) as slow, opened(store, owner="next", budget=6) as following:
+        (trial,) = slow.ask()
+        slow.renew(trial.number)
+        time.sleep(0.3)
+        (again,) = following.ask()
+        assert (again.number, again.attempt) == (trial.number, 2)
+        with pytest.raises(LeaseLostError):
+            slow.tell(trial.number, 0.5)
+
+
+@pytest.mark.parametrize("outcome", [{}, {"value": math.nan}, {"value": 1.0, "failed": "both"}])
+def test_an_outcome_is_a_finite_value_or_a_reason(store, outcome):
+    with opened(store) as study:
+        study.ask()
+        with pytest.raises(InputError, match="outcome"):
+            study.tell(0, **outcome)
+        assert study.trials[0].state is TrialStatus.RUNNING
+
+
+def test_run_evaluates_fails_and_calls_back(store):
+    told = []
+
+    def evaluate(asked):
+        if asked.number == 1:
+            raise RuntimeError("diverged")
+        return math.inf if asked.number == 2 else cheap_value(asked.architecture)
+
+    with opened(store) as study:
+        best = study.run(evaluate, told.append)
+        assert best == study.best
+    assert [(trial.number, trial.state) for trial in told] == [(t.number, t.state) for t in store.trials("asked")]
+    assert [trial.reason for trial in told[1:3]] == ["RuntimeError: diverged", "its value is inf"]
+
+
+def test_an_interrupted_evaluation_is_given_back(store):
+    def evaluate(asked):
+        raise KeyboardInterrupt
+
+    with opened(store) as study, pytest.raises(KeyboardInterrupt):
+        study.run(evaluate)
+    (trial,) = store.trials("asked")
+    assert (trial.state, trial.attempt) == (TrialStatus.WAITING, 0)
+    assert store.study("asked").state is StudyState.STOPPED
+
+
+def test_scores_join_the_catalogue(store):
+    score = TaskScore("mine", "accuracy", 0.7, 1.0, "data", "full", "recipe", 0)
+    with opened(store) as study:
+        (asked,) = study.ask()
+        study.tell(asked.number, 0.7, scores=[score])
+    (kept,) = store.scores(task="mine")
+    assert (kept.architecture, kept.source) == (asked.architecture, "trained:asked/0")
+
+
+def test_what_was_queued_by_hand_comes_next_and_counts(store):
+    with opened(store, budget=3) as study:
+        for one in study.ask(1):
+            study.tell(one.number, 0.5)
+        used = study.trials[0].architecture
+        free = [summary.id for summary in store.summaries("small") if summary.id != used]
+        queued = study.enqueue(free[0][:12])
+        with pytest.raises(InputError, match="trial 1"):
+            study.enqueue(free[0])
+        (asked,) = study.ask(2)
+        assert (asked.number, asked.architecture, asked.origin) == (queued.number, free[0], MANUAL)
+        study.tell(asked.number, 0.4)
+        study.enqueue(free[1])
+        with pytest.raises(InputError, match="budget"):
+            study.enqueue(free[2])
+
+
+def test_a_study_is_started_once_and_then_found_by_its_name(store):
+    with pytest.raises(InputError, match="none yet"):
+        Study.open(store.url, "asked")
+    with opened(store):
+        pass
+    with Study.open(store.url, "asked") as study:
+        assert study.record.budget == 6
+    with pytest.raises(InputError, match="policy"):
+        opened(store, policy="random")
+    with pytest.raises(InputError, match="space"):
+        opened(store, "other", space="nowhere")
+
+
+@pytest.mark.parametrize(
+    ("choices", "named"),
+    [
+        ({"settings": {"intial": 3}}, "settings must be among initial, "),
+        ({"settings": {"initial": "four"}}, "evolution setting initial"),
+        ({"settings": {"policy_settings": {"method": "gradient"}}}, "settings of policy evolution"),
+        (
+            {"settings": {"objectives": ["mean", "-parameters"]}, "policy": "random", "objective": "known"},
+            "score 'known'",
+        ),
+        ({"settings": {"objectives": "mean"}}, "exactly one score"),
+        ({"settings": {"stop_when_converged": True}}, "come with policy boshnas"),
+        ({"hours": math.nan}, "hours"),
+        ({"budget": 0}, "budget"),
+        ({"constraints": ["parameters<=1"]}, "at least one architecture"),
+        ({"lease_s": 0.0}, "lease_s"),
+        ({"owner": "a b"}, "owner"),
+    ],
+)
+def test_choices_that_break_a_rule_start_no_study(store, choices, named):
+    with pytest.raises(InputError, match=named):
+        opened(store, **choices)
+    assert store.studies() == []
+
+
+def test_the_policys_own_settings_reach_it(store):
+    given = {"initial": 3, "policy_settings": {"alpha": 1.0, "beta": 0.0, "embedding": False}}
+    with opened(store, policy="boshnas", settings=given) as study:
+        for one in study.ask(3):
+            study.tell(one.number, cheap_value(one.architecture))
+        assert [one.origin for one in study.ask(2)] == ["uncertainty"] * 2
+
+
+def test_the_example_of_the_documentation_runs(store, capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    assert 'STORE = "sqlite:///explorer.db"' in example
+    changed = example.replace("sqlite:///explorer.db", store.url).replace('space="nano"', 'space="small"')
+    exec(compile(changed, str(DOCUMENT), "exec"), {})
+    trials = store.trials("elsewhere")
+    assert [trial.state for trial in trials] == [TrialStatus.COMPLETE] * 6
+    assert capsys.readouterr().out.startswith("best: ")
+
+
+def test_a_job_that_is_asked_to_stop_from_afar_hears_of_it(store):
+    from explorer.progress import SilentReporter
+    from explorer.studies.jobs import running_job
+
+    record = new_job(store, "search", {"studies": ["s"]})
+    with open_store(store.url) as afar, running_job(store, record, SilentReporter()) as reporter:
+        afar.update_job(record.id, state=JobState.STOPPING)
+        deadline = time.monotonic() + 60
+        while not reporter.stopping:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert dataclasses.asdict(store.jobs()[0])["state"] is JobState.DONE

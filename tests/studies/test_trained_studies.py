@@ -1,0 +1,207 @@
+"""Studies that really train, with workers that die, coordinators that are killed, and trials that fail."""
+
+import dataclasses
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from explorer.errors import InputError
+from explorer.library.workplace import data_cache, run_folder, work_folder
+from explorer.progress import SilentReporter
+from explorer.studies.candidates import space_candidates
+from explorer.studies.demo import run_demo
+from explorer.studies.driver import StudyDriver, StudyPlan, open_study
+from explorer.studies.evaluation import TrainingEvaluator
+from explorer.studies.executors.contract import WorkerOrder
+from explorer.studies.executors.local import LocalExecutor
+from explorer.studies.jobs import ACTIVE, launch, refresh_jobs, require_free, stop_job
+from explorer.studies.trained import TrainingChoices, run_trained
+from graphstore.records import StudyState, TrialStatus
+
+pytestmark = pytest.mark.slow
+QUICK = {"from_scores": False, "recipe": "quick", "tasks": [], "data": None, "initial": 2}
+TASKS = {"mean", "order", "package", "pair"}
+
+
+@pytest.fixture(scope="module")
+def prepared_data(tmp_path_factory):
+    """Text and tasks of the quick recipe, prepared once for all tests here."""
+    cache = tmp_path_factory.mktemp("prepared")
+    TrainingChoices.from_settings(QUICK).prepare(cache)
+    return cache
+
+
+@pytest.fixture
+def trained(store, prepared_data):
+    """The store of the runner's tests, with the prepared data in its work folder."""
+    folder = work_folder(store.url)
+    folder.mkdir()
+    (folder / "data").symlink_to(prepared_data)
+    return store
+
+
+def plan(name, budget):
+    return StudyPlan(name, "small", "boshnas", "mean", 0, budget, QUICK)
+
+
+def run(store, study_plan, workers, stop=lambda: False, watch=None):
+    """Run or resume a study by local workers."""
+    study = open_study(store, study_plan)
+    return run_trained(store, study, LocalExecutor(workers), SilentReporter(), stop, watch)
+
+
+def first_run(store, study):
+    """The run folder of a study's first trial, once there is one."""
+    return next(iter((work_folder(store.url) / "runs" / study).glob("0000-*")), None)
+
+
+def workers_of(study):
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "explorer.studies.worker" in command and command[-1] == study:
+            found.append(process)
+    return found
+
+
+def test_a_killed_workers_trial_is_trained_by_another(trained):
+    killed = []
+
+    def watch(trials):
+        for trial in trials:
+            if not killed and trial.state is TrialStatus.RUNNING and first_run(trained, "kill"):
+                pid = int(trial.owner.rpartition(":")[2])
+                os.kill(pid, signal.SIGKILL)
+                killed.append(trial.number)
+
+    study = run(trained, plan("kill", 2), 2, lambda: False, watch)
+    trials = trained.trials("kill")
+    assert study.state is StudyState.DONE
+    assert [trial.state for trial in trials] == [TrialStatus.COMPLETE] * 2
+    assert trials[killed[0]].attempt == 2
+    assert workers_of("kill") == []
+    for trial in trials:
+        source = f"trained:kill/{trial.number}"
+        scores = {s.task: s.value for s in trained.scores(architecture=trial.architecture) if s.source == source}
+        assert set(scores) == TASKS
+        tasks = [value for task, value in scores.items() if task != "mean"]
+        assert trial.value == scores["mean"] == pytest.approx(sum(tasks) / 3)
+    from transformers import AutoModelForSequenceClassification
+
+    import explorer.models  # noqa: F401 - registers the architecture with transformers
+
+    model = AutoModelForSequenceClassification.from_pretrained(trials[0].info["folder"] + "/package")
+    assert "pandas" in model.config.label2id
+
+
+def test_a_stopped_study_gives_its_trial_back_and_resumes_from_its_checkpoints(trained):
+    def scored():
+        return first_run(trained, "stop") is not None and (first_run(trained, "stop") / "scores.json").is_file()
+
+    stopped = run(trained, plan("stop", 1), 1, scored)
+    folder = first_run(trained, "stop")
+    (trial,) = trained.trials("stop")
+    assert stopped.state is StudyState.STOPPED
+    assert trial.state is TrialStatus.WAITING
+    assert workers_of("stop") == []
+    done_before = (folder / "pretrained" / "pretraining.json").stat().st_mtime_ns
+    finished = run(trained, plan("stop", 1), 1)
+    assert finished.state is StudyState.DONE
+    assert (folder / "pretrained" / "pretraining.json").stat().st_mtime_ns == done_before
+
+
+def test_one_failed_training_does_not_stop_the_study(trained):
+    study = open_study(trained, plan("fail", 2))
+    driver = StudyDriver(trained, study, space_candidates(trained, "small"))
+    (trial,) = driver.refill(1)
+    choices = TrainingChoices.from_settings(QUICK)
+    digest = choices.run_digest(choices.prepare(data_cache(trained.url)), trial.architecture, 0)
+    blocked = run_folder(trained.url, "fail", f"0000-{digest}")
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text("a file where a folder should be")
+    study = run(trained, plan("fail", 2), 1)
+    first, second = trained.trials("fail")
+    assert study.state is StudyState.DONE
+    assert (first.state, second.state) == (TrialStatus.FAILED, TrialStatus.COMPLETE)
+    assert "0000-" in first.reason
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["while its workers load", "while they train"])
+def test_workers_do_not_outlive_a_killed_coordinator(trained, early):
+    arguments = ["search", "--space", "small", "--recipe", "quick", "--study", "orphan", "--budget", "1"]
+    job = launch(trained, "search", [*arguments, "--workers", "1", "--initial", "2"])
+    wait_until(lambda: workers_of("orphan") if early else first_run(trained, "orphan"))
+    (worker,) = workers_of("orphan")
+    os.kill(trained.jobs()[0].pid, signal.SIGKILL)
+    psutil.wait_procs([worker], timeout=60)
+    assert workers_of("orphan") == []
+    assert job.id == trained.jobs()[0].id
+    study = run(trained, plan("orphan", 1), 1)
+    assert study.state is StudyState.DONE
+    assert trained.trials("orphan")[0].state is TrialStatus.COMPLETE
+
+
+def test_a_study_is_run_by_one_command_at_a_time(trained):
+    arguments = ["search", "--space", "small", "--recipe", "quick", "--study", "once", "--budget", "1"]
+    job = launch(trained, "search", arguments, {"studies": ["once"]})
+    with pytest.raises(InputError, match=job.id):
+        require_free(trained, ["once"], "")
+    require_free(trained, ["once"], job.id)
+    require_free(trained, ["another"], "")
+    stop_job(trained, job.id)
+    wait_until(lambda: refresh_jobs(trained)[0].state not in ACTIVE)
+    require_free(trained, ["once"], "")
+
+
+def test_another_closing_the_study_does_not_stop_those_who_run_it(trained):
+    closed = []
+
+    def close_once(trials):
+        if not closed and any(trial.state is TrialStatus.RUNNING for trial in trials):
+            closed.append(trained.update_study("two", state=StudyState.STOPPED))
+
+    study = run(trained, plan("two", 1), 1, lambda: False, close_once)
+    assert closed
+    assert study.state is StudyState.DONE
+
+
+def test_a_study_does_not_go_on_with_other_data(trained):
+    run(trained, plan("data", 1), 1)
+    (trial,) = trained.trials("data")
+    (mean,) = [
+        s for s in trained.scores(architecture=trial.architecture) if s.source == "trained:data/0" and s.task == "mean"
+    ]
+    open_study(trained, plan("moved", 2))
+    trained.add_trials("moved", [(trial.architecture, {})])
+    trained.add_scores([dataclasses.replace(mean, dataset="elsewhere", source="trained:moved/0")])
+    with pytest.raises(InputError, match="text and tasks it began with"):
+        run_trained(trained, trained.study("moved"), LocalExecutor(1), SilentReporter(), lambda: False)
+
+
+def test_a_worker_with_other_data_refuses_to_train(trained):
+    study = open_study(trained, plan("elsewhere", 1))
+    order = WorkerOrder(trained.url, study.name, study.created, data="another fingerprint")
+    with pytest.raises(InputError, match="text and tasks that the study has"):
+        TrainingEvaluator(trained, study, order)
+
+
+def wait_until(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+def test_the_demo_says_what_it_found_and_repeats_nothing(trained):
+    small = StudyPlan("demo-test", "nano", "boshnas", "mean", 0, 2, {**QUICK, "initial": 2})
+    first = run_demo(trained, small, SilentReporter())
+    assert (first.architectures, first.scored, first.failed) == (9_312, 2, 0)
+    assert first.best["value"] == max(t.value for t in trained.trials("demo-test"))
+    assert set(first.best["scores"]) == TASKS
+    revision = trained.revision("scores")
+    again = run_demo(trained, small, SilentReporter())
+    assert again.best == first.best
+    assert trained.revision("scores") == revision
