@@ -1,7 +1,7 @@
 """The app: navigation only.
 
-The store is named by the environment variable ``EXPLORER_STORE``, by default ``sqlite:///explorer.db``. Who may see it
-where it is shared: ``explorer.app.shared.access``.
+The environment variable ``EXPLORER_STORE`` names the store (default ``sqlite:///explorer.db``).
+``explorer.app.shared.access`` decides who may see a shared app.
 """
 
 import streamlit as st
@@ -9,9 +9,8 @@ import streamlit as st
 from explorer.app.navigation import pages
 from explorer.app.shared.access import admit
 from explorer.app.shared.looks import STYLE
-from explorer.app.shared.preparing import PREPARED_STYLE, figures_prepared
 
-# Drawn here, because named icons for the tab are fetched from the web.
+# An inline SVG, because Streamlit fetches named page icons from the web.
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><g stroke="#8A8F98" stroke-width="2">'
     '<path d="M4 12 12 5M4 12l8 7M12 5l8 7M12 19l8-7"/></g><circle cx="4" cy="12" r="3.5" fill="#0072B2"/>'
@@ -20,8 +19,7 @@ ICON = (
 )
 
 st.set_page_config(page_title="Architecture explorer", page_icon=ICON, layout="wide")
-# The default margins leave little of a laptop's screen to the map.
-st.html(f"<style>[data-testid=stMainBlockContainer] {{padding: 1.5rem 3rem 3rem}} {PREPARED_STYLE} {STYLE}</style>")
+# Streamlit's default margins leave too little of a laptop screen for the map.
+st.html(f"<style>[data-testid=stMainBlockContainer] {{padding: 1.5rem 3rem 3rem}} {STYLE}</style>")
 admit(lambda: st.navigation(pages(), position="hidden"))
-with figures_prepared():
-    st.navigation(pages()).run()
+st.navigation(pages()).run()

@@ -1,4 +1,4 @@
-"""The app as a child process of the command line, on the loopback only unless the user names another address."""
+"""The app as a child process of the command line. It listens on the loopback unless the user names another address."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ READY_S = 60.0
 
 
 def app_file() -> Path:
-    """The Streamlit script: beside the package in a checkout, inside it in an installed wheel."""
+    """Return the Streamlit script: next to the package in a checkout, inside it in an installed wheel."""
     package = Path(explorer.__file__).resolve().parent
     installed = package / "_streamlit_app.py"
     return installed if installed.is_file() else package.parent / "streamlit_app.py"
 
 
 def server_file() -> Path:
-    """What ``streamlit run`` is given: the app's script, in a server that is quicker at a first visit."""
-    return Path(explorer.__file__).resolve().parent / "app" / "serving" / "quick_app.py"
+    """Return the ASGI application that ``streamlit run`` starts."""
+    return Path(explorer.__file__).resolve().parent / "app" / "serving" / "asgi.py"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine only."""
+    """Return whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -43,10 +43,10 @@ def is_loopback(host: str) -> bool:
 
 
 def free_port(wanted: int, host: str = HOST) -> int:
-    """``wanted`` if nothing listens there, else a free port.
+    """Return ``wanted`` if nothing listens there, else a free port.
 
     Raises:
-        InputError: the address is none of this machine.
+        InputError: the address does not belong to this machine.
     """
     failed = ""
     for port in (wanted, 0):
@@ -62,12 +62,12 @@ def free_port(wanted: int, host: str = HOST) -> int:
 
 
 class AppServer:
-    """Runs the app on a store while its ``with`` block lasts.
+    """A context manager that runs the app as a child process.
 
     Args:
-        store_url: the store the app shows.
-        port: where it listens; another one if that is taken.
-        host: the address it listens on.
+        store_url: URL of the store that the app shows.
+        port: port to listen on; a free one is used if it is taken.
+        host: address to listen on.
     """
 
     def __init__(self, store_url: str, port: int, host: str = HOST) -> None:
@@ -85,7 +85,7 @@ class AppServer:
             "server.headless": "true",
             "browser.gatherUsageStats": "false",
             "server.fileWatcherType": "none",
-            # A visit of a large space would spend most of its time on this; Python collects what is left over anyway.
+            # A full garbage collection after each script run would dominate the time of a page of a large space.
             "runner.postScriptGC": "false",
         }
         command = [sys.executable, "-m", "streamlit", "run", str(server_file())]
@@ -127,12 +127,12 @@ class AppServer:
         raise ExplorerError(f"the app did not answer within {READY_S:.0f} s")
 
     def open_browser(self) -> None:
-        """Show the app in the user's browser, where there is one."""
+        """Open the app in the user's browser if a display is available."""
         if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
             webbrowser.open(self.url)
 
     def wait(self) -> None:
-        """Block until the app ends or the user presses Ctrl-C."""
+        """Block until the app exits or the user presses Ctrl-C."""
         assert self._process is not None
         with contextlib.suppress(KeyboardInterrupt):
             self._process.wait()

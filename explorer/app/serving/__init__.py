@@ -1,1 +1,1 @@
-"""The app's server; a folder of its own, because Streamlit puts the folder of what it runs on the import path."""
+"""The ASGI application. Streamlit puts the folder of the script it runs on the import path, so it has its own."""
