@@ -27,6 +27,7 @@ from graphstore.records import (
     ArchitectureRecord,
     Embeddings,
     JobRecord,
+    KernelRecord,
     LayerRecord,
     MeasurementRecord,
     NeighborRecord,
@@ -44,6 +45,9 @@ PREFIX_LENGTH = 6
 
 LEASE_RAN_OUT = "lease ran out"
 """Reason of a trial whose worker fell silent."""
+
+LARGEST_STATE = 256 * 2**20
+"""Largest state of a fitted kernel, in bytes."""
 
 TOPICS = ("library", "scores", "studies", "jobs")
 """What a revision counter is kept for."""
@@ -194,6 +198,51 @@ def check_neighbors(kernel: str, neighbors: Sequence[NeighborRecord]) -> None:
         places.add((neighbor.source, neighbor.rank))
     if len(places) != len(neighbors):
         raise StoreInputError("ranks of an architecture's neighbours must be distinct, but got one twice. Rank again.")
+
+
+def check_append(
+    architectures: Sequence[ArchitectureRecord], embeddings: Embeddings, neighbors: Sequence[NeighborRecord]
+) -> NDArray[np.float32]:
+    """Return the vectors as float32 ``[N, d]``.
+
+    Raises:
+        StoreInputError: a record breaks a rule, or a vector or the source of a neighbour belongs to no given
+            architecture.
+    """
+    check_architectures(architectures)
+    vectors = check_embeddings(embeddings)
+    for kernel in sorted({neighbor.kernel for neighbor in neighbors}):
+        check_neighbors(kernel, [neighbor for neighbor in neighbors if neighbor.kernel == kernel])
+    given = {architecture.id for architecture in architectures}
+    for field, ids in (("embedding ids", embeddings.ids), ("neighbours", [n.source for n in neighbors])):
+        unknown = set(ids) - given
+        if unknown:
+            raise StoreInputError(
+                f"{field} must belong to the appended architectures, but got {min(unknown)!r} ({len(unknown)} in all). "
+                "Append that architecture too, or leave it out."
+            )
+    return vectors
+
+
+def check_length(space: str, vectors: NDArray[np.float32], stored: int | None) -> None:
+    """Raise StoreInputError unless vectors ``[N, d]`` are as long as the stored ones of the space, if there are any."""
+    if stored is not None and len(vectors) and vectors.shape[1] != stored:
+        raise StoreInputError(
+            f"vectors must have the length {stored} of the vectors of space {space!r}, but got {vectors.shape[1]}. "
+            "Embed the architectures with the kernel that the space was embedded with."
+        )
+
+
+def check_kernel(kernel: KernelRecord) -> str:
+    """Return the kernel's parameters as JSON text. Raises StoreInputError for a wrong field."""
+    check_name("kernel", kernel.name)
+    if not isinstance(kernel.state, bytes) or len(kernel.state) > LARGEST_STATE:
+        got = f"{len(kernel.state):,} bytes" if isinstance(kernel.state, bytes) else shown(kernel.state)
+        raise StoreInputError(
+            f"state of kernel {kernel.name!r} must be bytes, at most {LARGEST_STATE:,}, but got {got}. "
+            "Serialise it, or fit the kernel to fewer architectures."
+        )
+    return to_json("kernel parameters", kernel.parameters)
 
 
 def check_scores(scores: Sequence[ScoreRecord]) -> None:

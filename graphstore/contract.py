@@ -16,6 +16,7 @@ from graphstore.records import (
     ArchitectureSummary,
     Embeddings,
     JobRecord,
+    KernelRecord,
     LayerRecord,
     MeasurementRecord,
     NeighborRecord,
@@ -27,7 +28,7 @@ from graphstore.records import (
     TrialStatus,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the stored layout; a store of another version is refused and left untouched."""
 
 Progress = Callable[[int, int], None]
@@ -167,6 +168,77 @@ class GraphStore(ABC):
     @abstractmethod
     def neighbors(self, space: str, id: str, kernel: str, k: int = 10) -> list[NeighborRecord]:
         """The stored neighbours of an architecture, by rank. Empty if it has none."""
+
+    @abstractmethod
+    def append_to_library(
+        self,
+        space: str,
+        architectures: Sequence[ArchitectureRecord],
+        embeddings: Embeddings,
+        neighbors: Sequence[NeighborRecord],
+    ) -> int:
+        """Add architectures with their vectors and neighbours to a space, in one transaction.
+
+        Nothing that is stored changes. Architectures that are new to the space follow those it holds, in the given
+        order. A vector is written only where the architecture has none in this space, and neighbours only where it
+        has none by the same kernel. The neighbours of all other architectures stay as they are, so an appended
+        architecture is never the target of an older one.
+
+        Repeating the call changes nothing. Of two processes that append the same architecture at once, the first one
+        to commit determines its position, vector and neighbours. The call also completes architectures that an
+        interrupted writer left in the space without a vector or neighbours.
+
+        Args:
+            space: name of the space.
+            architectures: what to add.
+            embeddings: vectors of some or all of ``architectures``, as long as the space's stored vectors.
+            neighbors: sources are among ``architectures``; targets are in the space or among ``architectures``; any
+                kernels.
+
+        Returns:
+            The number of architectures that were new to the space.
+
+        Raises:
+            NotFoundError: the space is unknown.
+            StoreInputError: a record breaks a rule, a vector or a source belongs to none of ``architectures``, a target
+                is not in the space, or the vectors are longer or shorter than the stored ones.
+        """
+
+    @abstractmethod
+    def put_kernel(self, space: str, kernel: KernelRecord, replacing: str | None = None) -> KernelRecord:
+        """Store a fitted kernel, by compare-and-set, in one transaction.
+
+        Args:
+            space: name of the space.
+            kernel: the kernel; its name is unique in the space.
+            replacing: digest of the stored kernel that this one may replace; ``None`` to store it only if the space
+                has none of this name. Where there is none, the kernel is stored in either case.
+
+        Returns:
+            The kernel that is stored afterwards: the given one, or the stored one if that has another digest than
+            ``replacing``. Of several processes that store a kernel at once exactly one succeeds, and all get the same
+            kernel.
+
+        Raises:
+            NotFoundError: the space is unknown.
+            StoreInputError: a field breaks a rule, or the state is larger than ``LARGEST_STATE`` bytes.
+        """
+
+    @abstractmethod
+    def kernel(self, space: str, name: str) -> KernelRecord:
+        """Return a fitted kernel.
+
+        Raises:
+            NotFoundError: the space is unknown, or has no fitted kernel of this name.
+        """
+
+    @abstractmethod
+    def fitted_kernels(self, space: str) -> dict[str, str]:
+        """Return the digests of the space's fitted kernels by their names, sorted by name; reads no state.
+
+        Raises:
+            NotFoundError: the space is unknown.
+        """
 
     # Whole catalogues -------------------------------------------------------------------------------------------
 

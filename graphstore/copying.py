@@ -141,6 +141,7 @@ class _Copy:
             self._copy_vectors(space.name)
             for kernel in sorted({*self.source.kernels(space.name), *self.target.kernels(space.name)}):
                 self._copy_neighbors(space.name, kernel)
+            self._copy_kernels(space.name)
             self.target.put_space(space)
             self.tell("spaces", turn + 1, len(spaces))
 
@@ -161,6 +162,12 @@ class _Copy:
         if list(map(canonical, theirs)) != list(map(canonical, self.target.neighbor_table(space, kernel))):
             name = f"neighbors in {space} by {kernel}"
             self.target.put_neighbors(space, kernel, theirs, lambda done, total: self.tell(name, done, total))
+
+    def _copy_kernels(self, space: str) -> None:
+        theirs, ours = self.source.fitted_kernels(space), self.target.fitted_kernels(space)
+        for name in theirs:
+            if ours.get(name) != theirs[name]:
+                self.target.put_kernel(space, self.source.kernel(space, name), replacing=ours.get(name))
 
     def _copy_scores(self) -> None:
         known = {score.id for score in self.target.scores()}
@@ -223,6 +230,8 @@ def check_target(source: GraphStore, target: GraphStore) -> None:
         if held != ids[: len(held)]:
             raise _refused(target, f"space {space.name!r} with its architectures in another order")
         _only(target, f"kernel in space {space.name!r}", target.kernels(space.name), set(source.kernels(space.name)))
+        fitted = set(source.fitted_kernels(space.name))
+        _only(target, f"fitted kernel in space {space.name!r}", target.fitted_kernels(space.name), fitted)
         if len(target.embeddings(space.name).ids) and not len(source.embeddings(space.name).ids):
             raise _refused(target, f"vectors in space {space.name!r}")
     for batch in batches(target.architecture_ids()):

@@ -28,7 +28,7 @@ ENDED = (JobState.DONE, JobState.STOPPED, JobState.FAILED, JobState.LOST)
 """Jobs in another state are processes of one machine and do not belong to a catalogue."""
 
 TOPIC_SECTIONS = {
-    "library": ("spaces", "members", "architectures", "vectors", "neighbors"),
+    "library": ("spaces", "members", "architectures", "vectors", "neighbors", "kernels"),
     "scores": ("scores", "measurements", "lineage"),
     "studies": ("studies", "trials"),
     "jobs": ("jobs",),
@@ -135,6 +135,12 @@ def _neighbors(store: GraphStore, progress: SectionProgress | None) -> Iterator[
                 yield _bytes(space.name) + canonical(neighbor)
 
 
+def _kernels(store: GraphStore, progress: SectionProgress | None) -> Iterator[bytes]:
+    for space in store.spaces():
+        for name, digest in store.fitted_kernels(space.name).items():
+            yield _bytes([space.name, name, digest])
+
+
 def _trials(store: GraphStore, progress: SectionProgress | None) -> Iterator[bytes]:
     for study in store.studies():
         yield from map(canonical, store.trials(study.name))
@@ -150,6 +156,7 @@ _ITEMS: dict[str, Callable[[GraphStore, SectionProgress | None], Iterator[bytes]
     "architectures": _architectures,
     "vectors": _vectors,
     "neighbors": _neighbors,
+    "kernels": _kernels,
     "scores": _listed(lambda store: store.scores()),
     "measurements": _listed(lambda store: store.measurements()),
     "lineage": _listed(lambda store: store.lineage()),

@@ -133,6 +133,29 @@ class NeighborRecord:
 
 
 @dataclass(frozen=True)
+class KernelRecord:
+    """A kernel that was fitted to the architectures of a space.
+
+    Attributes:
+        name: unique in the space.
+        parameters: JSON-able settings.
+        state: what the fit learned, as the caller serialised it; the store does not look inside.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    state: bytes = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Digest of all fields: two records with the same digest are equal."""
+        parameters = json.loads(json.dumps(dict(self.parameters)))  # sort the keys as a store returns them: as texts
+        head = json.dumps([self.name, parameters], sort_keys=True, separators=(",", ":")).encode()
+        framed = len(head).to_bytes(8, "little") + head
+        return hashlib.blake2b(framed + self.state, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
 class ScoreRecord:
     """How well one trained instance of an architecture does one task.
 

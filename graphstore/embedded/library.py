@@ -62,7 +62,7 @@ class LibraryPart(Part):
         for start in range(0, len(architectures), BATCH):
             batch = {record.id: record for record in architectures[start : start + BATCH]}
             with self._database.writing() as db:
-                added += _add_batch(db, space_key(db, space), batch)
+                added += add_batch(db, space_key(db, space), batch)
             if progress is not None:
                 progress(min(start + BATCH, len(architectures)), len(architectures))
         return added
@@ -160,7 +160,7 @@ def summary_of(
     )  # fmt: skip
 
 
-def _add_batch(db: sqlite3.Connection, space: int, batch: dict[str, ArchitectureRecord]) -> int:
+def add_batch(db: sqlite3.Connection, space: int, batch: dict[str, ArchitectureRecord]) -> int:
     """Write the new architectures of a batch and make all of it members; returns how many joined the space."""
     keys = architecture_keys(db, batch)
     (free,) = db.execute("SELECT coalesce(max(key), 0) + 1 FROM architecture").fetchone()

@@ -24,7 +24,7 @@ DAMAGES = 20
 _COUNTED = {
     "spaces": "space", "architectures": "architecture", "layers": "layer", "ops": "op", "feeds": "feeds",
     "members": "holds", "neighbors": "similar", "scores": "score", "measurements": "measurement",
-    "lineage": "lineage", "studies": "study", "trials": "trial", "jobs": "job",
+    "kernels": "kernel", "lineage": "lineage", "studies": "study", "trials": "trial", "jobs": "job",
 }  # fmt: skip
 
 
@@ -140,26 +140,23 @@ def migrate_file(path: Path, say: Callable[[str], None]) -> MigrationReport:
     """Bring a file to the newest version. See ``graphstore.maintenance.migrate``."""
     _need_file(path)
     database = Database(path, create=False, any_version=True)
-    before, backup = 0, ""
+    backup = ""
     try:
-        while True:
-            # The copy is made while nobody else can write, so that it is what the migration began with.
-            with database.writing() as db:
-                version = schema.version_of(db)
-                before = before or version
-                if version >= SCHEMA_VERSION:
-                    break
-                if not backup:
-                    copy = path.with_name(f"{path.name}.v{version}.bak")
-                    say(f"copying the store to {copy}")
-                    with new_file(copy, overwrite=True) as temporary:
-                        backup_file(path, temporary)
-                    backup = str(copy.absolute())
-                say(f"migrating from version {version} to {version + 1}")
-                migrations.apply(db, version + 1)
+        # The copy is made inside the transaction, while nobody else can write: it is what the migration began with.
+        with database.writing() as db:
+            before = schema.version_of(db)
+            if before < SCHEMA_VERSION:
+                copy = path.with_name(f"{path.name}.v{before}.bak")
+                say(f"copying the store to {copy}")
+                with new_file(copy, overwrite=True) as temporary:
+                    backup_file(path, temporary)
+                backup = str(copy.absolute())
+            for version in range(before + 1, SCHEMA_VERSION + 1):
+                say(f"migrating from version {version - 1} to {version}")
+                migrations.apply(db, version)
     finally:
         database.close()
-    return MigrationReport(f"sqlite:///{path.absolute()}", before, version, backup)
+    return MigrationReport(f"sqlite:///{path.absolute()}", before, max(before, SCHEMA_VERSION), backup)
 
 
 def _need_file(path: Path) -> None:

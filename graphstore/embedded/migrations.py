@@ -7,6 +7,7 @@ the file holds, and software of the version before it must be able to finish wha
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 _FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -85,8 +86,23 @@ CREATE INDEX layer_family ON layer (family, parameter);
 CREATE INDEX score_kind ON score (task, metric, dataset, fidelity, recipe, architecture, value);
 """
 
-MIGRATIONS = (_FIRST, _SECOND)
+_THIRD = """
+CREATE TABLE kernel (
+    space INTEGER NOT NULL REFERENCES space, name TEXT NOT NULL, digest TEXT NOT NULL, parameters TEXT NOT NULL,
+    state BLOB NOT NULL, PRIMARY KEY (space, name)
+) STRICT;
+"""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD)
 """The first lays out version 1 in an empty file; each further one leads from the version before it to the next."""
+
+
+def _third(database: sqlite3.Connection) -> None:
+    """Rewrite the studies of version 2."""
+
+
+_CONVERSIONS: dict[int, Callable[[sqlite3.Connection], None]] = {3: _third}
+"""What a migration does to the rows after its statements, by the version it leads to; part of the migration."""
 
 
 def statements(version: int) -> list[str]:
@@ -108,5 +124,7 @@ def apply(database: sqlite3.Connection, version: int) -> None:
     """Lead a file from the version before to ``version``, inside the caller's transaction."""
     for statement in statements(version):
         database.execute(statement)
+    if version in _CONVERSIONS:
+        _CONVERSIONS[version](database)
     database.execute("INSERT OR REPLACE INTO meta VALUES ('schema_version', ?)", (version,))
     database.execute(f"PRAGMA user_version = {version}")

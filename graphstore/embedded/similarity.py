@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphstore.checks import check_embeddings, check_members, check_neighbors
+from graphstore.checks import (
+    check_append,
+    check_embeddings,
+    check_kernel,
+    check_length,
+    check_members,
+    check_neighbors,
+    missing,
+)
 from graphstore.contract import Progress
 from graphstore.embedded.database import bump, revision_of, write_many
+from graphstore.embedded.library import add_batch
 from graphstore.embedded.part import Part, member_keys, space_key
-from graphstore.records import Embeddings, NeighborRecord
+from graphstore.records import ArchitectureRecord, Embeddings, KernelRecord, NeighborRecord
 from graphstore.vectors import VectorCache, exact_nearest
 
 STEP = 20_000
@@ -86,6 +96,85 @@ class SimilarityPart(Part):
                 (space_key(db, space), kernel, id, max(k, 0)),
             ).fetchall()
         return [NeighborRecord(id, target, kernel, rank, dissimilarity) for target, rank, dissimilarity in rows]
+
+    def append_to_library(
+        self,
+        space: str,
+        architectures: Sequence[ArchitectureRecord],
+        embeddings: Embeddings,
+        neighbors: Sequence[NeighborRecord],
+    ) -> int:
+        """Add architectures with their vectors and neighbours, in one transaction. See the contract."""
+        vectors = check_append(architectures, embeddings, neighbors).astype("<f4")
+        with self._database.writing() as db:
+            key = space_key(db, space)
+            stored = db.execute(
+                "SELECT length(embedding) / 4 FROM holds WHERE space = ? AND embedding IS NOT NULL LIMIT 1", (key,)
+            ).fetchone()
+            check_length(space, vectors, stored[0] if stored else None)
+            joined = add_batch(db, key, {record.id: record for record in architectures})
+            keys = member_keys(db, key)
+            check_members("neighbours", space, (neighbor.target for neighbor in neighbors), keys)
+            written = write_many(
+                db,
+                "UPDATE holds SET embedding = ? WHERE space = ? AND architecture = ? AND embedding IS NULL",
+                ((vector.tobytes(), key, keys[id]) for id, vector in zip(embeddings.ids, vectors, strict=True)),
+            )
+            held = set(
+                db.execute(
+                    "SELECT DISTINCT source, kernel FROM similar WHERE space = ? "
+                    "AND source IN (SELECT value FROM json_each(?))",
+                    (key, json.dumps([keys[record.id] for record in architectures])),
+                )
+            )
+            written += write_many(
+                db,
+                "INSERT INTO similar VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (key, n.kernel, keys[n.source], n.rank, keys[n.target], n.dissimilarity)
+                    for n in neighbors
+                    if (keys[n.source], n.kernel) not in held
+                ),
+            )
+            if written:
+                bump(db, "library")
+        return joined
+
+    def put_kernel(self, space: str, kernel: KernelRecord, replacing: str | None = None) -> KernelRecord:
+        """Store a fitted kernel, by compare-and-set. See the contract."""
+        parameters = check_kernel(kernel)
+        with self._database.writing() as db:
+            key = space_key(db, space)
+            changed = db.execute(
+                "INSERT INTO kernel (space, name, digest, parameters, state) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (space, name) DO UPDATE SET digest = excluded.digest, parameters = excluded.parameters, "
+                "state = excluded.state WHERE digest = ? AND digest <> excluded.digest",
+                (key, kernel.name, kernel.digest, parameters, kernel.state, replacing),
+            ).rowcount
+            if changed:
+                bump(db, "library")
+                return kernel
+            return _kernel(db, key, kernel.name) or kernel
+
+    def kernel(self, space: str, name: str) -> KernelRecord:
+        """Return a fitted kernel. Raises NotFoundError."""
+        with self._database.reading() as db:
+            found = _kernel(db, space_key(db, space), name)
+        if found is None:
+            raise missing("fitted kernel", name, f"Fit it to space {space!r} first.")
+        return found
+
+    def fitted_kernels(self, space: str) -> dict[str, str]:
+        """Return the digests of a space's fitted kernels by name."""
+        with self._database.reading() as db:
+            query = "SELECT name, digest FROM kernel WHERE space = ? ORDER BY name"
+            return dict(db.execute(query, (space_key(db, space),)))
+
+
+def _kernel(db: sqlite3.Connection, space: int, name: str) -> KernelRecord | None:
+    query = "SELECT name, parameters, state FROM kernel WHERE space = ? AND name = ?"
+    row = db.execute(query, (space, name)).fetchone()
+    return None if row is None else KernelRecord(row[0], json.loads(row[1]), row[2])
 
 
 def _load(db: sqlite3.Connection, space: int) -> Embeddings:

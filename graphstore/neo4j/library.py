@@ -105,7 +105,7 @@ class LibraryPart(Part):
         added = 0
         for start in range(0, len(architectures), BATCH):
             batch = {record.id: record for record in architectures[start : start + BATCH]}
-            added += self._graph.write(["library"], lambda db, batch=batch: _add_batch(db, space, batch))  # type: ignore[misc]
+            added += self._graph.write(["library"], lambda db, batch=batch: add_batch(db, space, batch))  # type: ignore[misc]
             if progress is not None:
                 progress(min(start + BATCH, len(architectures)), len(architectures))
         return added
@@ -224,7 +224,7 @@ def _row(record: ArchitectureRecord) -> dict[str, Any]:
     }
 
 
-def _add_batch(db: Statements, space: str, batch: dict[str, ArchitectureRecord]) -> int:
+def add_batch(db: Statements, space: str, batch: dict[str, ArchitectureRecord]) -> int:
     """Write the new architectures of a batch and make all of it members; returns how many joined the space."""
     known = known_architectures(db, batch)
     rows = [_row(record) for id, record in batch.items() if id not in known]

@@ -18,6 +18,7 @@ from graphstore.url import Server
 _COUNTED = {
     "spaces": "(found:Space)", "architectures": "(found:Architecture)", "layers": "(found:Layer)", "ops": "(found:Op)",
     "feeds": "()-[found:FEEDS]->()", "members": "()-[found:HOLDS]->()", "neighbors": "()-[found:SIMILAR]->()",
+    "kernels": "(found:Kernel)",
     "scores": "(found:Score)", "measurements": "(found:Measurement)", "lineage": "()-[found:INHERITED]->()",
     "studies": "(found:Study)", "trials": "(found:Trial)", "jobs": "(found:Job)",
 }  # fmt: skip
@@ -104,6 +105,15 @@ _SEMANTICS = (
         "architectures with several neighbours of one rank",
         "MATCH (a)-[r:SIMILAR]->() WITH a, r.space AS space, r.kernel AS kernel, count(*) AS total, "
         "count(DISTINCT r.rank) AS apart WHERE apart <> total RETURN DISTINCT a.id",
+    ),
+    (
+        "fitted kernels without their space, or with parts missing",
+        "MATCH (k:Kernel) WHERE NOT EXISTS {(k)<-[:FITTED]-(s:Space) WHERE s.name = k.space} "
+        "OR COUNT {(k)-[:HAS_PART]->(:KernelPart)} <> coalesce(k.parts, -1) RETURN k.space + '/' + k.name",
+    ),
+    (
+        "parts of fitted kernels that belong to no kernel",
+        "MATCH (p:KernelPart) WHERE NOT EXISTS {(:Kernel)-[:HAS_PART]->(p)} RETURN elementId(p)",
     ),
     (
         "scores without their architecture",

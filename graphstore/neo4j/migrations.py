@@ -6,6 +6,7 @@ migration that was published never changes: what is to be different becomes the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import neo4j
@@ -57,8 +58,18 @@ _SECOND = (
     ),
 )
 
-MIGRATIONS = (_FIRST, _SECOND)
+_THIRD = (Rule("CONSTRAINT", "archex_kernel", "FOR (n:Kernel) REQUIRE (n.space, n.name) IS UNIQUE"),)
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD)
 """The first is what version 1 has; each further one leads from the version before it to the next."""
+
+
+def _third(transaction: neo4j.ManagedTransaction) -> None:
+    """Rewrite the studies of version 2; a study that was rewritten already stays."""
+
+
+_CONVERSIONS: dict[int, Callable[[neo4j.ManagedTransaction], None]] = {3: _third}
+"""What a migration does to the nodes after its rules, by the version it leads to; each can be repeated."""
 
 
 def rules(version: int) -> list[Rule]:
@@ -80,6 +91,9 @@ def apply(session: neo4j.Session, first: int, last: int) -> None:
                 if error.code != "Neo.ClientError.Schema.EquivalentSchemaRuleAlreadyExists":
                     raise
     session.run("CALL db.awaitIndexes($seconds)", seconds=INDEX_SECONDS).consume()
+    for version in range(first, last + 1):
+        if version in _CONVERSIONS:
+            session.execute_write(_CONVERSIONS[version])
     session.execute_write(write_version, last)
 
 

@@ -1,19 +1,33 @@
-"""Embeddings and stored neighbours in Neo4j: a property of HOLDS, and SIMILAR relations."""
+"""Embeddings, neighbours and fitted kernels in Neo4j.
+
+A vector is a property of HOLDS and a neighbour a SIMILAR relation. A kernel's state is cut into byte arrays:
+(:Space)-[:FITTED]->(:Kernel {space, name, digest, parameters, parts})-[:HAS_PART]->(:KernelPart {index, data}).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphstore.checks import check_embeddings, check_members, check_neighbors
+from graphstore.checks import (
+    check_append,
+    check_embeddings,
+    check_kernel,
+    check_length,
+    check_members,
+    check_neighbors,
+    missing,
+)
 from graphstore.contract import Progress
 from graphstore.neo4j.graph import Rows, Statements
+from graphstore.neo4j.library import BATCH, add_batch
 from graphstore.neo4j.migrations import VECTORS
 from graphstore.neo4j.part import Part, members, need_space
-from graphstore.records import Embeddings, NeighborRecord
+from graphstore.records import ArchitectureRecord, Embeddings, KernelRecord, NeighborRecord
 from graphstore.vectors import check_point, exact_nearest
 
 STEP = 10_000
@@ -43,6 +57,11 @@ _EXTENT = (
     "COLLECT {MATCH (s)-[h:HOLDS]->() WHERE h.embedding IS NOT NULL RETURN size(h.embedding) LIMIT 1}[0] AS length"
 )
 
+_FILL = (
+    "UNWIND $rows AS row MATCH (:Space {name: $space})-[h:HOLDS]->(:Architecture {id: row[0]}) "
+    "WHERE h.embedding IS NULL SET h.embedding = row[1] RETURN count(*) AS written"
+)
+
 _INDEX = (
     "CALL db.index.vector.queryRelationships($index, $asked, $point) YIELD relationship AS h "
     "WITH h WHERE startNode(h).name = $space RETURN endNode(h).id AS id, h.embedding AS vector"
@@ -54,6 +73,9 @@ _SCAN = (
     "total + (vector[i] - $point[i]) * (vector[i] - $point[i])) AS distance "
     "ORDER BY distance, id LIMIT $k RETURN id, vector"
 )
+
+PART_BYTES = 2**20
+"""Bytes of a kernel's state in one node; a larger value makes one statement carry more than the server likes."""
 
 _NEIGHBORS = (
     "MATCH (:Space {name: $space}) RETURN COLLECT {"
@@ -127,7 +149,7 @@ class SimilarityPart(Part):
             pass
         for start in range(0, len(given), STEP):
             batch = given[start : start + STEP]
-            self._graph.write(["library"], lambda db, batch=batch: _relate(db, space, kernel, batch))  # type: ignore[misc]
+            self._graph.write(["library"], lambda db, batch=batch: _relate(db, space, batch))  # type: ignore[misc]
             if progress is not None:
                 progress(min(start + STEP, len(given)), len(given))
 
@@ -138,6 +160,114 @@ class SimilarityPart(Part):
             self._graph.read(lambda db: need_space(db, space))
             return []
         return [NeighborRecord(id, target, kernel, rank, value) for target, rank, value in rows[0]["rows"]]
+
+    def append_to_library(
+        self,
+        space: str,
+        architectures: Sequence[ArchitectureRecord],
+        embeddings: Embeddings,
+        neighbors: Sequence[NeighborRecord],
+    ) -> int:
+        """Add architectures with their vectors and neighbours, in one transaction. See the contract."""
+        vectors = check_append(architectures, embeddings, neighbors)
+        ids = list(dict.fromkeys(record.id for record in architectures))
+
+        def work(db: Statements) -> int:
+            need_space(db, space)
+            extent = db.one(_EXTENT, space=space)
+            check_length(space, vectors, extent["length"] if extent else None)
+            joined = 0
+            for start in range(0, len(architectures), BATCH):
+                batch = {record.id: record for record in architectures[start : start + BATCH]}
+                joined += add_batch(db, space, batch)
+            check_members("neighbours", space, (neighbor.target for neighbor in neighbors), members(db, space))
+            rows = [[id, vector] for id, vector in zip(embeddings.ids, vectors.tolist(), strict=True)]
+            written = db.rows(_FILL, space=space, rows=rows)[0]["written"]
+            held = db.values(
+                "MATCH (a:Architecture)-[r:SIMILAR {space: $space}]->() WHERE a.id IN $ids "
+                "RETURN DISTINCT a.id, r.kernel",
+                space=space,
+                ids=ids,
+            )
+            settled = {(id, kernel) for id, kernel in held}
+            new = [neighbor for neighbor in neighbors if (neighbor.source, neighbor.kernel) not in settled]
+            _relate(db, space, new)
+            if written:
+                db.bump("library")
+            return joined
+
+        return self._graph.write(["library"], work)
+
+    def put_kernel(self, space: str, kernel: KernelRecord, replacing: str | None = None) -> KernelRecord:
+        """Store a fitted kernel, by compare-and-set. See the contract."""
+        parameters, digest = check_kernel(kernel), kernel.digest
+        starts = range(0, len(kernel.state), PART_BYTES)
+
+        def work(db: Statements) -> bool:
+            need_space(db, space)
+            stored = db.one(_DIGEST, space=space, name=kernel.name)
+            if stored is not None and (stored["digest"] == digest or stored["digest"] != replacing):
+                return stored["digest"] == digest
+            db.rows(
+                "MATCH (s:Space {name: $space}) MERGE (s)-[:FITTED]->(k:Kernel {space: $space, name: $name}) "
+                "SET k.digest = $digest, k.parameters = $parameters, k.parts = $parts "
+                "WITH k MATCH (k)-[:HAS_PART]->(p) DETACH DELETE p",
+                space=space,
+                name=kernel.name,
+                digest=digest,
+                parameters=parameters,
+                parts=len(starts),
+            )
+            for index, start in enumerate(starts):
+                db.rows(
+                    "MATCH (k:Kernel {space: $space, name: $name}) "
+                    "CREATE (k)-[:HAS_PART]->(:KernelPart {index: $index, data: $data})",
+                    space=space,
+                    name=kernel.name,
+                    index=index,
+                    data=kernel.state[start : start + PART_BYTES],
+                )
+            db.bump("library")
+            return True
+
+        return kernel if self._graph.write(["library"], work) else self.kernel(space, kernel.name)
+
+    def kernel(self, space: str, name: str) -> KernelRecord:
+        """Return a fitted kernel. Raises NotFoundError."""
+
+        def work(db: Statements) -> tuple[str, KernelRecord]:
+            need_space(db, space)
+            found = db.one(_DIGEST, space=space, name=name)
+            if found is None:
+                raise missing("fitted kernel", name, f"Fit it to space {space!r} first.")
+            query = (
+                "MATCH (:Kernel {space: $space, name: $name})-[:HAS_PART]->(p {index: $index}) RETURN p.data AS data"
+            )
+            parts = [db.one(query, space=space, name=name, index=index) for index in range(found["parts"])]
+            state = b"".join(bytes(part["data"]) for part in parts if part is not None)
+            return found["digest"], KernelRecord(name, json.loads(found["parameters"]), state)
+
+        digest, record = self._graph.read(work)
+        if record.digest != digest:
+            # The server applies a commit piece by piece, so read once more with the writers locked out.
+            _, record = self._graph.write(["library"], work)
+        return record
+
+    def fitted_kernels(self, space: str) -> dict[str, str]:
+        """Return the digests of a space's fitted kernels by name."""
+
+        def work(db: Statements) -> dict[str, str]:
+            need_space(db, space)
+            rows = db.values("MATCH (k:Kernel {space: $space}) RETURN k.name, k.digest", space=space)
+            return dict(sorted(rows))
+
+        return self._graph.read(work)
+
+
+_DIGEST = (
+    "MATCH (k:Kernel {space: $space, name: $name}) "
+    "RETURN k.digest AS digest, k.parameters AS parameters, k.parts AS parts"
+)
 
 
 def _candidates(db: Statements, space: str, size: int, point: NDArray[np.float64], k: int) -> Rows:
@@ -185,12 +315,13 @@ def _forget(db: Statements, space: str, kernel: str) -> int:
     return gone
 
 
-def _relate(db: Statements, space: str, kernel: str, batch: list[NeighborRecord]) -> None:
+def _relate(db: Statements, space: str, batch: list[NeighborRecord]) -> None:
+    if not batch:
+        return
     db.rows(
         "UNWIND $rows AS row MATCH (a:Architecture {id: row[0]}) MATCH (b:Architecture {id: row[1]}) "
-        "CREATE (a)-[:SIMILAR {space: $space, kernel: $kernel, rank: row[2], dissimilarity: row[3]}]->(b)",
+        "CREATE (a)-[:SIMILAR {space: $space, kernel: row[2], rank: row[3], dissimilarity: row[4]}]->(b)",
         space=space,
-        kernel=kernel,
-        rows=[[n.source, n.target, n.rank, float(n.dissimilarity)] for n in batch],
+        rows=[[n.source, n.target, n.kernel, n.rank, float(n.dissimilarity)] for n in batch],
     )
     db.bump("library")

@@ -9,6 +9,7 @@ An engine's tests inherit ``GraphStoreSuite`` and supply three fixtures:
 
 from __future__ import annotations
 
+from graphstore.testing.append_laws import AppendLaws, KernelLaws
 from graphstore.testing.bulk_laws import BulkLaws
 from graphstore.testing.concurrency_laws import ConcurrencyLaws
 from graphstore.testing.lease_laws import LeaseLaws
@@ -23,6 +24,8 @@ from graphstore.testing.value_laws import ValueLaws
 class GraphStoreSuite(
     LibraryLaws,
     SimilarityLaws,
+    AppendLaws,
+    KernelLaws,
     QueryLaws,
     LineageLaws,
     RandomQuestionLaws,

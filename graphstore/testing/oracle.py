@@ -88,6 +88,35 @@ def fill(store: GraphStore, catalogue: Catalogue) -> None:
     store.add_lineage(catalogue.lineage)
 
 
+class NaiveLibrary:
+    """One space's members, vectors and neighbours as plain lists and dictionaries.
+
+    Attributes:
+        ids: of the architectures, in the space's order.
+        vectors: by id.
+        neighbors: by source and kernel.
+    """
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.vectors: dict[str, list[float]] = {}
+        self.neighbors: dict[tuple[str, str], list[NeighborRecord]] = {}
+
+    def append(
+        self, architectures: Sequence[ArchitectureRecord], embeddings: Embeddings, neighbors: Sequence[NeighborRecord]
+    ) -> int:
+        """As ``GraphStore.append_to_library``."""
+        new = list(dict.fromkeys(record.id for record in architectures if record.id not in self.ids))
+        self.ids += new
+        for id, vector in zip(embeddings.ids, embeddings.vectors.tolist(), strict=True):
+            self.vectors.setdefault(id, vector)
+        tables: dict[tuple[str, str], list[NeighborRecord]] = {}
+        for neighbor in neighbors:
+            tables.setdefault((neighbor.source, neighbor.kernel), []).append(neighbor)
+        self.neighbors = {**tables, **self.neighbors}
+        return len(new)
+
+
 class Oracle:
     """Answers to questions about a catalogue."""
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import multiprocessing
 import os
+import signal
+import sqlite3
 import sys
 import time
 import traceback
@@ -21,16 +24,20 @@ from multiprocessing.context import ForkServerProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from graphstore.contract import GraphStore
+from graphstore.embedded.database import Database
 from graphstore.errors import StoreError
+from graphstore.neo4j.graph import Statements
 from graphstore.records import (
     ArchitectureRecord,
     Embeddings,
     JobRecord,
     JobState,
+    KernelRecord,
     MeasurementRecord,
     NeighborRecord,
     ScoreRecord,
@@ -160,6 +167,105 @@ def writer(url: str, name: str, path: Path, rounds: int = 100_000) -> None:
                 say("finish", trial.number)
             store.put_job(JobRecord(f"{name}-{turn}", "search", JobState.DONE, 1, "h", 1.0, 1.0, "", "", {}, 1.0))
             say("job", f"{name}-{turn}")
+
+
+# Processes that append to a library or store a kernel --------------------------------------------------------------
+
+
+def library_of(records: Sequence[ArchitectureRecord], anchor: str) -> tuple[Embeddings, list[NeighborRecord]]:
+    """Vectors ``[N, 4]`` of architectures and one neighbour of each: the anchor. Both depend on the ids alone."""
+    places = [zlib.crc32(record.id.encode()) / 2**32 for record in records]
+    vectors = np.outer(places, [1, 2, 3, 4]).astype(np.float32)
+    near = [NeighborRecord(r.id, anchor, KERNEL, 1, place) for r, place in zip(records, places, strict=True)]
+    return Embeddings(tuple(record.id for record in records), vectors), near
+
+
+def kernel_of(number: int) -> KernelRecord:
+    """A kernel whose state is more than one part on a server."""
+    return KernelRecord(KERNEL, {"number": number}, number.to_bytes(4, "little") * 300_000)
+
+
+def doomed_append(url: str, space: str, name: str, step: int) -> None:
+    """Append to a library, and be killed before the given statement of it, counted from 1, or right after the call."""
+    with open_store(url, create=False) as store:
+        records = of_round(name, 0)
+        vectors, near = library_of(records, store.architecture_ids(space)[0])
+        with _killed_at(step):
+            store.append_to_library(space, records, vectors, near)
+
+
+def doomed_kernel(url: str, space: str, step: int, replacing: str) -> None:
+    """Replace a kernel, and be killed before the given statement of it, counted from 1, or right after the call."""
+    with open_store(url, create=False) as store, _killed_at(step):
+        store.put_kernel(space, kernel_of(step), replacing=replacing)
+
+
+@contextlib.contextmanager
+def _killed_at(step: int) -> Iterator[None]:
+    """Kill this process with SIGKILL before the given statement of the block, or at its end if that comes first."""
+    steps, latest = itertools.count(1), ""
+
+    def count(statement: str) -> None:
+        nonlocal latest
+        # The rows of one insertion are one step.
+        if statement[:20] != latest and next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        latest = statement[:20]
+
+    def before(method: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(self: object, query: str, **parameters: Any) -> Any:
+            count(query)
+            return method(self, query, **parameters)
+
+        return counted
+
+    def traced(self: Database, *arguments: Any) -> sqlite3.Connection:
+        connection = connect(self, *arguments)
+        connection.set_trace_callback(count)
+        return connection
+
+    connect, transaction = Database._connect, Database._transaction
+
+    @contextlib.contextmanager
+    def renewed(self: Database, begin: str) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._idle.clear()  # so that the next connection is a traced one
+        with transaction(self, begin) as connection:
+            yield connection
+
+    with (
+        mock.patch.object(Database, "_connect", traced),
+        mock.patch.object(Database, "_transaction", renewed),
+        mock.patch.object(Statements, "rows", before(Statements.rows)),
+        mock.patch.object(Statements, "values", before(Statements.values)),
+    ):
+        yield
+        count("the end")
+
+
+def appender(connection: Connection, url: str, name: str, anchor: str, turns: int) -> int:
+    """Append architectures of its own and ones that others append too; returns how many were new."""
+    added = 0
+    with open_store(url, create=False) as store:
+        for turn in range(turns):
+            for owner in (name, "shared"):
+                records = of_round(owner, turn)
+                added += store.append_to_library(LIBRARY, records, *library_of(records, anchor))
+    return added
+
+
+def kernel_maker(connection: Connection, url: str, number: int) -> None:
+    """Store a kernel in every space that it is told; answers with the digest of the stored one."""
+    with open_store(url, create=False) as store:
+        connection.send("ready")
+        while (space := connection.recv()) is not None:
+            connection.send(store.put_kernel(space, kernel_of(number)).digest)
+
+
+def received(connection: Connection, timeout_s: float = 60.0) -> Any:
+    """Return the next message of a role. Raises AssertionError if none comes."""
+    assert connection.poll(timeout_s), f"a process did not answer within {timeout_s:.0f} s"
+    return connection.recv()
 
 
 # Claimants that race -----------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from graphstore.queries import LineageRecord
 from graphstore.records import (
     Embeddings,
     JobState,
+    KernelRecord,
     MeasurementRecord,
     NeighborRecord,
     SpaceRecord,
@@ -61,6 +62,8 @@ def filled(url: str, count: int = 40) -> GraphStore:
             for rank in range(1, 4)
         ]
         store.put_neighbors(space, kernel, table)
+    for space, kernel in (("nano", "views"), ("nano", "wl"), ("tiny", "wl")):
+        store.put_kernel(space, KernelRecord(kernel, {"of": space}, bytes(range(256)) * 5_000))
     store.add_scores([samples.score(id, task, float(rng.random()), seed) for id in ids[:9] for task, seed in TASKS])
     store.add_measurements([MeasurementRecord(id, "cpu", "latency", float(rng.random()), "s") for id in ids[4:8]])
     runs = [f"trained:first/{number}" for number in range(3)]
@@ -109,8 +112,8 @@ def test_there_and_back_again(tmp_path: Path, either_url: str):
         again = copy_store(middle, back)
         assert digests(one) == digests(middle) == digests(back) == there.sections == again.sections
         assert {section: digest.count for section, digest in there.sections.items()} == {
-            "spaces": 3, "members": 60, "architectures": 40, "vectors": 39, "neighbors": 156, "scores": 27,
-            "measurements": 4, "lineage": 2, "studies": 2, "trials": 6, "jobs": 4,
+            "spaces": 3, "members": 60, "architectures": 40, "vectors": 39, "neighbors": 156, "kernels": 3,
+            "scores": 27, "measurements": 4, "lineage": 2, "studies": 2, "trials": 6, "jobs": 4,
         }  # fmt: skip
         ids = [summary.id for summary in one.summaries()]
         assert back.architectures(ids) == one.architectures(ids) == [one.architecture(id) for id in ids]
@@ -137,12 +140,17 @@ def changes() -> dict[str, Callable[[GraphStore], object]]:
         closer = dataclasses.replace(first, dissimilarity=np.nextafter(first.dissimilarity, 0).item())
         store.put_neighbors("nano", "nh", [closer, *rest])
 
+    def refit(store: GraphStore) -> None:
+        held = store.kernel("nano", "views")
+        store.put_kernel("nano", dataclasses.replace(held, state=b"new"), replacing=held.digest)
+
     return {
         "spaces": lambda store: store.put_space(SpaceRecord("nano", {"ready": True})),
         "members": lambda store: store.add_architectures("empty", store.architectures(ids[:1])),
         "architectures,members": lambda store: store.add_architectures("nano", [extra]),
         "vectors": vectors,
         "neighbors": neighbors,
+        "kernels": refit,
         "scores": lambda store: store.add_scores([samples.score(ids[0], "new")]),
         "measurements": lambda store: store.add_measurements([MeasurementRecord(ids[4], "cpu", "latency", 7.0, "s")]),
         "lineage": lambda store: store.add_lineage([LineageRecord("a", ids[0], "b", ids[1], "ordered", 0.5)]),

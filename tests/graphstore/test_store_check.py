@@ -34,6 +34,7 @@ def make(url: str) -> CheckReport:
             "neighbors": 24,
             "scores": 25,
             "measurements": 5,
+            "kernels": 0,
             "lineage": 1,
             "studies": 1,
             "trials": 4,
@@ -85,7 +86,7 @@ FIRST = "(SELECT min(key) FROM architecture)"
 BROKEN_FILES = {
     "DROP INDEX score_kind": "the index score_kind is missing",
     "DROP TABLE lineage": "the table lineage is missing",
-    "PRAGMA user_version = 1": "header says version 1, its table says 2",
+    "PRAGMA user_version = 1": "header says version 1, its table says 3",
     f"DELETE FROM layer WHERE architecture = {FIRST} AND position = 0": "another number of layers",
     f"UPDATE layer SET position = position + 1000 WHERE architecture = {FIRST}": "layers are not numbered from 0: 1",
     "UPDATE architecture SET profile = replace(profile, '64', '99')": "summary is not what their layers make it: ",
