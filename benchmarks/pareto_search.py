@@ -44,7 +44,7 @@ from predictive import nas_bench_bert, supershaper
 from explorer.library.placing import library_vectors
 from explorer.measure.predictor import DevicePredictor
 from explorer.measure.size import parameters
-from explorer.records import Trial, TrialState
+from explorer.records import Trial
 from explorer.search import make_policy
 from explorer.search.costs import CostedCandidates
 from explorer.search.hypervolume import hypervolume, pareto_set
@@ -160,8 +160,7 @@ def search(table: Table, policy: str, seed: int) -> tuple[list[float], float]:
     agent = make_policy(policy, candidates, seed, {} if policy == "random" else {"initial": INITIAL})
 
     def tell(rows: list[int], first: int) -> None:
-        done = TrialState.COMPLETE
-        agent.tell([Trial(first + n, str(i), done, float(values[i])) for n, i in enumerate(rows)])
+        agent.tell([Trial(first + n, str(i), float(values[i])) for n, i in enumerate(rows)])
 
     tell(order, 0)
     while len(order) < HORIZON:

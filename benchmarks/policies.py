@@ -42,7 +42,7 @@ from scipy.stats import rankdata
 
 import explorer.surrogate
 from explorer.library.placing import library_vectors
-from explorer.records import Trial, TrialState
+from explorer.records import Trial
 from explorer.search import POLICIES, Candidates, make_policy, modelled, optuna_policy, policy, registry
 from explorer.search.registry import WITH_INITIAL_DESIGN
 from explorer.similarity.graph import build_graph
@@ -167,7 +167,7 @@ def search(objective: Objective, run: Run) -> list[int]:
 
 def _trials(objective: Objective, indices: list[int], first: int) -> list[Trial]:
     ids, values = objective.candidates.ids, objective.values
-    return [Trial(first + n, ids[i], TrialState.COMPLETE, float(values[i])) for n, i in enumerate(indices)]
+    return [Trial(first + n, ids[i], float(values[i])) for n, i in enumerate(indices)]
 
 
 _OBJECTIVES: dict[str, Objective] = {}  # of a worker process, given once when it starts

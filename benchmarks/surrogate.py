@@ -39,7 +39,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.neural_network import MLPRegressor
 
 from explorer.library.placing import library_vectors
-from explorer.records import Prediction, Trial, TrialState
+from explorer.records import Prediction, Trial
 from explorer.search import Candidates, make_policy
 from explorer.similarity.graph import build_graph
 from explorer.space.imports.nas_bench_bert import read_nas_bench_bert
@@ -70,7 +70,7 @@ def fit_and_ask(name: str, repeats: int) -> float:
         chosen = np.random.default_rng(seed).choice(LIBRARY, SCORED, replace=False)
         policy = make_policy(name, candidates, seed)
         # All but the newest ten were told and learned from before, as in any search.
-        trials = [Trial(n, str(i), TrialState.COMPLETE, float(values[i])) for n, i in enumerate(chosen)]
+        trials = [Trial(n, str(i), float(values[i])) for n, i in enumerate(chosen)]
         policy.tell(trials[:-BATCH])
         policy.ask(1)
         policy.tell(trials)

@@ -4,37 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-class TrialState(StrEnum):
-    """What became of a trial (one architecture a study wants evaluated)."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    COMPLETE = "complete"
-    FAILED = "failed"
-    STALE = "stale"
-
-
 @dataclass(frozen=True)
 class Trial:
-    """One evaluation as a search policy sees it.
+    """One evaluation as a search policy sees it: completed, failed, or pending. The store knows more states.
 
     Attributes:
         number: position in the study, from 0.
         architecture: id of the architecture.
-        state: waiting, running, complete, failed or stale.
-        value: the objective, larger is better; ``None`` unless complete.
+        value: the objective, larger is better; ``None`` unless completed.
+        failed: whether the evaluation ended without a value.
     """
 
     number: int
     architecture: str
-    state: TrialState
     value: float | None = None
+    failed: bool = False
+
+    @property
+    def completed(self) -> bool:
+        """Whether the trial ended with a value."""
+        return self.value is not None and not self.failed
+
+    @property
+    def pending(self) -> bool:
+        """Whether the trial has not ended."""
+        return self.value is None and not self.failed
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from graphstore.records import (
     JobRecord,
     KernelRecord,
     LayerRecord,
+    LineageRecord,
     MeasurementRecord,
     NeighborRecord,
     OpRecord,
@@ -393,3 +394,20 @@ def changed_job(job: JobRecord, changes: Mapping[str, Any]) -> JobRecord:
     if unknown:
         raise StoreInputError(f"changes of a job must be among {', '.join(allowed)}, but got {unknown}. Correct them.")
     return dataclasses.replace(job, **changes)
+
+
+def check_lineage(records: Sequence[LineageRecord]) -> None:
+    """Raise StoreInputError for a nameless run, a run that is its own donor, or a share outside of 0 to 1."""
+    check_records(LineageRecord, records, lambda record: f"lineage of run {shown(record.run)}")
+    for record in records:
+        for name, run in (("run", record.run), ("donor_run", record.donor_run)):
+            if not run:
+                raise StoreInputError(f"{name} of a lineage record must be named, but got {run!r}. Name it.")
+        if record.run == record.donor_run:
+            raise StoreInputError(
+                f"donor_run of run {record.run!r} must be another run, but got the run itself. Correct it."
+            )
+        if not 0 <= record.share <= 1:
+            raise StoreInputError(
+                f"share of run {record.run!r} must lie within 0 and 1, but got {record.share!r}. Correct it."
+            )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphstore.analysis import pareto_front
-from graphstore.queries import ArchitectureQuery, Best, Found, LineageRecord, Page, Sort
+from graphstore.queries import ArchitectureQuery, Best, Found, Page, Sort
 from graphstore.records import (
     ArchitectureRecord,
     ArchitectureSummary,
@@ -18,6 +18,7 @@ from graphstore.records import (
     JobRecord,
     KernelRecord,
     LayerRecord,
+    LineageRecord,
     MeasurementRecord,
     NeighborRecord,
     ScoreRecord,

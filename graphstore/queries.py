@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from graphstore.errors import StoreInputError
-from graphstore.fields import check_records, shown
 from graphstore.records import ArchitectureSummary
 
 LOWER_IS_BETTER = frozenset({"loss", "perplexity", "mse", "rmse", "mae"})
@@ -246,27 +245,6 @@ class Best:
     scored: int
 
 
-@dataclass(frozen=True)
-class LineageRecord:
-    """Where a trained instance of an architecture got its first weights from.
-
-    Attributes:
-        run: the trained instance, as its scores' ``source`` names it: ``trained:study/3``.
-        architecture: id of its architecture.
-        donor_run: the trained instance the weights were taken from.
-        donor: id of its architecture.
-        method: how they were fitted in, for example ``ordered``.
-        share: part of the parameters that was taken over, 0 to 1.
-    """
-
-    run: str
-    architecture: str
-    donor_run: str
-    donor: str
-    method: str
-    share: float = field(default=1.0)
-
-
 def ends_of(condition: Condition) -> Ends:
     """The ends of a condition's range, of the type that its quantity is stored as."""
     whole = isinstance(condition.quantity, Fact) and condition.quantity is not Fact.HETEROGENEITY
@@ -300,23 +278,6 @@ def check_comparable(key: ScoreKey, kinds: Iterable[Kind]) -> None:
             f"scores of task {key.task!r} must be comparable to be averaged and compared, but got {len(found)} kinds: "
             f"{listed}. Name one of them by {' and '.join(differing)}."
         )
-
-
-def check_lineage(records: Sequence[LineageRecord]) -> None:
-    """Raise StoreInputError for a nameless run, a run that is its own donor, or a share outside of 0 to 1."""
-    check_records(LineageRecord, records, lambda record: f"lineage of run {shown(record.run)}")
-    for record in records:
-        for name, run in (("run", record.run), ("donor_run", record.donor_run)):
-            if not run:
-                raise StoreInputError(f"{name} of a lineage record must be named, but got {run!r}. Name it.")
-        if record.run == record.donor_run:
-            raise StoreInputError(
-                f"donor_run of run {record.run!r} must be another run, but got the run itself. Correct it."
-            )
-        if not 0 <= record.share <= 1:
-            raise StoreInputError(
-                f"share of run {record.run!r} must lie within 0 and 1, but got {record.share!r}. Correct it."
-            )
 
 
 def _storable(end: int | None) -> float | None:

@@ -189,6 +189,27 @@ class ScoreRecord:
 
 
 @dataclass(frozen=True)
+class LineageRecord:
+    """Which weights a trained instance of an architecture inherited, and from which other instance.
+
+    Attributes:
+        run: the trained instance, as its scores' ``source`` names it: ``trained:study/3``.
+        architecture: id of its architecture.
+        donor_run: the trained instance the weights were taken from.
+        donor: id of its architecture.
+        method: how they were transferred, for example ``ordered``.
+        share: part of the parameters that was inherited, 0 to 1.
+    """
+
+    run: str
+    architecture: str
+    donor_run: str
+    donor: str
+    method: str
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class MeasurementRecord:
     """One measured quantity of an architecture on a device. Same architecture, device, quantity: replaced."""
 

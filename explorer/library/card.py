@@ -18,8 +18,7 @@ from explorer.similarity.graph import architecture_id
 from explorer.space.spec import ArchitectureSpec
 from explorer.training.backend import MEAN, PRETRAINED, RECIPE_FILE, SINGLE
 from graphstore import GraphStore
-from graphstore.queries import LineageRecord
-from graphstore.records import ScoreRecord
+from graphstore.records import LineageRecord, ScoreRecord
 
 PIPELINES = {
     "FlexiBertForMaskedLM": ("AutoModelForMaskedLM", "fill-mask"),

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from explorer.errors import InputError
-from explorer.records import Prediction, Proposal, TrialState
+from explorer.records import Prediction, Proposal
 from explorer.search.modelled import one_hot
 from explorer.search.policy import Policy
 from explorer.search.settings import read_settings
@@ -140,7 +140,7 @@ class _Boshnas(Policy):
         self._belief: _Belief | None = None
 
     def _propose(self, count: int, untried: NDArray[np.int64]) -> list[Proposal]:
-        alive = sum(trial.state is not TrialState.FAILED for trial in self.trials)
+        alive = sum(not trial.failed for trial in self.trials)
         designed = count if len(self.completed) < LEAST_VALUES else min(count, max(0, self._settings.initial - alive))
         chosen = [(i, "initial") for i in self._first_design(untried, designed)]
         if designed == count:

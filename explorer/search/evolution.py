@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import InputError
-from explorer.records import Proposal, Trial, TrialState
+from explorer.records import Proposal, Trial
 from explorer.search.policy import Policy
 from explorer.search.settings import read_settings
 
@@ -50,7 +50,7 @@ class Evolution(Policy):
 
     def _propose(self, count: int, untried: NDArray[np.int64]) -> list[Proposal]:
         parents = self.completed[-self._settings.population :]
-        alive = sum(trial.state is not TrialState.FAILED for trial in self.trials)
+        alive = sum(not trial.failed for trial in self.trials)
         shuffled = iter(self._in_random_order(untried))
         free = np.zeros(len(self.candidates), dtype=bool)
         free[untried] = True

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from explorer.errors import InputError
-from explorer.records import Trial, TrialState
+from explorer.records import Trial
 from explorer.search.modelled import Choice, Indices, ModelledPolicy, differences
 from explorer.search.settings import read_settings
 
@@ -63,12 +63,10 @@ class LocalSearch(ModelledPolicy):
         for trial in self.trials:
             ended = here is not None and designed > self._settings.initial
             ended = ended and here is not None and self._surrounded(here, tried)
-            if trial.state is TrialState.COMPLETE and (
-                here is None or ended or float(trial.value or 0.0) > float(here.value or 0.0)
-            ):
+            if trial.completed and (here is None or ended or float(trial.value or 0.0) > float(here.value or 0.0)):
                 here = trial
             tried.add(self.candidates.index[trial.architecture])
-            designed += trial.state is not TrialState.FAILED
+            designed += not trial.failed
         assert here is not None
         return here
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.records import Proposal, TrialState
+from explorer.records import Proposal
 from explorer.search.policy import Policy
 
 Array = NDArray[np.float64]
@@ -47,7 +47,7 @@ class ModelledPolicy(Policy):
     _settings: WithInitial
 
     def _propose(self, count: int, untried: Indices) -> list[Proposal]:
-        alive = sum(trial.state is not TrialState.FAILED for trial in self.trials)
+        alive = sum(not trial.failed for trial in self.trials)
         wanted = max(0, self._settings.initial - alive)
         designed = count if len(self.completed) < LEAST_VALUES else min(count, wanted)
         first = self._in_random_order(untried)[:designed]
@@ -67,8 +67,7 @@ class ModelledPolicy(Policy):
 
     def _pending(self) -> Indices:
         """Candidates that are waited for ``[p]``, by number."""
-        under_way = (TrialState.WAITING, TrialState.RUNNING, TrialState.STALE)
-        ids = [trial.architecture for trial in self.trials if trial.state in under_way]
+        ids = [trial.architecture for trial in self.trials if trial.pending]
         return np.array([self.candidates.index[id] for id in ids], dtype=np.int64)
 
 

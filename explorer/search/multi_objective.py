@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from explorer.errors import InputError
-from explorer.records import TrialState
 from explorer.search.boshnas import Boshnas, _Belief
 from explorer.search.costs import CostedCandidates, costs_of
 from explorer.search.hypervolume import pareto_set
@@ -31,7 +30,6 @@ MOST_COSTS = 2
 """The sum has (trials of the Pareto set)^costs terms."""
 REFERENCE = 1.1
 """Where a cost stops to count, as a share of the candidates: beyond all, so that the dearest one counts too."""
-UNDER_WAY = (TrialState.WAITING, TrialState.RUNNING, TrialState.STALE)
 _TINY = 1e-12
 
 
@@ -149,7 +147,7 @@ class ParetoBoshnas(Boshnas):
     def _gain(self, belief: _Belief, chosen: Indices, asked: Indices) -> Array:
         """Expected hypervolume improvement of some candidates, others having been chosen before, ``[len(asked)]``."""
         index, allowed = self.candidates.index, self.candidates.allowed
-        under_way = [index[trial.architecture] for trial in self.trials if trial.state in UNDER_WAY]
+        under_way = [index[trial.architecture] for trial in self.trials if trial.pending]
         awaited = [*under_way, *chosen.tolist()]
         surrogate, imagined = belief.surrogate, np.zeros(0)
         if awaited:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import InputError
-from explorer.records import Proposal, Trial, TrialState
+from explorer.records import Proposal, Trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +164,7 @@ class Policy(ABC):
 
     def dump(self) -> dict[str, Any]:
         """The policy's state as JSON-able values."""
-        trials = [[t.number, t.architecture, t.state.value, t.value] for t in self.trials]
+        trials = [[t.number, t.architecture, t.value, t.failed] for t in self.trials]
         return {"policy": self.name, "seed": self.seed, "trials": trials}
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -177,9 +177,9 @@ class Policy(ABC):
             if state.get(key) != own:
                 raise InputError(f"state.{key}", f"be {own!r}", state.get(key), "Load it into the policy it is from.")
         try:
-            trials = [Trial(number, str(id), kind, value) for number, id, kind, value in state["trials"]]
+            trials = [Trial(number, str(id), value, failed) for number, id, value, failed in state["trials"]]
         except (KeyError, TypeError, ValueError):
-            rule = "list [number, architecture, state, value]"
+            rule = "list [number, architecture, value, failed]"
             raise InputError("state.trials", rule, state.get("trials"), "Dump the policy again.") from None
         before, self._history = self._history, {}
         try:
@@ -196,7 +196,7 @@ class Policy(ABC):
     @property
     def completed(self) -> list[Trial]:
         """The completed trials with a finite value, by number."""
-        return [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
+        return [trial for trial in self.trials if trial.completed]
 
     def _next_number(self) -> int:
         return max(self._history, default=-1) + 1
@@ -212,17 +212,14 @@ class Policy(ABC):
 
 
 def _normal(trial: Trial) -> Trial:
-    """The trial with its state as an enum and a value exactly if it is complete; complete without one is failed."""
+    """Return the trial with a float value. A value that is not finite makes it failed; a failed trial has no value."""
     number, value = trial.number, trial.value
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise InputError("trial number", "be a whole number, 0 or more", number, "Number trials from 0.")
-    if trial.state not in set(TrialState):
-        raise InputError(f"state of trial {number}", f"be one of {', '.join(TrialState)}", trial.state, "Use one.")
+    if not isinstance(trial.failed, bool):
+        raise InputError(f"failed of trial {number}", "be true or false", trial.failed, "Correct it.")
     if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
         raise InputError(f"value of trial {number}", "be a number or None", value, "Give the score.")
-    state = TrialState(trial.state)
-    if state is not TrialState.COMPLETE:
-        return replace(trial, state=state, value=None)
-    if value is None or not math.isfinite(value):
-        return replace(trial, state=TrialState.FAILED, value=None)
-    return replace(trial, state=state, value=float(value))
+    if trial.failed or (value is not None and not math.isfinite(value)):
+        return Trial(number, trial.architecture, failed=True)
+    return replace(trial, value=None if value is None else float(value))

@@ -28,7 +28,7 @@ from explorer.space.spec import ArchitectureSpec
 from explorer.training.backend import PRETRAINED, Recipe
 from explorer.training.files import digest, write_json
 from graphstore import GraphStore
-from graphstore.queries import LineageRecord
+from graphstore.records import LineageRecord
 
 if TYPE_CHECKING:
     from explorer.models import FlexiBertForMaskedLM

@@ -20,7 +20,7 @@ import numpy as np
 from explorer.errors import InputError
 from explorer.library.sources import trial_source
 from explorer.progress import Reporter
-from explorer.records import Proposal, Trial, TrialState
+from explorer.records import Proposal, Trial
 from explorer.search.policy import Candidates, Policy
 from explorer.search.registry import POLICIES, WITH_CONVERGENCE, WITH_INITIAL_DESIGN, make_policy
 from explorer.studies.budgets import MAX_ATTEMPTS, check_budget, check_hours, time_is_up
@@ -115,8 +115,9 @@ def _lasting(choice: Any) -> Any:
 
 
 def history(trials: Iterable[TrialRecord]) -> list[Trial]:
-    """Stored trials as a policy sees them."""
-    return [Trial(t.number, t.architecture, TrialState(t.state.value), t.value) for t in trials]
+    """Return stored trials as a policy sees them."""
+    failed = (TrialStatus.FAILED, TrialStatus.COMPLETE)  # a complete trial without a value counts as failed
+    return [Trial(t.number, t.architecture, t.value, t.value is None and t.state in failed) for t in trials]
 
 
 def prior_trials(store: GraphStore, study: StudyRecord) -> list[Trial]:

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from explorer.errors import InputError
-from explorer.records import Proposal, Trial, TrialState
+from explorer.records import Proposal, Trial
 from explorer.search.policy import Candidates, Policy
 
 COUNT = 24
@@ -43,11 +43,10 @@ def score(candidates: Candidates, architecture: str) -> float:
 
 def outcomes(candidates: Candidates, proposals: Sequence[Proposal], first: int) -> list[Trial]:
     """Trials of the proposals from number ``first`` on; every fourth one fails, the others complete."""
-    failed, complete = TrialState.FAILED, TrialState.COMPLETE
     return [
-        Trial(number, p.architecture, failed)
+        Trial(number, p.architecture, failed=True)
         if number % 4 == 3
-        else Trial(number, p.architecture, complete, score(candidates, p.architecture))
+        else Trial(number, p.architecture, score(candidates, p.architecture))
         for number, p in enumerate(proposals, first)
     ]
 
@@ -101,15 +100,14 @@ class PolicyContractSuite(ABC):
             assert json.dumps(policy.dump()) == before
             self.advance(policy, 1)
 
-    @pytest.mark.parametrize("state", list(TrialState))
-    def test_what_has_a_trial_in_any_state_is_not_proposed(self, state: TrialState) -> None:
+    @pytest.mark.parametrize(("value", "failed"), [(None, False), (1.0, False), (None, True)])
+    def test_an_architecture_with_a_trial_is_not_proposed(self, value: float | None, failed: bool) -> None:
         candidates = sample_candidates()
         policy = self.make_policy(candidates)
         self.advance(policy, 3)
         taken = {trial.architecture for trial in policy.trials}
-        value = 1.0 if state is TrialState.COMPLETE else None
         fresh = [id for id in candidates.ids if id not in taken][:5]
-        policy.tell([Trial(50 + i, id, state, value) for i, id in enumerate(fresh)])
+        policy.tell([Trial(50 + i, id, value, failed) for i, id in enumerate(fresh)])
         proposals = policy.ask(COUNT)
         assert {p.architecture for p in proposals} == set(candidates.ids) - taken - set(fresh)
         assert len(proposals) == COUNT - len(taken) - len(fresh)
@@ -130,7 +128,7 @@ class PolicyContractSuite(ABC):
         candidates = Candidates(plain.ids, plain.vectors, plain.choices, allowed)
         policy = self.make_policy(candidates)
         others = [id for id, fits in zip(plain.ids, allowed, strict=True) if not fits]
-        policy.tell([Trial(i, id, TrialState.COMPLETE, score(plain, id)) for i, id in enumerate(others)])
+        policy.tell([Trial(i, id, score(plain, id)) for i, id in enumerate(others)])
         proposed: list[str] = []
         while asked := policy.ask(3):
             policy.tell(outcomes(candidates, asked, len(policy.trials)))
@@ -146,7 +144,7 @@ class PolicyContractSuite(ABC):
         candidates = Candidates(("only",), np.zeros((1, 2)), np.zeros((1, 3), dtype=np.int64))
         policy = self.make_policy(candidates)
         assert [p.architecture for p in policy.ask(4)] == ["only"]
-        policy.tell([Trial(0, "only", TrialState.COMPLETE, 0.5)])
+        policy.tell([Trial(0, "only", 0.5)])
         assert policy.ask(1) == []
 
     def test_equal_vectors_and_choices_are_still_distinct_candidates(self) -> None:
@@ -154,15 +152,15 @@ class PolicyContractSuite(ABC):
         policy = self.make_policy(Candidates(ids, np.ones((12, 2)), np.ones((12, 3), dtype=np.int64)))
         assert sorted(self.advance(policy, 4)) == sorted(ids)
 
-    @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
-    def test_a_trial_without_a_finite_value_counts_as_failed(self, value: float | None) -> None:
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    def test_a_trial_without_a_finite_value_counts_as_failed(self, value: float) -> None:
         candidates = sample_candidates()
         policies = [self.make_policy(candidates) for _ in range(2)]
         for policy in policies:
             self.advance(policy, 4)
         id = policies[0].ask(1)[0].architecture
-        policies[0].tell([Trial(30, id, TrialState.COMPLETE, value)])
-        policies[1].tell([Trial(30, id, TrialState.FAILED)])
+        policies[0].tell([Trial(30, id, value)])
+        policies[1].tell([Trial(30, id, failed=True)])
         assert policies[0].dump() == policies[1].dump()
         assert policies[0].ask(5) == policies[1].ask(5)
 
@@ -171,7 +169,7 @@ class PolicyContractSuite(ABC):
         policy = self.make_policy(candidates)
         for number in range(COUNT):
             (proposal,) = policy.ask(1)
-            policy.tell([Trial(number, proposal.architecture, TrialState.FAILED)])
+            policy.tell([Trial(number, proposal.architecture, failed=True)])
         assert policy.ask(1) == []
 
     @pytest.mark.parametrize("value", [0.0, -3.5, 1e200])
@@ -181,19 +179,17 @@ class PolicyContractSuite(ABC):
         for number in range(0, COUNT, 6):
             proposals = policy.ask(6)
             assert len({p.architecture for p in proposals}) == 6
-            policy.tell(
-                [Trial(number + i, p.architecture, TrialState.COMPLETE, value) for i, p in enumerate(proposals)]
-            )
+            policy.tell([Trial(number + i, p.architecture, value) for i, p in enumerate(proposals)])
 
     def test_proposals_may_be_asked_while_others_are_pending(self) -> None:
         candidates = sample_candidates()
         policy = self.make_policy(candidates)
         self.advance(policy, 4)
-        pending = [Trial(12 + i, p.architecture, TrialState.RUNNING) for i, p in enumerate(policy.ask(3))]
+        pending = [Trial(12 + i, p.architecture) for i, p in enumerate(policy.ask(3))]
         policy.tell(pending)
         asked = policy.ask(3)
         assert not {p.architecture for p in asked} & {trial.architecture for trial in policy.trials}
-        done = [replace(t, state=TrialState.COMPLETE, value=score(candidates, t.architecture)) for t in pending]
+        done = [replace(t, value=score(candidates, t.architecture)) for t in pending]
         policy.tell(done)
         whole = self.make_policy(candidates)
         whole.tell([*policy.trials[:12], *done])
@@ -206,7 +202,7 @@ class PolicyContractSuite(ABC):
         numbers = data.draw(st.lists(st.integers(0, 40), unique=True, max_size=16), label="numbers")
         values = st.none() | st.floats(-1e6, 1e6) | st.just(math.nan)
         trials = [
-            Trial(number, candidates.ids[i], data.draw(st.sampled_from(TrialState)), data.draw(values))
+            Trial(number, candidates.ids[i], data.draw(values), data.draw(st.booleans()))
             for i, number in enumerate(numbers)
         ]
         cut = data.draw(st.integers(0, len(trials)), label="cut")
@@ -223,9 +219,9 @@ class PolicyContractSuite(ABC):
     def test_what_is_told_last_of_a_number_holds(self) -> None:
         candidates = sample_candidates()
         policy = self.make_policy(candidates)
-        policy.tell([Trial(0, "a1", TrialState.RUNNING)])
-        policy.tell([Trial(0, "a1", TrialState.COMPLETE, 0.25)])
-        assert policy.trials == [Trial(0, "a1", TrialState.COMPLETE, 0.25)]
+        policy.tell([Trial(0, "a1")])
+        policy.tell([Trial(0, "a1", 0.25)])
+        assert policy.trials == [Trial(0, "a1", 0.25)]
 
     def test_proposals_say_why_in_json(self) -> None:
         policy = self.make_policy(sample_candidates())
@@ -238,21 +234,21 @@ class PolicyContractSuite(ABC):
     @pytest.mark.parametrize(
         "trial",
         [
-            Trial(1, "stranger", TrialState.WAITING),
-            Trial(-1, "a3", TrialState.WAITING),
-            Trial(1, "a3", "lost"),  # type: ignore[arg-type]
-            Trial(1, "a3", TrialState.COMPLETE, "0.5"),  # type: ignore[arg-type]
+            Trial(1, "stranger"),
+            Trial(-1, "a3"),
+            Trial(1, "a3", failed="lost"),  # type: ignore[arg-type]
+            Trial(1, "a3", "0.5"),  # type: ignore[arg-type]
         ],
     )
     def test_a_bad_trial_is_refused_whole(self, trial: Trial) -> None:
         policy = self.make_policy(sample_candidates())
         with pytest.raises(InputError, match="must be"):
-            policy.tell([Trial(0, "a0", TrialState.WAITING), trial])
+            policy.tell([Trial(0, "a0"), trial])
         assert policy.trials == []
 
     @pytest.mark.parametrize(
         "change",
-        [{"policy": "another"}, {"seed": 99}, {"trials": [[0, "a0"]]}, {"trials": [[0, "stranger", "failed", None]]}],
+        [{"policy": "another"}, {"seed": 99}, {"trials": [[0, "a0"]]}, {"trials": [[0, "stranger", None, True]]}],
     )
     def test_a_state_that_does_not_fit_is_refused_whole(self, change: dict[str, object]) -> None:
         policy = self.make_policy(sample_candidates())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from graphstore.checks import check_lineage
 from graphstore.embedded.database import bump, write_many
 from graphstore.embedded.part import Part, known_architecture_keys
-from graphstore.queries import LineageRecord, check_lineage
+from graphstore.records import LineageRecord
 
 _RECORDS = (
     "SELECT n.run, a.id, n.donor_run, d.id, n.method, n.share FROM lineage n "

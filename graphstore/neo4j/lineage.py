@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from graphstore.checks import check_lineage
 from graphstore.neo4j.graph import Statements
 from graphstore.neo4j.part import Part, need_architectures
-from graphstore.queries import LineageRecord, check_lineage
+from graphstore.records import LineageRecord
 
 _RECORDS = (
     "RETURN r.run AS run, a.id AS architecture, r.donor_run AS donor_run, d.id AS donor, r.method AS method, "

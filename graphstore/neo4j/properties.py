@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graphstore.fields import Rule, rules
-from graphstore.queries import LineageRecord
 from graphstore.records import (
     ArchitectureSummary,
     JobRecord,
     LayerRecord,
+    LineageRecord,
     MeasurementRecord,
     NeighborRecord,
     OpRecord,

@@ -18,7 +18,6 @@ from graphstore.queries import (
     Condition,
     Fact,
     LayerRule,
-    LineageRecord,
     MeasurementKey,
     OpRule,
     Quantity,
@@ -26,7 +25,14 @@ from graphstore.queries import (
     ScoreKey,
     Sort,
 )
-from graphstore.records import ArchitectureRecord, LayerRecord, MeasurementRecord, NeighborRecord, ScoreRecord
+from graphstore.records import (
+    ArchitectureRecord,
+    LayerRecord,
+    LineageRecord,
+    MeasurementRecord,
+    NeighborRecord,
+    ScoreRecord,
+)
 from graphstore.testing import samples
 from graphstore.testing.oracle import Catalogue
 

@@ -8,7 +8,7 @@ import pytest
 
 from graphstore.contract import GraphStore
 from graphstore.errors import NotFoundError, StoreInputError
-from graphstore.queries import LineageRecord
+from graphstore.records import LineageRecord
 from graphstore.testing.query_laws import put
 
 

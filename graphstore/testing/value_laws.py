@@ -12,8 +12,15 @@ import pytest
 from graphstore.contract import GraphStore
 from graphstore.errors import StoreInputError
 from graphstore.fields import LONGEST_NAME, LONGEST_TEXT, TEXTS, rules
-from graphstore.queries import LineageRecord
-from graphstore.records import Embeddings, MeasurementRecord, NeighborRecord, ScoreRecord, TrialRecord, TrialStatus
+from graphstore.records import (
+    Embeddings,
+    LineageRecord,
+    MeasurementRecord,
+    NeighborRecord,
+    ScoreRecord,
+    TrialRecord,
+    TrialStatus,
+)
 from graphstore.testing import samples
 from graphstore.testing.library_laws import filled
 

@@ -15,8 +15,7 @@ from explorer.app.navigation import architecture_address
 from explorer.app.shared.messages import literal
 from explorer.plots.pareto import Axis, pareto_plot
 from graphstore import open_store
-from graphstore.queries import LineageRecord
-from graphstore.records import MeasurementRecord, ScoreRecord, SpaceRecord
+from graphstore.records import LineageRecord, MeasurementRecord, ScoreRecord, SpaceRecord
 
 
 @pytest.fixture

@@ -23,8 +23,15 @@ from explorer.space.named import named_model
 from explorer.training.recipe import RECIPES
 from graphstore import open_store
 from graphstore.errors import StoreInputError
-from graphstore.queries import LineageRecord
-from graphstore.records import MeasurementRecord, ScoreRecord, SpaceRecord, StudyRecord, StudyState, TrialStatus
+from graphstore.records import (
+    LineageRecord,
+    MeasurementRecord,
+    ScoreRecord,
+    SpaceRecord,
+    StudyRecord,
+    StudyState,
+    TrialStatus,
+)
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "queries.md"
 SPACE = "nas-bench-bert"

@@ -19,11 +19,11 @@ import pytest
 from graphstore import GraphStore, open_store
 from graphstore.copying import PASSES, copy_store, digests
 from graphstore.errors import StoreError, StoreInputError
-from graphstore.queries import LineageRecord
 from graphstore.records import (
     Embeddings,
     JobState,
     KernelRecord,
+    LineageRecord,
     MeasurementRecord,
     NeighborRecord,
     SpaceRecord,

@@ -23,7 +23,7 @@ from graphstore.embedded import schema
 from graphstore.errors import ForeignFileError, StoreError, StoreInputError, StoreVersionError
 from graphstore.maintenance import MigrationReport, check, migrate
 from graphstore.neo4j import migrations as neo4j_migrations
-from graphstore.queries import LineageRecord
+from graphstore.records import LineageRecord
 from graphstore.testing import samples
 
 PUBLISHED = ("2476509e5367", "559f58c93bf5")

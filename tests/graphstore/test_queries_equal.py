@@ -13,14 +13,13 @@ from graphstore.queries import (
     Condition,
     Fact,
     LayerRule,
-    LineageRecord,
     MeasurementKey,
     OpRule,
     Range,
     ScoreKey,
     Sort,
 )
-from graphstore.records import MeasurementRecord
+from graphstore.records import LineageRecord, MeasurementRecord
 from graphstore.testing import samples
 from graphstore.testing.oracle import Catalogue, fill
 

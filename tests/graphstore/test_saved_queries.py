@@ -17,8 +17,15 @@ from graphstore import open_store
 from graphstore.cypher import run_query
 from graphstore.neo4j.saved_queries import saved_queries, saved_query
 from graphstore.neo4j.saved_texts import TEXTS
-from graphstore.queries import LineageRecord
-from graphstore.records import ArchitectureRecord, NeighborRecord, ScoreRecord, StudyRecord, StudyState, TrialStatus
+from graphstore.records import (
+    ArchitectureRecord,
+    LineageRecord,
+    NeighborRecord,
+    ScoreRecord,
+    StudyRecord,
+    StudyState,
+    TrialStatus,
+)
 from graphstore.testing import samples
 
 KERNEL = "weisfeiler_lehman"

@@ -15,7 +15,7 @@ from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import StoreError, StoreInputError
 from graphstore.maintenance import EXAMPLES, CheckReport, check, migrate, told
 from graphstore.neo4j.migrations import VECTORS
-from graphstore.queries import LineageRecord
+from graphstore.records import LineageRecord
 from graphstore.testing import samples
 
 

@@ -26,8 +26,7 @@ from explorer.space.formats import from_model_dict
 from explorer.studies.worker import score_record
 from explorer.training.backend import RECIPES, prepare, train_and_score
 from graphstore import open_store
-from graphstore.queries import LineageRecord
-from graphstore.records import MeasurementRecord, StudyRecord, StudyState, TrialStatus
+from graphstore.records import LineageRecord, MeasurementRecord, StudyRecord, StudyState, TrialStatus
 
 SPEC = from_model_dict({"l": 1, "o": ["sa"], "h": [32], "n": [2], "f": [[32]], "p": ["sdp"]})
 MIXED = from_model_dict({"l": 1, "o": [["sa_wma_24", "c_5_24"]], "h": [32], "f": [[32]]})

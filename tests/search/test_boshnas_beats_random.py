@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from explorer.records import Trial, TrialState
+from explorer.records import Trial
 from explorer.search import Candidates, make_policy
 
 SEEDS, BUDGET, BATCH = 5, 30, 10
@@ -15,7 +15,7 @@ def best_value(name: str, seed: int, candidates: Candidates, values: np.ndarray)
     for number in range(0, BUDGET, BATCH):
         policy.tell(
             [
-                Trial(number + i, p.architecture, TrialState.COMPLETE, float(values[candidates.index[p.architecture]]))
+                Trial(number + i, p.architecture, float(values[candidates.index[p.architecture]]))
                 for i, p in enumerate(policy.ask(BATCH))
             ]
         )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.records import Trial, TrialState
+from explorer.records import Trial
 from explorer.search.policy import Candidates
 from explorer.search.registry import POLICIES, WITH_CONVERGENCE, make_policy
 
@@ -24,9 +24,7 @@ def told(values, policy="boshnas", **settings):
 
 def trials(values):
     return [
-        Trial(i, f"a{i}", TrialState.COMPLETE, value)
-        if isinstance(value, float)
-        else Trial(i, f"a{i}", TrialState(value))
+        Trial(i, f"a{i}", value) if isinstance(value, float) else Trial(i, f"a{i}", failed=value == "failed")
         for i, value in enumerate(values)
     ]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from explorer.errors import InputError
-from explorer.records import Trial, TrialState
+from explorer.records import Trial
 from explorer.search import Candidates, Policy, make_policy
 from explorer.search.costs import CostedCandidates
 from explorer.search.hypervolume import hypervolume, pareto_set
@@ -148,7 +148,7 @@ def found(name: str, seed: int, queries: int, settings: dict[str, int]) -> float
     policy = make_policy(name, candidates, seed, settings)
     for number in range(0, queries, 10):
         asked = [int(p.architecture) for p in policy.ask(10)]
-        policy.tell([Trial(number + n, str(a), TrialState.COMPLETE, float(scores[a])) for n, a in enumerate(asked)])
+        policy.tell([Trial(number + n, str(a), float(scores[a])) for n, a in enumerate(asked)])
     tried = [int(trial.architecture) for trial in policy.trials]
     return hypervolume(points[tried], points.min(axis=0)) / hypervolume(points, points.min(axis=0))
 
@@ -165,7 +165,7 @@ def test_better_fronts_than_chance_finds() -> None:
 def twelve_trials(policy: Policy, scores: np.ndarray) -> None:
     candidates = policy.candidates
     order = np.random.default_rng(3).permutation(len(candidates))[:12].tolist()
-    policy.tell([Trial(n, candidates.ids[i], TrialState.COMPLETE, float(scores[i])) for n, i in enumerate(order)])
+    policy.tell([Trial(n, candidates.ids[i], float(scores[i])) for n, i in enumerate(order)])
 
 
 def test_a_batch_counts_what_was_chosen_before_as_what_is_waited_for() -> None:
@@ -176,7 +176,7 @@ def test_a_batch_counts_what_was_chosen_before_as_what_is_waited_for() -> None:
     alone = [p.acquisition["gain"] for p in asked]
     assert alone[0] == max(alone)
     assert alone != sorted(alone, reverse=True)  # the second best alone adds little to the best
-    policy.tell([Trial(12, asked[0].architecture, TrialState.RUNNING)])
+    policy.tell([Trial(12, asked[0].architecture)])
     assert [p.architecture for p in policy.ask(5)] == [p.architecture for p in asked[1:]]
 
 
@@ -233,10 +233,10 @@ def test_it_has_converged_when_the_pareto_set_stays() -> None:
     scores = {6: 5.0, 5: 4.0, 2: 1.0, 7: 5.0, 8: 4.9, 9: 0.0, 10: 4.0, 11: 4.0}
     states = []
     for number, (row, score) in enumerate(scores.items()):
-        policy.tell([Trial(number, ids[row], TrialState.COMPLETE, score)])
+        policy.tell([Trial(number, ids[row], score)])
         states.append(policy.converged)
     assert states == [False] * 6 + [True] * 2
-    policy.tell([Trial(8, ids[0], TrialState.COMPLETE, 0.5)])
+    policy.tell([Trial(8, ids[0], 0.5)])
     assert not policy.converged
 
 

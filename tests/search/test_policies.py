@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.records import Trial, TrialState
+from explorer.records import Trial
 from explorer.search import POLICIES, Candidates, Policy, make_policy
 from explorer.testing.policies import PolicyContractSuite, sample_candidates
 
@@ -51,7 +51,7 @@ class TestEvolution(PolicyContractSuite):
         candidates = Candidates(plain.ids, plain.vectors, choices)
         # A tournament of the whole population is won by its best, so the parent is known.
         policy = make_policy("evolution", candidates, 3, {"initial": 0, "population": 4, "tournament": 4})
-        policy.tell([Trial(i, f"a{i}", TrialState.COMPLETE, float(i == 2)) for i in range(4)])
+        policy.tell([Trial(i, f"a{i}", float(i == 2)) for i in range(4)])
         distance = (candidates.choices != candidates.choices[2]).sum(1).astype(float)
         distance[[*range(4), *np.flatnonzero(distance == 0)]] = np.inf
         nearest = {candidates.ids[i] for i in np.flatnonzero(distance == distance.min())}
@@ -67,8 +67,8 @@ class TestEvolution(PolicyContractSuite):
         choices[:, 0] += np.arange(20) % 10
         candidates = Candidates(tuple(f"a{i}" for i in range(20)), choices.astype(float), choices)
         policy = make_policy("evolution", candidates, 0, {"initial": 0, "population": 2, "tournament": 2})
-        best_first = [Trial(0, "a0", TrialState.COMPLETE, 100.0)]
-        policy.tell([*best_first, *(Trial(i, f"a{9 + i}", TrialState.COMPLETE, 1.0) for i in (1, 2))])
+        best_first = [Trial(0, "a0", 100.0)]
+        policy.tell([*best_first, *(Trial(i, f"a{9 + i}", 1.0) for i in (1, 2))])
         assert all(int(p.architecture[1:]) >= 10 for p in policy.ask(5))
 
 
@@ -93,10 +93,10 @@ class TestBoshnas(PolicyContractSuite):
         candidates = sample_candidates()
         policy = self.make_policy(candidates)
         first = policy.ask(8)
-        pending = [Trial(i, p.architecture, TrialState.RUNNING) for i, p in enumerate(first)]
+        pending = [Trial(i, p.architecture) for i, p in enumerate(first)]
         policy.tell(pending)
         assert {p.origin for p in policy.ask(2)} == {"initial"}
-        policy.tell([Trial(i, t.architecture, TrialState.COMPLETE, 0.1 * i) for i, t in enumerate(pending[:3])])
+        policy.tell([Trial(i, t.architecture, 0.1 * i) for i, t in enumerate(pending[:3])])
         assert "initial" not in {p.origin for p in policy.ask(2)}
 
     @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ class TestBoshnas(PolicyContractSuite):
         asked = []
         for _ in range(2):
             policy = make_policy(self.name, candidates, 0, settings)
-            policy.tell([Trial(i, f"a{i}", TrialState.COMPLETE, float(i)) for i in range(6)])
+            policy.tell([Trial(i, f"a{i}", float(i)) for i in range(6)])
             asked.append([p.architecture for p in policy.ask(8)])
         assert asked[0] == asked[1]
 
@@ -134,7 +134,7 @@ class TestBoshnas(PolicyContractSuite):
         counts = dict.fromkeys(("optimise", "uncertainty", "diversity"), 0)
         for seed in range(3):
             policy = make_policy(self.name, candidates, seed, {**self.fast, "steps": 0})
-            policy.tell([Trial(i, f"a{i}", TrialState.COMPLETE, float(i)) for i in range(6)])
+            policy.tell([Trial(i, f"a{i}", float(i)) for i in range(6)])
             for proposal in policy.ask(200):
                 counts[proposal.origin] += 1
         assert abs(counts["uncertainty"] - 120) < 45
@@ -152,7 +152,7 @@ class TestBoshnas(PolicyContractSuite):
     def test_a_surrogate_that_was_trained_on_is_the_one_of_the_whole_history(self) -> None:
         # Told bit by bit, the networks go on from those of fewer trials; told at once, they must end the same.
         candidates = sample_candidates(60)
-        trials = [Trial(i, f"a{i}", TrialState.COMPLETE, float(np.sin(i))) for i in range(40)]
+        trials = [Trial(i, f"a{i}", float(np.sin(i))) for i in range(40)]
         slowly, at_once = (make_policy(self.name, candidates, 0, self.fast) for _ in range(2))
         for end in range(5, 41, 5):
             slowly.tell(trials[:end])

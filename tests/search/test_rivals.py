@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.records import Trial, TrialState
+from explorer.records import Trial
 from explorer.search import Candidates, Policy, make_policy
 from explorer.search.modelled import one_hot, standardised
 from explorer.testing.policies import PolicyContractSuite, sample_candidates
@@ -24,7 +24,7 @@ def line(values: list[float]) -> Candidates:
 
 
 def complete(values: dict[int, float], order: list[int]) -> list[Trial]:
-    return [Trial(number, str(i), TrialState.COMPLETE, values[i]) for number, i in enumerate(order)]
+    return [Trial(number, str(i), values[i]) for number, i in enumerate(order)]
 
 
 def all_combinations() -> tuple[Candidates, np.ndarray]:
@@ -54,17 +54,17 @@ class TestLocalSearch(PolicyContractSuite):
         policy = make_policy("local_search", candidates, 0, {"initial": 2, "neighbors": 2})
         policy.tell(complete({3: 0.2, 10: 0.5, 11: 0.4, 9: 0.6}, [3, 10, 11]))
         assert policy.ask(1)[0].architecture == "9"
-        policy.tell([Trial(3, "9", TrialState.COMPLETE, 0.6)])
+        policy.tell([Trial(3, "9", 0.6)])
         assert policy.ask(1)[0].architecture == "8"
 
     def test_from_a_peak_it_goes_elsewhere_and_climbs_there(self) -> None:
         candidates = line([0.0] * 30)
         policy = make_policy("local_search", candidates, 0, {"initial": 1, "neighbors": 2})
         policy.tell(complete({10: 0.9, 3: 0.1}, [10, 3]))
-        policy.tell([Trial(2, "9", TrialState.COMPLETE, 0.2), Trial(3, "11", TrialState.FAILED)])
+        policy.tell([Trial(2, "9", 0.2), Trial(3, "11", failed=True)])
         (start,) = policy.ask(1)
         assert start.origin == "random"
-        policy.tell([Trial(4, "20", TrialState.COMPLETE, 0.05)])  # worse than the peak, but the walk is there now
+        policy.tell([Trial(4, "20", 0.05)])  # worse than the peak, but the walk is there now
         assert {p.architecture for p in policy.ask(2)} == {"19", "21"}
 
 
@@ -98,8 +98,8 @@ class TestGaussianProcess(PolicyContractSuite):
     def test_figures_are_those_of_a_dense_gaussian_process(self) -> None:
         candidates = sample_candidates(40)
         policy = make_policy("gp", candidates, 0, {"initial": 3, "k": 0.7})
-        trials = [Trial(i, f"a{i}", TrialState.COMPLETE, float(np.sin(i))) for i in range(12)]
-        policy.tell([*trials, Trial(12, "a12", TrialState.RUNNING)])
+        trials = [Trial(i, f"a{i}", float(np.sin(i))) for i in range(12)]
+        policy.tell([*trials, Trial(12, "a12")])
         (proposal,) = policy.ask(1)
         points = candidates.vectors / np.sqrt(2.0 * candidates.vectors.var(axis=0).sum())
         values = np.sin(np.arange(12))
@@ -131,7 +131,7 @@ class TestGaussianProcess(PolicyContractSuite):
         vectors = groups + 1e-3 * np.random.default_rng(0).normal(size=groups.shape)
         candidates = Candidates(tuple(map(str, range(18))), vectors, np.zeros((18, 0), dtype=np.int64))
         policy = make_policy("gp", candidates, 0, {"initial": 0, "k": 100.0})
-        policy.tell([Trial(i, str(i), TrialState.COMPLETE, 0.01 * i) for i in range(5)])
+        policy.tell([Trial(i, str(i), 0.01 * i) for i in range(5)])
         assert {int(p.architecture) // 6 for p in policy.ask(2)} == {1, 2}
 
 
@@ -142,7 +142,7 @@ class TestTpe(PolicyContractSuite):
     def test_suggestions_are_moved_to_the_nearest_candidate(self) -> None:
         # All 4⁴ combinations, few of them tried: a suggestion is untried itself, or one next to it is.
         policy = make_policy("tpe", all_combinations()[0], 0, {"initial": 6})
-        policy.tell([Trial(i, str(17 * i % 256), TrialState.COMPLETE, float(i % 7)) for i in range(20)])
+        policy.tell([Trial(i, str(17 * i % 256), float(i % 7)) for i in range(20)])
         moved = [p.acquisition["moved"] for p in policy.ask(20)]
         assert set(moved) <= {0.0, 1.0}
         assert moved.count(0.0) >= 5
@@ -170,7 +170,7 @@ def test_what_learns_finds_the_best_of_a_plain_function(name: str) -> None:
         policy = make_policy(name, candidates, seed, {"initial": 10})
         for number in range(0, 40, 10):
             asked = [int(p.architecture) for p in policy.ask(10)]
-            policy.tell([Trial(number + i, str(a), TrialState.COMPLETE, values[a]) for i, a in enumerate(asked)])
+            policy.tell([Trial(number + i, str(a), values[a]) for i, a in enumerate(asked)])
         best = max(float(trial.value or 0.0) for trial in policy.completed)
         unseen += int((values > best).sum())
     assert unseen <= 3

@@ -10,7 +10,7 @@ from explorer.cli.search_studies import status
 from explorer.cli.studies import study_report
 from explorer.library.build import build_library
 from explorer.progress import SilentReporter
-from explorer.records import Trial, TrialState
+from explorer.records import Trial
 from explorer.search.policy import Candidates
 from explorer.search.random import RandomSearch
 from explorer.space.spec import ArchitectureSpec, LayerSpec
@@ -47,7 +47,7 @@ def doubting(values, chance, allowed=None):
     candidates = CANDIDATES if allowed is None else replace(CANDIDATES, allowed=np.array(allowed))
     policy = Doubting(candidates, 0, {})
     policy.chance = chance
-    policy.tell([Trial(i, id, TrialState.COMPLETE, value) for i, (id, value) in enumerate(values.items())])
+    policy.tell([Trial(i, id, value) for i, (id, value) in enumerate(values.items())])
     return policy
 
 

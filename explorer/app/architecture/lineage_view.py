@@ -9,8 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app.shared import components, downloads, services
-from graphstore.queries import LineageRecord
-from graphstore.records import ArchitectureRecord
+from graphstore.records import ArchitectureRecord, LineageRecord
 
 
 def render(record: ArchitectureRecord, space: str) -> None:
