@@ -44,10 +44,10 @@ from predictive import nas_bench_bert, supershaper
 from explorer.library.placing import library_vectors
 from explorer.measure.predictor import DevicePredictor
 from explorer.measure.size import parameters
+from explorer.pareto import hypervolume, pareto_set
 from explorer.records import Trial
 from explorer.search import make_policy
 from explorer.search.costs import CostedCandidates
-from explorer.search.hypervolume import hypervolume, pareto_set
 from explorer.similarity.graph import build_graph
 from explorer.space.encoding import encode_choices
 from explorer.space.imports.edgetran import find_edgetran

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphstore.analysis import pareto_front
-from graphstore.queries import ArchitectureQuery, Best, Found, Page, Sort
+from graphstore.queries import ArchitectureQuery, Best, Page
 from graphstore.records import (
     ArchitectureRecord,
     ArchitectureSummary,
@@ -297,22 +296,6 @@ class GraphStore(ABC):
     @abstractmethod
     def best_per_task(self, space: str | None = None) -> list[Best]:
         """The best architecture of every kind of comparable scores, by task, metric, dataset, fidelity, recipe."""
-
-    def pareto(self, query: ArchitectureQuery, objectives: Sequence[Sort]) -> list[Found]:
-        """Those of a query's architectures that no other beats in one objective without losing in another.
-
-        Args:
-            query: which architectures; its order, limit and offset do not matter.
-            objectives: what counts, ``descending`` where more is better. Architectures without one of the values
-                are left out; of equal ones all are kept.
-
-        Returns:
-            In the order of the objectives; values as ``find`` gives them for the query sorted by the objectives.
-
-        Raises:
-            StoreInputError: there is no objective; else as ``find``.
-        """
-        return pareto_front(self, query, objectives)
 
     # Lineage ----------------------------------------------------------------------------------------------------
 

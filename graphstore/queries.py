@@ -245,6 +245,15 @@ class Best:
     scored: int
 
 
+def quantity_value(found: Found, quantities: Sequence[Quantity], quantity: Quantity) -> float | None:
+    """Return an architecture's value of a quantity, given the query's ``quantities``; ``None`` if it is unknown."""
+    if isinstance(quantity, Fact):
+        # Keep the integer: as floats, different facts above 2**53 would become equal.
+        value: float = getattr(found.summary, quantity.value)
+        return value
+    return found.values[list(quantities).index(quantity)]
+
+
 def ends_of(condition: Condition) -> Ends:
     """The ends of a condition's range, of the type that its quantity is stored as."""
     whole = isinstance(condition.quantity, Fact) and condition.quantity is not Fact.HETEROGENEITY

@@ -166,11 +166,6 @@ def build_query(
     )
 
 
-def pareto_quantities(query: ArchitectureQuery, objectives: Sequence[Sort]) -> tuple[ScoreKey | MeasurementKey, ...]:
-    """What the values of a Pareto set's rows stand for."""
-    return dataclasses.replace(query, sort=tuple(objectives)).quantities
-
-
 def settle(
     store: GraphStore, query: ArchitectureQuery, objectives: Sequence[Sort] = ()
 ) -> tuple[ArchitectureQuery, tuple[Sort, ...]]:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from explorer.errors import InputError
+from explorer.pareto import pareto_set
 from explorer.search.boshnas import Boshnas, _Belief
 from explorer.search.costs import CostedCandidates, costs_of
-from explorer.search.hypervolume import pareto_set
 from explorer.surrogate import ProcessSurrogate, Surrogate
 
 Array = NDArray[np.float64]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from explorer.analysis.importance import choices_frame
 from explorer.analysis.tables import Spread, architectures_frame, map_frame
 from explorer.errors import InputError
+from explorer.pareto import pareto_set
 from explorer.records import Prediction
 from explorer.space.formats import from_json
 from explorer.studies.candidates import known_objective, space_candidates
@@ -216,9 +217,8 @@ def pareto_points(store: GraphStore, values: pd.Series, against: Sequence[str]) 
     for name in against:
         points[name] = _amounts(store, name, summaries)
     points = points.dropna(subset=list(against))
-    costs = np.column_stack([-points["value"].to_numpy(float), *(points[name].to_numpy(float) for name in against)])
-    beaten = [bool(((costs <= row).all(axis=1) & (costs < row).any(axis=1)).any()) for row in costs]
-    return points, points.index[~np.array(beaten, dtype=bool)]
+    gains = np.column_stack([points["value"].to_numpy(float), *(-points[name].to_numpy(float) for name in against)])
+    return points, points.index[pareto_set(gains)]
 
 
 def _amounts(store: GraphStore, name: str, summaries: Sequence[ArchitectureSummary]) -> list[float]:

@@ -5,7 +5,6 @@ It is slow on purpose: every question goes through everything there is.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,34 +164,6 @@ class Oracle:
             assert value is not None
             found.append(Best(*kind, best.id, value, len(scored)))
         return found
-
-    def pareto(self, query: ArchitectureQuery, objectives: Sequence[Sort]) -> list[Found]:
-        """As ``GraphStore.pareto``."""
-        asked = dataclasses.replace(query, sort=tuple(objectives), limit=None, offset=0)
-        ids = {found.summary.id for found in self.find(asked).rows}
-        members = [record for record in self.members(query.space) if record.id in ids]
-
-        def costs(record: ArchitectureRecord) -> list[float] | None:
-            values = [self._value(record, objective.quantity) for objective in objectives]
-            if None in values:
-                return None
-            signed = zip(values, objectives, strict=True)
-            return [-value if objective.descending else value for value, objective in signed if value is not None]
-
-        known = [(record, cost) for record in members if (cost := costs(record)) is not None]
-        front = [
-            record
-            for record, cost in known
-            if not any(
-                all(b <= a for a, b in zip(cost, other, strict=True))
-                and any(b < a for a, b in zip(cost, other, strict=True))
-                for _, other in known
-            )
-        ]
-        return [
-            Found(_summary(record), tuple(self._value(record, quantity) for quantity in asked.quantities))
-            for record in self._ordered(front, objectives)
-        ]
 
     def nearest(self, space: str, vector: Sequence[float], k: int) -> list[tuple[str, float]]:
         """As ``GraphStore.nearest``; to be equal, vectors must be short and of small whole numbers."""

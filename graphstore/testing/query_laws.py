@@ -57,19 +57,16 @@ def with_layer(store: GraphStore, rule: LayerRule) -> list[str]:
 
 
 class QueryLaws:
-    """``find``, ``best_per_task``, ``pareto``, case by case."""
+    """``find`` and ``best_per_task``, case by case."""
 
     def test_nothing_is_found_in_an_empty_store(self, store: GraphStore) -> None:
         """No answer is an answer; an unknown space is none."""
         page = store.find(ArchitectureQuery(conditions=(Condition(TASK),)))
         assert (page.total, page.rows, store.best_per_task(), store.lineage()) == (0, (), [], [])
-        assert store.pareto(ArchitectureQuery(), [Sort(TASK)]) == []
         with pytest.raises(NotFoundError, match="space"):
             store.find(ArchitectureQuery("weather"))
         with pytest.raises(NotFoundError, match="space"):
             store.best_per_task("weather")
-        with pytest.raises(StoreInputError, match="objective"):
-            store.pareto(ArchitectureQuery(), [])
 
     def test_rules_for_layers(self, store: GraphStore) -> None:
         """Each field of a layer rule."""
@@ -197,7 +194,6 @@ class QueryLaws:
         above = Condition(Fact.PARAMETERS, Range(at_least=2**53 + 1))
         assert ids(store, ArchitectureQuery(conditions=(above,))) == ["bb"]
         assert ids(store, ArchitectureQuery(sort=(Sort(Fact.PARAMETERS, True),), limit=1)) == ["bb"]
-        assert [f.summary.id for f in store.pareto(ArchitectureQuery(), [Sort(Fact.PARAMETERS, True)])] == ["bb"]
         for zero in (0.0, -0.0):
             assert ids(store, ArchitectureQuery(conditions=(Condition(LATENCY, Range(zero, zero)),))) == ["a", "b"]
         assert ids(store, ArchitectureQuery(sort=(Sort(LATENCY),), limit=2)) == ["a", "b"]
@@ -221,8 +217,6 @@ class QueryLaws:
         for query in (ArchitectureQuery("nano", conditions=condition), ArchitectureQuery(sort=sort)):
             with pytest.raises(StoreInputError, match=r"(?s)'data'.*'data-2'.*by dataset\."):
                 store.find(query)
-        with pytest.raises(StoreInputError, match="comparable"):
-            store.pareto(ArchitectureQuery("nano"), [Sort(TASK)])
         assert ids(store, ArchitectureQuery("other", sort=sort, conditions=condition)) == ["a"]
         named = ScoreKey("SST-2", dataset="data-2")
         assert ids(store, ArchitectureQuery("nano", conditions=(Condition(named),))) == ["b"]
@@ -252,20 +246,6 @@ class QueryLaws:
         ]
         assert store.best_per_task() == store.best_per_task("nano") == expected
         assert store.best_per_task("other") == [expected[0], dataclasses.replace(expected[1], scored=2), expected[2]]
-
-    def test_pareto(self, store: GraphStore) -> None:
-        """Small and good: what is beaten is left out, as is what lacks a value; equals stay."""
-        records = put(store, a=[], b=[], d=[], e=[], g=[])
-        twin = dataclasses.replace(records[2], id="dd")
-        store.add_architectures("nano", [twin])
-        values = {"a": 0.2, "b": 0.1, "d": 0.6, "dd": 0.6, "e": 0.6}
-        store.add_scores([samples.score(id, value=value) for id, value in values.items()])
-        objectives = [Sort(TASK, descending=True), Sort(Fact.PARAMETERS)]
-        front = store.pareto(ArchitectureQuery("nano", limit=1, offset=2), objectives)
-        assert [(found.summary.id, found.values) for found in front] == [("d", (0.6,)), ("dd", (0.6,)), ("a", (0.2,))]
-        small = ArchitectureQuery("nano", conditions=(Condition(Fact.PARAMETERS, Range(at_most=2000)),))
-        assert [found.summary.id for found in store.pareto(small, objectives)] == ["a"]
-        assert [found.summary.id for found in store.pareto(ArchitectureQuery(), objectives[1:])] == ["a"]
 
     def test_what_users_write_stays_a_value(self, store: GraphStore) -> None:
         """Quotes, wildcards and backticks in names are letters like others."""

@@ -22,7 +22,7 @@ from explorer.app.search.launching import SearchChoices
 from explorer.app.shared import downloads, messages
 from explorer.errors import InputError
 from explorer.library.nearest import vector_of
-from explorer.search.hypervolume import pareto_set
+from explorer.pareto import pareto_set
 from explorer.space import drafts as drafting
 from explorer.space.backbones import parse_widths
 from explorer.space.documents import parse_json

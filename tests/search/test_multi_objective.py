@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from explorer.errors import InputError
+from explorer.pareto import hypervolume, pareto_set
 from explorer.records import Trial
 from explorer.search import Candidates, Policy, make_policy
 from explorer.search.costs import CostedCandidates
-from explorer.search.hypervolume import hypervolume, pareto_set
 from explorer.search.modelled import one_hot
 from explorer.search.multi_objective import Front, ParetoBoshnas, expected_improvement
 from explorer.search.nsga2 import Nsga2

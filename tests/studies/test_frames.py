@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from explorer.analysis.pareto import pareto_front
 from explorer.errors import InputError
 from explorer.progress import SilentReporter
 from explorer.search.policy import Candidates
@@ -140,14 +141,14 @@ def test_the_timeline_puts_no_two_at_once_into_a_lane():
     assert frame.set_index("number").loc[4, "host"] == "here"
 
 
-def test_the_pareto_set_is_the_stores(store):
+def test_the_pareto_set_is_that_of_the_known_scores(store):
     run(store, "all", budget=60)
     values = pictures.trial_values({"all": store.trials("all")})
     points, front = pictures.pareto_points(store, values, ["parameters"])
     key = ScoreKey("known")
     question = ArchitectureQuery("small", conditions=(Condition(key),))
-    found = store.pareto(question, [Sort(Fact.PARAMETERS), Sort(key, True)])
-    assert set(front) == {one.summary.id for one in found}
+    found = pareto_front(store, question, [Sort(Fact.PARAMETERS), Sort(key, True)])
+    assert set(front) == {one.summary.id for one in found.members}
     known = {score.architecture: score.value for score in store.scores(space="small", task="known")}
     assert points["value"].to_dict() == known
     id = points.index[0]
@@ -156,6 +157,15 @@ def test_the_pareto_set_is_the_stores(store):
     assert points.index.tolist() == front.tolist() == [id]
     with pytest.raises(InputError, match="pi latency"):
         pictures.pareto_points(store, values, ["pi energy"])
+
+
+def test_weakly_dominated_architectures_are_not_in_the_pareto_set(store):
+    ids = store.architecture_ids("small")
+    sizes = {one.id: one.parameters for one in store.summaries(ids=ids)}
+    small, large = min(ids, key=sizes.__getitem__), max(ids, key=sizes.__getitem__)
+    assert sizes[small] < sizes[large]
+    points, front = pictures.pareto_points(store, pd.Series({small: 0.5, large: 0.5}), ["parameters"])
+    assert (len(points), front.tolist()) == (2, [small])
 
 
 @pytest.mark.parametrize("policy", ["boshnas", "boshnas_paper"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from explorer.analysis import equal_size
+from explorer.analysis import heterogeneity
 from explorer.app.shared import address, components, downloads, frames, services
 from explorer.app.shared.messages import literal
 from explorer.plots import heterogeneity_scatter, kind_frontiers, operation_shares, width_shares
@@ -130,10 +130,10 @@ def _scatter(points: pd.DataFrame, series: str, space: str) -> None:
     if view == VIEWS[1]:
         with right:
             bins = int(address.number("Bins", "heterogeneity_bins", 2, MOST_BINS, 4) or 4)
-        points = points.assign(bin=equal_size.size_bins(points, bins))
+        points = points.assign(bin=heterogeneity.size_bins(points, bins))
         drawn = heterogeneity_scatter(points, series, groups="bin")
     elif view == VIEWS[2]:
-        points = points.assign(beyond=equal_size.beyond_size(points))
+        points = points.assign(beyond=heterogeneity.beyond_size(points))
         drawn = heterogeneity_scatter(points, f"{series}, beyond what size explains", "beyond")
     else:
         drawn = heterogeneity_scatter(points, series)
@@ -159,17 +159,17 @@ def _scatter(points: pd.DataFrame, series: str, space: str) -> None:
         },
     )
     st.caption(
-        f"Unknown of fewer than {equal_size.FEWEST} architectures, and where all agree in one of the two. An interval "
-        "that holds 0 says that these scores show no relation."
+        f"Not computed for fewer than {heterogeneity.FEWEST} architectures or if all values are equal. If the interval "
+        "contains 0, these scores show no relation."
     )
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _correlation_of(values: pd.DataFrame, given_size: bool) -> equal_size.RankCorrelation:
-    return equal_size.rank_correlation(values, given_size)
+def _correlation_of(values: pd.DataFrame, given_size: bool) -> heterogeneity.RankCorrelation:
+    return heterogeneity.rank_correlation(values, given_size)
 
 
-def _correlation(points: pd.DataFrame, given_size: bool = False) -> equal_size.RankCorrelation:
+def _correlation(points: pd.DataFrame, given_size: bool = False) -> heterogeneity.RankCorrelation:
     return _correlation_of(points[["heterogeneity", "score", "parameters"]], given_size)
 
 
@@ -183,9 +183,9 @@ def _frontiers(points: pd.DataFrame, series: str, lower: bool, space: str) -> No
         step=0.05,
         help="0: only those whose layers are all alike.",
     )
-    points = points.assign(kind=equal_size.kinds(points, most or 0.0))
+    points = points.assign(kind=heterogeneity.kinds(points, most or 0.0))
     rated = points.assign(score=-points["score"]) if lower else points
-    fronts = equal_size.frontiers(rated, points["kind"])
+    fronts = heterogeneity.frontiers(rated, points["kind"])
     missing = [kind for kind, front in fronts.items() if not len(front)]
     if missing:
         st.info(
@@ -195,8 +195,8 @@ def _frontiers(points: pd.DataFrame, series: str, lower: bool, space: str) -> No
     downloads.figure(
         kind_frontiers(points, fronts, series), f"{space}-frontiers", "heterogeneity_frontiers", alt="Two frontiers"
     )
-    joint = points.loc[equal_size.frontier(rated)]
-    shares = (joint["kind"].eq(equal_size.KINDS[1]).mean(), points["kind"].eq(equal_size.KINDS[1]).mean())
+    joint = points.loc[heterogeneity.frontier(rated)]
+    shares = (joint["kind"].eq(heterogeneity.KINDS[1]).mean(), points["kind"].eq(heterogeneity.KINDS[1]).mean())
     st.caption(
         "A frontier holds what no other of its kind beats in size or score without losing in the other. Of the "
         f"{len(joint)} on the frontier of both together, {shares[0]:.0%} are heterogeneous; of all {len(points):,} "

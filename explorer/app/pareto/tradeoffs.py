@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from explorer.app.query.query_form import choices_of
 from explorer.app.query.standings import Objective, objectives_of
 from explorer.app.shared import frames, services
+from explorer.pareto import hypervolume, pareto_set
 from explorer.plots.pareto import Axis
-from explorer.search.hypervolume import hypervolume, pareto_set
 from explorer.studies.frames import value_of
 from graphstore.queries import LOWER_IS_BETTER, Fact, MeasurementKey, ScoreKey
 from graphstore.records import StudyRecord, TrialRecord

@@ -15,14 +15,14 @@ import pandas as pd
 import streamlit as st
 
 from explorer.analysis import tables
+from explorer.analysis.pareto import pareto_front
 from explorer.app.query.query_form import Choices
 from explorer.app.shared import components, downloads, services
 from explorer.app.shared.kinds import Kind, kind_titles
 from explorer.app.shared.messages import literal
 from explorer.plots.pareto import Axis, pareto_plot
-from graphstore.analysis import quantity_value
 from graphstore.errors import StoreInputError
-from graphstore.queries import ArchitectureQuery, Best, Condition, Fact, MeasurementKey, Sort
+from graphstore.queries import ArchitectureQuery, Best, Fact, MeasurementKey, Sort
 from graphstore.records import MeasurementRecord
 
 PARAMETER = "objective"
@@ -159,27 +159,16 @@ def pareto(space: str, choices: Choices, question: ArchitectureQuery, filters: s
 
 
 def pareto_frame(question: ArchitectureQuery, objectives: Sequence[Objective]) -> tuple[pd.DataFrame, pd.Index]:
-    """Everything with all values, with a column for each objective, and the ids of the Pareto set in its order.
+    """Return the architectures that have all values, with a column for each objective, and the ids of the Pareto set.
 
     Raises:
         StoreInputError: scores that do not compare, or no such space.
     """
-    sorts = tuple(objective.sort for objective in objectives)
-    asked = dataclasses.replace(
-        question,
-        conditions=(*question.conditions, *(Condition(sort.quantity) for sort in sorts)),
-        sort=sorts,
-        limit=None,
-    )
-    store = services.store()
-    rows = store.find(asked).rows
-    front = pd.Index([found.summary.id for found in store.pareto(question, sorts)], name="id")
-    points = tables.architectures_frame([found.summary for found in rows])
-    for objective in objectives:
-        quantity = objective.sort.quantity
-        points[objective.column] = [quantity_value(found, asked.quantities, quantity) for found in rows]
-    # A score may have come between the two questions.
-    return points, front.intersection(points.index, sort=False)
+    answer = pareto_front(services.store(), question, [objective.sort for objective in objectives])
+    points = tables.architectures_frame([found.summary for found in answer.rows])
+    for column, objective in enumerate(objectives):
+        points[objective.column] = [values[column] for values in answer.values]
+    return points, points.index[list(answer.front)]
 
 
 def _choose(offered: Mapping[str, Objective]) -> list[str]:

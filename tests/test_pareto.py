@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from explorer.search.hypervolume import pareto_set
+from explorer.pareto import pareto_set
 
 
 @pytest.mark.parametrize("seed", range(60))

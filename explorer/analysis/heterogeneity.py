@@ -1,9 +1,7 @@
-"""Does heterogeneity help at equal size?
+"""Whether heterogeneity helps at equal size.
 
-Larger architectures may score higher and differ more from layer to layer, so heterogeneity and score are compared among
-those of about one size, or with what the size explains taken out.
-
-Scores are such that more is better, parameters are counted as everywhere, heterogeneity runs from 0 to 1.
+Larger architectures may score higher and differ more from layer to layer. So heterogeneity and score are compared among
+architectures of similar size, or controlled for size. Scores are larger where better; heterogeneity runs from 0 to 1.
 """
 
 from __future__ import annotations
@@ -17,8 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from explorer.pareto import pareto_set
+
 FEWEST = 5
-"""Scored architectures below which a rank correlation says nothing."""
+"""Fewest scored architectures for a rank correlation."""
 RESAMPLES = 1000
 BAND = (0.025, 0.975)
 KINDS = ("homogeneous", "heterogeneous")
@@ -27,13 +27,13 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's, with a bootstrap interval.
+    """Spearman's rank correlation with a bootstrap interval.
 
     Attributes:
-        rho: -1 to 1; not a number where there are too few architectures or nothing differs.
+        rho: -1 to 1; NaN if there are too few architectures or all values are equal.
         low: 2.5 % quantile over bootstrap samples.
         high: 97.5 % quantile.
-        scored: architectures behind it.
+        scored: number of architectures.
     """
 
     rho: float
@@ -43,12 +43,12 @@ class RankCorrelation:
 
 
 def rank_correlation(points: pd.DataFrame, given_size: bool = False, seed: int = 0) -> RankCorrelation:
-    """Rank correlation of heterogeneity and score.
+    """Return the rank correlation of heterogeneity and score.
 
     Args:
-        points: ``heterogeneity, score, parameters``, one row per architecture, without gaps.
-        given_size: whether what the ranks of the parameters explain is taken out of both first (partial correlation).
-        seed: of the bootstrap.
+        points: ``heterogeneity, score, parameters``, one row per architecture, without missing values.
+        given_size: whether to control for the ranks of the parameters (partial correlation).
+        seed: seed of the bootstrap.
     """
     columns = [points[name].to_numpy(dtype=np.float64) for name in ("heterogeneity", "score", "parameters")]
     count = len(points)
@@ -69,12 +69,12 @@ def _rho(columns: list[Array], given_size: bool) -> float:
         x, y = _without(x, size), _without(y, size)
     x, y = x - x.mean(), y - y.mean()
     scale = math.sqrt(float(x @ x) * float(y @ y))
-    # What rounding leaves of equal values is no difference.
+    # Rounding errors of equal values must not count as differences.
     return float(x @ y) / scale if scale > 1e-9 * len(x) ** 2 else math.nan
 
 
 def _without(values: Array, size: Array) -> Array:
-    """The values less what a line through the sizes explains of them."""
+    """Return the residuals of a linear regression of the values on the sizes."""
     centred = size - size.mean()
     square = float(centred @ centred)
     slope = float(centred @ (values - values.mean())) / square if square > 0 else 0.0
@@ -82,11 +82,11 @@ def _without(values: Array, size: Array) -> Array:
 
 
 def size_bins(points: pd.DataFrame, bins: int) -> pd.Series:
-    """The bin of size that each architecture is in: ``1: 31,344 to 82,000 parameters``, by quantiles.
+    """Return the size bin of each architecture, by quantiles, for example ``1: 31,344 to 82,000 parameters``.
 
     Args:
         points: indexed by id, with ``parameters``.
-        bins: how many, as far as the sizes differ.
+        bins: number of bins; fewer result if many sizes are equal.
     """
     sizes = points["parameters"].astype(float)
     codes = pd.qcut(sizes, bins, labels=False, duplicates="drop") if sizes.nunique() > 1 else sizes * 0.0
@@ -98,29 +98,24 @@ def size_bins(points: pd.DataFrame, bins: int) -> pd.Series:
 
 
 def beyond_size(points: pd.DataFrame) -> pd.Series:
-    """Score less what a line through the logarithm of the parameters explains of it, by id."""
+    """Return the residuals of a linear regression of the scores on the log of the parameters, by id."""
     logs = np.log(points["parameters"].to_numpy(dtype=np.float64).clip(min=1.0))
     rest = _without(points["score"].to_numpy(dtype=np.float64), logs)
     return pd.Series(rest, points.index, name="beyond")
 
 
 def kinds(points: pd.DataFrame, most: float) -> pd.Series:
-    """``homogeneous`` up to this heterogeneity, ``heterogeneous`` above it, by id."""
+    """Return ``homogeneous`` up to this heterogeneity and ``heterogeneous`` above it, by id."""
     return points["heterogeneity"].gt(most + 1e-9).map({False: KINDS[0], True: KINDS[1]}).rename("kind")
 
 
 def frontier(points: pd.DataFrame) -> pd.Index:
-    """Ids of those that no other beats in size or score without losing in the other, by size."""
-    ordered = points.sort_values(["parameters", "score"], ascending=[True, False], kind="stable")
-    kept: list[bool] = []
-    last = (math.nan, -math.inf)  # size and score of the newest one on the frontier
-    for size, score in zip(ordered["parameters"], ordered["score"], strict=True):
-        # Equals of a frontier's architecture are on it as well.
-        kept.append(score > last[1] or (size, score) == last)
-        last = (size, score) if score > last[1] else last
-    return ordered.index[np.array(kept, dtype=bool)]
+    """Return the ids of the Pareto set of score and size, by size."""
+    gains = np.column_stack([-points["parameters"].to_numpy(float), points["score"].to_numpy(float)])
+    front = points.iloc[pareto_set(gains)]
+    return front.sort_values("parameters", kind="stable").index
 
 
 def frontiers(points: pd.DataFrame, kind: pd.Series) -> Mapping[str, pd.Index]:
-    """The frontier of each kind by itself; empty where there is none of it."""
+    """Return the frontier of each kind, computed among its own architectures; empty where there are none."""
     return {name: frontier(points[kind == name]) for name in KINDS}
