@@ -1,4 +1,4 @@
-"""``archex export``: take an architecture out of the store, with its graph and its trained models."""
+"""``archex export``: write an architecture, its graph and its trained models to a folder."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from explorer.similarity.graph import architecture_id
 
 def export(
     model: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
-    folder: Annotated[Path, typer.Argument(help="A new or empty folder to write into.")],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     run: Annotated[
-        str, typer.Option("--run", help="Source of the training whose models are taken; by default the best one.")
+        str, typer.Option("--run", help="Source of the training whose models are exported; by default the best one.")
     ] = "",
     task: Annotated[
-        str, typer.Option("--task", help="Whose model the folder itself is, or `pretrained`; by default the first.")
+        str,
+        typer.Option("--task", help="Task of the model in the top folder, or `pretrained`; by default the first."),
     ] = "",
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too, compared with torch.")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Also write model.onnx and check its outputs.")] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Write an architecture, its trained model and a card as a folder that transformers loads, whole or not at all."""
+    """Export an architecture with its trained model and model card to a folder that transformers loads."""
     spec = resolve_spec(model, store)
     with opened(store, create=False) as opened_store:
         done = export_architecture(opened_store, spec, folder, run, task, onnx)
@@ -44,11 +45,11 @@ def export(
         return
     output.print(f"{', '.join(done.contents)} written to {done.folder}", soft_wrap=True, markup=False)
     if done.run:
-        checked = "its outputs equal the stored model's"
+        checked = "its outputs equal those of the stored model"
         if done.onnx is not None:
             checked += f", and those of model.onnx within {done.onnx:.0e}"
         output.print(
-            f"the folder is the model of {done.task}, from {done.run}; {checked}", soft_wrap=True, markup=False
+            f"the top folder is the model for {done.task} of {done.run}; {checked}", soft_wrap=True, markup=False
         )
     else:
-        output.print("there are no trained models of it here; `archex train` makes them", markup=False)
+        output.print("the store has no trained models of it; train one with `archex train`", markup=False)

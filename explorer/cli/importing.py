@@ -1,4 +1,4 @@
-"""``archex import``: results from elsewhere. Sound rows go in; refused ones are listed, and the exit code is 2."""
+"""``archex import``: import results. Valid rows are stored; refused rows are listed, and the exit code is then 2."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from explorer.training.files import write_json
 
 SHOWN_ROWS = 20
 REFUSED = 2
-"""Exit code when rows were refused: the user's input, whatever else of it went in."""
+"""Exit code if rows were refused, even if other rows were stored."""
 
 group = typer.Typer(no_args_is_help=True)
 StrictOption = Annotated[bool, typer.Option("--strict", help="Import nothing if a single row is refused.")]
@@ -49,7 +49,7 @@ ReportOption = Annotated[
 
 @group.callback()
 def formats() -> None:
-    """Bring results from elsewhere into the store."""
+    """Import published or own results into the store."""
 
 
 @group.command("nas-bench-bert")
@@ -61,7 +61,7 @@ def nas_bench_bert(
     json: JsonOption = False,
 ) -> None:
     """Import NAS-Bench-BERT: 500 trained encoders with eight GLUE scores each."""
-    _bring_in(nas_bench_bert_file(file), strict, report, store, json)
+    _import(nas_bench_bert_file(file), strict, report, store, json)
 
 
 @group.command("edgetran")
@@ -71,7 +71,7 @@ def edgetran(
         bool,
         typer.Option(
             "--with-predicted",
-            help="Also take glue and pretrain_loss, which were fitted, as scores marked as predicted.",
+            help="Also import the fitted values glue and pretrain_loss, as scores marked as predicted.",
         ),
     ] = False,
     strict: StrictOption = False,
@@ -80,62 +80,62 @@ def edgetran(
     json: JsonOption = False,
 ) -> None:
     """Import EdgeTran: latency, energy and peak power of encoders on seven devices."""
-    _bring_in(edgetran_file(file, with_predicted), strict, report, store, json)
+    _import(edgetran_file(file, with_predicted), strict, report, store, json)
 
 
 @group.command("shapes")
 def shapes(
-    file: Annotated[Path, typer.Argument(help="Table with h1, h2, …, perplexity, and latencies as NAME_s.")],
+    file: Annotated[Path, typer.Argument(help="Table with columns h1, h2, …, perplexity and, for latencies, NAME_s.")],
     strict: StrictOption = False,
     report: ReportOption = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Import measured SuperShaper shapes: perplexity inside one super-network, latencies of machines."""
-    _bring_in(shapes_file(file), strict, report, store, json)
+    """Import measured SuperShaper shapes: perplexity in one super-network, latency on devices."""
+    _import(shapes_file(file), strict, report, store, json)
 
 
 @group.command("table")
 def table(
     file: Annotated[Path, typer.Argument(help="A .csv, .tsv, .json or .jsonl file with one row per result.")],
-    mapping: Annotated[Path, typer.Option("--mapping", help="YAML file that says what the columns mean.")],
-    space: Annotated[str, typer.Option("--space", help="Space the architectures go into; made if it is new.")],
+    mapping: Annotated[Path, typer.Option("--mapping", help="YAML file that describes the columns.")],
+    space: Annotated[str, typer.Option("--space", help="Space for the architectures; created if new.")],
     strict: StrictOption = False,
     report: ReportOption = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Import a table of your own, described by a small mapping."""
-    _bring_in(table_file(file, mapping, space), strict, report, store, json)
+    """Import your own table, described by a mapping file."""
+    _import(table_file(file, mapping, space), strict, report, store, json)
 
 
 @group.command("bert")
 def bert(
-    checkpoint: Annotated[Path, typer.Argument(help="Folder of a BERT checkpoint, as transformers saves it.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a BERT checkpoint, as saved by transformers.")],
     folder: Annotated[Path, typer.Argument(help="A new or empty folder for the converted model and its tokenizer.")],
-    space: Annotated[str, typer.Option("--space", help="Space of the architecture, if it is in none yet.")] = OWN_SPACE,
+    space: Annotated[str, typer.Option("--space", help="Space for an architecture new to the store.")] = OWN_SPACE,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Import a BERT checkpoint: the same numbers as a model of this package, and its architecture."""
+    """Import a BERT checkpoint: convert it to a model with equal outputs and store its architecture."""
     check_space_name(space)
     with opened(store) as opened_store:
         done = import_bert(opened_store, checkpoint, folder, space)
     if json:
         print_json({**dataclasses.asdict(done), "folder": str(done.folder)})
         return
-    place = f"now in space {done.space}" if done.new else "was in the store already"
-    output.print(f"the architecture is {done.id}, {place}", markup=False)
-    checked = "" if done.difference is None else f"; its outputs are BERT's within {done.difference:.0e}"
-    words = "with its tokenizer" if done.tokenizer else "without a tokenizer, as the checkpoint has none"
+    state = f"added to space {done.space}" if done.new else "already in the store"
+    output.print(f"the architecture is {done.id}, {state}", markup=False)
+    checked = "" if done.difference is None else f"; its outputs equal BERT's within {done.difference:.0e}"
+    words = "with its tokenizer" if done.tokenizer else "without a tokenizer, because the checkpoint has none"
     output.print(f"{done.kind} written to {done.folder}, {words}{checked}", soft_wrap=True, markup=False)
     if done.left_out:
-        errors.print(f"left out: {', '.join(done.left_out)}", markup=False, soft_wrap=True)
+        errors.print(f"skipped: {', '.join(done.left_out)}", markup=False, soft_wrap=True)
 
 
-def _bring_in(read: ImportFile, strict: bool, report: Path | None, store: str, json: bool) -> None:
+def _import(read: ImportFile, strict: bool, report: Path | None, store: str, json: bool) -> None:
     if not read.rows.sound or (strict and read.rows.refused):
-        found = refusal(read, read.rows.refused)  # Known before there is a store, so none is made.
+        found = refusal(read, read.rows.refused)  # Nothing to store, so do not create a store.
     else:
         with opened(store, create=not read.names_stored) as opened_store, progress_reporter() as reporter:
             found = import_file(opened_store, read, reporter, strict)
@@ -143,7 +143,7 @@ def _bring_in(read: ImportFile, strict: bool, report: Path | None, store: str, j
     if report is not None:
         _write_report(report, document)
     for line in found.left_out[:SHOWN_ROWS]:
-        errors.print(f"left out: {line}", markup=False, soft_wrap=True)
+        errors.print(f"skipped: {line}", markup=False, soft_wrap=True)
     if len(found.left_out) > SHOWN_ROWS:
         errors.print(f"and {len(found.left_out) - SHOWN_ROWS} more; --report FILE or --json lists them all")
     if found.refused:
@@ -153,8 +153,8 @@ def _bring_in(read: ImportFile, strict: bool, report: Path | None, store: str, j
     else:
         output.print(
             f"{found.rows} rows with {found.architectures} architectures, {found.scores} scores and "
-            f"{found.measurements} measurements; new are {found.new_architectures}, {found.new_scores} and "
-            f"{found.new_measurements} of them, in space {found.space}; {len(found.refused)} rows were refused",
+            f"{found.measurements} measurements in space {found.space}, of which {found.new_architectures}, "
+            f"{found.new_scores} and {found.new_measurements} are new; {len(found.refused)} rows were refused",
             soft_wrap=True,
         )
     if found.refused:
@@ -165,15 +165,13 @@ def _write_report(path: Path, document: dict[str, Any]) -> None:
     try:
         write_json(path, document)
     except OSError as error:
-        raise DataError(
-            "--report", f"be a file that can be written ({error.strerror})", str(path), "Check it."
-        ) from None
+        raise DataError("--report", f"be a writable file ({error.strerror})", str(path), "Check the path.") from None
 
 
 def _print_refused(report: ImportReport) -> None:
     table = Table("row", "field", "must", "got", "remedy", title="refused rows", title_justify="left")
-    for one in report.refused[:SHOWN_ROWS]:
-        table.add_row(str(one.row), *(escape(text) for text in (one.field, one.rule, one.value, one.remedy)))
+    for row in report.refused[:SHOWN_ROWS]:
+        table.add_row(str(row.row), *(escape(text) for text in (row.field, row.rule, row.value, row.remedy)))
     errors.print(table)
     if len(report.refused) > SHOWN_ROWS:
         more = len(report.refused) - SHOWN_ROWS

@@ -1,4 +1,4 @@
-"""``archex project``: lay a space out in two dimensions by t-SNE, for the map of the app."""
+"""``archex project``: compute the t-SNE projection of a space for the map of the app."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def project(
     job: JobOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Compute the t-SNE of a space's kernel vectors, once, and keep it beside the store; about a minute for 10,000."""
+    """Compute the t-SNE of a space's vectors and save it next to the store; about a minute for 10,000 architectures."""
     with opened(store, create=False) as opened_store:
         info = {"arguments": resume_arguments(), "space": space}
         record = find_job(opened_store, job) if job else new_job(opened_store, "project", info)
@@ -39,4 +39,7 @@ def project(
     if json:
         print_json({"space": space, "architectures": len(made.points), "kept": made.kept, **made.settings})
     else:
-        output.print(f"{space}: t-SNE of {len(made.points):,} keeps {made.kept:.0%} of the nearest", markup=False)
+        output.print(
+            f"{space}: t-SNE of {len(made.points):,} architectures keeps {made.kept:.0%} of the neighbours",
+            markup=False,
+        )

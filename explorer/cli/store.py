@@ -21,9 +21,7 @@ from explorer.cli.console import (
     progress_reporter,
     say,
 )
-from explorer.library.backups import models_size
-from explorer.library.moving_files import copy_files
-from explorer.library.workplace import models_folder
+from explorer.library.workplace import copy_files, models_folder, models_size
 from graphstore import maintenance, open_store
 from graphstore.backup import backup as save
 from graphstore.copying import copy_store

@@ -31,6 +31,7 @@ from explorer.cli.search_options import (
 )
 from explorer.errors import InputError
 from explorer.library.importing import ensure_stored
+from explorer.library.sources import run_source
 from explorer.library.workplace import data_cache, run_folder
 from explorer.records import TaskScore
 from explorer.similarity.graph import architecture_id
@@ -86,7 +87,7 @@ def train(
             ensure_stored(opened_store, donor.spec)
             choices = replace(choices, recipe=replace(choices.recipe, transfer_donor=donor_mark(donor)))
         run = choices.run_digest(prepared, id, seed)
-        source = f"trained:train/{run}"
+        source = run_source(run)
 
         def keep(score: TaskScore) -> None:
             opened_store.add_scores([score_record(score, id, source)])

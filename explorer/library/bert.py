@@ -1,4 +1,4 @@
-"""Bring a BERT checkpoint in: its architecture into the store, its weights into a folder for ``transformers``."""
+"""Import a BERT checkpoint: its architecture into the store, its weights into a folder for ``transformers``."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 
 @dataclass(frozen=True)
 class BertImport:
-    """What an import of a checkpoint found and wrote.
+    """Result of importing a checkpoint.
 
     Attributes:
-        id: the architecture.
-        space: where it went.
+        id: id of the architecture.
+        space: name of the space it belongs to.
         new: whether the store did not have it.
-        folder: the model.
+        folder: folder of the model.
         kind: name of the model's class.
-        tokenizer: whether the checkpoint had one, which is beside the model now.
-        left_out: weights that the model has no place for.
-        difference: largest difference between its outputs and BERT's, or ``None`` where there is no BERT to ask.
+        tokenizer: whether the checkpoint had a tokenizer; it is saved next to the model.
+        left_out: names of weights that the model has no counterpart for.
+        difference: largest difference between its outputs and BERT's; ``None`` if ``transformers`` has no class to
+            compare with.
     """
 
     id: str
@@ -40,18 +41,20 @@ class BertImport:
 
 
 def import_bert(store: GraphStore, folder: Path, target: Path, space: str) -> BertImport:
-    """Read a checkpoint, write it as a model of this package, whole or not at all, and store its architecture.
+    """Convert a checkpoint to a model of this package and store its architecture.
+
+    The model's folder appears complete or not at all.
 
     Args:
-        store: where the architecture goes.
-        folder: the checkpoint, as ``BertModel`` and its like save it.
-        target: folder of the model; new, or empty.
-        space: name of the space, if the architecture is in none yet.
+        store: receives the architecture.
+        folder: the checkpoint, as ``BertModel.save_pretrained`` and its task variants write it.
+        target: folder of the model; new or empty.
+        space: name of the space for an architecture that the store does not have.
 
     Raises:
-        InputError: the target holds something already or cannot be written; or as ``read_bert`` says.
-        DataError: as ``read_bert`` says.
-        ExplorerError: the model's outputs are not BERT's.
+        InputError: the target is not empty or cannot be written; see also ``read_bert``.
+        DataError: see ``read_bert``.
+        ExplorerError: the model's outputs differ from BERT's.
     """
     from transformers import AutoTokenizer
 
@@ -66,7 +69,8 @@ def import_bert(store: GraphStore, folder: Path, target: Path, space: str) -> Be
         with quiet_transformers():
             found.model.save_pretrained(temporary)
             if tokenizer:
-                # Saved anew, so that it names its own class: ours is no model that transformers knows one of.
+                # Re-save the tokenizer so that its config names its class: AutoTokenizer cannot infer it from our
+                # model type.
                 AutoTokenizer.from_pretrained(folder, padding_side="right").save_pretrained(temporary)
         new = ensure_stored(store, found.spec, space)
     id, kind = architecture_id(found.spec), type(found.model).__name__

@@ -1,7 +1,8 @@
-"""The card of an exported architecture: a ``README.md`` that people read and model hubs understand.
+"""Model cards: the ``README.md`` of an exported architecture.
 
-Its header is the YAML of Hugging Face model cards, with the scores of the exported model as ``model-index``; the text
-has the architecture's facts, how to load the model, all scores and measurements, recipe, data and lineage.
+The header is the YAML metadata of Hugging Face model cards, with the scores of the exported model as ``model-index``.
+The text lists the architecture's properties, how to load the model, all scores and measurements, recipe, data and
+lineage.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from explorer.library.records import FLOPS_LENGTH, known_names
+from explorer.library.records import FLOPS_LENGTH, named_architectures
 from explorer.measure.size import flops, parameters
 from explorer.similarity.graph import architecture_id
 from explorer.space.spec import ArchitectureSpec
@@ -24,18 +25,18 @@ PIPELINES = {
     "FlexiBertForMaskedLM": ("AutoModelForMaskedLM", "fill-mask"),
     "FlexiBertForSequenceClassification": ("AutoModelForSequenceClassification", "text-classification"),
 }
-"""Auto class and pipeline of each of our classes that a training saves."""
+"""Auto class and pipeline for each model class that a training saves."""
 
 
 @dataclass(frozen=True)
 class ModelSize:
-    """How large a trained model is; that depends on its tokens and sequences as well as on its architecture.
+    """Size of a trained model, which depends on its vocabulary and sequence length and on its architecture.
 
     Attributes:
-        total: all of its parameters.
-        encoder: those that are no embeddings and belong to no task, as an architecture's are counted.
-        positions: tokens of its longest sequence.
-        bytes: of its file.
+        total: number of all parameters.
+        encoder: number of parameters without embeddings and task heads, as for an architecture.
+        positions: longest sequence in tokens.
+        bytes: size of its file.
     """
 
     total: int
@@ -46,18 +47,18 @@ class ModelSize:
 
 @dataclass(frozen=True)
 class CardModel:
-    """The trained model that lies beside a card.
+    """The trained model that a card describes.
 
     Attributes:
         run: source of its training.
-        folder: the run's own folder.
+        folder: folder of that run.
         task: its task, or ``pretrained``.
         kind: name of its class.
-        size: of its ``model.safetensors``.
-        scores: the run's scores.
-        others: the run's other models, in ``models``.
+        size: size of ``model.safetensors``.
+        scores: scores of the run.
+        others: names of the run's other models, in ``models``.
         runs: sources of the architecture's other trainings.
-        onnx: largest difference of its ONNX file from torch, or ``None`` if it has none.
+        onnx: largest difference between the outputs of ONNX Runtime and torch; ``None`` without an ONNX file.
     """
 
     run: str
@@ -72,9 +73,9 @@ class CardModel:
 
 
 def card(store: GraphStore, spec: ArchitectureSpec, model: CardModel | None) -> str:
-    """Text of the card of an architecture and, if there is one, of its trained model."""
+    """Return the text of the card of an architecture and its trained model, if any."""
     id = architecture_id(spec)
-    title = known_names().get(spec) or f"Encoder {id}"
+    title = named_architectures().get(spec) or f"Encoder {id}"
     lines = [f"# {title}", "", *_facts(spec, id, model), ""]
     if model is not None:
         lines += _loading(model)
@@ -138,16 +139,16 @@ def _facts(spec: ArchitectureSpec, id: str, model: CardModel | None) -> list[str
         size = model.size
         facts += [
             (f"parameters without embeddings, as trained for {size.positions} tokens", f"{size.encoder:,}"),
-            ("parameters of this model in all", f"{size.total:,}"),
+            ("parameters of this model in total", f"{size.total:,}"),
             ("model.safetensors", f"{size.bytes:,} bytes"),
         ]
     forms = "`per_head.json`" + (" and `per_layer.json`" if spec.is_per_layer else "")
-    note = f"Its `model_dict` is in {forms}, its computational graph in `graph.graphml`."
-    return [*_table(("what", "value"), facts), "", note]
+    note = f"The `model_dict` is in {forms}, the computational graph in `graph.graphml`."
+    return [*_table(("property", "value"), facts), "", note]
 
 
 def usage(kind: str) -> str:
-    """Python that loads a model of this class from its folder, and uses it."""
+    """Return Python code that loads a model of this class from its folder and applies it."""
     auto, pipeline = PIPELINES[kind]
     lines = [
         "import explorer  # lets transformers know the architecture",
@@ -164,7 +165,7 @@ def _loading(model: CardModel) -> list[str]:
     lines = [
         "## Use",
         "",
-        f"This folder is the model of `{model.task}`; run the lines in it, or name its path instead of the dot.",
+        f"This folder is the model for `{model.task}`. Run the code in it, or replace the dot by its path.",
         "",
         "```python",
         usage(model.kind),
@@ -172,11 +173,11 @@ def _loading(model: CardModel) -> list[str]:
         "",
     ]
     if model.others:
-        lines += [f"The same training's other models lie in `models`: {', '.join(model.others)}.", ""]
+        lines += [f"`models` holds the other models of the same training: {', '.join(model.others)}.", ""]
     if model.onnx is not None:
         lines += [
             "`model.onnx` is the same model for ONNX Runtime. Its inputs `input_ids`, `attention_mask` and",
-            "`token_type_ids` have any batch size and any length from 2 tokens; its outputs differed from torch's by",
+            "`token_type_ids` accept any batch size and any length from 2 tokens. Its outputs differ from torch's by",
             f"at most {model.onnx:.0e}.",
             "",
         ]
@@ -188,7 +189,7 @@ def _scores(scores: Sequence[ScoreRecord]) -> list[str]:
         return []
     header = ("task", "metric", "score", "data", "fidelity", "recipe", "seed", "source")
     rows = [(s.task, s.metric, f"{s.value:.4f}", s.dataset, s.fidelity, s.recipe, s.seed, s.source) for s in scores]
-    note = "Scores are comparable where metric, data, fidelity and recipe agree."
+    note = "Scores are comparable if metric, data, fidelity and recipe are the same."
     return ["## Scores", "", note, "", *_table(header, rows), ""]
 
 
@@ -199,22 +200,22 @@ def _training(model: CardModel) -> list[str]:
         ("training", f"`{model.run}`"),
         ("fidelity", score.fidelity),
         ("seed", score.seed),
-        ("digest of the recipe", f"`{score.recipe}`"),
+        ("recipe digest", f"`{score.recipe}`"),
     ]
-    facts += [(f"fingerprint of the data of {task}", f"`{digest}`") for task, digest in data.items()]
+    facts += [(f"data fingerprint of {task}", f"`{digest}`") for task, digest in data.items()]
     summary = _read(model.folder / PRETRAINED / "pretraining.json")
     facts += [(f"pre-training: {name.replace('_', ' ')}", value) for name, value in summary.items()]
-    lines = ["## Training", "", *_table(("what", "value"), facts), ""]
+    lines = ["## Training", "", *_table(("property", "value"), facts), ""]
     recipe = _read(model.folder / RECIPE_FILE)
     if recipe:
-        lines += ["The recipe's settings:", "", *_table(("setting", "value"), list(recipe.items())), ""]
+        lines += ["Settings of the recipe:", "", *_table(("setting", "value"), list(recipe.items())), ""]
     if model.runs:
         lines += [f"Other trainings in the store: {', '.join(f'`{one}`' for one in model.runs)}.", ""]
     return lines
 
 
 def _read(path: Path) -> Mapping[str, object]:
-    """What a training wrote down in a file, floats shortened; empty if it did not, as older ones did not."""
+    """Read a JSON file of a training with its floats shortened; empty if it is missing, as in older runs."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -228,9 +229,9 @@ def _lineage(lineage: Sequence[LineageRecord], model: CardModel | None) -> list[
     own = model is not None and not any(record.run == model.run for record in lineage)
     lines = ["## Lineage", ""]
     if own:
-        lines += ["This training began with random weights.", ""]
+        lines += ["This training started from random weights.", ""]
     if lineage:
         rows = [(r.run, r.architecture, r.donor_run, r.donor, r.method, f"{r.share:.0%}") for r in lineage]
-        header = ("run", "architecture", "took weights from", "architecture of it", "method", "share of parameters")
+        header = ("run", "architecture", "inherited weights of", "donor architecture", "method", "share of parameters")
         lines += [*_table(header, rows), ""]
     return lines if own or lineage else []

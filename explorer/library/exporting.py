@@ -1,16 +1,16 @@
-"""Take an architecture out of the store: its description, its graph, and its trained models.
+"""Export an architecture from the store as a folder or a ZIP archive.
 
-The folder is there whole or not at all. What is in it:
+The folder appears complete or not at all. It contains:
 
-* ``config.json``, ``model.safetensors`` and the tokenizer's files: a trained model, so that the folder is one that
-  ``transformers`` loads; on wish also ``model.onnx``;
-* ``models/TASK`` and ``models/pretrained``: the other models of the same training, each such a folder too;
-* ``per_layer.json`` (where that form exists) and ``per_head.json``: the ``model_dict``;
-* ``graph.graphml``: the computational graph, nodes with ``kind``, ``label`` and ``layer``;
-* ``README.md``: the model's card.
+* ``config.json``, ``model.safetensors`` and the tokenizer's files: a trained model that ``transformers`` loads from the
+  folder; optionally also ``model.onnx``;
+* ``models/TASK`` and ``models/pretrained``: the other models of the same training, in the same form;
+* ``per_layer.json`` (if the architecture has that form) and ``per_head.json``: the ``model_dict``;
+* ``graph.graphml``: the computational graph, whose nodes have ``kind``, ``label`` and ``layer``;
+* ``README.md``: the model card.
 
-Every model is loaded from where it was written, and its outputs compared with the stored model's, before the folder
-gets its name.
+Before the folder gets its final name, every model is loaded from it and its outputs are compared with those of the
+stored model.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import networkx as nx
 
 from explorer.errors import DataError, InputError
 from explorer.library.card import PIPELINES, CardModel, ModelSize, card
-from explorer.library.sources import trial_source
+from explorer.library.sources import SINGLE, is_trained, trained_source
 from explorer.library.workplace import run_folder
 from explorer.measure.size import parameters
 from explorer.similarity.graph import architecture_id, build_graph
@@ -37,13 +40,14 @@ from explorer.training.files import named_folder, write_json
 from graphstore import GraphStore
 from graphstore.records import ScoreRecord, TrialStatus
 
-TRAINED = "trained:"
-SINGLE = "trained:train/"
-"""How the sources of ``archex train`` begin; the rest is the name of the run's folder."""
 MODEL_FILES = ("config.json", "model.safetensors")
 ONNX_FILE = "model.onnx"
 OTHERS = "models"
-"""Folder of the models that are not the exported folder itself."""
+"""Subfolder for all models but the main one."""
+MAX_PACKED_BYTES = 256 * 2**20
+"""Largest size of the models in an archive; larger ones are exported by the command line."""
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+"""Date of all files in an archive, so that the same folder gives the same archive."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,9 @@ class TrainedRun:
     """A finished training whose models are in the store's work folder.
 
     Attributes:
-        source: what its scores name as their source.
-        folder: where its models are, one folder per task.
-        scores: its scores, the mean among them.
+        source: source of its scores.
+        folder: folder of its models, with one subfolder per task.
+        scores: its scores, including the mean over tasks.
     """
 
     source: str
@@ -62,20 +66,20 @@ class TrainedRun:
 
     @property
     def mean(self) -> float:
-        """Mean over its tasks."""
+        """Mean score over the tasks."""
         return next(score.value for score in self.scores if score.task == MEAN)
 
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
+    """Result of an export.
 
     Attributes:
-        folder: where.
-        contents: files and folders, relative, sorted.
-        run: source of the training whose models they are, or empty if there are none.
-        task: task of the model in the folder itself, or empty.
-        onnx: largest difference of the ONNX file's outputs from torch's, or ``None`` if there is none.
+        folder: the written folder.
+        contents: relative paths of its files and folders, sorted.
+        run: source of the training whose models were exported; empty if there are none.
+        task: task of the main model; empty if there is none.
+        onnx: largest difference between the outputs of ONNX Runtime and torch; ``None`` without an ONNX file.
     """
 
     folder: Path
@@ -87,12 +91,12 @@ class Export:
 
 @dataclass(frozen=True)
 class MainModel:
-    """The model of a training that the folder of its export is.
+    """The model in the top folder of an export.
 
     Attributes:
         task: its task, or ``pretrained``.
         kind: name of its class.
-        size: of it.
+        size: its size.
     """
 
     task: str
@@ -101,17 +105,17 @@ class MainModel:
 
 
 def main_model(run: TrainedRun, spec: ArchitectureSpec) -> MainModel:
-    """What the folder of a training's export is, unless another task is asked for. Its weights are not read.
+    """Describe the model that is exported by default from a training, without reading its weights.
 
     Raises:
         DataError: the stored model is damaged.
     """
-    task = _usual([model.name for model in _models(run.folder)])
+    task = _default_task([model.name for model in _models(run.folder)])
     return _read_model(run.folder / task, spec, task)
 
 
-def _usual(models: Sequence[str]) -> str:
-    """The first task by name; what was pre-trained only where there is none."""
+def _default_task(models: Sequence[str]) -> str:
+    """Return the first task by name, or ``pretrained`` if there are no tasks."""
     return next((name for name in models if name != PRETRAINED), PRETRAINED)
 
 
@@ -125,19 +129,19 @@ def _read_model(folder: Path, spec: ArchitectureSpec, task: str) -> MainModel:
             raise ValueError(f"unknown class {kind}")
         file = folder / "model.safetensors"
         with safe_open(file, framework="np") as weights:
-            total = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 - no mapping
+            total = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 - not a mapping
         encoder = parameters(spec, max_positions=positions, embeddings=False)
         return MainModel(task, kind, ModelSize(total, encoder, positions, file.stat().st_size))
     except (OSError, ValueError, KeyError, IndexError, TypeError, SafetensorError) as error:
-        raise DataError(f"model in {folder}", "be sound", str(error), "Train it again.") from None
+        raise DataError(f"model in {folder}", "be readable", str(error), "Train it again.") from None
 
 
 def trained_runs(store: GraphStore, spec: ArchitectureSpec) -> list[TrainedRun]:
-    """The finished trainings of an architecture whose models are still there, by mean score, best first."""
+    """List the finished trainings of an architecture whose models still exist, best mean score first."""
     id = architecture_id(spec)
     by_source: dict[str, list[ScoreRecord]] = {}
     for score in store.scores(architecture=id):
-        if score.source.startswith(TRAINED):
+        if is_trained(score.source):
             by_source.setdefault(score.source, []).append(score)
     runs = []
     for source, scores in by_source.items():
@@ -148,21 +152,24 @@ def trained_runs(store: GraphStore, spec: ArchitectureSpec) -> list[TrainedRun]:
 
 
 def _folder(store: GraphStore, source: str) -> Path | None:
-    """Where the models of a source are; in this store's own work folder, whichever machine trained them."""
-    if source.startswith(SINGLE):
-        return run_folder(store.url, "train", Path(source.removeprefix(SINGLE)).name)
-    study, _, number = source.removeprefix(TRAINED).rpartition("/")
-    if study not in {one.name for one in store.studies()}:
+    """Return the folder of a training in this store's work folder; ``None`` if the store does not know it."""
+    training = trained_source(source)
+    if training is None:
         return None
-    for trial in store.trials(study):
-        folder = trial.info.get("folder")
-        if trial_source(study, trial.number) == f"{TRAINED}{study}/{number}" and trial.state is TrialStatus.COMPLETE:
-            return run_folder(store.url, study, Path(str(folder)).name) if folder else None
+    if training.study == SINGLE:
+        return run_folder(store.url, SINGLE, Path(training.run).name)
+    if training.study not in {study.name for study in store.studies()}:
+        return None
+    for trial in store.trials(training.study):
+        if str(trial.number) == training.run and trial.state is TrialStatus.COMPLETE:
+            # The trial records the path on the machine that trained it; only the last part is valid here.
+            folder = trial.info.get("folder")
+            return run_folder(store.url, training.study, Path(str(folder)).name) if folder else None
     return None
 
 
 def _is_of(folder: Path, spec: ArchitectureSpec) -> bool:
-    """Whether a run's folder holds this architecture's models."""
+    """Whether a run's folder holds models of this architecture."""
     try:
         run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         return from_json(run["architecture"]) == spec and bool(_models(folder))
@@ -171,7 +178,7 @@ def _is_of(folder: Path, spec: ArchitectureSpec) -> bool:
 
 
 def _models(folder: Path) -> list[Path]:
-    """The complete model folders of a run, sorted; one with a temporary name is not finished."""
+    """List the complete model folders of a run, sorted; a folder with a temporary name is incomplete."""
     return sorted(
         entry
         for entry in folder.iterdir()
@@ -182,31 +189,31 @@ def _models(folder: Path) -> list[Path]:
 def export_architecture(
     store: GraphStore, spec: ArchitectureSpec, target: Path, run: str = "", task: str = "", onnx: bool = False
 ) -> Export:
-    """Write everything that is known of an architecture into a new folder.
+    """Export an architecture with its models, scores and measurements to a new folder.
 
     Args:
-        store: where scores, measurements and trainings are.
+        store: holds scores, measurements and trainings.
         spec: the architecture.
-        target: the folder; new, or empty.
-        run: source of the training whose models are taken; by default that with the best mean score.
-        task: whose model the folder itself is, or ``pretrained``; by default the first task by name.
-        onnx: whether to write that model as ``model.onnx`` too.
+        target: the folder; new or empty.
+        run: source of the training whose models are exported; by default the one with the best mean score.
+        task: task of the main model, or ``pretrained``; by default the first task by name.
+        onnx: whether to write the main model as ``model.onnx`` too.
 
     Raises:
-        InputError: the folder holds something already or cannot be written, the run or the task is not there, or the
-            extra ``onnx`` is not installed.
+        InputError: the folder is not empty or cannot be written, there is no such run or task, or the extra ``onnx`` is
+            not installed.
         DataError: a stored model is damaged.
-        ExplorerError: the ONNX file does not compute what the model does.
+        ExplorerError: the outputs of the ONNX file differ from the model's.
     """
     runs = trained_runs(store, spec)
     chosen = next((one for one in runs if run in ("", one.source)), None)
     if run and chosen is None:
         known = ", ".join(one.source for one in runs) or "none here"
-        raise InputError("run", f"be a finished training with its models ({known})", run, "Choose one of them.")
+        raise InputError("run", f"be a finished training whose models exist ({known})", run, "Choose one of these.")
     if chosen is None and (task or onnx):
         wanted = f"task {task}" if task else "ONNX file"
-        rule = "be of a trained model, and there is none of this architecture here"
-        raise InputError(f"the {wanted}", rule, architecture_id(spec), "Train it first: archex train.")
+        rule = "belong to a trained model, but this store has none of the architecture"
+        raise InputError(f"the {wanted}", rule, architecture_id(spec), "Train it first with `archex train`.")
     others = tuple(one.source for one in runs if one is not chosen)
     with named_folder(target) as temporary:
         model = _write_models(temporary, spec, chosen, others, task, onnx) if chosen else None
@@ -229,13 +236,13 @@ def _describe(folder: Path, spec: ArchitectureSpec) -> None:
 def _write_models(
     folder: Path, spec: ArchitectureSpec, run: TrainedRun, others: tuple[str, ...], task: str, onnx: bool
 ) -> CardModel:
-    """Copy a run's models, the chosen one into the folder itself; check each, and add the ONNX file."""
+    """Copy a run's models, the main one to the top folder, check each of them, and write the ONNX file."""
     from explorer.models.checking import check_folder
 
     models = {model.name: model for model in _models(run.folder)}
-    name = task or _usual(list(models))
+    name = task or _default_task(list(models))
     if name not in models:
-        raise InputError("task", f"be one of {', '.join(models)}", task, "Choose one of them.")
+        raise InputError("task", f"be one of {', '.join(models)}", task, "Choose one of these.")
     shutil.copytree(models[name], folder, dirs_exist_ok=True)
     main = check_folder(folder, models[name], spec)
     rest = tuple(other for other in models if other != name)
@@ -249,3 +256,42 @@ def _write_models(
         difference = export_onnx(main, folder / ONNX_FILE).difference
     found = _read_model(folder, spec, name)
     return CardModel(run.source, run.folder, name, found.kind, found.size, run.scores, rest, others, difference)
+
+
+def run_bytes(run: TrainedRun) -> int:
+    """Return the size of a run's folder, an upper bound of the size of its exported models."""
+    return sum(file.stat().st_size for file in run.folder.rglob("*") if file.is_file())
+
+
+def packed(store: GraphStore, spec: ArchitectureSpec, name: str, source: str = "") -> bytes:
+    """Export an architecture as a ZIP archive of one folder.
+
+    Args:
+        store: holds the architecture.
+        spec: the architecture.
+        name: name of the folder.
+        source: source of the training whose models are included; by default the one with the best mean score, if any.
+
+    Raises:
+        InputError: there is no such training, or its models are too large.
+        DataError: a stored model is damaged.
+    """
+    run = next((run for run in trained_runs(store, spec) if source in ("", run.source)), None)
+    if run is not None and (size := run_bytes(run)) > MAX_PACKED_BYTES:
+        rule = f"have at most {MAX_PACKED_BYTES >> 20} MiB to be packed"
+        raise InputError("models", rule, f"{size >> 20} MiB", "Run `archex export` on the machine of the store.")
+    with TemporaryDirectory(prefix="export-") as folder:
+        target = Path(folder) / name
+        export_architecture(store, spec, target, run=source if run is None else run.source)
+        return _zipped(target)
+
+
+def _zipped(folder: Path) -> bytes:
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                entry = zipfile.ZipInfo(file.relative_to(folder.parent).as_posix(), ZIP_DATE)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, file.read_bytes())
+    return stream.getvalue()

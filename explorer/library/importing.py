@@ -1,7 +1,7 @@
-"""Bring results from elsewhere into a store: the sound rows of a file go in, the others are reported.
+"""Import published or own results: valid rows of a file are stored, the others are reported.
 
-The order is graphs, vectors and neighbours, then scores, then measurements. Each step adds nothing that is there, so an
-interrupted import is finished by the same command, and a second one changes nothing.
+Architectures are stored first, then scores, then measurements. Each step skips what the store has, so running the same
+import again completes an interrupted one and otherwise changes nothing.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ NAS_BENCH_BERT = "nas-bench-bert"
 EDGETRAN = "edgetran-measured"
 SHAPES = "supershaper-measured"
 OWN_SPACE = "own"
-"""Where an architecture goes that is in no space yet."""
+"""Default space for architectures that belong to no space."""
 SPACE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SCORES, MEASUREMENTS = "scores", "measurements"
-"""Phases told to the reporter after those of ``build_library``."""
+"""Phases reported after those of building the library."""
 
 
 def ensure_stored(store: GraphStore, spec: ArchitectureSpec, space: str = OWN_SPACE) -> bool:
@@ -56,19 +56,19 @@ def ensure_stored(store: GraphStore, spec: ArchitectureSpec, space: str = OWN_SP
 
 
 def check_space_name(space: str) -> None:
-    """Raise DataError if a space must not be named so."""
+    """Raise DataError if the name of a space is invalid."""
     if not SPACE_NAME.fullmatch(space):
-        rule = "be 1 to 64 small letters, digits, - or _, starting with a letter or digit"
+        rule = "be 1 to 64 lowercase letters, digits, - or _, starting with a letter or digit"
         raise DataError("name of the space", rule, space, "Choose another --space.")
 
 
 @dataclass(frozen=True)
 class ImportFile:
-    """A file that was read for an import; no store was needed for it.
+    """A parsed file, before it is imported into a store.
 
     Attributes:
-        space: name of the space it goes into.
-        title: one line for people.
+        space: name of the space that receives its architectures.
+        title: one-line description of the space.
         file: name of the file.
         content: digest of the file.
         rows: its rows.
@@ -82,22 +82,22 @@ class ImportFile:
 
     @property
     def names_stored(self) -> bool:
-        """Whether rows name architectures by their id, so that the store must be there already."""
+        """Whether rows refer to architectures by id, so that the store must exist."""
         return any(isinstance(row.architecture, StoredId) for _, row in self.rows.sound)
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import found and added.
+    """Result of an import.
 
     Attributes:
         space: name of the space.
-        rows: rows that went in, or were in already.
-        architectures: distinct architectures in them.
-        scores, measurements: distinct scores and measurements in them, missing ones left out.
-        new_architectures, new_scores, new_measurements: how many the space or the store did not have.
-        left_out: one line per value that was left out, and why.
-        refused: the rows that were refused, and why.
+        rows: accepted rows, new or already stored.
+        architectures: distinct architectures in these.
+        scores, measurements: distinct scores and measurements in these, without missing values.
+        new_architectures, new_scores, new_measurements: how many of them were new to the space or the store.
+        left_out: one line per skipped value with the reason.
+        refused: the refused rows with the reason.
     """
 
     space: str
@@ -114,7 +114,7 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class _Row:
-    """A row with its architecture known, as records of the store."""
+    """A row whose architecture is resolved, as records of the store."""
 
     number: int
     spec: ArchitectureSpec
@@ -130,25 +130,25 @@ def _file(space: str, title: str, path: Path, rows: ReadRows[FoundRow]) -> Impor
 
 
 def nas_bench_bert_file(path: Path) -> ImportFile:
-    """Read NAS-Bench-BERT's table. Raises DataError if it is no such table at all."""
+    """Read NAS-Bench-BERT's published table. Raises DataError if the file is not that table."""
     return _file(NAS_BENCH_BERT, "NAS-Bench-BERT: 500 trained encoders", path, find_nas_bench_bert(path))
 
 
 def edgetran_file(path: Path, with_predicted: bool = False) -> ImportFile:
-    """Read EdgeTran's table of measurements. Raises DataError if it is no such table at all."""
+    """Read EdgeTran's published table of measurements. Raises DataError if the file is not that table."""
     return _file(EDGETRAN, "EdgeTran: encoders measured on devices", path, find_edgetran(path, with_predicted))
 
 
 def shapes_file(path: Path) -> ImportFile:
-    """Read a table of measured shapes. Raises DataError if it is no such table at all."""
+    """Read a table of measured SuperShaper shapes. Raises DataError if the file is not such a table."""
     return _file(SHAPES, "SuperShaper: shapes scored in one super-network", path, find_shapes(path))
 
 
 def table_file(path: Path, mapping: Path, space: str) -> ImportFile:
-    """Read a user's table as a mapping says.
+    """Read a user's table as described by a mapping file.
 
     Raises:
-        DataError: the table as a whole, the mapping or the name of the space is no good.
+        DataError: the table as a whole, the mapping or the name of the space is invalid.
     """
     check_space_name(space)
     described = read_mapping(mapping)
@@ -156,26 +156,26 @@ def table_file(path: Path, mapping: Path, space: str) -> ImportFile:
 
 
 def refusal(read: ImportFile, refused: Sequence[RefusedRow]) -> ImportReport:
-    """The report of an import that brought nothing in."""
+    """Return the report of an import that stored nothing."""
     return ImportReport(read.space, 0, 0, 0, 0, 0, 0, 0, (), tuple(refused))
 
 
 def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict: bool = False) -> ImportReport:
-    """Bring the sound rows of a file into its space; importing it again adds nothing.
+    """Store the valid rows of a file in its space; importing the file again adds nothing.
 
-    A row that gives another value than the store, or an earlier row, for the same score or measurement is refused.
+    A row is refused if it contradicts the store or an earlier row about the same score or measurement.
 
     Args:
-        store: where to.
+        store: receives the rows.
         read: the file.
-        reporter: told of the phases of ``build_library``, then of ``scores`` and ``measurements``.
+        reporter: gets the phases of building the library, then ``scores`` and ``measurements``.
         strict: whether one refused row refuses the whole file.
 
     Returns:
-        What came in; nothing, and the store untouched, if no row is sound, or one is not and ``strict`` is set.
+        The report. The store is untouched if no row is valid, or if ``strict`` is set and a row is invalid.
 
     Raises:
-        DataError: the space is none of imported architectures, or would hold too many.
+        DataError: the space is defined by a grammar, or would hold too many architectures.
     """
     rows, refused = _resolve(store, read.rows)
     rows, refused = _consistent(store, rows, refused)
@@ -190,7 +190,7 @@ def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict:
         source = {"file": read.file, "content": read.content}
         build_library(store, read.space, list(specs.values()), reporter, source=source, title=read.title)
     scores = list({score.id: score for row in rows for score in row.scores}.values())
-    measurements = list({_place(m): m for row in rows for m in row.measurements}.values())
+    measurements = list({_key(m): m for row in rows for m in row.measurements}.values())
     reporter.update(SCORES, 0, len(scores))
     new_scores = store.add_scores(scores) if scores else 0
     reporter.update(SCORES, len(scores), len(scores))
@@ -212,23 +212,23 @@ def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict:
 
 
 def _has_grammar(store: GraphStore, space: str) -> bool:
-    """Whether a grammar defines what is in the space, so that nothing else may join it."""
+    """Whether a grammar defines the architectures of the space, so that imports may not add any."""
     source = store.space(space).info.get("source") if has_space(store, space) else None
     return isinstance(source, Mapping) and not source.keys() & {"file", "from"}
 
 
 def _check_space(store: GraphStore, space: str, total: int) -> None:
-    """Refuse to add architectures to a space that a grammar defines, or more than a library holds."""
+    """Raise DataError if the space is defined by a grammar or would hold too many architectures."""
     if _has_grammar(store, space):
-        rule = "be new, or a space of imported architectures, or hold all architectures of the file"
+        rule = "be new, or a space of imported architectures, or already hold all architectures of the file"
         raise DataError("name of the space", rule, space, "Choose another --space.")
     if total > MAX_LIBRARY:
-        rule = f"hold at most {MAX_LIBRARY:,} architectures with those of the file"
+        rule = f"hold at most {MAX_LIBRARY:,} architectures including those of the file"
         raise DataError(f"space {space}", rule, total, "Split the file over several spaces.")
 
 
 def _resolve(store: GraphStore, rows: ReadRows[FoundRow]) -> tuple[list[_Row], list[RefusedRow]]:
-    """Look up the architectures that rows name by id, and make records of what the rows say."""
+    """Look up the architectures that rows refer to by id, and convert the rows to records."""
     wanted = {row.architecture.id for _, row in rows.sound if isinstance(row.architecture, StoredId)}
     stored = {one.id: from_json(one.spec) for one in store.summaries(ids=sorted(wanted))} if wanted else {}
     found, refused = [], list(rows.refused)
@@ -237,7 +237,7 @@ def _resolve(store: GraphStore, rows: ReadRows[FoundRow]) -> tuple[list[_Row], l
         spec = stored.get(named.id) if isinstance(named, StoredId) else named
         if spec is None:
             assert isinstance(named, StoredId)
-            error = DataError("id", "be that of an architecture in the store", named.id, "Check the id, or --store.")
+            error = DataError("id", "be the id of an architecture in the store", named.id, "Check the id, or --store.")
             refused.append(RefusedRow.of(number, error))
             continue
         found.append(_records(number, spec, row))
@@ -254,40 +254,40 @@ def _records(number: int, spec: ArchitectureSpec, row: FoundRow) -> _Row:
     return _Row(number, spec, id, tuple(scores), tuple(measurements), row.left_out)
 
 
-def _place(measurement: MeasurementRecord) -> tuple[str, ...]:
+def _key(measurement: MeasurementRecord) -> tuple[str, ...]:
     return measurement.architecture, measurement.device, measurement.quantity
 
 
-def _said(row: _Row) -> Iterator[tuple[str, tuple[str, ...], float, str]]:
-    """What a row says: the field for people, its identity, value and unit of each score and measurement."""
+def _values(row: _Row) -> Iterator[tuple[str, tuple[str, ...], float, str]]:
+    """Yield (field for messages, identity, value, unit) for each score and measurement of a row."""
     for score in row.scores:
         yield f"{score.task} of {score.source}", (score.id,), score.value, ""
     for m in row.measurements:
-        yield f"{m.quantity} on {m.device}", _place(m), m.value, m.unit
+        yield f"{m.quantity} on {m.device}", _key(m), m.value, m.unit
 
 
 def _consistent(
     store: GraphStore, rows: Sequence[_Row], refused: Sequence[RefusedRow]
 ) -> tuple[list[_Row], list[RefusedRow]]:
-    """Refuse rows that give another value than the store, or than an earlier row, for the same thing."""
+    """Refuse rows that contradict the store or an earlier row."""
     known: dict[tuple[str, ...], tuple[float, str, str]] = {}
     before = "imported before"
     for task in sorted({score.task for row in rows for score in row.scores}):
         known |= {(score.id,): (score.value, "", before) for score in store.scores(task=task)}
     if any(row.measurements for row in rows):
-        known |= {_place(m): (m.value, m.unit, before) for m in store.measurements()}
+        known |= {_key(m): (m.value, m.unit, before) for m in store.measurements()}
     kept, dropped = [], list(refused)
     for row in rows:
-        said = list(_said(row))
-        for field, key, value, unit in said:
+        values = list(_values(row))
+        for field, key, value, unit in values:
             old = known.get(key)
             if old is not None and old[:2] != (value, unit):
-                rule = f"be what was {old[2]} ({f'{old[0]!r} {old[1]}'.rstrip()})"
+                rule = f"equal the value {old[2]} ({f'{old[0]!r} {old[1]}'.rstrip()})"
                 error = DataError(field, rule, value, "Remove the row, or import the file into another --store.")
                 dropped.append(RefusedRow.of(row.number, error))
                 break
         else:
             kept.append(row)
-            for _, key, value, unit in said:
-                known.setdefault(key, (value, unit, f"said in row {row.number}"))
-    return kept, sorted(dropped, key=lambda one: one.row)
+            for _, key, value, unit in values:
+                known.setdefault(key, (value, unit, f"of row {row.number}"))
+    return kept, sorted(dropped, key=lambda row: row.row)

@@ -1,7 +1,7 @@
-"""Measure architectures on this machine and keep what was measured in the store.
+"""Measure architectures on this machine and store the measurements.
 
-Every number goes in as it is known, so an interrupted run is finished by the same command; what is in the store under
-the same device and load is not measured again.
+Each architecture is stored as soon as it is measured, so the same command resumes an interrupted run. Architectures
+that have measurements for the same device and load are skipped.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from explorer.measure.memory import PeakMemory
 
 ANY_DEVICE = "any"
-"""Device of what is counted and the same on all of them."""
+"""Device of quantities that are counted and therefore the same everywhere."""
 MEASURING = "measuring"
-"""Phase told to the reporter."""
+"""Phase reported while measuring."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where and how to measure.
+    """Settings of a measurement.
 
     Attributes:
-        load: what the models run on.
+        load: size of the batch that the models run on.
         device: ``cpu``, ``cuda`` or ``cuda:1``.
-        threads: threads of one operation, on a processor.
-        repeats: timed forward passes.
-        memory: whether to measure peak memory too, which takes two fresh processes per architecture.
+        threads: intra-operation threads on a CPU.
+        repeats: number of timed forward passes.
+        memory: whether to measure peak memory too, which starts two processes per architecture.
     """
 
     load: Load
@@ -51,14 +51,14 @@ class Bench:
     memory: bool = False
 
     def name(self) -> str:
-        """The device's name in the store. Raises InputError if there is no such device."""
+        """Return the device's name in the store. Raises InputError if there is no such device."""
         from explorer.measure.machine import check_threads, device_name, parse_device
 
         check_threads(self.threads)
         return device_name(parse_device(self.device), self.threads)
 
     def quantities(self) -> set[tuple[str, str]]:
-        """(device, quantity) of one number of each kind that ``measure`` gives."""
+        """Return (device, quantity) of one representative of each kind of measurement that ``measure`` makes."""
         memory = {(self.name(), self.load.quantity(f"peak_memory_{use}")) for use in ("inference", "training")}
         counted = {(ANY_DEVICE, self.load.quantity("flops")), (self.name(), self.load.quantity("latency"))}
         return counted | memory if self.memory else counted
@@ -66,15 +66,15 @@ class Bench:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of one architecture.
+    """Measurements of one architecture.
 
     Attributes:
         device: name of the device.
-        load: what it ran on.
-        parameters: weights of encoder and embeddings.
+        load: size of the batch.
+        parameters: number of parameters of encoder and embeddings.
         flops: counted FLOPs of a batch.
-        latency: seconds of a forward pass.
-        memory: peak memory of inference and of training, if it was asked for.
+        latency: latency of a forward pass in seconds.
+        memory: peak memory of inference and of training in bytes; empty unless requested.
     """
 
     device: str
@@ -85,27 +85,27 @@ class Measured:
     memory: tuple[PeakMemory, ...]
 
     def records(self, architecture: str) -> list[MeasurementRecord]:
-        """The same for the store."""
+        """Return the measurements as records of the store."""
         return list(self._records(architecture))
 
     def _records(self, id: str) -> Iterator[MeasurementRecord]:
         name, latency = self.load.quantity, self.latency
         for quantity, flops in (("flops", self.flops.forward), ("training_flops", self.flops.training)):
             yield MeasurementRecord(id, ANY_DEVICE, name(quantity), float(flops), "FLOPs")
-        # The plain name is the median's, as it is what a limit on latency means.
+        # The median has the plain name, because constraints on latency refer to it.
         timed = {"": latency.p50, "_mean": latency.mean, "_p90": latency.p90, "_p95": latency.p95}
         for suffix, seconds in timed.items():
             yield MeasurementRecord(id, self.device, name(f"latency{suffix}"), seconds, "s")
-        for one in self.memory:
-            yield MeasurementRecord(id, self.device, name(f"peak_memory_{one.use}"), float(one.peak), "bytes")
+        for memory in self.memory:
+            yield MeasurementRecord(id, self.device, name(f"peak_memory_{memory.use}"), float(memory.peak), "bytes")
 
 
 def measure(spec: ArchitectureSpec, bench: Bench) -> Measured:
-    """Measure one architecture here and now.
+    """Measure one architecture on this machine.
 
     Raises:
-        InputError: there is no such device, or a number is out of range.
-        ExplorerError: it does not fit into memory.
+        InputError: there is no such device, or a setting is out of range.
+        ExplorerError: the model does not fit into memory.
     """
     import torch
 
@@ -127,13 +127,13 @@ def measure(spec: ArchitectureSpec, bench: Bench) -> Measured:
 
 @dataclass(frozen=True)
 class Filled:
-    """What ``measure_missing`` did.
+    """Result of ``measure_missing``.
 
     Attributes:
         device: name of the device.
-        new: architectures measured now.
-        before: those of the chosen ones that were measured before.
-        failed: (id, reason) of those that could not be measured.
+        new: number of architectures measured by this call.
+        before: number of selected architectures that were measured before.
+        failed: (id, reason) of the architectures that could not be measured.
     """
 
     device: str
@@ -145,34 +145,33 @@ class Filled:
 def measure_missing(
     store: GraphStore, space: str, limit: int, bench: Bench, reporter: Reporter, seed: int = 0
 ) -> Filled:
-    """Measure the first architectures of a random order of a space, leaving out what was measured before.
+    """Measure a random sample of a space, skipping architectures that were measured before.
 
-    The order is random so that what is measured stands for the space, and the same in every run, so that a repeated
-    call goes on where the last one was and a larger ``limit`` adds to it.
+    The sample is a prefix of a seeded permutation: a repeated call resumes it, and a larger ``limit`` extends it.
 
     Args:
-        store: where from and where to.
+        store: holds the space and receives the measurements.
         space: name of the space.
-        limit: so many architectures are measured in the end, those of earlier runs included.
-        bench: where and how.
-        reporter: told of the phase ``measuring``.
-        seed: of the order.
+        limit: size of the sample, including architectures measured before.
+        bench: settings of the measurement.
+        reporter: gets the phase ``measuring``.
+        seed: seed of the permutation.
 
     Raises:
-        InputError: ``limit`` is below 1, or the bench is no good.
-        NotFoundError: no such space.
+        InputError: ``limit`` is below 1, or a setting is invalid.
+        NotFoundError: there is no such space.
     """
     if limit < 1:
-        raise InputError("limit", "be at least 1", limit, "Say how many architectures to measure.")
+        raise InputError("limit", "be at least 1", limit, "Give the number of architectures to measure.")
     store.space(space)
     ids = store.architecture_ids(space)
-    chosen = [ids[place] for place in np.random.default_rng(seed).permutation(len(ids))[:limit]]
+    chosen = [ids[index] for index in np.random.default_rng(seed).permutation(len(ids))[:limit]]
     wanted, held = bench.quantities(), _held(store, space)
     todo = [id for id in chosen if not wanted <= held.get(id, set())]
     failed: list[tuple[str, str]] = []
     before = len(chosen) - len(todo)
-    for turn, summary in enumerate(store.summaries(ids=todo)):
-        reporter.update(MEASURING, before + turn, len(chosen), summary.id[:12])
+    for index, summary in enumerate(store.summaries(ids=todo)):
+        reporter.update(MEASURING, before + index, len(chosen), summary.id[:12])
         try:
             store.add_measurements(measure(from_json(summary.spec), bench).records(summary.id))
         except InputError:

@@ -1,4 +1,4 @@
-"""Between specs and the store's records."""
+"""Conversion of architecture specs to the store's records."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from explorer.space.spec import ArchitectureSpec
 from graphstore.records import ArchitectureRecord, LayerRecord, OpRecord
 
 FLOPS_LENGTH = 128
-"""Sequence length, in tokens, that the stored FLOPs are for."""
+"""Sequence length in tokens for which FLOPs are stored."""
 
 
-def known_names() -> dict[ArchitectureSpec, str]:
-    """Names of the architectures that the literature names."""
+def named_architectures() -> dict[ArchitectureSpec, str]:
+    """Return the names of the architectures that have one in the literature."""
     return {spec: name for name, spec in named_models().items()}
 
 
 def architecture_record(
     spec: ArchitectureSpec, name: str = "", graph: ArchitectureGraph | None = None
 ) -> ArchitectureRecord:
-    """Everything the store keeps of an architecture; ``parameters`` leaves out the embeddings (see the glossary)."""
+    """Build the store's record of an architecture; ``parameters`` excludes the embeddings."""
     graph = graph or build_graph(spec)
     layers = tuple(
         LayerRecord(i, layer.family, layer.parameter, layer.hidden, len(layer.heads), layer.feed_forward)
@@ -45,8 +45,8 @@ def architecture_record(
 
 
 def architecture_records(specs: Sequence[ArchitectureSpec]) -> list[tuple[ArchitectureRecord, ArchitectureGraph]]:
-    """Records and graphs of many architectures, each distinct one once, in order."""
-    names = known_names()
+    """Build the records and graphs of many architectures; duplicates are dropped, the order is kept."""
+    names = named_architectures()
     seen: dict[str, tuple[ArchitectureRecord, ArchitectureGraph]] = {}
     for spec in specs:
         graph = build_graph(spec)

@@ -1,6 +1,6 @@
 """Figures: pure functions from frames to plotly figures, for the app, the command line and the docs alike."""
 
-from explorer.plots.acquisition import Belief, acquisition_map
+from explorer.plots.acquisition import PosteriorQuantity, acquisition_map
 from explorer.plots.choices import importance_bars, parallel_coordinates
 from explorer.plots.comparison import DrawnGraph, dissimilarity_map, forecast_strip, graphs_side_by_side, score_bars
 from explorer.plots.curves import best_so_far_curves
@@ -13,11 +13,11 @@ from explorer.plots.supernet import inside_against_alone
 from explorer.plots.timeline import trial_timeline
 
 __all__ = [
-    "Belief",
     "DrawnGraph",
     "Highlight",
     "MapColor",
     "MapSize",
+    "PosteriorQuantity",
     "acquisition_map",
     "architecture_graph",
     "best_so_far_curves",

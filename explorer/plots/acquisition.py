@@ -1,4 +1,4 @@
-"""The map coloured by what a policy believes, with its trials in their order."""
+"""The map of a space coloured by a policy's posterior, with its trials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from explorer.plots.space_map import MapColor, space_map
 from explorer.plots.titles import escaped
 
 NUMBERED = 60
-"""Up to this many trials their numbers are written into the map; beyond, pointing at one tells it."""
+"""Trial numbers are drawn on the map up to this many trials; otherwise only the hover label shows them."""
 SYMBOLS = {
     "complete": "circle-open",
     "running": "diamond-open",
@@ -20,11 +20,11 @@ SYMBOLS = {
     "stale": "square-open",
     "failed": "x",
 }
-"""Open, so that the belief about the place shows inside."""
+"""Open symbols, so that the colour of the candidate shows inside."""
 
 
-class Belief(StrEnum):
-    """What of a belief colours the map."""
+class PosteriorQuantity(StrEnum):
+    """The quantity of the posterior that colours the map."""
 
     UCB = "ucb"
     MEAN = "mean"
@@ -32,34 +32,34 @@ class Belief(StrEnum):
 
 
 TITLES = {
-    Belief.UCB: "upper confidence bound of {}",
-    Belief.MEAN: "expected {}",
-    Belief.UNCERTAINTY: "uncertainty of {} (standard deviation)",
+    PosteriorQuantity.UCB: "upper confidence bound of {}",
+    PosteriorQuantity.MEAN: "expected {}",
+    PosteriorQuantity.UNCERTAINTY: "uncertainty of {} (standard deviation)",
 }
 
 
 def acquisition_map(
     points: pd.DataFrame,
-    belief: pd.DataFrame,
+    posterior: pd.DataFrame,
     trials: pd.DataFrame,
     objective: str,
-    shown: Belief = Belief.UCB,
+    shown: PosteriorQuantity = PosteriorQuantity.UCB,
     axes: tuple[str, str] = ("coordinate 1", "coordinate 2"),
 ) -> go.Figure:
-    """Draw what a policy believes of each candidate.
+    """Draw the posterior of a policy's surrogate over the candidates, and the trials.
 
     Args:
         points: indexed by id, with ``x, y, label, operations, hiddens``.
-        belief: indexed by id, with ``mean, epistemic, ucb``; points without one are drawn small and grey.
+        posterior: indexed by id, with ``mean, epistemic, ucb``; points without one are drawn small and grey.
         trials: ``number, id, state, value, origin``; those that are not among the points are left out.
-        objective: what the belief is about.
-        shown: what of it; the uncertainty is the epistemic one, of not knowing the function.
+        objective: name of the objective.
+        shown: the quantity to draw; the uncertainty is the epistemic standard deviation.
         axes: titles of the axes.
 
     Returns:
-        The map, and above it a trace of trials per state and, as a star, the best trial.
+        The map with one trace of trials per state on top, and the best trial as a star.
     """
-    values = belief["epistemic" if shown is Belief.UNCERTAINTY else shown.value]
+    values = posterior["epistemic" if shown is PosteriorQuantity.UNCERTAINTY else shown.value]
     color = MapColor.numbers(escaped(TITLES[shown].format(objective)), values, ".4f")
     figure = space_map(points, color, pd.Index([]), axes)
     placed = trials[trials["id"].isin(points.index)]
@@ -78,10 +78,10 @@ def acquisition_map(
 
 def _trials(figure: go.Figure, points: pd.DataFrame, rows: pd.DataFrame, state: str, numbered: bool) -> None:
     at = points.loc[rows["id"]]
-    told = [f"{value:.4f}" if value == value else state for value in rows["value"]]
+    values = [f"{value:.4f}" if value == value else state for value in rows["value"]]
     marker = {"symbol": SYMBOLS[state], "size": 11, "color": VERMILLION, "line": {"width": 2, "color": VERMILLION}}
     figure.add_trace(
-        # WebGL as the map's points are, which would else be drawn above it.
+        # Use WebGL because the map's points do, and they would otherwise cover the trials.
         go.Scattergl(
             x=at["x"].to_numpy(),
             y=at["y"].to_numpy(),
@@ -91,7 +91,7 @@ def _trials(figure: go.Figure, points: pd.DataFrame, rows: pd.DataFrame, state: 
             textfont={"size": 10},
             marker=marker,
             name=state,
-            customdata=list(zip(rows["id"], rows["number"], told, rows["origin"], at["operations"], strict=True)),
+            customdata=list(zip(rows["id"], rows["number"], values, rows["origin"], at["operations"], strict=True)),
             hovertemplate="<b>trial %{customdata[1]}</b>: %{customdata[2]}<br>%{customdata[3]}<br>%{customdata[4]}"
             "<extra></extra>",
         )

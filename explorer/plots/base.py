@@ -1,4 +1,4 @@
-"""What all figures share."""
+"""Helpers that all figures share."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterable
 import plotly.graph_objects as go
 
 HAIRLINE = "rgba(128,128,128,0.25)"
-"""Grid and frame lines that show on a light and on a dark page."""
+"""Colour of grid and frame lines, visible on light and dark pages."""
 
 
 MARGIN = 0.02
-"""Half of the range around values that are all equal, and as a share of them where they are larger than 1."""
+"""Half the axis range around equal values, relative to their size if that exceeds 1."""
 
 
 def range_of_equal(values: Iterable[float]) -> tuple[float, float] | None:
-    """A readable range around values that are all equal, up to rounding; ``None`` where they differ or are none."""
+    """Return an axis range around values that are equal up to rounding; ``None`` if they differ or there are none."""
     found = [float(value) for value in values]
     if not found:
         return None
@@ -26,7 +26,7 @@ def range_of_equal(values: Iterable[float]) -> tuple[float, float] | None:
 
 
 def styled(figure: go.Figure, height: int, **layout: object) -> go.Figure:
-    """Give a figure the common look: transparent ground, tight margins, quiet grid."""
+    """Apply the common style: transparent background, small margins, light grid."""
     figure.update_layout(
         height=height,
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
@@ -41,21 +41,21 @@ def styled(figure: go.Figure, height: int, **layout: object) -> go.Figure:
 
 
 def short_numbers(values: Iterable[float]) -> list[float]:
-    """Numbers to five digits, which is finer than a screen; a list, because of :func:`with_revision`."""
+    """Round numbers to five significant digits, finer than a screen; a list, because of :func:`with_revision`."""
     return [float(f"{value:.5g}") for value in values]
 
 
 def with_revision(figure: go.Figure) -> go.Figure:
-    """Name the state of a finished figure's lists, so that Plotly prepares them again only when another state comes.
+    """Set ``datarevision`` of a finished figure to a digest, so that Plotly recalculates it only if it changed.
 
-    Streamlit hands Plotly each figure twice, as copies. Without a ``datarevision`` all copied lists count as changed,
-    and NumPy arrays do with one, too. Whoever adds to the figure names its state anew.
+    Streamlit passes each figure to Plotly twice, as copies. Without a ``datarevision`` Plotly treats all copied lists
+    as changed; it always treats NumPy arrays as changed. Call this again after adding to the figure.
     """
     state = hashlib.blake2b(figure.to_json().encode(), digest_size=8).hexdigest()
     return figure.update_layout(datarevision=state)
 
 
 def translucent(color: str, opacity: float) -> str:
-    """A colour ``#RRGGBB`` with an opacity from 0 to 1."""
-    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    """Convert a colour ``#RRGGBB`` to ``rgba`` with an opacity from 0 to 1."""
+    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"

@@ -1,4 +1,4 @@
-"""Design choices and scores: parallel coordinates, and the importance of each choice."""
+"""Design choices against scores: parallel coordinates, and the importance of each choice."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ HEIGHT = 440
 ROW = 26
 """Height of a bar, in pixels."""
 SPREAD = 0.3
-"""How far lines of one choice lie from its tick, by the score's rank, so that they do not cover each other."""
+"""Largest offset of a line from its tick. Lines of one choice are offset by the rank of their score."""
 
 
 def parallel_coordinates(
     choices: Sequence[tuple[str, NDArray[np.int64], Sequence[Hashable]]], scores: pd.Series, objective: str
 ) -> go.Figure:
-    """One line per architecture through its choices to its score.
+    """Draw one line per architecture through its choices to its score.
 
     Args:
         choices: for each axis its title, the position of each architecture's choice ``[N]`` and the choices by
             position.
         scores: one per architecture ``[N]``, finite.
-        objective: what the score is.
+        objective: name of the score.
 
     Returns:
-        A figure in which a range of each axis can be marked. Within a choice the lines are ordered by score.
+        A figure in which users can select a range on each axis. Lines of the same choice are ordered by score.
     """
     values = scores.to_numpy(dtype=np.float64)
     ranks = scores.rank(method="first").to_numpy() - 1.0
@@ -51,7 +51,7 @@ def parallel_coordinates(
     ]
     dimensions.append({"label": escaped(objective), "values": values, "range": [low, high], "tickformat": ".4f"})
     line = {"color": values, "colorscale": VALUES, "cmin": low, "cmax": high, "showscale": False}
-    unseen = {"size": 1, "color": "rgba(0,0,0,0)"}  # The ticks tell the range already.
+    unseen = {"size": 1, "color": "rgba(0,0,0,0)"}  # Hide the range labels, because the ticks show the same.
     figure = go.Figure(go.Parcoords(dimensions=dimensions, line=line, labelside="top", rangefont=unseen))
     styled(figure, HEIGHT)
     figure.update_layout(margin={"l": 60, "r": 60, "t": 90, "b": 20})
@@ -59,21 +59,21 @@ def parallel_coordinates(
 
 
 def _wrapped(title: str) -> str:
-    """``layer 0 stack depth`` on two lines."""
+    """Break a title such as ``layer 0 stack depth`` into two lines."""
     words = escaped(title).split(" ")
     return " ".join(words[:2]) + ("<br>" + " ".join(words[2:]) if len(words) > 2 else "")
 
 
 def importance_bars(importance: pd.DataFrame, objective: str, most: int = 20) -> go.Figure:
-    """By how much the score depends on each choice.
+    """Draw how much the score depends on each choice.
 
     Args:
         importance: ``choice, importance, low, high``, the most important first.
-        objective: what the score is.
-        most: how many choices are drawn.
+        objective: name of the score.
+        most: number of choices to draw.
 
     Returns:
-        A figure of bars with error bars; those whose error bar reaches 0 are grey.
+        A figure of bars with error bars; bars whose error bar contains 0 are grey.
     """
     shown = importance.head(most)
     sure = shown["low"] > 0
@@ -97,6 +97,6 @@ def importance_bars(importance: pd.DataFrame, objective: str, most: int = 20) ->
     styled(figure, 90 + ROW * len(shown), showlegend=False, bargap=0.3)
     figure.update_yaxes(autorange="reversed", automargin=True, title_text="")
     figure.update_xaxes(
-        title_text=f"growth of the held-out error (share of the variance of {escaped(objective)})", tickformat=".0%"
+        title_text=f"increase of the held-out error (share of the variance of {escaped(objective)})", tickformat=".0%"
     )
     return figure

@@ -1,4 +1,4 @@
-"""Several architectures side by side: their graphs with what differs, their scores, and how far apart they are."""
+"""Figures that compare architectures: graphs with their differences, scores, and dissimilarities."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ LONGEST_TITLE = 48
 
 @dataclass(frozen=True)
 class DrawnGraph:
-    """An architecture's graph to be drawn.
+    """A graph to draw.
 
     Attributes:
-        title: its name.
+        title: name of the architecture.
         graph: nodes and edges.
-        marked: nodes to put a ring around.
+        marked: indices of the nodes to highlight with a ring.
     """
 
     title: str
@@ -46,7 +46,7 @@ class DrawnGraph:
 
 
 def graphs_side_by_side(drawn: Sequence[DrawnGraph]) -> go.Figure:
-    """Graphs below one another on one scale, input on the left; what differs has a ring. At least one graph."""
+    """Draw one or more graphs below each other on a common scale, input on the left."""
     titles = [escaped(one.title)[:LONGEST_TITLE] for one in drawn]
     figure = make_subplots(rows=len(drawn), cols=1, subplot_titles=titles, vertical_spacing=0.35 / (len(drawn) + 1))
     shown: set[str] = set()
@@ -72,7 +72,7 @@ def _edges(figure: go.Figure, graph: ArchitectureGraph, positions: Sequence[tupl
     ys: list[float | None] = []
     for source, target in graph.edges:
         (x0, y0), (x1, y1) = positions[source], positions[target]
-        if x1 - x0 > 1:  # It runs below the nodes that it passes.
+        if x1 - x0 > 1:  # Route a skip connection below the nodes in between.
             low = -max(abs(y) for x, y in positions if x0 < x < x1) - 0.9
             xs += [x0, x0 + 0.3, x1 - 0.3, x1, None]
             ys += [y0, low, low, y1, None]
@@ -137,7 +137,7 @@ def _nodes(
 
 
 def _look(kind: str, label: str) -> tuple[str, str, str]:
-    """Legend title, colour and symbol of a node; a head's label is ``family_hHIDDEN_parameter``."""
+    """Return legend title, colour and symbol of a node; the label of a head is ``family_hHIDDEN_parameter``."""
     parts = label.split("_")
     if kind == "head" and len(parts) >= 3:
         operation = f"{parts[0]}_{parts[2]}"
@@ -151,17 +151,17 @@ def _place(layer: int) -> str:
 
 
 def score_bars(scores: pd.DataFrame, titles: Sequence[tuple[str, str]]) -> go.Figure:
-    """Scores of several architectures, with error bars where a score was repeated; a line for each task.
+    """Draw the scores of several architectures in one row per task, with error bars for repeated trainings.
 
     Args:
         scores: ``id, series, mean, deviation, count``.
-        titles: id and name of each architecture, in the order of the legend; names differ from each other.
+        titles: id and unique name of each architecture, in the order of the legend.
     """
     figure = go.Figure()
     series = list(dict.fromkeys(scores["series"]))
     for position, (id, title) in enumerate(titles):
         own = scores[scores["id"] == id]
-        # Side by side within a task's line, so that neither points nor bars hide each other.
+        # Shift the architectures within a row, so that points and error bars do not overlap.
         shift = 0.5 * ((len(titles) - 1) / 2 - position) / max(1, len(titles) - 1)
         deviations = own["deviation"].to_numpy(dtype=float, na_value=np.nan)
         figure.add_trace(
@@ -193,7 +193,7 @@ def score_bars(scores: pd.DataFrame, titles: Sequence[tuple[str, str]]) -> go.Fi
 
 
 def dissimilarity_map(values: NDArray[np.float64], titles: Sequence[str]) -> go.Figure:
-    """Dissimilarities ``[N, N]`` of N architectures as a grid with numbers; titles differ from each other."""
+    """Draw dissimilarities ``[N, N]`` as an annotated heat map; titles are unique."""
     names = [escaped(title) for title in titles]
     figure = go.Figure(
         go.Heatmap(
@@ -217,13 +217,13 @@ def dissimilarity_map(values: NDArray[np.float64], titles: Sequence[str]) -> go.
 
 
 def forecast_strip(known: Sequence[float], mean: float, deviation: float, series: str) -> go.Figure:
-    """A predicted score with one and two standard deviations, over the known scores of the space.
+    """Draw a predicted score with one and two standard deviations above the known scores of the space.
 
     Args:
         known: comparable scores of the space.
         mean: the predicted score.
-        deviation: its standard deviation.
-        series: what the scores are, for the axis.
+        deviation: standard deviation of the prediction.
+        series: name of the scores, for the axis.
     """
     figure = go.Figure()
     marker = {"symbol": "line-ns-open", "size": 22, "color": GREY, "opacity": 0.6}
@@ -244,7 +244,7 @@ def forecast_strip(known: Sequence[float], mean: float, deviation: float, series
                 y=[1.0, 1.0],
                 mode="lines",
                 line={"color": category_color(0), "width": width},
-                name="one deviation" if times == 1 else "two deviations",
+                name="± 1 standard deviation" if times == 1 else "± 2 standard deviations",
                 hovertemplate="%{x:.4f}<extra></extra>",
             )
         )

@@ -1,4 +1,4 @@
-"""Histories of searches side by side."""
+"""Best value over evaluations, for several studies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from explorer.plots.titles import escaped
 
 HEIGHT = 380
 FEW = 16
-"""Up to this many evaluations every one gets a tick."""
+"""Every evaluation gets a tick up to this many evaluations."""
 
 
 def best_so_far_curves(
@@ -23,15 +23,15 @@ def best_so_far_curves(
     bands: pd.DataFrame | None = None,
     regret: bool = False,
 ) -> go.Figure:
-    """Best value found against the number of evaluated architectures.
+    """Draw the best value found against the number of evaluated architectures.
 
     Args:
-        curves: ``study, policy, done, evaluations, best``, and ``regret`` where that is drawn.
-        objective: what the value is, for the axis.
-        emphasised: name of the study whose line is drawn, and thicker, whatever else is.
-        bands: ``policy, evaluations, median, low, high, studies``; the finished studies of these policies are drawn as
-            their median and a band, instead of a line each.
-        regret: whether the simple regret is drawn, the best value there is less the best one found.
+        curves: ``study, policy, done, evaluations, best``, and ``regret`` if that is drawn.
+        objective: name of the objective, for the axis.
+        emphasised: name of the study that always has a line of its own, a thicker one.
+        bands: ``policy, evaluations, median, low, high, studies``; finished studies of these policies are drawn as
+            a median and a band instead of one line each.
+        regret: whether to draw the simple regret: the best value of the space minus the best one found.
 
     Returns:
         A figure of step lines; policies share a colour, studies of one policy differ in dashes.

@@ -1,4 +1,4 @@
-"""Drawing of one architecture's computational graph, input on the left, output on the right."""
+"""The computational graph of one architecture, input on the left, output on the right."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from explorer.similarity.drawing import node_positions
 from graphstore.records import LayerRecord, OpRecord
 
 TEXT_COLUMNS = 34
-"""Graphs of more columns are drawn without short labels, which would run into each other."""
+"""Graphs with more columns are drawn without node labels, which would overlap."""
 ARC_POINTS = 24
 OUTLINE, BOX = "rgba(128,128,128,0.9)", "rgba(128,128,128,0.45)"
 TITLES = {
@@ -43,12 +43,12 @@ def architecture_graph(
     Args:
         ops: nodes in topological order.
         feeds: edges ``(source, target)`` by node index.
-        layers: for the boxes around the nodes of each.
-        chosen: number of the node that has a ring, if any.
+        layers: the layers, drawn as boxes around their nodes.
+        chosen: index of the node to highlight with a ring, if any.
 
     Returns:
-        A figure with one trace of edges and one trace per kind of node; every node has a hover label, and its number
-        as the last entry of ``customdata``.
+        A figure with one trace of edges and one trace per kind of node. Every node has a hover label, and its index as
+        the last entry of ``customdata``.
     """
     positions = node_positions([op.kind for op in ops], [op.layer for op in ops])
     columns = int(max((x for x, _ in positions), default=0.0)) + 1
@@ -93,7 +93,7 @@ def architecture_graph(
 
 
 def _look(op: OpRecord) -> tuple[str, str, str]:
-    """Legend title, colour and kind of a node."""
+    """Return legend title, colour and kind of a node."""
     if op.kind == "head":
         operation = _operation(op)
         return operation_title(operation), operation_color(operation), op.kind
@@ -102,7 +102,7 @@ def _look(op: OpRecord) -> tuple[str, str, str]:
 
 
 def _operation(op: OpRecord) -> str:
-    """``family_parameter`` of a head from its label ``family_hHIDDEN_parameter``."""
+    """Return ``family_parameter`` of a head, given its label ``family_hHIDDEN_parameter``."""
     parts = op.label.split("_")
     return f"{parts[0]}_{parts[2]}" if len(parts) >= 3 else op.label
 
@@ -155,7 +155,7 @@ def _edges(
     for source, target in feeds:
         (x0, y0), (x1, y1) = positions[source], positions[target]
         if x1 - x0 > 1:
-            # A connection that skips columns runs below the nodes it passes.
+            # Route a skip connection below the nodes in between.
             passed = max(abs(y) for x, y in positions if x0 < x < x1)
             steps = [step / ARC_POINTS for step in range(ARC_POINTS + 1)]
             xs += [x0 + (x1 - x0) * t for t in steps]

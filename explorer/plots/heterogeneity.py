@@ -1,4 +1,4 @@
-"""How operations and widths are spread over the layers, and what that does to scores."""
+"""Distribution of operations and widths over layers, and heterogeneity against scores."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Groups = Mapping[str, pd.DataFrame]
 
 
 def operation_shares(groups: Groups) -> go.Figure:
-    """Share of each operation at each layer, one panel per group."""
+    """Draw the share of each operation at each layer, one panel per group."""
     return _shares(groups, "operation", lambda value, _: operation_color(str(value)), lambda v: operation_title(str(v)))
 
 
 def width_shares(groups: Groups) -> go.Figure:
-    """Share of each hidden size at each layer, one panel per group."""
+    """Draw the share of each hidden size at each layer, one panel per group."""
     widths = sorted({int(width) for frame in groups.values() for width in frame["hidden"].unique()})
     colors: dict[Hashable, str] = dict(zip(widths, shades(len(widths)), strict=True)) if widths else {}
     return _shares(groups, "hidden", lambda value, _: colors[value], lambda value: f"hidden {value}")
@@ -48,7 +48,7 @@ def _shares(
                     customdata=counts[value],
                     name=name,
                     legendgroup=name,
-                    # Every category is named once, by the first panel that has it.
+                    # Only the first panel with a category adds it to the legend.
                     showlegend=not any(trace.legendgroup == name for trace in figure.data),
                     legendrank=position + 1,
                     marker={"color": color(value, position), "line": {"width": 0}},
@@ -63,13 +63,13 @@ def _shares(
 
 
 def heterogeneity_scatter(points: pd.DataFrame, title: str, column: str = "score", groups: str = "") -> go.Figure:
-    """Heterogeneity against score, one colour and symbol per group.
+    """Draw scores against heterogeneity, one colour and symbol per group.
 
     Args:
         points: indexed by id, with ``heterogeneity, depth, label, operations`` and the named columns.
-        title: what the score is, for the axis.
-        column: of the score.
-        groups: column of the groups, in the order of their names; by default the depths.
+        title: name of the score, for the axis.
+        column: column of the score.
+        groups: column of the groups, sorted by name; by default the depth.
     """
     figure = go.Figure()
     symbols = ("circle", "diamond", "square", "cross", "triangle-up")
@@ -92,18 +92,18 @@ def heterogeneity_scatter(points: pd.DataFrame, title: str, column: str = "score
             )
         )
     styled(figure, HEIGHT, showlegend=True)
-    figure.update_xaxes(title_text="heterogeneity (0: all layers alike)", range=[-0.03, 1.03])
+    figure.update_xaxes(title_text="heterogeneity (0: all layers equal)", range=[-0.03, 1.03])
     figure.update_yaxes(title_text=escaped(title), range=range_of_equal(points[column]))
     return figure
 
 
 def kind_frontiers(points: pd.DataFrame, fronts: Mapping[str, pd.Index], series: str) -> go.Figure:
-    """Score against size of several kinds of architectures, each with its own frontier.
+    """Draw scores against sizes for several kinds of architectures, each with its Pareto front.
 
     Args:
         points: indexed by id, with ``parameters, score, kind, heterogeneity, label, operations``.
-        fronts: kind → ids of those of it that no other of it beats, by size; a kind without any is left out.
-        series: what the score is, for the axis.
+        fronts: kind → ids of its non-dominated architectures, by size; a kind without architectures is skipped.
+        series: name of the score, for the axis.
     """
     figure = go.Figure()
     symbols = ("circle", "diamond", "square", "cross")
@@ -111,7 +111,7 @@ def kind_frontiers(points: pd.DataFrame, fronts: Mapping[str, pd.Index], series:
         rows, color = points[points["kind"] == kind], category_color(position)
         if rows.empty:
             continue
-        told = rows[["label", "operations", "heterogeneity"]].to_numpy()
+        details = rows[["label", "operations", "heterogeneity"]].to_numpy()
         hover = (
             "<b>%{customdata[0]}</b><br>%{customdata[1]}<br>heterogeneity %{customdata[2]:.2f}<br>"
             "%{x:,} parameters, score %{y:.4f}<extra>" + escaped(kind) + "</extra>"
@@ -123,7 +123,7 @@ def kind_frontiers(points: pd.DataFrame, fronts: Mapping[str, pd.Index], series:
                 y=rows["score"].to_numpy(),
                 mode="markers",
                 marker=marker,
-                customdata=told,
+                customdata=details,
                 hovertemplate=hover,
                 name=f"{escaped(kind)} ({len(rows):,})",
             )
@@ -138,10 +138,10 @@ def kind_frontiers(points: pd.DataFrame, fronts: Mapping[str, pd.Index], series:
                 marker=marker | {"size": 11, "opacity": 1.0},
                 customdata=on[["label", "operations", "heterogeneity"]].to_numpy(),
                 hovertemplate=hover,
-                name=f"its frontier ({len(on):,})",
+                name=f"its Pareto front ({len(on):,})",
             )
         )
     styled(figure, HEIGHT + 60, showlegend=True)
-    figure.update_xaxes(title_text="parameters (less is better)")
-    figure.update_yaxes(title_text=f"{escaped(series)} (more is better)", range=range_of_equal(points["score"]))
+    figure.update_xaxes(title_text="parameters (minimise)")
+    figure.update_yaxes(title_text=f"{escaped(series)} (maximise)", range=range_of_equal(points["score"]))
     return figure

@@ -1,4 +1,4 @@
-"""Figures as files: a page that needs nothing else, or a picture drawn by an installed Chromium (kaleido)."""
+"""Save figures: as a self-contained HTML page, or as an image rendered by an installed Chromium (kaleido)."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from explorer.errors import DataError, ExplorerError, InputError
 
 PAGE, PICTURES = ".html", (".png", ".svg", ".pdf")
 WIDTH = 1000
-"""Width of a picture, in CSS pixels; a PNG has twice as many."""
+"""Width of an image in CSS pixels; a PNG has ``SCALE`` times as many pixels."""
 SCALE = 2
 GROUND = "white"
 
 
 def check_target(path: Path) -> None:
-    """Refuse a file whose ending names no format, or whose folder does not exist. Raises InputError, DataError."""
+    """Raise InputError if the extension is not supported, DataError if the folder does not exist."""
     if path.suffix.lower() not in (PAGE, *PICTURES):
         rule = f"end with {PAGE}, {', '.join(PICTURES[:-1])} or {PICTURES[-1]}"
-        raise InputError("--save", rule, str(path), "Name for example figure.html.")
+        raise InputError("--save", rule, str(path), "Choose for example figure.html.")
     if not path.absolute().parent.is_dir():
-        raise DataError("--save", "be in a folder that exists", str(path), "Make the folder first.")
+        raise DataError("--save", "be in an existing folder", str(path), "Create the folder first.")
 
 
 def save_figure(figure: go.Figure, path: Path) -> int:
-    """Write a figure to a file, over what is there.
+    """Write a figure to a file; an existing file is overwritten.
 
     Args:
         figure: the figure; it is not changed.
-        path: ends with ``.html`` for a page with the drawing library in it, or ``.png``, ``.svg`` or ``.pdf``.
+        path: ends with ``.html`` for a page that includes plotly.js, or ``.png``, ``.svg`` or ``.pdf``.
 
     Returns:
-        Bytes of the file.
+        The size of the file in bytes.
 
     Raises:
-        InputError: the ending is another one, or kaleido or a browser is missing.
+        InputError: the extension is not supported, or kaleido or a browser is missing.
         DataError: the file cannot be written.
         ExplorerError: the browser failed.
     """
@@ -44,12 +44,18 @@ def save_figure(figure: go.Figure, path: Path) -> int:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise DataError("--save", f"be a file that can be written ({error.strerror})", str(path), "Check it.") from None
+        rule = f"be a writable file ({error.strerror})"
+        raise DataError("--save", rule, str(path), "Check the path and the free disk space.") from None
     return len(data)
 
 
 def figure_bytes(figure: go.Figure, ending: str) -> bytes:
-    """What a file of the figure holds; ``ending`` is ``PAGE`` or one of ``PICTURES``. Raises as ``save_figure``."""
+    """Render a figure to the bytes of a file; ``ending`` is ``PAGE`` or one of ``PICTURES``.
+
+    Raises:
+        InputError: kaleido or a browser is missing.
+        ExplorerError: the browser failed.
+    """
     drawn = go.Figure(figure)
     drawn.update_layout(paper_bgcolor=GROUND, plot_bgcolor=GROUND, template="plotly_white")
     if ending == PAGE:
@@ -58,7 +64,7 @@ def figure_bytes(figure: go.Figure, ending: str) -> bytes:
 
 
 def can_draw_pictures() -> bool:
-    """Whether kaleido and a browser that draws for it are installed."""
+    """Whether kaleido and a browser for it are installed."""
     try:
         import kaleido  # noqa: F401
         from choreographer.browsers.chromium import Chromium
@@ -79,15 +85,15 @@ def _picture(figure: go.Figure, kind: str) -> bytes:
     figure.update_layout(width=WIDTH)
     options = {"format": kind, "width": WIDTH, "height": figure.layout.height, "scale": SCALE if kind == "png" else 1}
     try:
-        # Without MathJax, which would be fetched from elsewhere.
+        # Disable MathJax, which kaleido would download.
         picture: bytes = kaleido.calc_fig_sync(figure, opts=options, kopts={"mathjax": False})
     except ChromeNotFoundError:
         raise InputError(
             f"--save .{kind}",
-            "find an installed Chromium or Chrome, which draws it",
+            "find an installed Chromium or Chrome",
             "none",
-            "Install one, or name its program in BROWSER_PATH, or save as .html.",
+            "Install one, set BROWSER_PATH to its program, or save as .html.",
         ) from None
     except (RuntimeError, OSError, TimeoutError) as error:
-        raise ExplorerError(f"the browser could not draw the picture: {error}. Save as .html instead.") from error
+        raise ExplorerError(f"the browser could not render the image: {error}. Save as .html instead.") from error
     return picture

@@ -1,4 +1,4 @@
-"""The scores of one architecture with their error bars, against those of its space."""
+"""Scores of one architecture with error bars, among the scores of its space."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from explorer.plots.titles import escaped
 
 
 def score_bars(spread: pd.DataFrame, others: pd.DataFrame) -> go.Figure:
-    """Draw mean and standard deviation for each kind of scores.
+    """Draw mean and standard deviation for each score kind.
 
     Args:
         spread: ``series, mean, deviation, runs, rank, scored``.
-        others: mean scores of the architectures of the space: ``series, score``; small grey lines.
+        others: mean scores of the architectures of the space (``series, score``), drawn as small grey lines.
     """
     names = [escaped(str(name)) for name in spread["series"]]
     figure = go.Figure()
@@ -26,16 +26,16 @@ def score_bars(spread: pd.DataFrame, others: pd.DataFrame) -> go.Figure:
             y=[escaped(str(name)) for name in shown["series"]],
             mode="markers",
             marker={"symbol": "line-ns-open", "size": 12, "color": GREY, "opacity": 0.5},
-            name="others of the space",
+            name="other architectures of the space",
             hovertemplate="%{x:.4f}<extra></extra>",
         )
     )
     bars = spread["deviation"].fillna(0.0).to_numpy()
-    told = [
+    spreads = [
         f"± {bar:.4f} over {runs} runs" if runs > 1 else "one run"
         for bar, runs in zip(bars, spread["runs"], strict=True)
     ]
-    places = [f"{rank} of {scored}" for rank, scored in zip(spread["rank"], spread["scored"], strict=True)]
+    ranks = [f"{rank} of {scored}" for rank, scored in zip(spread["rank"], spread["scored"], strict=True)]
     figure.add_trace(
         go.Scatter(
             x=spread["mean"].to_numpy(),
@@ -43,8 +43,8 @@ def score_bars(spread: pd.DataFrame, others: pd.DataFrame) -> go.Figure:
             error_x={"type": "data", "array": bars, "visible": True, "thickness": 2, "width": 6},
             mode="markers",
             marker={"size": 12, "color": BLUE, "line": {"width": 1, "color": "white"}},
-            name="this one, ± standard deviation over its runs",
-            customdata=list(zip(told, places, strict=True)),
+            name="this architecture, ± standard deviation over its runs",
+            customdata=list(zip(spreads, ranks, strict=True)),
             hovertemplate="%{x:.4f} %{customdata[0]}<br>rank %{customdata[1]}<extra></extra>",
         )
     )

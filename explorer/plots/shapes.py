@@ -1,4 +1,4 @@
-"""Figures of shapes: widths per layer, kinds of shapes compared, which layers matter, what latency is due to."""
+"""Figures of SuperShaper shapes: widths per layer, kinds of shapes, layer importance, variance of latency."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from explorer.plots.titles import escaped
 HEIGHT = 360
 ROW = 34
 """Height of a horizontal bar, in pixels."""
-SHARES = {"parameters": ("parameters", BLUE), "shape": ("shape, beyond them", VERMILLION), "rest": ("neither", GREY)}
+SHARES = {
+    "parameters": ("parameters", BLUE),
+    "shape": ("shape, given the parameters", VERMILLION),
+    "rest": ("unexplained", GREY),
+}
 
 
 def _layer_axis(figure: go.Figure, layers: int) -> None:
@@ -22,11 +26,11 @@ def _layer_axis(figure: go.Figure, layers: int) -> None:
 
 
 def shape_bars(widths: Sequence[int], widest: int) -> go.Figure:
-    """One shape as bars, from input to output.
+    """Draw one shape as bars, from input to output.
 
     Args:
-        widths: of the layers.
-        widest: largest width that a layer may have, which the axis reaches.
+        widths: width of each layer.
+        widest: largest width that a layer may have; sets the range of the axis.
     """
     layers = list(range(1, len(widths) + 1))
     bars = go.Bar(
@@ -45,7 +49,7 @@ def shape_bars(widths: Sequence[int], widest: int) -> go.Figure:
 
 
 def shape_profiles(shapes: Mapping[str, Sequence[int]], widest: int) -> go.Figure:
-    """Several shapes as steps over the layers, by name; at least one, all of as many layers."""
+    """Draw one or more named shapes with equally many layers as step lines."""
     figure = go.Figure()
     layers = len(next(iter(shapes.values())))
     for turn, (name, widths) in enumerate(shapes.items()):
@@ -67,10 +71,10 @@ def shape_profiles(shapes: Mapping[str, Sequence[int]], widest: int) -> go.Figur
 
 
 def layer_importance_plot(importance: pd.DataFrame) -> go.Figure:
-    """How much each layer's width matters, with error bars.
+    """Draw the importance of each layer's width, with error bars.
 
     Args:
-        importance: ``layer`` from 1, ``importance, low, high``, in the layers' order, and ``predictor`` if several.
+        importance: ``layer`` from 1, ``importance, low, high``, ordered by layer; ``predictor`` if there are several.
     """
     figure = go.Figure()
     named = importance if "predictor" in importance else importance.assign(predictor="")
@@ -94,15 +98,15 @@ def layer_importance_plot(importance: pd.DataFrame) -> go.Figure:
     styled(figure, HEIGHT, showlegend="predictor" in importance, bargap=0.25)
     figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0.0})
     _layer_axis(figure, int(importance["layer"].max()))
-    figure.update_yaxes(title_text="growth of the held-out error<br>(share of the loss's variance)", tickformat=".0%")
+    figure.update_yaxes(title_text="increase of the held-out error<br>(share of the loss's variance)", tickformat=".0%")
     return figure
 
 
 def kinds_compared(kinds: pd.DataFrame) -> go.Figure:
-    """Predicted perplexities of kinds of shapes at one number of parameters, with 95 % intervals.
+    """Draw predicted perplexities of kinds of shapes of equal size, with 95 % intervals.
 
     Args:
-        kinds: ``kind, value, low, high``, and ``shape`` as text for whoever points at one; drawn from top to bottom.
+        kinds: ``kind, value, low, high``, and ``shape`` as text for the hover label; drawn from top to bottom.
     """
     figure = go.Figure(
         go.Scatter(
@@ -124,12 +128,12 @@ def kinds_compared(kinds: pd.DataFrame) -> go.Figure:
     )
     styled(figure, 90 + ROW * len(kinds), showlegend=False)
     figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(title_text="predicted perplexity (less is better), 95 % of measurements lie in the bar")
+    figure.update_xaxes(title_text="predicted perplexity (minimise); bars contain 95 % of measurements")
     return figure
 
 
 def variance_bars(shares: pd.DataFrame) -> go.Figure:
-    """What the variance of each quantity over shapes is due to.
+    """Draw the decomposition of each quantity's variance over shapes.
 
     Args:
         shares: ``name, parameters, shape, rest``; shares below 0 are drawn as 0.
@@ -154,11 +158,11 @@ def variance_bars(shares: pd.DataFrame) -> go.Figure:
 
 
 def by_parameters(points: pd.DataFrame, chosen: pd.DataFrame | None = None) -> go.Figure:
-    """A quantity against the number of parameters, relative to its median.
+    """Draw measured quantities, relative to their medians, against the number of parameters.
 
     Args:
-        points: ``name, parameters, relative, shape``: what was measured, 1 being the median of the ``name``.
-        chosen: shapes to point out, with the same columns.
+        points: ``name, parameters, relative, shape``; ``relative`` is 1 at the median of the ``name``.
+        chosen: shapes to highlight, with the same columns.
     """
     figure = go.Figure()
     for turn, (name, rows) in enumerate(points.groupby("name", sort=False)):

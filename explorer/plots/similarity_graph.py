@@ -1,4 +1,4 @@
-"""Architectures as nodes, their similarity as edges: what is near an architecture, and near its neighbours."""
+"""The similarity graph: architectures as nodes, neighbours joined by edges."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from explorer.plots.titles import escaped
 
 HEIGHT = 460
 LABELLED = 40
-"""Up to this many nodes have their labels beside them."""
+"""Nodes are labelled up to this many nodes."""
 
 
 def similarity_figure(
@@ -22,14 +22,14 @@ def similarity_figure(
     """Draw part of a similarity graph.
 
     Args:
-        nodes: indexed by id, with ``x, y, label, operations, hiddens`` and ``score``, which may be missing.
-        edges: ``source, target, dissimilarity``; the nearer, the thicker.
-        expanded: ids of the nodes whose neighbours are all drawn; they are squares.
-        center: id of the node that has a ring.
-        score: title of the score that colours the nodes; ``None`` for grey ones.
+        nodes: indexed by id, with ``x, y, label, operations, hiddens, score``; scores may be missing.
+        edges: ``source, target, dissimilarity``; more similar ones are thicker.
+        expanded: ids of the nodes whose neighbours are all drawn; these nodes are squares.
+        center: id of the node to highlight with a ring.
+        score: title of the score that colours the nodes; ``None`` draws them grey.
 
     Returns:
-        A figure whose nodes carry their id as the first entry of ``customdata``.
+        A figure whose nodes have their id as the first entry of ``customdata``.
     """
     figure = go.Figure()
     _edges(figure, nodes, edges)
@@ -47,8 +47,8 @@ def similarity_figure(
         symbols = ["square" if id in expanded else "circle" for id in rows.index]
         widths = [3 if id == center else 1 for id in rows.index]
         colors = [VERMILLION if id == center else "rgba(128,128,128,0.9)" for id in rows.index]
-        told = [f"{score}: {value:.4f}" if value == value else "no score" for value in rows["score"]]
-        columns = (rows.index, rows["label"], rows["operations"], rows["hiddens"], told)
+        scores = [f"{score}: {value:.4f}" if value == value else "no score" for value in rows["score"]]
+        columns = (rows.index, rows["label"], rows["operations"], rows["hiddens"], scores)
         figure.add_trace(
             go.Scatter(
                 x=rows["x"].to_numpy(),
@@ -70,13 +70,13 @@ def similarity_figure(
         )
     styled(figure, HEIGHT, dragmode="pan", hovermode="closest", clickmode="event+select")
     figure.update_xaxes(visible=False)
-    # One unit is as long on both axes, as lengths stand for dissimilarities.
+    # Equal scales on both axes, because lengths show dissimilarities.
     figure.update_yaxes(visible=False, scaleanchor="x", scaleratio=1)
     return figure
 
 
 def _edges(figure: go.Figure, nodes: pd.DataFrame, edges: pd.DataFrame) -> None:
-    """Lines from node to node, and in the middle of each a point that tells its dissimilarity."""
+    """Draw a line per edge, and an invisible point in its middle whose hover label shows the dissimilarity."""
     if edges.empty:
         return
     one, two = nodes.loc[edges["source"], ["x", "y"]].to_numpy(), nodes.loc[edges["target"], ["x", "y"]].to_numpy()

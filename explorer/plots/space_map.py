@@ -1,4 +1,4 @@
-"""The map of a space: one point per architecture, WebGL so that ten thousand stay quick."""
+"""The map of a space: one point per architecture, drawn by WebGL to handle ten thousand."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from explorer.plots.palette import BLUE, GREY, VALUES, VERMILLION, category_colo
 
 HEIGHT = 600
 MARGINS = {"l": 65, "r": 100, "t": 30, "b": 50, "autoexpand": False}
-"""Around a map with a colour bar, in pixels."""
+"""Margins of a map with a colour bar, in pixels."""
 OUTLINE = "rgba(128,128,128,0.9)"
-"""Keeps the ends of the scale visible on a dark and on a light page."""
+"""Outline of points, so that both ends of the colour scale are visible on light and dark pages."""
 SMALL_SPACE = 1500
-"""Up to this many architectures are drawn with larger points."""
+"""Points are larger up to this many architectures."""
 MOST_SVG = 1000
-"""Up to this many scored architectures are drawn as SVG, of which a whole point can be hit and not its centre alone."""
+"""Scored architectures are drawn as SVG up to this many: SVG points react to the pointer over their whole area."""
 SIZES = (3.0, 17.0)
-"""Diameters of the least and the greatest of the values that give the points their size, in pixels."""
+"""Diameters in pixels for the smallest and the largest value of ``MapSize``."""
 CLOSE = 0.15
-"""Half of a window around one architecture, as a share of the map's longer side."""
+"""Half the window around one architecture, as a share of the map's longer side."""
 
 
 @dataclass(frozen=True)
 class MapColor:
-    """What colours the points.
+    """Colour of the points.
 
     Attributes:
-        title: of the colour bar or the legend.
-        values: one per architecture, indexed by id; missing ones are drawn small and grey below.
-        palette: for categories: their colours, in the legend's order. Empty for numbers.
-        titles: for categories: their names in the legend; a category without one is shown as it is.
-        shown: how a number is written in the hover label, as a d3 or Python format such as ``,.0f``.
+        title: title of the colour bar or the legend.
+        values: one value per architecture, indexed by id; points without one are drawn small and grey.
+        palette: colours of categories, in the order of the legend; empty for numbers.
+        titles: names of categories in the legend; by default the category itself.
+        shown: format of a number in the hover label, valid in d3 and Python, such as ``,.0f``.
     """
 
     title: str
@@ -60,21 +60,21 @@ class MapColor:
         palette: dict[Hashable, str] | None = None,
         titles: dict[Hashable, str] | None = None,
     ) -> MapColor:
-        """Colour by a category; without a palette the categories get colours in their sorted order."""
+        """Colour by a category; without a palette, colours are assigned to the sorted categories."""
         found = sorted(values.dropna().unique().tolist())
         chosen = palette or {}
         full = {value: chosen.get(value, category_color(position)) for position, value in enumerate(found)}
         return cls(title, values, full, titles or {})
 
     def positions(self, values: pd.Series) -> NDArray[np.float64]:
-        """Where each value lies on the scale: the number itself, or the position of the category."""
+        """Return the position of each value on the colour scale: the number itself, or the index of the category."""
         if self.palette:
             order = {value: float(position) for position, value in enumerate(self.palette)}
             return np.array([order[value] for value in values], dtype=np.float64)
         return values.to_numpy(dtype=np.float64)
 
     def text(self, value: object) -> str:
-        """The value as the hover label shows it."""
+        """Return the text of a value in the hover label."""
         if value is None or value != value:
             return f"{self.title}: not known"
         if self.palette:
@@ -87,12 +87,12 @@ class MapColor:
 
 @dataclass(frozen=True)
 class MapSize:
-    """What gives the points their size.
+    """Size of the points.
 
     Attributes:
-        title: for people.
-        values: one per architecture, indexed by id; those without one are as small as the least.
-        shown: how a number is written in the hover label, as a d3 or Python format.
+        title: title of the quantity.
+        values: one value per architecture, indexed by id; points without one have the smallest size.
+        shown: format of a number in the hover label, valid in d3 and Python.
     """
 
     title: str
@@ -100,7 +100,7 @@ class MapSize:
     shown: str = ".3g"
 
     def diameters(self, ids: pd.Index, among: pd.Index) -> NDArray[np.float64]:
-        """Diameters ``[N]`` in pixels of some points; areas grow evenly from the least to the greatest of ``among``."""
+        """Return diameters ``[N]`` in pixels; areas are linear between the extremes of the values of ``among``."""
         known = self.values.reindex(among).dropna().astype(float)
         low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
         found = self.values.reindex(ids).to_numpy(dtype=np.float64)
@@ -108,20 +108,20 @@ class MapSize:
         return np.asarray(SIZES[0] + (SIZES[1] - SIZES[0]) * np.sqrt(share.clip(0.0, 1.0)), dtype=np.float64)
 
     def text(self, id: object) -> str:
-        """The value as the hover label shows it."""
+        """Return the text of an architecture's value in the hover label."""
         value = float(self.values.get(id, float("nan")))
         return f"{self.title}: {value:{self.shown}}" if value == value else f"{self.title}: not known"
 
 
 @dataclass(frozen=True)
 class Highlight:
-    """What the map points out.
+    """Highlighted architectures and areas of the map.
 
     Attributes:
-        ring: id of the architecture to draw a ring around.
-        found: ids of architectures to draw diamonds around.
-        center: id of the one to look at closely; the whole map without one.
-        areas: polygons, or boxes by two opposite corners, that are drawn as chosen.
+        ring: id of the architecture to mark with a ring.
+        found: ids of architectures to mark with diamonds.
+        center: id of the architecture to zoom in on; by default the whole map is shown.
+        areas: selected areas: polygons, or boxes given by two opposite corners.
     """
 
     ring: str | None = None
@@ -142,14 +142,14 @@ def space_map(
 
     Args:
         points: indexed by id, with ``x, y, label, operations, hiddens``.
-        color: what colours the points.
-        scored: ids drawn above the rest, and larger as long as they are the fewer.
+        color: colour of the points.
+        scored: ids drawn on top, and larger if they are the minority.
         axes: titles of the axes.
-        size: what gives the points their size; by default scored ones are larger.
-        highlight: what is pointed out.
+        size: size of the points; by default scored ones are larger.
+        highlight: highlighted architectures and areas.
 
     Returns:
-        A figure whose points carry their id as ``customdata``.
+        A figure whose points have their id as ``customdata``.
     """
     figure, highlight = go.Figure(), highlight or Highlight()
     usual = 5.0 if len(points) > SMALL_SPACE else 8.0
@@ -172,25 +172,25 @@ def space_map(
         colors = color.positions(values[shown.index])
         marker = scale | {"color": short_numbers(colors), "opacity": opacity, "size": sizes(shown.index, factor)}
         _points(figure, shown, _texts(shown, color, values, size), name, marker)
-    _pointed_out(figure, points, highlight)
-    # The visitor's zoom is kept as long as the map has the same axes and looks at the same place.
+    _highlight(figure, points, highlight)
+    # Keep the user's zoom as long as axes and center stay the same.
     kept = f"{axes[0]} {highlight.center or ''}"
     styled(figure, HEIGHT, uirevision=kept, dragmode="pan", clickmode="event+select")
     if color.palette:
         legend = {"title": {"text": ""}, "orientation": "h", "y": -0.12, "yanchor": "top", "x": 0.0}
         figure.update_layout(showlegend=True, legend=legend)
     else:
-        # Where nothing can wrap the margins are known, and finding them would draw everything twice.
+        # Without a legend the margins are known; computing them automatically would draw everything twice.
         figure.update_layout(showlegend=False, margin=MARGINS, xaxis_automargin=False, yaxis_automargin=False)
     figure.update_xaxes(title_text=axes[0], constrain="domain")
-    # One unit is as long on both axes, or distances on the map would mislead.
+    # Equal scales on both axes, because distances on the map show dissimilarities.
     figure.update_yaxes(title_text=axes[1], scaleanchor="x", scaleratio=1, constrain="domain")
     _look_at(figure, points, highlight.center)
     return figure
 
 
-def _pointed_out(figure: go.Figure, points: pd.DataFrame, highlight: Highlight) -> None:
-    """Draw the found ones, the selected one and the chosen areas."""
+def _highlight(figure: go.Figure, points: pd.DataFrame, highlight: Highlight) -> None:
+    """Draw the rings and diamonds and the selected areas."""
     found = [id for id in highlight.found if id in points.index]
     looks: list[tuple[list[str], str, dict[str, Any]]] = [
         (found, "found", {"symbol": "diamond-open", "size": 18, "color": BLUE, "line": {"width": 3}}),
@@ -233,28 +233,28 @@ def _look_at(figure: go.Figure, points: pd.DataFrame, center: str | None) -> Non
 
 
 def _texts(rows: pd.DataFrame, color: MapColor | None, values: pd.Series, size: MapSize | None) -> list[str]:
-    """What the hover labels say of the widths and of the values that colour the points and give them their size."""
-    told = [f"hidden {_plain(hiddens)}" for hiddens in rows["hiddens"]]
+    """Return the second line of each hover label: widths, and the values behind colour and size."""
+    texts = [f"hidden {_plain(hiddens)}" for hiddens in rows["hiddens"]]
     if color is not None:
         known = (color.text(value) for value in values.reindex(rows.index))
-        told = [f"{one}; {value}" for one, value in zip(told, known, strict=True)]
+        texts = [f"{text}; {value}" for text, value in zip(texts, known, strict=True)]
     if size is not None and (color is None or size.title != color.title):
-        told = [f"{one}; {size.text(id)}" for one, id in zip(told, rows.index, strict=True)]
-    return told
+        texts = [f"{text}; {size.text(id)}" for text, id in zip(texts, rows.index, strict=True)]
+    return texts
 
 
 def _plain(chain: str) -> str:
-    """A chain of layers without arrows, which no JSON writes in one character."""
+    """Replace the arrows in a chain of layers: JSON escapes each of them to six characters."""
     return chain.replace(" → ", ", ")
 
 
 def _shuffled(points: pd.DataFrame) -> pd.DataFrame:
-    """The points in an order that favours no category where they overlap; always the same one."""
+    """Shuffle the points deterministically, so that no category covers the others."""
     return points.iloc[np.random.default_rng(0).permutation(len(points))]
 
 
 def _legend(figure: go.Figure, color: MapColor) -> dict[str, Any]:
-    """Name the categories in the legend; returns the markers' scale of one flat colour per category."""
+    """Add the categories to the legend and return a colour scale with one constant colour per category."""
     shades = list(color.palette.values())
     for value, shade in color.palette.items():
         name = color.titles.get(value, str(value))
@@ -283,9 +283,9 @@ def _points(
 ) -> None:
     if rows.empty:
         return
-    # Short texts and flat arrays: Streamlit searches a figure's JSON forty times for the colours of its theme.
-    told = [f"{label}: {_plain(ops)}" for label, ops in zip(rows["label"], rows["operations"], strict=True)]
-    # By WebGL the nearest centre is hit, which may be one of those that a large point covers.
+    # Keep texts short and arrays flat: Streamlit searches a figure's JSON forty times for theme colours.
+    labels = [f"{label}: {_plain(ops)}" for label, ops in zip(rows["label"], rows["operations"], strict=True)]
+    # WebGL selects the point with the nearest centre, which a larger point may cover.
     kind = go.Scatter if name == "scored" and len(rows) <= MOST_SVG else go.Scattergl
     figure.add_trace(
         kind(
@@ -294,7 +294,7 @@ def _points(
             mode="markers",
             name=name,
             customdata=rows.index.to_numpy(dtype=object),
-            hovertext=told,
+            hovertext=labels,
             text=texts,
             hovertemplate=f"%{{hovertext}}<br>%{{text}}{common}<extra></extra>",
             marker={"line": {"width": 1 if name == "scored" else 0, "color": OUTLINE}} | marker,

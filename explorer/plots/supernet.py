@@ -1,4 +1,4 @@
-"""Perplexities of shapes inside a super-network against those of the same shapes trained alone."""
+"""Perplexity of shapes inside a super-network against perplexity of the same shapes trained alone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from explorer.plots.titles import escaped
 
 
 def inside_against_alone(shapes: pd.DataFrame) -> go.Figure:
-    """Draw a point for every shape.
+    """Draw one point per shape.
 
     Args:
-        shapes: ``shape`` (its widths as text), ``parameters``, ``inside`` and ``alone`` (perplexities), and ``low`` and
-            ``high``, the least and the largest perplexity alone over its seeds.
+        shapes: ``shape`` (widths as text), ``parameters``, the perplexities ``inside`` and ``alone``, and ``low`` and
+            ``high``, the smallest and largest perplexity alone over seeds.
     """
     alone = shapes["alone"].to_numpy()
     up, down = shapes["high"].to_numpy() - alone, alone - shapes["low"].to_numpy()
@@ -48,5 +48,5 @@ def inside_against_alone(shapes: pd.DataFrame) -> go.Figure:
     )
     styled(figure, 460)
     figure.update_xaxes(title_text="perplexity inside the super-network")
-    figure.update_yaxes(title_text="perplexity trained alone" + (", least to largest over seeds" if several else ""))
+    figure.update_yaxes(title_text="perplexity trained alone" + (" (range over seeds)" if several else ""))
     return figure

@@ -1,4 +1,4 @@
-"""Trials over time: what ran where, and what became of it."""
+"""Trials over time, by study, host and lane."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from explorer.plots.titles import escaped
 ROW = 34
 """Height of a lane, in pixels."""
 LEAST = 0.006
-"""Least length of a bar, as a share of the time drawn: a trial on known scores takes none."""
+"""Minimum length of a bar as a share of the shown time, because a trial on known scores takes almost none."""
 NAMED = 0.015
-"""Shortest bar that carries its number, as a share of the time drawn."""
+"""Length above which a bar is labelled, as a share of the shown time."""
 UNITS = ((86400.0 * 3, "days", 86400.0), (3600.0 * 3, "hours", 3600.0), (60.0 * 3, "minutes", 60.0), (0.0, "s", 1.0))
 STATES = {
     "complete": (GREEN, ""),
@@ -26,7 +26,7 @@ STATES = {
     "stale": (ORANGE, "/"),
     "waiting": (GREY, "."),
 }
-"""State → colour and pattern; two signs for whoever tells colours apart with difficulty."""
+"""State → colour and pattern; the pattern distinguishes states without colour."""
 SHOWN = {"stale": "stale (worker lost)", "waiting": "given back"}
 
 
@@ -38,8 +38,8 @@ def trial_timeline(trials: pd.DataFrame) -> go.Figure:
             seconds since the epoch.
 
     Returns:
-        A figure with one bar per trial, its last attempt, and one row per study, host and lane. Later attempts carry
-        ``×`` and their number. A stale trial, whose end nobody noted, is a short bar where it began.
+        A figure with one bar per trial (its last attempt) and one row per study, host and lane. Attempts after the
+        first are labelled ``×`` and their number. A stale trial, whose end is unknown, is a short bar at its start.
     """
     figure = go.Figure()
     begin = float(trials["started"].min()) if len(trials) else 0.0
@@ -65,7 +65,7 @@ def trial_timeline(trials: pd.DataFrame) -> go.Figure:
                 textposition="inside",
                 insidetextanchor="middle",
                 constraintext="inside",
-                customdata=[_told(row) for row in chosen.itertuples()],
+                customdata=[_details(row) for row in chosen.itertuples()],
                 hovertemplate="%{customdata}<extra></extra>",
             )
         )
@@ -78,7 +78,7 @@ def trial_timeline(trials: pd.DataFrame) -> go.Figure:
 
 
 def _rows(trials: pd.DataFrame) -> list[str]:
-    """Names of the rows: what the shown trials differ in of study and host, and the lane."""
+    """Return the name of each trial's row: study and host if they differ between trials, and the lane."""
     several = trials["study"].nunique() > 1
     names = []
     for study, host, lane in zip(trials["study"], trials["host"], trials["lane"], strict=True):
@@ -92,7 +92,7 @@ def _short(number: int, attempt: int) -> str:
     return f"{number}" if attempt <= 1 else f"{number} ×{attempt}"
 
 
-def _told(row: object) -> str:
+def _details(row: object) -> str:
     found = {name: getattr(row, name) for name in ("study", "number", "architecture", "state", "attempt", "reason")}
     started, ended, value = (float(getattr(row, name)) for name in ("started", "ended", "value"))
     clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(started))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer.errors import DataError, InputError
-from explorer.library.sources import trial_source
+from explorer.library.sources import TrainedSource
 from explorer.library.workplace import models_folder
 from explorer.similarity.graph import architecture_id, build_graph
 from explorer.similarity.neighbors import DECIMALS
@@ -229,7 +229,7 @@ def _finished(store: GraphStore, text: str, recipe: Recipe | None) -> list[_Run]
 
 def _source(folder: Path) -> str:
     trial = TRIAL_FOLDER.fullmatch(folder.name)
-    return trial_source(folder.parent.name, int(trial[1])) if trial else f"trained:{folder.parent.name}/{folder.name}"
+    return str(TrainedSource(folder.parent.name, str(int(trial[1])) if trial else folder.name))
 
 
 def _model_folder(path: Path) -> Path:

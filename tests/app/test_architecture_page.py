@@ -158,7 +158,7 @@ def test_a_trained_model_is_told_as_it_is_and_how_it_is_loaded(visit, own_store)
     (run / "order" / "model.safetensors").write_bytes(b"broken")
     page.run()
     assert not page.exception
-    assert "must be sound" in page.warning[0].value
+    assert "must be readable" in page.warning[0].value
     assert "export_pack" not in [one.key for one in page.button]
 
 

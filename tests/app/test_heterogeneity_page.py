@@ -77,7 +77,7 @@ def test_frontiers_are_those_that_nothing_beats(visit, filled, points):
     assert table["parameters"].is_monotonic_increasing
     assert (table["kind"] == "homogeneous").tolist() == (table["heterogeneity"] <= 0.3).tolist()
     fronts = {trace["name"] for trace in figures(page)[3]["data"]}
-    assert sum(name.startswith("its frontier") for name in fronts) == 2
+    assert sum(name.startswith("its Pareto front") for name in fronts) == 2
 
 
 def test_a_kind_that_is_missing_is_told(visit, filled, points):

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.errors import InputError
 from explorer.library import backups
-from explorer.library.workplace import models_folder, run_folder, workers_log
+from explorer.library.workplace import models_folder, run_folder, work_size, workers_log
 from graphstore import maintenance, open_store
 from graphstore.records import JobRecord, JobState, SpaceRecord, StudyRecord, StudyState
 
@@ -215,7 +215,7 @@ def test_backups_are_limited(visit, own_store):
     page = visit(own_store, view="Store")
     page.button(key="store_backup").click().run()
     assert not page.exception
-    assert "backups must be at most 10" in page.error[0].value
+    assert "backups must be less than 10" in page.error[0].value
     assert len(backups.list_backups(own_store)) == backups.MOST
 
 
@@ -240,4 +240,4 @@ def test_backups_are_listed_newest_first(tmp_path):
         ("c.db", 3, 200.0),
         ("a.db", 3, 100.0),
     ]
-    assert backups.work_size(url) == 12
+    assert work_size(url) == 12

@@ -137,8 +137,8 @@ def test_the_pareto_set_is_the_naive_one(visit, scored, chosen):
     assert f"**{len(front)}** of {len(known)}" in texts(place)
     traces = {one["name"]: one for one in json.loads(place.get("plotly_chart")[0].proto.spec)["data"]}
     rest = len(known) - len(front)
-    assert set(traces) == {f"Pareto set ({len(front)})"} | ({f"beaten ({rest})"} if rest else set())
-    assert ("lines" in traces[f"Pareto set ({len(front)})"]["mode"]) == (len(chosen) == 2)
+    assert set(traces) == {f"Pareto front ({len(front)})"} | ({f"dominated ({rest})"} if rest else set())
+    assert ("lines" in traces[f"Pareto front ({len(front)})"]["mode"]) == (len(chosen) == 2)
 
 
 def test_choosing_is_kept_in_the_address(visit, scored):
@@ -231,14 +231,14 @@ def test_the_step_line_shows_what_can_be_had(more, shape):
     )
     axes = [Axis("size", "size %{x}<b>", more), Axis("score", "score", True)]
     figure = pareto_plot(points, pd.Index(["a", "b"]), axes)
-    beaten, front = figure.data
+    dominated, front = figure.data
     assert isinstance(front, go.Scatter)
     assert (list(front.x), list(front.y)) == ([1.0, 3.0], [0.5, 0.9])
     assert front.line.shape == shape
-    assert list(beaten.x) == [2.0]
+    assert list(dominated.x) == [2.0]
     assert "<b>%{customdata[0]}" in front.hovertemplate
     assert "%{x}<" not in front.hovertemplate
-    assert figure.layout.xaxis.title.text.endswith("(more is better)" if more else "(less is better)")
+    assert figure.layout.xaxis.title.text.endswith("(maximise)" if more else "(minimise)")
 
 
 # Nearest to a vector --------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_a_report_that_cannot_be_written_is_said(archex):
         "import", "table", "table.jsonl", "--mapping", "map.yaml", "--space", "mine", "--report", "map.yaml/report.json"
     )
     assert code == 2
-    assert "--report must be a file that can be written" in err
+    assert "--report must be a writable file" in err
 
 
 def test_the_documents_example(archex):

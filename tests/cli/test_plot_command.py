@@ -95,7 +95,7 @@ def test_a_picture_is_a_png_of_the_right_size(archex, tmp_path):
         (["history", "new", "--save", "x.html"], "finished trial with a value"),
         (["timeline", "new", "--save", "x.html"], "trial that was started"),
         (["history", "random-0", "--save", "x.bmp"], "end with"),
-        (["history", "random-0", "--save", "none/x.html"], "folder that exists"),
+        (["history", "random-0", "--save", "none/x.html"], "existing folder"),
         (["history", "random-0", "--show", "mean", "--save", "x.html"], "--show must come with acquisition"),
         (["pareto", "random-0", "--regret", "--save", "x.html"], "--regret must come with history"),
         (["history", "random-0", "--against", "flops", "--save", "x.html"], "--against must come with pareto"),

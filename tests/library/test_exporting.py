@@ -100,7 +100,7 @@ def test_the_models_load_with_transformers_as_the_card_says(store, trained, tmp_
     named = names["model"].flexibert.named_parameters()
     encoder = sum(value.numel() for name, value in named if not name.startswith(("embeddings", "pooler")))
     assert f"| parameters without embeddings, as trained for {RECIPE.length} tokens | {encoder:,} |" in text
-    assert f"| parameters of this model in all | {names['model'].num_parameters():,} |" in text
+    assert f"| parameters of this model in total | {names['model'].num_parameters():,} |" in text
     assert {row["label"] for row in names["use"]("one boat", top_k=None)} == set(
         names["model"].config.id2label.values()
     )
@@ -123,7 +123,7 @@ def test_the_card_is_one_that_model_hubs_read(store, trained, tmp_path):
     assert f"| {source} | {id} | {other} | {donor} | ordered | 75% |" in card.content
     assert "random weights" not in card.content
     assert f"| fidelity | {RECIPE.fidelity} |" in card.content
-    assert f"| fingerprint of the data of order | `{score.dataset}` |" in card.content
+    assert f"| data fingerprint of order | `{score.dataset}` |" in card.content
     assert "| pre-training: last loss |" in card.content
     assert f"| masked_share | {RECIPE.masked_share} |" in card.content
     id_row = next(line for line in card.content.splitlines() if line.startswith("| model.safetensors |"))
@@ -131,9 +131,9 @@ def test_the_card_is_one_that_model_hubs_read(store, trained, tmp_path):
 
 
 def test_the_task_whose_model_the_folder_is_can_be_chosen(store, trained, tmp_path):
-    with pytest.raises(InputError, match=r"the task order must be of a trained model"):
+    with pytest.raises(InputError, match=r"the task order must belong to a trained model"):
         export_architecture(store, SPEC, tmp_path / "none", task="order")
-    with pytest.raises(InputError, match=r"the ONNX file must be of a trained model"):
+    with pytest.raises(InputError, match=r"the ONNX file must belong to a trained model"):
         export_architecture(store, SPEC, tmp_path / "none", onnx=True)
     put_run(store, trained, "trained:train/aabb", run_folder(store.url, "train", "aabb"))
     done = export_architecture(store, SPEC, tmp_path / "lm", task="pretrained")
@@ -168,7 +168,7 @@ def test_a_damaged_model_is_not_exported(task, store, trained, tmp_path):
     put_run(store, trained, "trained:train/aabb", folder)
     path = folder / task / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-64])
-    with pytest.raises(DataError, match=f"model in .*{task} must be sound"):
+    with pytest.raises(DataError, match=f"model in .*{task} must be readable"):
         export_architecture(store, SPEC, tmp_path / "out")
     weights = load_file(trained[0] / task / "model.safetensors")
     weights.pop("flexibert.layers.0.output.bias")

@@ -152,7 +152,7 @@ def test_a_row_that_contradicts_an_earlier_one_is_refused_and_leaves_no_trace(em
     clash = [one[0], 0.9, 99.0]
     report = import_file(empty, write([one, two, clash, three]), SILENT)
     assert [(row.row, row.field) for row in report.refused] == [(3, "latency on rpi")]
-    assert "said in row 1" in report.refused[0].rule
+    assert "of row 1" in report.refused[0].rule
     assert (report.rows, report.new_scores, report.new_measurements) == (3, 3, 3)
     assert 0.9 not in {score.value for score in empty.scores()}
 

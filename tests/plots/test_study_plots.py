@@ -11,7 +11,7 @@ import pytest
 
 from explorer.errors import DataError, ExplorerError, InputError
 from explorer.plots import (
-    Belief,
+    PosteriorQuantity,
     acquisition_map,
     best_so_far_curves,
     importance_bars,
@@ -74,7 +74,8 @@ def map_frames(count: int = 5) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame
 
 
 @pytest.mark.parametrize(
-    ("shown", "column"), [(Belief.UCB, "ucb"), (Belief.MEAN, "mean"), (Belief.UNCERTAINTY, "epistemic")]
+    ("shown", "column"),
+    [(PosteriorQuantity.UCB, "ucb"), (PosteriorQuantity.MEAN, "mean"), (PosteriorQuantity.UNCERTAINTY, "epistemic")],
 )
 def test_the_map_is_coloured_by_the_belief_and_marks_the_trials(shown, column):
     points, belief, trials = map_frames()
@@ -180,7 +181,7 @@ def test_files_that_cannot_be_written_are_refused(tmp_path):
     figure = go.Figure()
     with pytest.raises(InputError, match=r"end with \.html"):
         save_figure(figure, tmp_path / "figure.bmp")
-    with pytest.raises(DataError, match="folder that exists"):
+    with pytest.raises(DataError, match="existing folder"):
         save_figure(figure, tmp_path / "none" / "figure.html")
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(DataError, match="can be written"):
@@ -199,6 +200,6 @@ def test_a_browser_that_fails_is_told(tmp_path, monkeypatch):
     program.write_text("#!/bin/sh\nexit 3\n")
     program.chmod(0o755)
     monkeypatch.setenv("BROWSER_PATH", str(program))
-    with pytest.raises(ExplorerError, match=r"could not draw"):
+    with pytest.raises(ExplorerError, match=r"could not render"):
         save_figure(go.Figure(), tmp_path / "figure.png")
     assert not (tmp_path / "figure.png").exists()

@@ -11,8 +11,15 @@ from explorer.app.shared import downloads, services
 from explorer.app.shared.messages import literal
 from explorer.errors import DataError, ExplorerError
 from explorer.library.card import usage
-from explorer.library.exporting import MainModel, TrainedRun, main_model, trained_runs
-from explorer.library.packing import MOST_BYTES, packed, run_bytes
+from explorer.library.exporting import (
+    MAX_PACKED_BYTES,
+    MainModel,
+    TrainedRun,
+    main_model,
+    packed,
+    run_bytes,
+    trained_runs,
+)
 from explorer.space.formats import from_json, to_model_dict
 from explorer.space.spec import ArchitectureSpec
 from graphstore.records import ArchitectureRecord
@@ -74,9 +81,9 @@ def render(record: ArchitectureRecord) -> None:
             f"are for {size.positions}, the longest sequence of its recipe."
         )
     st.caption(text)
-    if run_bytes(chosen) > MOST_BYTES:
+    if run_bytes(chosen) > MAX_PACKED_BYTES:
         st.caption(
-            f"Its models are larger than the {MOST_BYTES >> 20} MiB that may be packed here: run "
+            f"Its models are larger than the {MAX_PACKED_BYTES >> 20} MiB that may be packed here: run "
             f"`archex export {record.id} DIR` on the machine of the store."
         )
         return

@@ -13,7 +13,7 @@ from explorer.app.shared import downloads, services
 from explorer.app.shared.messages import literal
 from explorer.errors import InputError
 from explorer.library import backups
-from explorer.library.workplace import models_folder
+from explorer.library.workplace import models_folder, models_size, work_size
 from graphstore import GraphStore, maintenance
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import StoreError
@@ -55,12 +55,12 @@ def _facts(store: GraphStore) -> None:
 
 @st.cache_data(show_spinner=False, ttl="1m", max_entries=8)
 def _work_size(url: str) -> int:
-    return backups.work_size(url)
+    return work_size(url)
 
 
 @st.cache_data(show_spinner=False, ttl="1m", max_entries=8)
 def _models_size(url: str) -> int:
-    return backups.models_size(url)
+    return models_size(url)
 
 
 def _spaces() -> None:

@@ -20,7 +20,7 @@ from explorer.app.shared import downloads, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError, InputError
 from explorer.plots import (
-    Belief,
+    PosteriorQuantity,
     acquisition_map,
     best_so_far_curves,
     importance_bars,
@@ -35,7 +35,11 @@ from graphstore.records import StudyRecord, StudyState, TrialRecord
 TOO_FEW = "Let it go on"
 """How the remedies begin of errors that more trials would mend. The page has buttons for that, and names them."""
 WAITING = "The figure begins with the first finished trial."
-BELIEFS = {Belief.UCB: "Upper bound", Belief.MEAN: "Expected", Belief.UNCERTAINTY: "Uncertainty"}
+QUANTITIES = {
+    PosteriorQuantity.UCB: "Upper bound",
+    PosteriorQuantity.MEAN: "Expected",
+    PosteriorQuantity.UNCERTAINTY: "Uncertainty",
+}
 
 
 def draw(study: StudyRecord, trials: Sequence[TrialRecord], running: bool) -> None:
@@ -125,16 +129,20 @@ def _acquisition(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     belief = _belief(services.store_url(), study.name, told, revision, trials)
     points, spread = services.map_points(study.space)
     shown = st.segmented_control(
-        "Colour by", list(BELIEFS), format_func=lambda b: BELIEFS[b], default=Belief.UCB, key="search_belief"
+        "Colour by",
+        list(QUANTITIES),
+        format_func=lambda b: QUANTITIES[b],
+        default=PosteriorQuantity.UCB,
+        key="search_belief",
     )
     placed = pictures.trial_points(trials)
-    figure = acquisition_map(points, belief, placed, study.objective, shown or Belief.UCB, _axes(spread))
+    figure = acquisition_map(points, belief, placed, study.objective, shown or PosteriorQuantity.UCB, _axes(spread))
     downloads.figure(
         figure,
         f"{study.name}-acquisition",
         "search_acquisition",
         config={"scrollZoom": True},
-        alt="Belief over the map",
+        alt="Posterior over the map",
     )
     st.caption(
         f"What {study.policy} believes of {len(belief):,} architectures after these trials; numbers are trials in the "

@@ -18,6 +18,7 @@ import streamlit as st
 
 from explorer.analysis import tables
 from explorer.app.shared import frames
+from explorer.library.sources import is_trained
 from explorer.similarity.graph import architecture_id
 from explorer.space.named import find_named
 from explorer.studies import frames as pictures
@@ -30,8 +31,6 @@ LONGEST_NAME = 64
 """Characters of an id or a name that a visitor gives."""
 STORE_VARIABLE = "EXPLORER_STORE"
 DEFAULT_STORE = "sqlite:///explorer.db"
-TRAINED = "trained:"
-"""How the source of a score begins that a study of this store trained."""
 KERNEL = "weisfeiler_lehman"
 """Kernel whose exact neighbours the library holds."""
 
@@ -180,7 +179,7 @@ def id_named(text: str, known: pd.DataFrame) -> str:
 
 def has_published(space: str) -> bool:
     """Whether the space has scores that no study of this store trained."""
-    return bool((~scores(space)["source"].str.startswith(TRAINED)).any())
+    return not scores(space)["source"].map(is_trained).all()
 
 
 def neighbors(space: str, id: str) -> list[NeighborRecord]:
