@@ -123,7 +123,7 @@ def _draw(
             points, spread = pictures.map_points(store, studies[0].space)
             axes = (f"coordinate 1 ({spread.x:.0%} of the variance)", f"coordinate 2 ({spread.y:.0%})")
             placed = pictures.trial_points(own)
-            told = plots.acquisition_map(points, belief, placed, objective, plots.Belief(shown.value), axes)
+            told = plots.acquisition_map(points, belief, placed, objective, plots.PosteriorQuantity(shown.value), axes)
             return told, {"candidates": len(belief), "trials": len(placed)}
         case Figure.PARETO:
             table, front = pictures.pareto_points(store, values, against)
