@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # A cluster of the tests talks over the loopback only; Ray reads this when it is imported.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+
+# Most tests that start a process import torch and transformers there. Where the environment forbids `__pycache__`
+# folders, each process would compile 3,000 modules again (20 s instead of 8 s), so keep one cache outside the sources.
+if sys.dont_write_bytecode:
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
