@@ -46,8 +46,7 @@ from explorer.measure.predictor import DevicePredictor
 from explorer.measure.size import parameters
 from explorer.pareto import hypervolume, pareto_set
 from explorer.records import Trial
-from explorer.search import make_policy
-from explorer.search.costs import CostedCandidates
+from explorer.search import Candidates, make_policy
 from explorer.similarity.graph import build_graph
 from explorer.space.encoding import encode_choices
 from explorer.space.imports.edgetran import find_edgetran
@@ -87,7 +86,7 @@ class Table:
     costs: Array
     hidden: bool = False
 
-    def candidates(self, seed: int) -> CostedCandidates:
+    def candidates(self, seed: int) -> Candidates:
         """What the searches of a seed know."""
         ids = tuple(str(i) for i in range(len(self.scores)))
         costs, errors = self.costs, np.zeros_like(self.costs)
@@ -97,7 +96,7 @@ class Table:
             costs = np.array([[estimate.value] for estimate in learned.predict(self.specs)])
             errors = np.full_like(costs, learned.spread)
             costs[known], errors[known] = self.costs[known], 0.0
-        return CostedCandidates(ids, self.vectors, self.choices, costs=costs, cost_names=self.names, errors=errors)
+        return Candidates(ids, self.vectors, self.choices, costs=costs, cost_names=self.names, cost_errors=errors)
 
 
 def glue(data: Path, names: Sequence[str]) -> list[Table]:
@@ -208,10 +207,10 @@ def constraint_rules(table: Table, seeds: int) -> list[str]:
     found: dict[str, list[tuple[float, float, float]]] = {rule: [] for rule in RULES}
     for seed in range(seeds):
         known = table.candidates(seed)
-        unmeasured = known.errors[:, 0] > 0
+        unmeasured = known.cost_errors[:, 0] > 0
         keeps = (true <= limit)[unmeasured]
         for rule, side in RULES.items():
-            through = (known.costs[:, 0] * np.exp(side * known.errors[:, 0]) <= limit)[unmeasured]
+            through = (known.costs[:, 0] * np.exp(side * known.cost_errors[:, 0]) <= limit)[unmeasured]
             found[rule].append((through.mean(), keeps[through].mean(), through[keeps].mean()))
     for rule, rows in found.items():
         lines.append(f"| {rule} | " + " | ".join(f"{value:.1%}" for value in np.mean(rows, axis=0)) + " |")

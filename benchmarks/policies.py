@@ -43,8 +43,16 @@ from scipy.stats import rankdata
 import explorer.surrogate
 from explorer.library.placing import library_vectors
 from explorer.records import Trial
-from explorer.search import POLICIES, Candidates, make_policy, modelled, optuna_policy, policy, registry
-from explorer.search.registry import WITH_INITIAL_DESIGN
+from explorer.search import (
+    POLICIES,
+    Candidates,
+    Capability,
+    initial_design,
+    make_policy,
+    optuna_policy,
+    policy,
+    policy_class,
+)
 from explorer.similarity.graph import build_graph
 from explorer.space.encoding import encode_choices
 from explorer.studies.candidates import known_objective, space_candidates
@@ -132,8 +140,8 @@ def of_store(url: str, space: str, task: str) -> Objective:
 
 def source_digest(name: str) -> str:
     """Changes when the policy's source, or what all policies share, does."""
-    module = importlib.import_module(registry._CLASSES[name][0])
-    texts = [inspect.getsource(part) for part in (module, policy, modelled)]
+    module = importlib.import_module(policy_class(name).__module__)
+    texts = [inspect.getsource(part) for part in (module, policy, initial_design)]
     if "explorer.search.optuna_policy" in texts[0]:
         texts.append(inspect.getsource(optuna_policy))
     if "explorer.surrogate" in texts[0]:
@@ -152,7 +160,7 @@ def search(objective: Objective, run: Run) -> list[int]:
     candidates, values = objective.candidates, objective.values
     best = set(np.argsort(-values, kind="stable")[:TOP].tolist())
     order = first_design(objective, run.seed, run.initial)
-    learns = run.initial > 0 and run.policy in WITH_INITIAL_DESIGN
+    learns = run.initial > 0 and Capability.INITIAL_DESIGN in policy_class(run.policy).capabilities
     agent = make_policy(run.policy, candidates, run.seed, {"initial": run.initial} if learns else {})
     agent.tell(_trials(objective, order, 0))
     while len(order) < min(BUDGET, len(values)):

@@ -43,10 +43,12 @@ from explorer.records import Prediction, Trial
 from explorer.search import Candidates, make_policy
 from explorer.similarity.graph import build_graph
 from explorer.space.imports.nas_bench_bert import read_nas_bench_bert
-from explorer.surrogate import BoshnasSurrogate, ProcessSurrogate, Region, SurrogateSettings
+from explorer.surrogate import Region, SurrogateSettings
 from explorer.surrogate.layers import DTYPE, dropout_masks, train
 from explorer.surrogate.npn import NaturalParameterNetwork, gaussian_nll
+from explorer.surrogate.process_surrogate import ProcessSurrogate
 from explorer.surrogate.student import Student
+from explorer.surrogate.surrogate import BoshnasSurrogate
 from explorer.surrogate.teacher import HIDDEN, Teacher
 
 Array = NDArray[np.float64]

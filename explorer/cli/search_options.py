@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from explorer.errors import InputError
-from explorer.search.registry import POLICIES, WITH_INITIAL_DESIGN
+from explorer.search import POLICIES, Capability, policies_with
 from explorer.studies.budgets import MAX_TRIALS
 from explorer.studies.driver import StudyPlan
 from explorer.studies.objectives import study_constraints, study_objectives
@@ -165,10 +165,8 @@ class SearchOptions:
             raise InputError("--batch", "be from 1 to 100", self.batch, "Choose another batch size.")
         if self.initial is not None and not 1 <= self.initial <= 1000:
             raise InputError("--initial", "be from 1 to 1000", self.initial, "Choose another number.")
-        if self.initial is not None and not set(self.policies) & set(WITH_INITIAL_DESIGN):
-            raise InputError(
-                "--initial", f"come with {' or '.join(WITH_INITIAL_DESIGN)}", self.initial, "Leave it out."
-            )
+        if self.initial is not None and not set(self.policies) & set(able := policies_with(Capability.INITIAL_DESIGN)):
+            raise InputError("--initial", f"come with {' or '.join(able)}", self.initial, "Leave it out.")
         trained = self.tasks or self.data or self.task_file or self.transfer or self.recipe != DEFAULT_RECIPE
         if self.from_scores and trained:
             rule = "come without --task, --data, --task-file, --recipe and --transfer"

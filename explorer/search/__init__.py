@@ -1,6 +1,7 @@
-"""Search policies: ask for architectures to train, tell their scores."""
+"""Search policies: ``ask`` for architectures to evaluate, ``tell`` their scores."""
 
-from explorer.search.policy import Candidates, Policy
-from explorer.search.registry import POLICIES, make_policy
+from explorer.search.candidates import Candidates
+from explorer.search.policy import Capability, Policy
+from explorer.search.registry import POLICIES, make_policy, policies_with, policy_class
 
-__all__ = ["POLICIES", "Candidates", "Policy", "make_policy"]
+__all__ = ["POLICIES", "Candidates", "Capability", "Policy", "make_policy", "policies_with", "policy_class"]

@@ -1,4 +1,4 @@
-"""Optional libraries of policies: imported when a policy that needs one is made."""
+"""Optional libraries of policies, imported when a policy that needs one is built."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def import_extra(module: str, policy: str) -> Any:
 
     Args:
         module: what to import, for example ``optuna``.
-        policy: the policy that needs it, for the message.
+        policy: the policy that needs it, for the error message.
 
     Raises:
-        InputError: it is not installed.
+        InputError: the library is not installed.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what these libraries say of each other while they are loaded
+            warnings.simplefilter("ignore")  # these libraries warn about each other's versions when imported
             return importlib.import_module(module)
     except ModuleNotFoundError as error:
         remedy = "Install it with `pip install 'architecture-explorer[search]'`, or choose another policy."

@@ -1,61 +1,62 @@
-"""Extremely randomised trees on one-hot design choices, with an upper confidence bound.
+"""Extremely randomised trees (Geurts et al., 2006) on one-hot design choices, with an upper confidence bound.
 
-Source: the trees are those of Geurts et al. (2006). Their predictions' mean and spread stand for belief and doubt. Each
-tree sees all scores; their splits are random, so they differ where scores are few.
+The mean of the trees' predictions is the posterior mean, their standard deviation the epistemic uncertainty. Each tree
+sees all scores; its splits are random, so the trees differ where scores are few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
+from pydantic.dataclasses import dataclass
 
-from explorer.errors import InputError
-from explorer.search.modelled import Choice, Indices, ModelledPolicy, figures_at, one_hot
-from explorer.search.settings import read_settings
+from explorer.records import Proposal
+from explorer.search.candidates import Candidates
+from explorer.search.initial_design import Indices, InitialDesignPolicy, figures_at, one_hot
+from explorer.surrogate.settings import STRICT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class ExtraTreesSettings:
-    """Settings of the search by trees.
+    """Settings of the search with trees.
 
     Attributes:
-        initial: trials drawn at random before any is learned from (failed ones not counted).
-        trees: how many.
-        k: weight of the trees' spread in the upper confidence bound.
+        initial: random trials before the first fit (failed ones not counted).
+        trees: number of trees.
+        k: weight of the trees' standard deviation in the upper confidence bound.
     """
 
-    initial: int = 10
-    trees: int = 200
-    k: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.trees < 2:
-            raise InputError("extra_trees setting trees", "be at least 2", self.trees, "The default is 200.")
+    initial: NonNegativeInt = 10
+    trees: Annotated[int, Field(ge=2)] = 200
+    k: NonNegativeFloat = 1.0
 
 
-class ExtraTrees(ModelledPolicy):
-    """Proposes the candidates with the highest mean plus k deviations of the trees."""
+class ExtraTrees(InitialDesignPolicy):
+    """Proposes the candidates with the highest upper confidence bound of the trees."""
 
     name: ClassVar[str] = "extra_trees"
-    _settings: ExtraTreesSettings
+    settings_type: ClassVar[type[Any]] = ExtraTreesSettings
+    settings: ExtraTreesSettings
 
-    def _configure(self, settings: Mapping[str, Any]) -> None:
-        self._settings = read_settings(ExtraTreesSettings, settings, self.name)
-        self._features = one_hot(self.candidates.choices).astype(np.float32)
+    def __init__(self, candidates: Candidates, seed: int, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(candidates, seed, settings)
+        self._features = one_hot(candidates.choices).astype(np.float32)
 
-    def _choose(self, count: int, free: Indices) -> list[Choice]:
+    def _choose(self, count: int, free: Indices, number: int) -> list[Proposal]:
         from sklearn.ensemble import ExtraTreesRegressor
 
         observed, values = self._observed()
         state = int(self._generator(1, self._next_number()).integers(2**31))
-        forest = ExtraTreesRegressor(self._settings.trees, random_state=state, n_jobs=1)
+        forest = ExtraTreesRegressor(self.settings.trees, random_state=state, n_jobs=1)
         forest.fit(self._features[observed], values)
         guesses = np.array([tree.predict(self._features[free], check_input=False) for tree in forest.estimators_])
         mean, spread = guesses.mean(axis=0), guesses.std(axis=0)
-        bound = mean + self._settings.k * spread
-        # Equal features have equal bounds; the seed's order decides between them, not the candidates' order.
+        bound = mean + self.settings.k * spread
+        # Equal features have equal bounds; break ties by the seed, not by the order of the candidates.
         order = np.lexsort((self._generator(2, self._next_number()).random(len(free)), -bound))[:count]
-        return [Choice(int(free[i]), "optimise", figures_at(i, mean=mean, spread=spread, ucb=bound)) for i in order]
+        return [
+            self._proposal(int(free[i]), "optimise", figures_at(i, mean=mean, spread=spread, ucb=bound)) for i in order
+        ]

@@ -1,18 +1,18 @@
-"""The contract of a search policy: ask for architectures, tell what became of them (DESIGN.md section 6).
+"""The contract of a search policy: ``ask`` for architectures to evaluate, ``tell`` the state of their trials.
 
-Law: the proposals depend on the candidates, the seed, the settings and the *set* of trials told, by number. Neither
-the order and grouping of ``tell`` nor how often ``ask`` was called matters, so a killed study resumes with the
-proposals it would have made. To keep it, a policy draws every random number from a generator made afresh from the
-seed and the number of the trial it proposes.
+Law: proposals depend on the candidates, the seed, the settings and the *set* of trials told, by number. Neither the
+order and grouping of ``tell`` nor the number of calls of ``ask`` matters, so a killed study resumes with the proposals
+it would have made. For this, a policy draws every random number from a generator built from the seed and the number of
+the trial it proposes.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -21,102 +21,70 @@ from numpy.typing import NDArray
 
 from explorer.errors import InputError
 from explorer.records import Proposal, Trial
+from explorer.search.candidates import Candidates
+from explorer.search.settings import read_settings
 
 
-@dataclass(frozen=True, eq=False)
-class Candidates:
-    """The architectures a policy may propose. Their order is part of what makes proposals reproducible.
+class Capability(StrEnum):
+    """What a policy can do in addition to proposing candidates for one score."""
 
-    Attributes:
-        ids: N distinct ids.
-        vectors: embedding, float64 ``[N, d]``, d ≥ 1, finite.
-        choices: integer-coded design choices, int64 ``[N, c]``; -1 where an architecture has no such choice.
-        allowed: which may be proposed, bool ``[N]``; all unless given. Trials of the others are learned from, for
-            example of those that break a constraint that was added later.
-    """
-
-    ids: tuple[str, ...]
-    vectors: NDArray[np.float64]
-    choices: NDArray[np.int64]
-    allowed: NDArray[np.bool_] = field(default_factory=lambda: np.ones(0, dtype=bool))
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", tuple(self.ids))
-        object.__setattr__(self, "vectors", np.array(self.vectors, dtype=np.float64))
-        object.__setattr__(self, "choices", np.array(self.choices, dtype=np.int64))
-        count = len(self.ids)
-        given = np.array(self.allowed, dtype=bool)
-        object.__setattr__(self, "allowed", given if given.size else np.ones(count, dtype=bool))
-        for array in (self.vectors, self.choices, self.allowed):
-            array.flags.writeable = False
-        if count == 0:
-            raise InputError("candidates", "be at least one", 0, "Build the design space first.")
-        if len(set(self.ids)) != count:
-            seen: set[str] = set()
-            twice = next(id for id in self.ids if id in seen or seen.add(id))  # type: ignore[func-returns-value]
-            raise InputError("candidate ids", "be distinct", twice, "Give every architecture once.")
-        if self.vectors.ndim != 2 or len(self.vectors) != count or self.vectors.shape[1] == 0:
-            rule = f"have shape [{count}, d] with d ≥ 1"
-            raise InputError("candidate vectors", rule, self.vectors.shape, "Give one vector per id.")
-        if self.choices.ndim != 2 or len(self.choices) != count:
-            rule = f"have shape [{count}, c]"
-            raise InputError("candidate choices", rule, self.choices.shape, "Give one row per id.")
-        if self.allowed.shape != (count,):
-            rule = f"have shape [{count}]"
-            raise InputError("allowed candidates", rule, self.allowed.shape, "Give one truth value per id.")
-        if not np.isfinite(self.vectors).all():
-            broken = self.ids[int(np.flatnonzero(~np.isfinite(self.vectors).all(1))[0])]
-            raise InputError("candidate vectors", "be finite", broken, "Embed this architecture again.")
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @cached_property
-    def index(self) -> Mapping[str, int]:
-        """Position of each id."""
-        return {id: i for i, id in enumerate(self.ids)}
-
-    @cached_property
-    def box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Lowest and highest corner of the smallest box around the vectors, ``[d]`` each."""
-        return self.vectors.min(0), self.vectors.max(0)
+    INITIAL_DESIGN = "initial design"
+    """Its setting ``initial`` says how many trials come before it learns from any."""
+    COSTS = "costs"
+    """It accepts candidates with costs: it searches for trade-offs, or is the random baseline."""
+    CONVERGENCE = "convergence"
+    """It detects its convergence and estimates the aleatoric noise of scores."""
 
 
 class Policy(ABC):
-    """Proposes architectures to evaluate; knows nothing of how, where and by whom they are.
+    """Proposes architectures to evaluate, however and wherever they are evaluated.
 
-    Laws, besides the one in the module's docstring:
-        * ``ask`` changes nothing that can be observed.
-        * No architecture is proposed that is not allowed, nor one that has a trial in any state, nor one twice in a
-          batch. So failed ones are not tried again; stale ones are the runner's to retry.
-        * A complete trial without a finite value counts as failed.
+    Laws, in addition to the one in the module's docstring:
+        * ``ask`` has no observable side effect.
+        * A proposal is an allowed candidate without any trial, and no batch contains a candidate twice. Hence failed
+          candidates are not proposed again; the study retries trials that were cut off.
+        * A trial with a value that is not finite counts as failed.
+
+    Subclasses state ``name``, ``settings_type`` and ``capabilities``, and implement ``_propose``.
 
     Args:
-        candidates: what may be proposed.
-        seed: of all random choices, 0 or more.
-        settings: the policy's own; what is absent keeps its default.
+        candidates: the architectures it chooses from.
+        seed: seed of all random choices, 0 or more.
+        settings: the policy's own settings; absent ones keep their defaults.
+
+    Raises:
+        InputError: the seed or a setting breaks its rule.
     """
 
     name: ClassVar[str]
+    settings_type: ClassVar[type[Any]]
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    settings: Any
 
-    def __init__(self, candidates: Candidates, seed: int, settings: Mapping[str, Any]) -> None:
+    def __init__(self, candidates: Candidates, seed: int, settings: Mapping[str, Any] | None = None) -> None:
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise InputError("seed", "be a whole number, 0 or more", seed, "Use for example 0.")
         self.candidates = candidates
         self.seed = seed
+        self.settings = self.read_settings(settings or {})
         self._history: dict[int, Trial] = {}
-        self._configure(settings)
 
-    @abstractmethod
-    def _configure(self, settings: Mapping[str, Any]) -> None:
-        """Check and keep the settings. Raises InputError."""
+    @classmethod
+    def read_settings(cls, values: Mapping[str, Any]) -> Any:
+        """Return the settings as a ``settings_type``. Raises InputError where a name or a value breaks a rule."""
+        return read_settings(cls.settings_type, values, cls.name)
+
+    @classmethod
+    def variant(cls, candidates: Candidates) -> type[Policy]:
+        """Return the class that searches these candidates: another one where their costs need another algorithm."""
+        return cls
 
     @abstractmethod
     def _propose(self, count: int, untried: NDArray[np.int64]) -> list[Proposal]:
-        """``count`` proposals among the candidates at indices ``untried`` (ascending; at least ``count`` of them)."""
+        """Return ``count`` proposals among the candidates at indices ``untried`` (ascending, at least ``count``)."""
 
     def ask(self, count: int) -> list[Proposal]:
-        """What to evaluate next.
+        """Propose candidates to evaluate next.
 
         Args:
             count: how many.
@@ -125,22 +93,22 @@ class Policy(ABC):
             Distinct proposals; fewer than ``count`` only when the candidates run out.
 
         Raises:
-            InputError: ``count`` is negative or no whole number.
+            InputError: ``count`` is negative or not a whole number.
         """
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise InputError("count", "be a whole number, 0 or more", count, "Ask for at least one.")
         free = self.candidates.allowed.copy()
-        free[[self.candidates.index[trial.architecture] for trial in self._history.values()]] = False
+        free[self._indices(self._history.values())] = False
         untried = np.flatnonzero(free)
         count = min(count, len(untried))
         return self._propose(count, untried) if count else []
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Take in trials, new or known; what is told last of a number is what holds.
+        """Add trials to the history. A later report of the same trial number replaces an earlier one.
 
         Raises:
             InputError: an architecture is not among the candidates, or a number, state or value is of the wrong kind;
-                nothing is taken in then.
+                the history stays as it was.
         """
         checked = [_normal(trial) for trial in trials]
         for trial in checked:
@@ -151,42 +119,16 @@ class Policy(ABC):
 
     @property
     def converged(self) -> bool:
-        """Whether going on promises nothing; depends on the settings and the history only. Most never say so."""
+        """Whether further trials are unlikely to help; a function of settings and history. False by default."""
         return False
 
     def aleatoric(self, architectures: Sequence[str]) -> NDArray[np.float64] | None:
-        """Deviation by chance of the scores of some candidates, ``[n]``, in units of the score.
+        """Return the estimated standard deviation of the noise of some candidates' scores, in units of the score.
 
         Returns:
-            What the policy believes; ``None`` if it believes nothing, at all or yet.
+            ``[n]``; ``None`` if the policy has no such estimate, at all or yet.
         """
         return None
-
-    def dump(self) -> dict[str, Any]:
-        """The policy's state as JSON-able values."""
-        trials = [[t.number, t.architecture, t.value, t.failed] for t in self.trials]
-        return {"policy": self.name, "seed": self.seed, "trials": trials}
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Replace the history by a dumped one.
-
-        Raises:
-            InputError: the state is of another policy or seed, or is damaged; nothing is changed then.
-        """
-        for key, own in (("policy", self.name), ("seed", self.seed)):
-            if state.get(key) != own:
-                raise InputError(f"state.{key}", f"be {own!r}", state.get(key), "Load it into the policy it is from.")
-        try:
-            trials = [Trial(number, str(id), value, failed) for number, id, value, failed in state["trials"]]
-        except (KeyError, TypeError, ValueError):
-            rule = "list [number, architecture, value, failed]"
-            raise InputError("state.trials", rule, state.get("trials"), "Dump the policy again.") from None
-        before, self._history = self._history, {}
-        try:
-            self.tell(trials)
-        except InputError:
-            self._history = before
-            raise
 
     @property
     def trials(self) -> list[Trial]:
@@ -198,17 +140,28 @@ class Policy(ABC):
         """The completed trials with a finite value, by number."""
         return [trial for trial in self.trials if trial.completed]
 
+    @property
+    def pending(self) -> NDArray[np.int64]:
+        """Indices ``[p]`` of the candidates whose values are awaited, by trial number."""
+        return self._indices(trial for trial in self.trials if trial.pending)
+
+    def _indices(self, trials: Iterable[Trial]) -> NDArray[np.int64]:
+        return np.array([self.candidates.index[trial.architecture] for trial in trials], dtype=np.int64)
+
     def _next_number(self) -> int:
         return max(self._history, default=-1) + 1
 
     def _generator(self, *key: int) -> np.random.Generator:
-        """A generator for one purpose; the same for the same seed and key."""
+        """Return a generator for one purpose; the same for the same seed and key."""
         return np.random.default_rng([self.seed, *key])
 
     def _in_random_order(self, untried: NDArray[np.int64]) -> list[int]:
-        """``untried`` in the seed's random order of all candidates, which does not depend on the history."""
+        """Return ``untried`` in the seed's random order of all candidates, which does not depend on the history."""
         order = self._generator(0).permutation(len(self.candidates))
         return [int(i) for i in order[np.isin(order, untried)]]
+
+    def _proposal(self, index: int, origin: str, figures: Mapping[str, float] | None = None) -> Proposal:
+        return Proposal(self.candidates.ids[index], origin, figures or {})
 
 
 def _normal(trial: Trial) -> Trial:

@@ -21,8 +21,7 @@ from explorer.errors import InputError
 from explorer.library.sources import trial_source
 from explorer.progress import Reporter
 from explorer.records import Proposal, Trial
-from explorer.search.policy import Candidates, Policy
-from explorer.search.registry import POLICIES, WITH_CONVERGENCE, WITH_INITIAL_DESIGN, make_policy
+from explorer.search import POLICIES, Candidates, Capability, Policy, make_policy, policy_class
 from explorer.studies.budgets import MAX_ATTEMPTS, check_budget, check_hours, time_is_up
 from explorer.studies.candidates import known_objective
 from explorer.studies.executors.releasing import release_dead
@@ -201,8 +200,10 @@ def _policy_settings(study: StudyRecord | StudyPlan, prior: int) -> dict[str, An
     """The policy's own settings among a study's, for the policies that know them."""
     given = study.settings
     settings = dict(given.get("policy_settings", {}))
-    settings |= {"initial": given["initial"]} if given.get("initial") and study.policy in WITH_INITIAL_DESIGN else {}
-    if study.policy in WITH_CONVERGENCE:
+    capabilities = policy_class(study.policy).capabilities
+    if given.get("initial") and Capability.INITIAL_DESIGN in capabilities:
+        settings["initial"] = given["initial"]
+    if Capability.CONVERGENCE in capabilities:
         settings |= {name: given[name] for name in ("patience",) if given.get(name)} | {"began": prior}
         settings |= {"iteration": given["batch"]} if given.get("batch") else {}
     return settings

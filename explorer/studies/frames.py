@@ -39,11 +39,11 @@ Trials = Mapping[str, Sequence[TrialRecord]]
 
 
 @runtime_checkable
-class Believer(Protocol):
-    """A policy that can say what it believes of every candidate."""
+class HasPosterior(Protocol):
+    """A policy with a posterior over all candidates."""
 
-    def belief(self) -> tuple[Prediction, NDArray[np.float64]]:
-        """Its belief, and the upper confidence bound it climbs, ``[N]`` each, in the units of the objective."""
+    def posterior(self) -> tuple[Prediction, NDArray[np.float64]]:
+        """Return the prediction and the upper confidence bound, ``[N]`` each, in the units of the objective."""
 
 
 def comparable(study: StudyRecord) -> tuple[object, ...]:
@@ -250,10 +250,10 @@ def belief_frame(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRe
     only = known_objective(store, study.space, study.objective, study.settings.get("fidelity")) if known else None
     driver = StudyDriver(store, study, space_candidates(store, study.space, only))
     policy = driver.policy
-    if not isinstance(policy, Believer):
-        raise InputError("policy", "have a belief to draw, as boshnas has", study.policy, "Choose another study.")
+    if not isinstance(policy, HasPosterior):
+        raise InputError("policy", "have a posterior to draw, as boshnas has", study.policy, "Choose another study.")
     driver.learn(trials)
-    told, ucb = policy.belief()
+    told, ucb = policy.posterior()
     columns = {"mean": told.mean, "aleatoric": told.aleatoric, "epistemic": told.epistemic, "ucb": ucb}
     return pd.DataFrame(columns, pd.Index(policy.candidates.ids, name="id", dtype=object))
 

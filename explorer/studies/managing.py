@@ -11,7 +11,7 @@ from typing import Any
 
 from explorer.analysis.spreadsheets import harmless
 from explorer.errors import InputError
-from explorer.search.policy import Candidates
+from explorer.search import Candidates
 from explorer.studies.budgets import check_budget, check_hours, hours_used
 from explorer.studies.candidates import known_objective
 from explorer.studies.driver import best_trial

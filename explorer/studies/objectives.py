@@ -22,9 +22,7 @@ from numpy.typing import NDArray
 from explorer.analysis.devices import find_device
 from explorer.analysis.rules import named_range, parse_range, plain
 from explorer.errors import DataError, InputError
-from explorer.search.costs import CostedCandidates
-from explorer.search.policy import Candidates
-from explorer.search.registry import WITH_COSTS
+from explorer.search import Candidates, Capability, policies_with
 from explorer.space.formats import from_json
 from explorer.studies.candidates import space_candidates
 from graphstore import GraphStore
@@ -146,8 +144,8 @@ def check_objectives(store: GraphStore, space: str, policy: str, settings: Mappi
             the rest, or no architecture keeps the constraints.
         DataError: the space has no library yet.
     """
-    if settings.get("objectives") and policy not in WITH_COSTS:
-        rule = f"be {', '.join(WITH_COSTS)} where there are costs among the objectives"
+    if settings.get("objectives") and policy not in (able := policies_with(Capability.COSTS)):
+        rule = f"be {', '.join(able)} where there are costs among the objectives"
         raise InputError("policy", rule, policy, "Choose one of them, or make the costs constraints.")
     if settings.get("objectives") or settings.get("constraints"):
         _with_costs(store, space_candidates(store, space), settings)
@@ -177,7 +175,7 @@ def _with_costs(store: GraphStore, all_: Candidates, settings: Mapping[str, Any]
         raise InputError("constraints", rule, settings["constraints"], _loosen(limits, columns))
     if not costs:
         return Candidates(all_.ids, all_.vectors, all_.choices, allowed)
-    return CostedCandidates(
+    return Candidates(
         all_.ids,
         all_.vectors,
         all_.choices,

@@ -12,7 +12,7 @@ from typing import Any
 from explorer.errors import InputError
 from explorer.library.build import MAX_LIBRARY
 from explorer.progress import Reporter
-from explorer.search.registry import WITH_CONVERGENCE
+from explorer.search import Capability, policies_with
 from explorer.space.hierarchy import levels as levels_of
 from explorer.studies.driver import NAME
 from explorer.studies.levels import grammar, is_closed, next_study
@@ -96,8 +96,8 @@ def check_stages(name: str, policy: str, settings: Mapping[str, Any]) -> None:
     if settings.get("requeries") and (settings.get("from_scores") or settings.get("supernet")):
         raise InputError("requeries", "be of a study that trains", settings["requeries"], "Leave them out.")
     for field in ("stop_when_converged", "requeries"):
-        if settings.get(field) and policy not in WITH_CONVERGENCE:
-            raise InputError(field, f"come with policy {' or '.join(WITH_CONVERGENCE)}", policy, "Leave it out.")
+        if settings.get(field) and policy not in (able := policies_with(Capability.CONVERGENCE)):
+            raise InputError(field, f"come with policy {' or '.join(able)}", policy, "Leave it out.")
     for field in ("stop_when_converged", "levels", "requeries"):
         if settings.get(field) and settings.get("objectives"):
             rule = "come with one objective"

@@ -1,17 +1,9 @@
-"""What a study believes about architectures it has not trained: mean, noise and ignorance, from vectors."""
+"""Posteriors over vectors: the mean of a score, its aleatoric noise and its epistemic uncertainty at any point.
+
+The names below need no torch. ``process_surrogate`` and ``surrogate`` hold the two surrogates, ``gobi`` the ascent.
+"""
 
 from explorer.surrogate.contract import Region, Surrogate
-from explorer.surrogate.gobi import Climb, climb
-from explorer.surrogate.process_surrogate import ProcessSettings, ProcessSurrogate
-from explorer.surrogate.surrogate import BoshnasSurrogate, SurrogateSettings
+from explorer.surrogate.settings import ProcessSettings, SurrogateSettings
 
-__all__ = [
-    "BoshnasSurrogate",
-    "Climb",
-    "ProcessSettings",
-    "ProcessSurrogate",
-    "Region",
-    "Surrogate",
-    "SurrogateSettings",
-    "climb",
-]
+__all__ = ["ProcessSettings", "Region", "Surrogate", "SurrogateSettings"]

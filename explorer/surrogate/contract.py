@@ -1,28 +1,32 @@
-"""What BOSHNAS asks of a surrogate: a belief about performance, and an acquisition that can be climbed."""
+"""The contract of a surrogate: a posterior of the score, and an acquisition function that can be differentiated."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from explorer.errors import InputError
 from explorer.records import Prediction
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Points = NDArray[np.float64]
+ROWS = 2048
+"""Points evaluated at once; bounds memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Where a surrogate is asked.
+    """The region where a surrogate predicts.
 
     Attributes:
-        points: points that stand for the region, ``[M, d]``, M ≥ 1, finite; for example all candidates.
+        points: points that represent the region, ``[M, d]``, M ≥ 1, finite; for example all candidates.
     """
 
     points: Points
@@ -39,47 +43,56 @@ class Region:
 
 
 class Surrogate(ABC):
-    """Belief about performance at any point of a region; larger is better."""
+    """Posterior of the score at any point of a region; larger scores are better."""
 
     @abstractmethod
     def fit(self, x: Points, y: Points, region: Region | None = None, start: Self | None = None) -> Self:
-        """Learn; the same for the same seed, data and start.
+        """Fit to observations; deterministic given seed, data and start.
 
         Args:
-            x: observed points, ``[N, d]``; one point may occur more than once.
-            y: their performance, ``[N]``.
-            region: where it will be asked; around ``x`` if not given.
-            start: a surrogate of the same settings, fitted to fewer points, whose networks training goes on from.
+            x: observed points, ``[N, d]``; a point may occur more than once.
+            y: their scores, ``[N]``.
+            region: where it will predict; the points ``x`` by default.
+            start: a surrogate of the same settings, fitted to fewer points, whose networks are trained further.
 
         Returns:
             Itself.
 
         Raises:
-            InputError: shapes do not fit, nothing was observed, or a value is not finite.
+            InputError: shapes do not match, there are no observations, or a value is not finite.
         """
 
     @abstractmethod
     def acquisition(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Upper confidence bound μ + k₁σ + k₂ξ at ``x`` ``[N, d]``, and its uncertain part k₁σ + k₂ξ.
+        """Return the upper confidence bound μ + k₁σ + k₂ξ at ``x`` ``[N, d]``, and its uncertain part k₁σ + k₂ξ.
 
         Returns:
-            ``[N]`` each, float64, twice differentiable; on a scale of the surrogate's own on which more is better.
+            ``[N]`` each, float64, twice differentiable; on the surrogate's own scale, on which larger is better.
 
         Raises:
-            InputError: nothing was fitted yet.
+            InputError: the surrogate has not been fitted.
         """
 
     @abstractmethod
     def predict(self, x: Points) -> Prediction:
-        """Belief at points ``x`` ``[N, d]``, in the units of the targets. Raises InputError if nothing was fitted."""
+        """Return the posterior at ``x`` ``[N, d]``, in the units of the scores. Raises InputError if not fitted."""
 
     def ucb(self, x: Tensor) -> Tensor:
-        """The upper confidence bound alone, ``[N]``: what is climbed."""
+        """Return the upper confidence bound alone, ``[N]``: the objective of the ascent."""
         return self.acquisition(x)[0]
+
+    def bounds(self, x: Points) -> tuple[Points, Points]:
+        """Return ``acquisition`` at many points ``[N, d]``, without gradients; ``[N]`` each."""
+        import torch
+
+        with torch.no_grad():
+            parts = [self.acquisition(rows) for rows in torch.tensor(x).split(ROWS)]
+        ucb, uncertainty = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+        return ucb, uncertainty
 
 
 def check_observed(x: Points, y: Points, region: Region | None) -> tuple[Points, Points, Region]:
-    """The observations as float64, and a region. Raises InputError as ``Surrogate.fit`` does."""
+    """Return the observations as float64, and a region. Raises InputError as ``Surrogate.fit`` does."""
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if x.ndim != 2 or y.shape != x.shape[:1] or x.size == 0:
         raise InputError("x and y", "be [N, d] and [N], N ≥ 1", (x.shape, y.shape), "Give one value per point.")

@@ -63,12 +63,12 @@ class AxesProcess:
 
     Args:
         variance: of each coordinate over the region, ``[d]``.
-        alike: whether no axis leads: all of them are always used.
+        ordered_axes: whether the axes are ordered by falling variance; otherwise all of them are always used.
     """
 
-    def __init__(self, variance: Points, alike: bool = False) -> None:
+    def __init__(self, variance: Points, ordered_axes: bool = True) -> None:
         dims = len(variance)
-        shares = (1.0,) if alike else LEADING
+        shares = LEADING if ordered_axes else (1.0,)
         self._variance = torch.tensor(variance, dtype=torch.float64)
         self._axes = sorted({max(1, round(share * dims)) for share in shares})
 

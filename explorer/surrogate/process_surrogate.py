@@ -10,7 +10,6 @@ elsewhere; the level of aleatoric noise σ is the process's own. All three can b
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from explorer.surrogate.contract import Points, Region, Surrogate, check_observe
 from explorer.surrogate.layers import DTYPE
 from explorer.surrogate.npn import NaturalParameterNetwork
 from explorer.surrogate.process import AxesProcess
+from explorer.surrogate.settings import ProcessSettings
 from explorer.surrogate.warp import Warp, normal_scores
 
 WIDTHS = (32, 32)
@@ -29,36 +29,6 @@ FEWEST_FOR_NOISE = 8
 """Scores below which noise is taken to be the same everywhere."""
 ROWS = 2048
 """Points predicted at once, which bounds memory."""
-
-
-@dataclass(frozen=True)
-class ProcessSettings:
-    """Settings of the surrogate and its acquisition.
-
-    Attributes:
-        k_aleatoric: weight k₁ of σ in the UCB.
-        k_epistemic: weight k₂ of ξ in the UCB.
-        heteroscedastic: whether noise may differ from place to place.
-        epochs: full-batch steps of the noise network; a third of them where it goes on from an earlier one.
-        learning_rate: of these, at the start; falls to 0 by a cosine.
-        prior: weight of the network's divergence from its prior; 1 is Bayes' rule.
-    """
-
-    k_aleatoric: float = 0.5
-    k_epistemic: float = 0.5
-    heteroscedastic: bool = True
-    epochs: int = 90
-    learning_rate: float = 0.03
-    prior: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise InputError("epochs", "be at least 1", self.epochs, "The default is 90.")
-        for field in fields(self):
-            if field.name.startswith("k_") and not getattr(self, field.name) >= 0:
-                raise InputError(field.name, "be at least 0", getattr(self, field.name), "The default is 0.5.")
-        if not self.learning_rate > 0:
-            raise InputError("learning_rate", "be above 0", self.learning_rate, "The default is 0.03.")
 
 
 class ProcessSurrogate(Surrogate):
@@ -70,8 +40,8 @@ class ProcessSurrogate(Surrogate):
         alike: whether no coordinate leads, as in one-hot features; by default they come by falling variance.
     """
 
-    def __init__(self, seed: int, settings: ProcessSettings | None = None, alike: bool = False) -> None:
-        self._seed, self._alike = seed, alike
+    def __init__(self, seed: int, settings: ProcessSettings | None = None, ordered_axes: bool = True) -> None:
+        self._seed, self._ordered_axes = seed, ordered_axes
         self.settings = settings or ProcessSettings()
         self._process: AxesProcess | None = None
         self._noise: NaturalParameterNetwork | None = None
@@ -86,7 +56,7 @@ class ProcessSurrogate(Surrogate):
         self._unit = float(np.abs(y).max()) or 1.0  # divided out, so that the squares of huge values do not overflow
         self._warp = Warp.fit(y / self._unit)
         points, targets = torch.tensor(x), torch.tensor(normal_scores(y))
-        self._process = AxesProcess(region.variance, self._alike).fit(points, targets)
+        self._process = AxesProcess(region.variance, self._ordered_axes).fit(points, targets)
         self._noise = None
         if self.settings.heteroscedastic and len(x) >= FEWEST_FOR_NOISE:
             self._fit_noise(points, self._process.left_out(), None if start is None else start._noise)

@@ -7,7 +7,6 @@ come back in the units of the targets. Training is full-batch, in float64, and t
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -18,48 +17,9 @@ from explorer.records import Prediction
 from explorer.surrogate.contract import Points, Region, Surrogate, check_observed
 from explorer.surrogate.layers import DTYPE
 from explorer.surrogate.npn import VARIANCE_FLOOR, NaturalParameterNetwork
+from explorer.surrogate.settings import SurrogateSettings
 from explorer.surrogate.student import Student
 from explorer.surrogate.teacher import Teacher
-
-
-@dataclass(frozen=True)
-class SurrogateSettings:
-    """Settings of the surrogate's training and of its acquisition.
-
-    Attributes:
-        k_aleatoric: weight k₁ of σ in the UCB.
-        k_epistemic: weight k₂ of ξ in the UCB.
-        heteroscedastic: whether the NPN learns the noise at each place; without (the paper's ablation) it learns the
-            mean by squared error, and noise is the same everywhere.
-        epochs: full-batch steps for each network; a third of them where it goes on from an earlier one.
-        learning_rate: at the start; falls to 0 by a cosine.
-        weight_decay: of teacher's and student's weights (AdamW).
-        prior: weight of the NPN's divergence from its prior; 1 is Bayes' rule.
-        dropout: of the teacher.
-        passes: Monte-Carlo passes of the teacher.
-        region_points: random points of the box that the student learns on, besides the observed ones.
-    """
-
-    k_aleatoric: float = 0.5
-    k_epistemic: float = 0.5
-    heteroscedastic: bool = True
-    epochs: int = 150
-    learning_rate: float = 0.03
-    weight_decay: float = 0.01
-    prior: float = 1.0
-    dropout: float = 0.1
-    passes: int = 64
-    region_points: int = 256
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value, least = getattr(self, field.name), {"passes": 2, "epochs": 1}.get(field.name, 0)
-            if not value >= least:
-                raise InputError(field.name, f"be at least {least}", value, f"The default is {field.default}.")
-        if self.learning_rate == 0:
-            raise InputError("learning_rate", "be above 0", self.learning_rate, "The default is 0.03.")
-        if not 0.0 < self.dropout < 1.0:
-            raise InputError("dropout", "lie between 0 and 1, both excluded", self.dropout, "The default is 0.1.")
 
 
 class BoshnasSurrogate(Surrogate):

@@ -5,9 +5,9 @@ import pytest
 
 from explorer.errors import InputError
 from explorer.records import Trial
-from explorer.search.policy import Candidates
-from explorer.search.registry import POLICIES, WITH_CONVERGENCE, make_policy
+from explorer.search import POLICIES, Candidates, Capability, make_policy, policies_with
 
+WITH_CONVERGENCE = policies_with(Capability.CONVERGENCE)
 COUNT = 40
 RNG = np.random.default_rng(0)
 CANDIDATES = Candidates(
@@ -66,7 +66,7 @@ def test_neither_order_nor_grouping_of_tell_nor_resuming_matters():
         for place in rng.permutation(len(values)):
             parts.tell([trials(values)[place]])
         again = make_policy("boshnas", CANDIDATES, 0, SETTINGS)
-        again.load(whole.dump())
+        again.tell(whole.trials)
         assert whole.converged == parts.converged == again.converged == by_hand(values)
 
 

@@ -15,8 +15,7 @@ from explorer.errors import InputError
 from explorer.pareto import hypervolume, pareto_set
 from explorer.records import Trial
 from explorer.search import Candidates, Policy, make_policy
-from explorer.search.costs import CostedCandidates
-from explorer.search.modelled import one_hot
+from explorer.search.initial_design import one_hot
 from explorer.search.multi_objective import Front, ParetoBoshnas, expected_improvement
 from explorer.search.nsga2 import Nsga2
 from explorer.testing.policies import PolicyContractSuite, sample_candidates
@@ -101,11 +100,11 @@ def test_the_gain_is_the_mean_gain_of_hypervolume(costs: int, known: int) -> Non
         assert told[i] == pytest.approx(np.mean(gains), abs=2e-3)
 
 
-def costed(plain: Candidates, columns: int = 1) -> CostedCandidates:
+def costed(plain: Candidates, columns: int = 1) -> Candidates:
     """The candidates with costs that their vectors decide, some of them equal."""
     costs = np.round(10.0 + plain.vectors[:, :columns] * 3.0)
     names = tuple(f"cost {c}" for c in range(columns))
-    return CostedCandidates(plain.ids, plain.vectors, plain.choices, plain.allowed, costs, names)
+    return Candidates(plain.ids, plain.vectors, plain.choices, plain.allowed, costs, names)
 
 
 class TestParetoBoshnas(PolicyContractSuite):
@@ -132,13 +131,13 @@ class TestNsga2WithoutCosts(PolicyContractSuite):
         return make_policy("nsga2", candidates, seed, {"initial": 6})
 
 
-def trade_off() -> tuple[CostedCandidates, np.ndarray]:
+def trade_off() -> tuple[Candidates, np.ndarray]:
     """Five choices of four values each: most score more the more they cost, but not all at the same price."""
     choices = np.stack(np.meshgrid(*[np.arange(4)] * 5, indexing="ij"), axis=-1).reshape(-1, 5)
     scores = choices @ np.array([1.0, 0.3, 2.0, 0.1, 0.7]) - 0.2 * choices[:, 0] * choices[:, 2]
     costs = choices @ np.array([[2.0], [1.0], [1.0], [1.5], [0.2]])
     ids = tuple(map(str, range(len(choices))))
-    return CostedCandidates(ids, one_hot(choices), choices, costs=costs, cost_names=("cost",)), scores
+    return Candidates(ids, one_hot(choices), choices, costs=costs, cost_names=("cost",)), scores
 
 
 def found(name: str, seed: int, queries: int, settings: dict[str, int]) -> float:
@@ -212,9 +211,7 @@ def test_figures_say_costs_and_which_are_predicted(name: str) -> None:
     plain = sample_candidates()
     costs = np.column_stack([np.arange(24.0), np.arange(24.0) ** 2])
     errors = np.column_stack([np.zeros(24), np.where(np.arange(24) % 2, 0.25, 0.0)])
-    candidates = CostedCandidates(
-        plain.ids, plain.vectors, plain.choices, plain.allowed, costs, ("size", "time"), errors
-    )
+    candidates = Candidates(plain.ids, plain.vectors, plain.choices, plain.allowed, costs, ("size", "time"), errors)
     policy = make_policy(name, candidates, 0, {"initial": 0})
     twelve_trials(policy, plain.vectors.sum(axis=1))
     for proposal in policy.ask(12):
@@ -226,7 +223,7 @@ def test_figures_say_costs_and_which_are_predicted(name: str) -> None:
 def test_it_has_converged_when_the_pareto_set_stays() -> None:
     rows = np.arange(12.0)[:, None]
     ids = tuple(map(str, range(12)))
-    candidates = CostedCandidates(ids, rows, rows.astype(np.int64), costs=rows, cost_names=("cost",))
+    candidates = Candidates(ids, rows, rows.astype(np.int64), costs=rows, cost_names=("cost",))
     policy = make_policy("boshnas", candidates, 0, {"initial": 2, "patience": 2, "iteration": 2})
     assert isinstance(policy, ParetoBoshnas)
     # Cheap ones that score little join the Pareto set as well as the best does.
@@ -245,16 +242,16 @@ def test_it_has_converged_when_the_pareto_set_stays() -> None:
     [
         ({"costs": np.zeros((23, 1))}, "costs"),
         ({"costs": np.full((24, 1), np.nan)}, "costs"),
-        ({"cost_names": ()}, "cost names"),
+        ({"cost_names": ()}, "costs"),
         ({"costs": np.zeros((24, 2)), "cost_names": ("a", "a")}, "cost names"),
-        ({"errors": np.full((24, 1), -1.0)}, "cost errors"),
+        ({"cost_errors": np.full((24, 1), -1.0)}, "cost errors"),
     ],
 )
 def test_costs_that_do_not_fit_are_refused(changes: dict[str, object], named: str) -> None:
     plain = sample_candidates()
     given = {"costs": np.zeros((24, 1)), "cost_names": ("a",), **changes}
     with pytest.raises(InputError, match=named):
-        CostedCandidates(plain.ids, plain.vectors, plain.choices, **given)  # type: ignore[arg-type]
+        Candidates(plain.ids, plain.vectors, plain.choices, **given)  # type: ignore[arg-type]
 
 
 def test_too_many_costs_are_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from explorer.errors import InputError
 from explorer.records import Trial
 from explorer.search import Candidates, Policy, make_policy
-from explorer.search.modelled import one_hot, standardised
+from explorer.search.initial_design import one_hot, standardised
 from explorer.testing.policies import PolicyContractSuite, sample_candidates
 
 RIVALS = ("local_search", "bananas", "gp", "tpe", "extra_trees")

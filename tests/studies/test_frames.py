@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from explorer.analysis.pareto import pareto_front
 from explorer.errors import InputError
 from explorer.progress import SilentReporter
-from explorer.search.policy import Candidates
+from explorer.search import Candidates
 from explorer.search.registry import make_policy
 from explorer.studies import frames as pictures
 from explorer.studies.driver import StudyPlan, open_study, run_known
@@ -195,5 +195,5 @@ def test_a_policy_without_a_belief_says_so(store):
     with pytest.raises(InputError, match="have a belief"):
         pictures.belief_frame(store, record, store.trials("study"))
     candidates = Candidates(("a",), np.zeros((1, 1)), np.zeros((1, 1), dtype=np.int64))
-    assert not isinstance(make_policy("evolution", candidates, 0), pictures.Believer)
-    assert isinstance(make_policy("boshnas", candidates, 0), pictures.Believer)
+    assert not isinstance(make_policy("evolution", candidates, 0), pictures.HasPosterior)
+    assert isinstance(make_policy("boshnas", candidates, 0), pictures.HasPosterior)

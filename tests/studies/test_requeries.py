@@ -11,7 +11,7 @@ from explorer.cli.studies import study_report
 from explorer.library.build import build_library
 from explorer.progress import SilentReporter
 from explorer.records import Trial
-from explorer.search.policy import Candidates
+from explorer.search import Candidates
 from explorer.search.random import RandomSearch
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.studies.driver import StudyDriver, StudyPlan, close_study, open_study

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from explorer.errors import InputError
-from explorer.surrogate import climb
-from explorer.surrogate.gobi import derivatives, newton_step
+from explorer.surrogate.gobi import climb, derivatives, newton_step
 
 DIMS = 5
 LOW, HIGH = -2.0 * np.ones(DIMS), 2.0 * np.ones(DIMS)

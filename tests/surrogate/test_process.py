@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy.spatial.distance import cdist
 from scipy.stats import multivariate_normal, norm, spearmanr
 
 from explorer.errors import InputError
-from explorer.surrogate import ProcessSettings, ProcessSurrogate, Region
+from explorer.surrogate import ProcessSettings, Region
 from explorer.surrogate.process import CONSTANT, LENGTHS, NOISES, PRIOR_NOISE, AxesProcess
+from explorer.surrogate.process_surrogate import ProcessSurrogate
 from explorer.surrogate.warp import normal_scores
 
 
@@ -131,5 +133,5 @@ def test_what_is_odd_is_survived_or_refused() -> None:
         ProcessSurrogate(0).predict(x)
     with pytest.raises(InputError, match="finite"):
         ProcessSurrogate(0).fit(x, np.where(np.arange(20) == 3, np.nan, y))
-    with pytest.raises(InputError, match="epochs"):
+    with pytest.raises(ValidationError, match="epochs"):
         ProcessSettings(epochs=0)

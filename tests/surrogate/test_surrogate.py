@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy.stats import spearmanr
 
 from explorer.errors import InputError
-from explorer.surrogate import BoshnasSurrogate, Region, SurrogateSettings
+from explorer.surrogate import Region, SurrogateSettings
 from explorer.surrogate.student import Student
+from explorer.surrogate.surrogate import BoshnasSurrogate
 from explorer.surrogate.teacher import Teacher
 
 
@@ -152,5 +154,5 @@ def test_no_prediction_before_a_fit() -> None:
     [{"epochs": 0}, {"passes": 1}, {"dropout": 0.0}, {"learning_rate": 0.0}, {"prior": -1.0}, {"k_epistemic": -1.0}],
 )
 def test_settings_out_of_range_are_refused(bad: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=next(iter(bad))):
+    with pytest.raises(ValidationError, match=next(iter(bad))):
         SurrogateSettings(**bad)  # type: ignore[arg-type]

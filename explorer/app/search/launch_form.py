@@ -11,7 +11,7 @@ from explorer.app.search import launching, live
 from explorer.app.shared import components, frames, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError
-from explorer.search.registry import WITH_CONVERGENCE, WITH_COSTS, WITH_INITIAL_DESIGN
+from explorer.search import Capability, policy_class
 from explorer.studies.objectives import FACTS, MOST_COSTS
 from explorer.training.recipe import RECIPES, TRANSFERS
 from graphstore import GraphStore
@@ -95,7 +95,7 @@ def _busy(jobs: Sequence[JobRecord]) -> set[str]:
 def _more(store: GraphStore, space: str, policy: str, known: bool) -> dict[str, Any]:
     """Choices that most searches leave as they are; those that this search does not know are not drawn."""
     more: dict[str, Any] = {}
-    if policy in WITH_COSTS:
+    if Capability.COSTS in policy_class(policy).capabilities:
         more["costs"] = tuple(
             st.multiselect(
                 "Costs to keep low besides the score",
@@ -125,7 +125,7 @@ def _more(store: GraphStore, space: str, policy: str, known: bool) -> dict[str, 
         key="search_hours",
         help="No trial begins after so many hours of trials.",
     )
-    if policy in WITH_INITIAL_DESIGN:
+    if Capability.INITIAL_DESIGN in policy_class(policy).capabilities:
         more["initial"] = right.number_input(
             "First design",
             1,
@@ -135,7 +135,7 @@ def _more(store: GraphStore, space: str, policy: str, known: bool) -> dict[str, 
             key="search_initial",
             help="Trials before the policy learns from any.",
         )
-    if policy in WITH_CONVERGENCE:
+    if Capability.CONVERGENCE in policy_class(policy).capabilities:
         more["stop_when_converged"] = st.toggle("Stop when nothing better is found", key="search_converge")
     if known:
         batch = st.number_input("Trials per ask", 1, launching.MAX_BATCH, launching.USUAL_BATCH, key="search_batch")
@@ -187,7 +187,7 @@ def _training(policy: str) -> dict[str, Any]:
         "At the same time", 1, launching.MAX_WORKERS, launching.USUAL_WORKERS, key="search_workers"
     )
     more["workers"] = int(workers)
-    if policy in WITH_CONVERGENCE:
+    if Capability.CONVERGENCE in policy_class(policy).capabilities:
         again = st.number_input(
             "Train the best again by tuned recipes",
             0,

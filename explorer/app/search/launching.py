@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from explorer.errors import InputError
-from explorer.search.registry import WITH_INITIAL_DESIGN
+from explorer.search import Capability, policies_with
 from explorer.studies.driver import StudyPlan
 from explorer.studies.executors.registry import ExecutorKind
 from explorer.studies.jobs import ACTIVE, launch, require_free
@@ -145,8 +145,9 @@ def check(choices: SearchChoices, studies: Collection[str]) -> None:
         _within("hours", choices.hours, 0, MAX_HOURS, elsewhere)
     if choices.initial is not None:
         _within("first design", choices.initial, 1, MAX_INITIAL, elsewhere)
-        if choices.policy not in WITH_INITIAL_DESIGN:
-            rule = f"come with {', '.join(WITH_INITIAL_DESIGN)}"
+        policies = policies_with(Capability.INITIAL_DESIGN)
+        if choices.policy not in policies:
+            rule = f"come with {', '.join(policies)}"
             raise InputError("first design", rule, choices.policy, "Leave it empty.")
     _within("constraints", len(choices.constraints), 0, MAX_CONSTRAINTS, "Leave some out.")
     _within("trials per ask", choices.batch, 1, MAX_BATCH, elsewhere)
