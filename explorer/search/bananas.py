@@ -7,7 +7,7 @@ by batched matrix products, on standardised values with the squared error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -42,14 +42,28 @@ class BananasSettings:
 
 
 class Bananas(InitialDesignPolicy):
-    """Proposes the mutants with the highest values drawn from the ensemble's posterior."""
+    """Proposes the mutants with the highest values drawn from the ensemble's posterior.
+
+    Args:
+        candidates: the architectures it chooses from.
+        seed: seed of all random choices.
+        settings: the policy's own settings.
+        predict: trains the ensemble and predicts; ``explorer.surrogate.ensemble.ensemble_predictions`` by default.
+    """
 
     name: ClassVar[str] = "bananas"
     settings_type: ClassVar[type[Any]] = BananasSettings
     settings: BananasSettings
 
-    def __init__(self, candidates: Candidates, seed: int, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        candidates: Candidates,
+        seed: int,
+        settings: Mapping[str, Any] | None = None,
+        predict: Callable[..., Array] | None = None,
+    ) -> None:
         super().__init__(candidates, seed, settings)
+        self._predict = predict or _ensemble_predictions
         self._features = one_hot(candidates.choices)
 
     def _choose(self, count: int, free: Indices, number: int) -> list[Proposal]:
@@ -81,10 +95,14 @@ class Bananas(InitialDesignPolicy):
 
     def _posterior(self, observed: Indices, values: Array, pool: Indices) -> tuple[Array, Array]:
         """Return mean and standard deviation ``[P]`` of the members' predictions."""
-        from explorer.surrogate.ensemble import ensemble_predictions
-
         seed = int(self._generator(2, self._next_number()).integers(2**31))
-        guesses = ensemble_predictions(
+        guesses = self._predict(
             self._features[observed], values, self._features[pool], self.settings.members, self.settings.epochs, seed
         )
         return guesses.mean(axis=0), guesses.std(axis=0, ddof=1)
+
+
+def _ensemble_predictions(*arguments: Any) -> Array:
+    from explorer.surrogate.ensemble import ensemble_predictions
+
+    return ensemble_predictions(*arguments)
