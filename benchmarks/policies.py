@@ -41,6 +41,7 @@ from predictive import Table, nas_bench_bert, supershaper
 from scipy.stats import rankdata
 
 import explorer.surrogate
+from explorer.analysis.score_kinds import known_objective
 from explorer.library.placing import library_vectors
 from explorer.records import Trial
 from explorer.search import (
@@ -55,7 +56,7 @@ from explorer.search import (
 )
 from explorer.similarity.graph import build_graph
 from explorer.space.encoding import encode_choices
-from explorer.studies.candidates import known_objective, space_candidates
+from explorer.studies.candidates import space_candidates
 from graphstore import open_store
 
 Array = NDArray[np.float64]

@@ -35,8 +35,8 @@ from explorer.space.grammar import load_space
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore, open_store
 from graphstore.neo4j.server import LocalNeo4j
-from graphstore.queries import ArchitectureQuery, Condition, Fact, LayerRule, Range, ScoreKey, Sort
-from graphstore.records import ArchitectureRecord, Embeddings, NeighborRecord, ScoreRecord, SpaceRecord
+from graphstore.queries import ArchitectureQuery, Condition, Fact, LayerRule, Range, Sort
+from graphstore.records import ArchitectureRecord, Embeddings, NeighborRecord, ScoreKind, ScoreRecord, SpaceRecord
 
 ENGINES = ("embedded", "neo4j")
 GROWTH = 100_000
@@ -52,9 +52,9 @@ FILTER = ArchitectureQuery(
     layers=(LayerRule(position=-1, family="c"),),
     conditions=(
         Condition(Fact.PARAMETERS, Range(at_most=10_000_000)),
-        Condition(ScoreKey("order"), Range(at_least=0.7)),
+        Condition(ScoreKind("order"), Range(at_least=0.7)),
     ),
-    sort=(Sort(ScoreKey("order"), descending=True),),
+    sort=(Sort(ScoreKind("order"), descending=True),),
     limit=10,
 )
 UNSCORED = dataclasses.replace(FILTER, conditions=FILTER.conditions[:1], sort=(Sort(Fact.PARAMETERS),))

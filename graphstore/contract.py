@@ -295,7 +295,7 @@ class GraphStore(ABC):
 
     @abstractmethod
     def best_per_task(self, space: str | None = None) -> list[Best]:
-        """The best architecture of every kind of comparable scores, by task, metric, dataset, fidelity, recipe."""
+        """The best architecture of every score kind, by task, metric, dataset, fidelity, recipe."""
 
     # Lineage ----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """Typed questions about architectures, and their answers. Both engines answer them alike.
 
 A question names quantities: facts of the architecture itself, its scores, its measurements. The value of a score is
-the mean over everything that fits the key and is comparable; scores that are not comparable are never averaged.
+the mean over all scores of its kind: the values added up in ascending order, divided by their number. If a question
+names a task by a kind with open fields, all of the task's scores that it covers, over the whole space (or store) and
+irrespective of the question's other conditions, must be of one kind. Scores of different kinds are never averaged.
 """
 
 from __future__ import annotations
@@ -12,10 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from graphstore.errors import StoreInputError
-from graphstore.records import ArchitectureSummary
-
-LOWER_IS_BETTER = frozenset({"loss", "perplexity", "mse", "rmse", "mae"})
-"""Metrics of which a smaller value is the better one; of every other metric it is the larger."""
+from graphstore.records import ArchitectureSummary, ScoreKind
 
 Ends = tuple[float | None, float | None]
 """Both ends of a range; ``None`` where it is open."""
@@ -105,13 +104,6 @@ class OpRule:
     count: Range = SOME
 
 
-KIND = ("metric", "dataset", "fidelity", "recipe")
-"""The fields of a task's scores that must agree for them to be comparable."""
-
-Kind = tuple[str, str, str, str]
-"""The values of these fields."""
-
-
 class Fact(StrEnum):
     """A number every architecture has."""
 
@@ -122,28 +114,6 @@ class Fact(StrEnum):
 
 
 @dataclass(frozen=True)
-class ScoreKey:
-    """A task's score; with the other fields only scores that have them.
-
-    What fits must be comparable, that is, share metric, dataset, fidelity and recipe, over all architectures of the
-    query's space (or of the store), whatever else the query asks. The value of an architecture is the mean of what
-    fits, over seeds and sources: the values added up in ascending order, divided by their number.
-    """
-
-    task: str
-    metric: str | None = None
-    dataset: str | None = None
-    fidelity: str | None = None
-    recipe: str | None = None
-
-    @property
-    def fields(self) -> dict[str, str]:
-        """The fields of a score that the key fixes, with their values."""
-        named = {name: getattr(self, name) for name in ("task", *KIND)}
-        return {name: value for name, value in named.items() if value is not None}
-
-
-@dataclass(frozen=True)
 class MeasurementKey:
     """A measured quantity on a device."""
 
@@ -151,7 +121,7 @@ class MeasurementKey:
     quantity: str
 
 
-Quantity = Fact | ScoreKey | MeasurementKey
+Quantity = Fact | ScoreKind | MeasurementKey
 
 
 @dataclass(frozen=True)
@@ -202,7 +172,7 @@ class ArchitectureQuery:
                 )
 
     @property
-    def quantities(self) -> tuple[ScoreKey | MeasurementKey, ...]:
+    def quantities(self) -> tuple[ScoreKind | MeasurementKey, ...]:
         """Scores and measurements that conditions and order name, each once, in this order."""
         named = [condition.quantity for condition in self.conditions] + [sort.quantity for sort in self.sort]
         return tuple(dict.fromkeys(quantity for quantity in named if not isinstance(quantity, Fact)))
@@ -226,20 +196,16 @@ class Page:
 
 @dataclass(frozen=True)
 class Best:
-    """The best architecture of one kind of comparable scores.
+    """The best architecture of one score kind.
 
     Attributes:
-        task, metric, dataset, fidelity, recipe: the kind.
-        architecture: id of the best by the mean of its values; ties by id.
+        kind: the score kind.
+        architecture: id of the architecture with the best mean of its values; of equal ones the first by id.
         value: that mean.
-        scored: how many architectures have such a score.
+        scored: number of architectures that have such a score.
     """
 
-    task: str
-    metric: str
-    dataset: str
-    fidelity: str
-    recipe: str
+    kind: ScoreKind
     architecture: str
     value: float
     scored: int
@@ -273,16 +239,12 @@ def parts_of(text: str) -> list[str]:
     return sorted(set(text.split("+")))
 
 
-def check_comparable(key: ScoreKey, kinds: Iterable[Kind]) -> None:
-    """Raise StoreInputError if a key's scores are of more than one of the distinct ``kinds``."""
-    found = sorted(kinds)
+def check_comparable(key: ScoreKind, kinds: Iterable[ScoreKind]) -> None:
+    """Raise StoreInputError if the distinct ``kinds`` that ``key`` covers are more than one."""
+    found = sorted(kinds, key=lambda kind: tuple(kind.fields.values()))
     if len(found) > 1:
-        listed = "; ".join(
-            ", ".join(f"{field}={value!r}" for field, value in zip(KIND, kind, strict=True)) for kind in found
-        )
-        differing = [
-            field for field, values in zip(KIND, zip(*found, strict=True), strict=True) if len(set(values)) > 1
-        ]
+        differing = [name for name in ScoreKind.OPEN if len({getattr(kind, name) for kind in found}) > 1]
+        listed = "; ".join(", ".join(f"{name}={getattr(kind, name)!r}" for name in ScoreKind.OPEN) for kind in found)
         raise StoreInputError(
             f"scores of task {key.task!r} must be comparable to be averaged and compared, but got {len(found)} kinds: "
             f"{listed}. Name one of them by {' and '.join(differing)}."

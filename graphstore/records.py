@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,11 +155,49 @@ class KernelRecord:
         return hashlib.blake2b(framed + self.state, digest_size=16).hexdigest()
 
 
+LOWER_IS_BETTER = frozenset({"loss", "perplexity", "mse", "rmse", "mae"})
+"""Metrics of which a smaller value is the better one; of every other metric it is the larger."""
+
+
+@dataclass(frozen=True)
+class ScoreKind:
+    """What scores share if they are comparable: task, metric, dataset, fidelity and recipe.
+
+    A stored score has a kind without open fields. Questions may leave fields open (``None``): such a kind covers all
+    kinds that agree with it in the other fields.
+    """
+
+    OPEN: ClassVar = ("metric", "dataset", "fidelity", "recipe")
+    """Fields that may be open."""
+    FIELDS: ClassVar = ("task", *OPEN)
+
+    task: str
+    metric: str | None = None
+    dataset: str | None = None
+    fidelity: str | None = None
+    recipe: str | None = None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields that are not open, with their values."""
+        named = {name: getattr(self, name) for name in self.FIELDS}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def covers(self, other: ScoreKind) -> bool:
+        """Whether the other kind agrees in all fields that are not open here."""
+        return all(getattr(other, name) == value for name, value in self.fields.items())
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the smaller of two values is the better one, as for a perplexity."""
+        return self.metric in LOWER_IS_BETTER
+
+
 @dataclass(frozen=True)
 class ScoreRecord:
     """How well one trained instance of an architecture does one task.
 
-    Scores with another dataset, fidelity or recipe are not comparable. ``source`` says where the score comes from,
+    Only scores of the same ``kind`` are comparable. ``source`` says where the score comes from,
     for example ``trained:study/3`` or ``nas-bench-bert:47``. Two records with the same ``id`` are the same score.
     """
 
@@ -180,6 +218,11 @@ class ScoreRecord:
                 f"value of score {self.task!r} must be a finite number, but got {self.value!r}. "
                 "Record the trial as failed instead."
             )
+
+    @property
+    def kind(self) -> ScoreKind:
+        """The kind of the score."""
+        return ScoreKind(self.task, self.metric, self.dataset, self.fidelity, self.recipe)
 
     @property
     def id(self) -> str:

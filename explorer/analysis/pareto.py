@@ -16,10 +16,10 @@ from graphstore.queries import (
     Condition,
     Found,
     MeasurementKey,
-    ScoreKey,
     Sort,
     quantity_value,
 )
+from graphstore.records import ScoreKind
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ParetoFront:
     rows: tuple[Found, ...]
     values: tuple[tuple[float, ...], ...]
     front: tuple[int, ...]
-    quantities: tuple[ScoreKey | MeasurementKey, ...]
+    quantities: tuple[ScoreKind | MeasurementKey, ...]
 
     @property
     def members(self) -> list[Found]:

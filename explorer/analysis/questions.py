@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from explorer.analysis.rules import named_range, parse_layer_rule, parse_op_rule, parse_range, plain
-from explorer.analysis.score_kinds import settle_score
+from explorer.analysis.score_kinds import resolve_kind
 from explorer.errors import InputError
 from graphstore import GraphStore
 from graphstore.queries import (
@@ -26,38 +26,21 @@ from graphstore.queries import (
     Fact,
     MeasurementKey,
     Quantity,
-    ScoreKey,
     Sort,
 )
+from graphstore.records import ScoreKind
 
 Named = TypeVar("Named", Condition, Sort)
 LARGEST_NUMBER = 2**63 - 1
 """The largest whole number that a store counts with."""
 
 
-@dataclass(frozen=True)
-class ScoreKind:
-    """Which scores of a task are meant, where it has several kinds that are not comparable; ``None`` for any.
-
-    ``recipe`` is a name of ``explorer.training.recipe.RECIPES`` or what the scores say.
-    """
-
-    metric: str | None = None
-    dataset: str | None = None
-    fidelity: str | None = None
-    recipe: str | None = None
-
-    def key(self, task: str) -> ScoreKey:
-        """The scores of this kind of a task."""
-        return ScoreKey(task, self.metric, self.dataset, self.fidelity, self.recipe)
-
-
-def parse_score(text: str, kind: ScoreKind) -> Condition:
+def parse_score(text: str, kind: Mapping[str, str]) -> Condition:
     """Read a condition on a score. Raises InputError if it is none."""
     name, found = named_range(text)
     if not name or name[0] in "<>=":
         raise InputError("score", "name a task", text, "Write for example 'SST-2>=0.8'.")
-    return Condition(kind.key(name), ANY if found is None else parse_range(f"score {name}", found))
+    return Condition(ScoreKind(name, **kind), ANY if found is None else parse_range(f"score {name}", found))
 
 
 def parse_measurement(text: str) -> Condition:
@@ -73,7 +56,7 @@ def _measurement(name: str, text: str) -> MeasurementKey:
     return MeasurementKey(device, quantity)
 
 
-def parse_sort(text: str, kind: ScoreKind) -> Sort:
+def parse_sort(text: str, kind: Mapping[str, str]) -> Sort:
     """Read an order or an objective; a minus before it puts the largest first. Raises InputError if it is none."""
     given = plain(text)
     name = given.lstrip("+-").strip()
@@ -82,20 +65,20 @@ def parse_sort(text: str, kind: ScoreKind) -> Sort:
     return Sort(_quantity(name, kind), descending=given.startswith("-"))
 
 
-def _quantity(name: str, kind: ScoreKind) -> Quantity:
+def _quantity(name: str, kind: Mapping[str, str]) -> Quantity:
     prefix, separator, rest = name.partition(":")
     if separator and prefix == "score" and rest.strip():
-        return kind.key(rest.strip())
+        return ScoreKind(rest.strip(), **kind)
     if separator and prefix == "measurement":
         return _measurement(rest.strip(), name)
     if name in set(Fact):
         return Fact(name)
-    return _measurement(name, name) if " " in name else kind.key(name)
+    return _measurement(name, name) if " " in name else ScoreKind(name, **kind)
 
 
 def quantity_title(quantity: Quantity) -> str:
     """A quantity in a user's words."""
-    if isinstance(quantity, ScoreKey):
+    if isinstance(quantity, ScoreKind):
         return quantity.task
     return quantity.value if isinstance(quantity, Fact) else f"{quantity.device} {quantity.quantity}"
 
@@ -108,7 +91,8 @@ class QuestionTexts:
         layers, ops: rules, all of which must hold.
         parameters, flops, depth, heterogeneity: ranges; empty for any.
         scores, measurements: conditions, all of which must hold.
-        kind: which scores are meant wherever a task is named.
+        kind: fields of the score kind (metric, dataset, fidelity, recipe) that count wherever a task is named; the
+            recipe is a name of ``explorer.training.recipe.RECIPES`` or as the scores have it.
     """
 
     layers: Sequence[str] = ()
@@ -119,7 +103,7 @@ class QuestionTexts:
     heterogeneity: str = ""
     scores: Sequence[str] = ()
     measurements: Sequence[str] = ()
-    kind: ScoreKind = ScoreKind()
+    kind: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_query(
@@ -188,10 +172,10 @@ def settle(
     named = dict.fromkeys([*query.quantities, *(objective.quantity for objective in objectives)])
     where = f"space {query.space}" if query.space else "the store"
     settled: dict[Quantity, Quantity] = {}
-    scores = [quantity for quantity in named if isinstance(quantity, ScoreKey)]
-    best = store.best_per_task(query.space) if scores else []
-    for key in scores:
-        settled[key] = settle_score(key, best, where)
+    scores = [quantity for quantity in named if isinstance(quantity, ScoreKind)]
+    known_kinds = [best.kind for best in store.best_per_task(query.space)] if scores else []
+    for kind in scores:
+        settled[kind] = resolve_kind(kind, known_kinds, where)
     measured = [quantity for quantity in named if isinstance(quantity, MeasurementKey)]
     if measured:
         known = {MeasurementKey(record.device, record.quantity) for record in store.measurements(space=query.space)}

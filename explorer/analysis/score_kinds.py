@@ -1,89 +1,211 @@
-"""Which scores of a task a user means, where they are of several kinds that do not compare.
+"""Score kinds: which one a user means, what to call them, and the known scores of one kind.
 
-A kind is metric, dataset, fidelity and recipe. Scores name a recipe by its digest; people say ``nano`` or ``quick``,
-which means its digest and its fidelity.
+Scores of different kinds (task, metric, dataset, fidelity, recipe) are not comparable. Scores name their recipe by its
+digest; users write ``nano`` or ``quick``, which stands for that recipe's digest and fidelity.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
-from explorer.errors import InputError
+import numpy as np
+
+from explorer.errors import DataError, InputError
 from explorer.training.recipe import RECIPES, name_of_recipe
-from graphstore.queries import KIND, Best, Fact, ScoreKey
+from graphstore import GraphStore
+from graphstore.queries import Fact
+from graphstore.records import ScoreKind, ScoreRecord
+
+FEWEST = 4
+"""Fewest digits of a digest to show; more are shown if these are not unique."""
+WHOLE = 8
+"""Texts of at most this length are not shortened."""
 
 
-def settle_score(key: ScoreKey, best: Sequence[Best], where: str) -> ScoreKey:
-    """The scores that a user's words mean.
+# The kind a user means --------------------------------------------------------------------------------------------
+
+
+def resolve_kind(asked: ScoreKind, known: Sequence[ScoreKind], where: str) -> ScoreKind:
+    """Return the score kind that a user means, with its recipe as the scores name it.
 
     Args:
-        key: as the user says it; its recipe may be a name.
-        best: one of every kind of scores there is, of all tasks.
-        where: the space or the store they are of, for people.
-
-    Returns:
-        The same with the recipe as the scores have it.
+        asked: the kind in the user's words; its recipe may be a name.
+        known: all kinds that there are scores of, of all tasks.
+        where: the space or the store of these scores, for messages.
 
     Raises:
         InputError: there are no such scores, or they are of several kinds.
     """
-    kinds = [one for one in best if one.task == key.task]
+    kinds = [kind for kind in known if kind.task == asked.task]
     if not kinds:
-        tasks = ", ".join(sorted({one.task for one in best})) or "none yet"
+        tasks = ", ".join(sorted({kind.task for kind in known})) or "none yet"
         rule = f"be a fact ({', '.join(Fact)}) or a task with scores in {where}: {tasks}"
-        raise InputError("score", rule, key.task, "Choose one of them, or import scores first.")
-    settled = _with_digest(key, kinds)
-    fitting = [kind for kind in kinds if _fits(kind, settled.fields)]
+        raise InputError("score", rule, asked.task, "Choose one of them, or import scores first.")
+    resolved = _with_digest(asked, kinds)
+    fitting = [kind for kind in kinds if resolved.covers(kind)]
     if len(fitting) == 1:
-        return settled
+        return resolved
     shown = {kind: _shown(kind, kinds) for kind in fitting or kinds}
     listed = "; ".join(" / ".join(fields.values()) for fields in shown.values())
     if not fitting:
-        rule = f"be of a kind ({' / '.join(KIND)}) that {key.task} has in {where}: {listed}"
-        given = {name: value for name, value in key.fields.items() if name != "task"}
+        rule = f"be of a kind ({' / '.join(ScoreKind.OPEN)}) that {asked.task} has in {where}: {listed}"
+        given = {name: value for name, value in asked.fields.items() if name != "task"}
         raise InputError("score", rule, given, "Choose one of them.")
-    rule = f"be of one kind ({' / '.join(KIND)}) to be compared, of those in {where}: {listed}"
+    rule = f"be of one kind ({' / '.join(ScoreKind.OPEN)}) to be compared, of those in {where}: {listed}"
     ways = "; or ".join(_options(kind, shown) for kind in fitting)
-    # No full stop, which would be copied with the last option.
-    raise InputError("score", rule, key.task, f"Add {ways}")
+    # Without a full stop, which users would copy with the last option.
+    raise InputError("score", rule, asked.task, f"Add {ways}")
 
 
-def _with_digest(key: ScoreKey, kinds: Sequence[Best]) -> ScoreKey:
-    recipe = RECIPES.get(key.recipe or "")
-    # Imported scores may say such a name themselves.
-    if recipe is None or any(kind.recipe == key.recipe for kind in kinds):
-        return key
+def _with_digest(asked: ScoreKind, kinds: Sequence[ScoreKind]) -> ScoreKind:
+    recipe = RECIPES.get(asked.recipe or "")
+    # Imported scores may use such a name as their recipe.
+    if recipe is None or any(kind.recipe == asked.recipe for kind in kinds):
+        return asked
     exact = any((kind.fidelity, kind.recipe) == (recipe.fidelity, recipe.digest) for kind in kinds)
-    # Where there is none of just this training, what else was trained by its settings is meant: with weight transfer.
-    fidelity = recipe.fidelity if exact and key.fidelity is None else key.fidelity
-    return dataclasses.replace(key, recipe=recipe.digest, fidelity=fidelity)
+    # If no score has exactly this fidelity, match any with the same recipe digest (e.g. trained with weight transfer).
+    fidelity = recipe.fidelity if exact and asked.fidelity is None else asked.fidelity
+    return dataclasses.replace(asked, recipe=recipe.digest, fidelity=fidelity)
 
 
-def _fits(kind: Best, fields: Mapping[str, str]) -> bool:
-    return all(getattr(kind, name) == value for name, value in fields.items())
-
-
-def _shown(kind: Best, kinds: Sequence[Best]) -> dict[str, str]:
-    """A kind with its recipe as the options take it: by name, unless other scores say that name themselves."""
-    fields = {name: str(getattr(kind, name)) for name in KIND}
-    name = name_of_recipe(kind.fidelity, kind.recipe)
-    if name and all(one.recipe != name for one in kinds):
+def _shown(kind: ScoreKind, kinds: Sequence[ScoreKind]) -> dict[str, str]:
+    """Return the kind's fields as the options take them: the recipe by name, unless other scores use that name."""
+    fields = {name: value for name, value in kind.fields.items() if name != "task"}
+    name = name_of_recipe(kind.fidelity or "", kind.recipe or "")
+    if name and all(other.recipe != name for other in kinds):
         fields["recipe"] = name
     return fields
 
 
-def _options(kind: Best, shown: Mapping[Best, Mapping[str, str]]) -> str:
-    """Options that tell a kind from the others: of all four the first that each tell it from more of them."""
-    words, others = [], [one for one in shown if one != kind]
+def _options(kind: ScoreKind, shown: Mapping[ScoreKind, Mapping[str, str]]) -> str:
+    """Return options that select a kind: greedily, the first ones that each exclude more of the other kinds."""
+    words, others = [], [other for other in shown if other != kind]
     for name in ("recipe", "fidelity", "dataset", "metric"):
-        chosen = {name: getattr(kind, name)}
+        chosen = ScoreKind(kind.task, **{name: getattr(kind, name)})
         text = shown[kind][name]
         if name == "recipe" and text != kind.recipe:
-            chosen["fidelity"] = kind.fidelity
-        left = [one for one in others if _fits(one, chosen)]
+            chosen = dataclasses.replace(chosen, fidelity=kind.fidelity)
+        left = [other for other in others if chosen.covers(other)]
         if len(left) < len(others):
             words.append(f"--{name} {shlex.quote(text)}")
             others = left
     return " ".join(words)
+
+
+# Titles -----------------------------------------------------------------------------------------------------------
+
+
+def kind_titles(kinds: Iterable[ScoreKind]) -> dict[ScoreKind, str]:
+    """Return a short title for each kind: its task, and the least that distinguishes it from the task's other kinds.
+
+    Args:
+        kinds: kinds without open fields, of any tasks.
+    """
+    by_task: dict[str, list[ScoreKind]] = defaultdict(list)
+    for kind in dict.fromkeys(kinds):
+        by_task[kind.task].append(kind)
+    titles = {}
+    for task, group in by_task.items():
+        for kind, detail in _distinguished(group).items():
+            titles[kind] = f"{task} ({detail})" if detail else task
+    return titles
+
+
+def training_title(fidelity: str, recipe: str) -> str:
+    """Return the name of a training: that of its recipe if it is a known one, else the fidelity."""
+    name = name_of_recipe(fidelity, recipe)
+    return f"recipe {name}" if name else fidelity
+
+
+def _distinguished(kinds: Sequence[ScoreKind]) -> dict[ScoreKind, str]:
+    """Return a different text for each kind of one task; empty if there is only one kind."""
+    if len(kinds) < 2:
+        return dict.fromkeys(kinds, "")
+    alike: dict[str, list[ScoreKind]] = defaultdict(list)
+    for kind in kinds:
+        alike[training_title(kind.fidelity or "", kind.recipe or "")].append(kind)
+    titles = {
+        kind: " · ".join(([training] if training and len(alike) > 1 else []) + details)
+        for training, group in alike.items()
+        for kind, details in _details(group).items()
+    }
+    if len(set(titles.values())) < len(kinds) or not all(titles.values()):
+        # Imported texts may make two titles equal; only the whole kind is certain to differ.
+        return {kind: " · ".join(repr(getattr(kind, name)) for name in ScoreKind.OPEN) for kind in kinds}
+    return titles
+
+
+def _details(group: Sequence[ScoreKind]) -> dict[ScoreKind, list[str]]:
+    """Return what distinguishes kinds with the same training; nothing if there is only one."""
+    found: dict[ScoreKind, list[str]] = {kind: [] for kind in group}
+    for field, prefix in (("metric", ""), ("dataset", "data "), ("recipe", "recipe ")):
+        values = {getattr(kind, field) for kind in group}
+        if len(values) > 1:
+            short = _shortened(values)
+            for kind, parts in found.items():
+                parts.append(prefix + short[getattr(kind, field)])
+    return found
+
+
+def _shortened(values: set[str]) -> dict[str, str]:
+    """Return the shortest prefixes that distinguish the values; short values are kept whole."""
+    for length in range(FEWEST, max(map(len, values), default=0)):
+        short = {value: value if len(value) <= WHOLE else value[:length] for value in values}
+        if len(set(short.values())) == len(values):
+            return short
+    return {value: value for value in values}
+
+
+# Known scores -----------------------------------------------------------------------------------------------------
+
+
+def known_objective(store: GraphStore, space: str, task: str, fidelity: str | None = None) -> dict[str, float]:
+    """Return the mean known score of each architecture of a space, for studies that do not train.
+
+    Args:
+        store: the store with the scores.
+        space: name of the space.
+        task: the objective; ``TASK:METRIC`` if the task was scored by several metrics.
+        fidelity: take only scores of this fidelity; required if there are several score kinds.
+
+    Raises:
+        DataError: there are no scores, they are of several kinds, or lower is better, as for a perplexity.
+    """
+    found = store.scores(space=space, task=task)
+    if not found and ":" in task:
+        name, metric = (part.strip() for part in task.rsplit(":", 1))
+        found = [score for score in store.scores(space=space, task=name) if score.metric == metric]
+    if not found:
+        tasks = sorted({score.task for score in store.scores(space=space)})
+        rule = f"be a task with scores in space {space}: {', '.join(tasks) or 'none yet'}"
+        raise DataError("objective", rule, task, "Choose one of them, or import scores first.")
+    if fidelity is not None:
+        known = sorted({score.fidelity for score in found})
+        found = [score for score in found if score.fidelity == fidelity]
+        if not found:
+            raise DataError("fidelity", f"be one of: {'; '.join(known)}", fidelity, "Choose one of them.")
+    kinds = {score.kind for score in found}
+    if len(kinds) > 1:
+        shown = sorted(" / ".join([*kind.fields.values()][1:]) for kind in kinds)
+        metrics = sorted({score.metric for score in found})
+        rule = "have comparable scores (one metric, dataset, fidelity and recipe)"
+        remedy = "Choose one kind by --fidelity, the third part of each."
+        if len(metrics) > 1:
+            remedy = f"Name one metric, the first part of each, as in --objective '{task}:{metrics[0]}'."
+        raise DataError(f"objective {task}", rule, "; ".join(shown), remedy)
+    (kind,) = kinds
+    if kind.lower_is_better:
+        rule = "have scores for which higher is better, because a search maximises them"
+        raise DataError(f"objective {task}", rule, f"metric {kind.metric}", "Choose another, or import it negated.")
+    return mean_values(found)
+
+
+def mean_values(scores: Iterable[ScoreRecord]) -> dict[str, float]:
+    """Return the mean value of each architecture over scores of one kind."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for score in scores:
+        values[score.architecture].append(score.value)
+    return {architecture: float(np.mean(group)) for architecture, group in values.items()}

@@ -78,18 +78,13 @@ def _scores(records: list[ScoreRecord]) -> dict[str, tuple[FoundScore, ...]]:
     fitting = [one for one in records if (one.task, one.metric) in PERPLEXITIES]
     if not fitting:
         return {}
-    kind = Counter(map(_kind, fitting)).most_common(1)[0][0]
+    kind = Counter(one.kind for one in fitting).most_common(1)[0][0]
     found: dict[str, list[float]] = {}
     for one in fitting:
-        if _kind(one) == kind:
+        if one.kind == kind:
             found.setdefault(one.architecture, []).append(PERPLEXITIES[one.task, one.metric](one.value))
-    _, _, dataset, fidelity, recipe = kind
+    dataset, fidelity, recipe = kind.dataset or "", kind.fidelity or "", kind.recipe or ""
     return {
         id: (FoundScore(TASK, METRIC, -geometric_mean(values), dataset, fidelity, recipe, 0, ""),)
         for id, values in found.items()
     }
-
-
-def _kind(score: ScoreRecord) -> tuple[str, str, str, str, str]:
-    """What scores must share to be comparable."""
-    return score.task, score.metric, score.dataset, score.fidelity, score.recipe

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.filters import SpaceOption
+from graphstore.queries import Best
 
 
 def best(space: SpaceOption = "", store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """Show the best architecture of every task, each kind of comparable scores by itself."""
+    """Show the best architecture of every task, for each score kind."""
     with opened(store, create=False) as opened_store:
         found = opened_store.best_per_task(space or None)
         summaries = {s.id: s for s in opened_store.summaries(ids=sorted({one.architecture for one in found}))}
     if json:
-        print_json({"best": [dataclasses.asdict(one) for one in found]})
+        print_json({"best": [_document(one) for one in found]})
         return
     if not found:
         output.print("nothing is scored yet: run `archex demo`, or import scores", markup=False)
@@ -25,7 +26,11 @@ def best(space: SpaceOption = "", store: StoreOption = DEFAULT_STORE, json: Json
     table = Table("task", "metric", "value", "architecture", "operations", "encoder parameters", "scored", "kind")
     for one in found:
         summary = summaries[one.architecture]
-        kind = escape(f"{one.fidelity} / {one.recipe} / {one.dataset}")
-        cells = (escape(one.task), escape(one.metric), f"{one.value:.4f}", one.architecture)
+        kind = escape(f"{one.kind.fidelity} / {one.kind.recipe} / {one.kind.dataset}")
+        cells = (escape(one.kind.task), escape(one.kind.metric or ""), f"{one.value:.4f}", one.architecture)
         table.add_row(*cells, " ".join(summary.operations), f"{summary.parameters:,}", f"{one.scored:,}", kind)
     output.print(table)
+
+
+def _document(best: Best) -> dict[str, Any]:
+    return {**best.kind.fields, "architecture": best.architecture, "value": best.value, "scored": best.scored}

@@ -10,9 +10,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from explorer.analysis.questions import QuestionTexts, ScoreKind, quantity_title
+from explorer.analysis.questions import QuestionTexts, quantity_title
 from explorer.cli.console import output
 from graphstore.queries import Found, Quantity
+from graphstore.records import ScoreKind
 
 SpaceOption = Annotated[str, typer.Option("--space", help="Only architectures of this space; else the whole store.")]
 ParametersOption = Annotated[str, typer.Option("--parameters", help="Weights of the encoder: '<=10M', '2M..4M'.")]
@@ -68,7 +69,7 @@ class FilterOptions:
             self.heterogeneity,
             self.score or (),
             self.measurement or (),
-            ScoreKind(self.metric, self.dataset, self.fidelity, self.recipe),
+            {name: value for name in ScoreKind.OPEN if (value := getattr(self, name)) is not None},
         )
 
 

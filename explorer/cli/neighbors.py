@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from explorer.analysis.score_kinds import kind_titles, mean_values
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
 from explorer.errors import DataError, InputError
@@ -27,7 +27,6 @@ from explorer.library.nearest import (
 from explorer.similarity.graph import architecture_id
 from explorer.space.documents import parse_json
 from explorer.space.formats import read_json_file
-from explorer.studies.candidates import score_kind
 from graphstore import GraphStore
 
 STANDARD_INPUT = "-"
@@ -46,16 +45,10 @@ MEASURES = {By.KERNEL: "dissimilarity", By.VECTOR: "distance", By.OVERLAP: "over
 
 
 def known_scores(store: GraphStore, architecture: str) -> dict[str, float]:
-    """Mean score by task; where a task has scores that are not comparable, each kind by itself."""
-    kinds: dict[str, dict[tuple[str, ...], list[float]]] = defaultdict(lambda: defaultdict(list))
-    for score in store.scores(architecture=architecture):
-        kinds[score.task][score_kind(score)].append(score.value)
-    found = {}
-    for task, groups in kinds.items():
-        for (_, dataset, fidelity, _), values in groups.items():
-            name = task if len(groups) == 1 else f"{task} ({fidelity}, data {dataset[:6]})"
-            found[name] = sum(values) / len(values)
-    return found
+    """Return the mean score by score kind; a kind is called by its task where the task has one kind only."""
+    scores = store.scores(architecture=architecture)
+    titles = kind_titles(score.kind for score in scores)
+    return {title: mean_values(s for s in scores if s.kind == kind)[architecture] for kind, title in titles.items()}
 
 
 def read_vector(source: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from explorer.analysis.score_kinds import known_objective
 from explorer.cli.console import (
     DEFAULT_STORE,
     JobOption,
@@ -26,7 +27,6 @@ from explorer.cli.search_studies import enqueue, export, extend, listed, status,
 from explorer.cli.studies import finished_report, print_reports
 from explorer.errors import InputError
 from explorer.library.build import is_ready
-from explorer.studies.candidates import known_objective
 from explorer.studies.driver import StudyPlan, check_policy, open_study, run_known
 from explorer.studies.executors.contract import Executor
 from explorer.studies.jobs import JobReporter, launch, new_job, require_free, running_job

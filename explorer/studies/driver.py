@@ -17,13 +17,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from explorer.analysis.score_kinds import known_objective
 from explorer.errors import InputError
 from explorer.library.sources import trial_source
 from explorer.progress import Reporter
 from explorer.records import Proposal, Trial
 from explorer.search import POLICIES, Candidates, Capability, Policy, make_policy, policy_class
 from explorer.studies.budgets import MAX_ATTEMPTS, check_budget, check_hours, time_is_up
-from explorer.studies.candidates import known_objective
 from explorer.studies.executors.releasing import release_dead
 from explorer.studies.objectives import merged_constraints, study_candidates
 from graphstore import GraphStore

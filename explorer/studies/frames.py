@@ -16,12 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from explorer.analysis.importance import choices_frame
+from explorer.analysis.score_kinds import known_objective
 from explorer.analysis.tables import Spread, architectures_frame, map_frame
 from explorer.errors import InputError
 from explorer.pareto import pareto_set
 from explorer.records import Prediction
 from explorer.space.formats import from_json
-from explorer.studies.candidates import known_objective, space_candidates
+from explorer.studies.candidates import space_candidates
 from explorer.studies.driver import StudyDriver
 from graphstore import GraphStore
 from graphstore.records import ArchitectureSummary, StudyRecord, StudyState, TrialRecord, TrialStatus

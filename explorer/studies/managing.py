@@ -9,11 +9,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from explorer.analysis.score_kinds import known_objective
 from explorer.analysis.spreadsheets import harmless
 from explorer.errors import InputError
 from explorer.search import Candidates
 from explorer.studies.budgets import check_budget, check_hours, hours_used
-from explorer.studies.candidates import known_objective
 from explorer.studies.driver import best_trial
 from explorer.studies.jobs import job_of
 from explorer.studies.objectives import merged_constraints, study_candidates

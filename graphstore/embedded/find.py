@@ -16,19 +16,17 @@ from graphstore.embedded.part import Part, space_key
 from graphstore.embedded.rules import layer_condition, op_condition
 from graphstore.parameters import Parameters
 from graphstore.queries import (
-    LOWER_IS_BETTER,
     ArchitectureQuery,
     Best,
     Fact,
     Found,
-    Kind,
     Page,
     Quantity,
-    ScoreKey,
     check_comparable,
     ends_of,
     mean_value,
 )
+from graphstore.records import LOWER_IS_BETTER, ScoreKind
 
 _FACTS = {
     Fact.PARAMETERS: "a.parameters",
@@ -64,7 +62,7 @@ class FindPart(Part):
             _add_mean(db)
             space = None if query.space is None else space_key(db, query.space)
             for quantity in query.quantities:
-                if isinstance(quantity, ScoreKey):
+                if isinstance(quantity, ScoreKind):
                     check_comparable(quantity, _kinds(db, quantity, space))
             statement = _Statement(query, space)
             rows = db.execute(*statement.page()).fetchall()
@@ -73,7 +71,7 @@ class FindPart(Part):
         return Page(total, tuple(Found(summary_of(*row[end:]), tuple(row[1:end])) for row in rows))
 
     def best_per_task(self, space: str | None = None) -> list[Best]:
-        """The best architecture of every kind of comparable scores. See the contract."""
+        """The best architecture of every score kind. See the contract."""
         parameters = Parameters(":")
         with self._database.reading() as db:
             _add_mean(db)
@@ -82,7 +80,7 @@ class FindPart(Part):
                 where = "WHERE " + _in_space("score.architecture", parameters, space_key(db, space))
             lower = parameters.place(json.dumps(sorted(LOWER_IS_BETTER)))
             rows = db.execute(_BEST.format(where=where, lower=lower), parameters.values).fetchall()
-        return [Best(*row) for row in rows]
+        return [Best(ScoreKind(*row[:5]), *row[5:]) for row in rows]
 
 
 class _Mean:
@@ -109,17 +107,17 @@ def _in_space(column: str, parameters: Parameters, space: int) -> str:
     return f"EXISTS (SELECT 1 FROM holds h WHERE h.space = {parameters.place(space)} AND h.architecture = {column})"
 
 
-def _scores(key: ScoreKey, parameters: Parameters, space: int | None) -> str:
+def _scores(key: ScoreKind, parameters: Parameters, space: int | None) -> str:
     conditions = [f"{field} = {parameters.place(value)}" for field, value in key.fields.items()]
     if space is not None:
         conditions.append(_in_space("score.architecture", parameters, space))
     return "FROM score WHERE " + " AND ".join(conditions)
 
 
-def _kinds(db: sqlite3.Connection, key: ScoreKey, space: int | None) -> list[Kind]:
+def _kinds(db: sqlite3.Connection, key: ScoreKind, space: int | None) -> list[ScoreKind]:
     parameters = Parameters(":")
-    query = f"SELECT DISTINCT metric, dataset, fidelity, recipe {_scores(key, parameters, space)}"
-    return db.execute(query, parameters.values).fetchall()
+    query = f"SELECT DISTINCT {', '.join(ScoreKind.FIELDS)} {_scores(key, parameters, space)}"
+    return [ScoreKind(*row) for row in db.execute(query, parameters.values)]
 
 
 class _Statement:
@@ -130,7 +128,7 @@ class _Statement:
         self._space = space
         self._parameters = Parameters(":")
         self._tables = {quantity: f"v{number}" for number, quantity in enumerate(query.quantities)}
-        self._means = [self._mean(key) for key in self._tables if isinstance(key, ScoreKey)]
+        self._means = [self._mean(key) for key in self._tables if isinstance(key, ScoreKind)]
         self._from = self._joined()
         self._where = self._conditions()
 
@@ -163,13 +161,13 @@ class _Statement:
     def _value(self, quantity: Quantity) -> str:
         return _FACTS[quantity] if isinstance(quantity, Fact) else f"{self._tables[quantity]}.value"
 
-    def _mean(self, key: ScoreKey) -> str:
+    def _mean(self, key: ScoreKind) -> str:
         means = f"SELECT architecture, mean_value(value) AS value {_scores(key, self._parameters, self._space)}"
         return f"{self._tables[key]} AS MATERIALIZED ({means} GROUP BY architecture)"
 
     def _joined(self) -> str:
         demanded = {condition.quantity for condition in self._query.conditions}
-        first = next((key for key in self._tables if isinstance(key, ScoreKey) and key in demanded), None)
+        first = next((key for key in self._tables if isinstance(key, ScoreKind) and key in demanded), None)
         text = "architecture a"
         if first is not None:
             # CROSS tells SQLite to keep this order.
@@ -178,7 +176,7 @@ class _Statement:
             if quantity == first:
                 continue
             text += f"{'' if quantity in demanded else ' LEFT'} JOIN "
-            if isinstance(quantity, ScoreKey):
+            if isinstance(quantity, ScoreKind):
                 text += f"{table} ON {table}.architecture = a.key"
             else:
                 device, name = self._parameters.place(quantity.device), self._parameters.place(quantity.quantity)

@@ -17,22 +17,19 @@ from graphstore.neo4j.part import Part, need_space
 from graphstore.neo4j.rules import layer_condition, op_condition
 from graphstore.parameters import Parameters
 from graphstore.queries import (
-    KIND,
-    LOWER_IS_BETTER,
     ArchitectureQuery,
     Best,
     Fact,
     Found,
-    Kind,
     MeasurementKey,
     Page,
     Quantity,
-    ScoreKey,
     check_comparable,
     ends_of,
 )
+from graphstore.records import LOWER_IS_BETTER, ScoreKind
 
-Names = Mapping[ScoreKey | MeasurementKey, str]
+Names = Mapping[ScoreKind | MeasurementKey, str]
 """The variable that holds a quantity."""
 
 _MEAN = "reduce(total = 0.0, value IN given | total + value) / size(given) + 0.0"
@@ -64,7 +61,7 @@ class FindPart(Part):
     def find(self, query: ArchitectureQuery) -> Page:
         """The architectures that fit a query. See the contract."""
         for quantity in query.quantities:
-            if isinstance(quantity, ScoreKey):
+            if isinstance(quantity, ScoreKind):
                 # Few stores hold several kinds that fit; only then it matters which of them lie in the space.
                 if len(kinds := self._kinds(quantity, None)) > 1 and query.space is not None:
                     kinds = self._kinds(quantity, query.space)
@@ -77,19 +74,19 @@ class FindPart(Part):
         rows = (Found(summary_of(found["summary"]), tuple(found["values"])) for found in row["rows"])
         return Page(row["total"], tuple(rows))
 
-    def _kinds(self, key: ScoreKey, space: str | None) -> list[Kind]:
-        """The kinds of comparable scores that fit a key, in a space or anywhere."""
+    def _kinds(self, key: ScoreKind, space: str | None) -> list[ScoreKind]:
+        """Return the score kinds that ``key`` covers, in a space or anywhere."""
         parameters = Parameters("$")
         query = f"MATCH (s:Score) WHERE {_score_conditions(key, parameters)}"
         if space is not None:
             query = query.replace("(s:Score)", "(s:Score)-[:OF]->(a)", 1)
             query += f" WITH s, a WHERE {_in_space(space, parameters)}"
-        query += " RETURN DISTINCT "
-        rows = self._graph.ask(query + ", ".join(f"s.{field} AS {field}" for field in KIND), **parameters.values)
-        return [(row["metric"], row["dataset"], row["fidelity"], row["recipe"]) for row in rows]
+        query += " RETURN DISTINCT " + ", ".join(f"s.{field} AS {field}" for field in ScoreKind.FIELDS)
+        rows = self._graph.ask(query, **parameters.values)
+        return [ScoreKind(**row) for row in rows]
 
     def best_per_task(self, space: str | None = None) -> list[Best]:
-        """The best architecture of every kind of comparable scores. See the contract."""
+        """The best architecture of every score kind. See the contract."""
         pattern = "(s:Score)-[:OF]->(a:Architecture)"
         if space is not None:
             pattern += "<-[:HOLDS]-(:Space {name: $space})"
@@ -98,13 +95,13 @@ class FindPart(Part):
         def work(db: Statements) -> list[Best]:
             if space is not None:
                 need_space(db, space)
-            return [Best(**row) for row in db.rows(query, space=space, lower=sorted(LOWER_IS_BETTER))]
+            rows = map(dict, db.rows(query, space=space, lower=sorted(LOWER_IS_BETTER)))
+            return [Best(ScoreKind(**{name: row.pop(name) for name in ScoreKind.FIELDS}), **row) for row in rows]
 
-        found = self._graph.read(work)
-        return sorted(found, key=lambda best: (best.task, best.metric, best.dataset, best.fidelity, best.recipe))
+        return sorted(self._graph.read(work), key=lambda best: tuple(best.kind.fields.values()))
 
 
-def _score_conditions(key: ScoreKey, parameters: Parameters) -> str:
+def _score_conditions(key: ScoreKind, parameters: Parameters) -> str:
     fits = [f"s.{field} = {parameters.place(value)}" for field, value in key.fields.items()]
     # Every score has a value; the index on task and value is used only where both are asked for.
     return " AND ".join([*fits, "s.value IS NOT NULL"])
@@ -122,7 +119,7 @@ def _statement(query: ArchitectureQuery) -> tuple[str, Parameters]:
     for condition in query.conditions:
         expression = _expression(condition.quantity, names)
         bounds.setdefault(condition.quantity, []).extend(parameters.within(expression, ends_of(condition)))
-    first = next((key for key in names if isinstance(key, ScoreKey) and key in bounds), None)
+    first = next((key for key in names if isinstance(key, ScoreKind) and key in bounds), None)
     where = [bound for quantity, found in bounds.items() if quantity == first or quantity in _FACTS for bound in found]
     where += [layer_condition(rule, parameters) for rule in query.layers]
     where += [op_condition(rule, parameters) for rule in query.ops]
@@ -149,7 +146,7 @@ def _where(conditions: Sequence[str]) -> str:
     return "\nWHERE " + " AND ".join(conditions) if conditions else ""
 
 
-def _from_scores(key: ScoreKey, name: str, space: str | None, parameters: Parameters) -> str:
+def _from_scores(key: ScoreKind, name: str, space: str | None, parameters: Parameters) -> str:
     """Architectures that have a score, with its mean."""
     inside = f" WHERE {_in_space(space, parameters)}" if space is not None else ""
     return (
@@ -159,9 +156,9 @@ def _from_scores(key: ScoreKey, name: str, space: str | None, parameters: Parame
     )
 
 
-def _value(quantity: ScoreKey | MeasurementKey, parameters: Parameters) -> str:
+def _value(quantity: ScoreKind | MeasurementKey, parameters: Parameters) -> str:
     """An architecture's value of a quantity, null if it has none."""
-    if isinstance(quantity, ScoreKey):
+    if isinstance(quantity, ScoreKind):
         conditions = _score_conditions(quantity, parameters)
         given = f"COLLECT {{MATCH (a)<-[:OF]-(s:Score) WHERE {conditions} RETURN toFloat(s.value) AS v ORDER BY v}}"
         return f"head([given IN [{given}] WHERE size(given) > 0 | {_MEAN}])"

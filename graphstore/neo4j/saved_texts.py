@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from graphstore.queries import LOWER_IS_BETTER
+from graphstore.records import LOWER_IS_BETTER
 
 _LOWER = ", ".join(f"'{metric}'" for metric in sorted(LOWER_IS_BETTER))
 _KIND = "s.metric + ' | ' + s.dataset + ' | ' + s.fidelity + ' | ' + s.recipe AS kind"

@@ -22,7 +22,6 @@ from graphstore.queries import (
     OpRule,
     Quantity,
     Range,
-    ScoreKey,
     Sort,
 )
 from graphstore.records import (
@@ -31,6 +30,7 @@ from graphstore.records import (
     LineageRecord,
     MeasurementRecord,
     NeighborRecord,
+    ScoreKind,
     ScoreRecord,
 )
 from graphstore.testing import samples
@@ -155,14 +155,14 @@ def _maybe(values: Sequence[Item]) -> st.SearchStrategy[Item | None]:
     return st.one_of(st.none(), st.sampled_from(values))
 
 
-def score_keys() -> st.SearchStrategy[ScoreKey]:
+def score_keys() -> st.SearchStrategy[ScoreKind]:
     """A task, often with more of a kind's fields."""
     tasks, kinds = st.sampled_from(TASKS), st.sampled_from(KINDS)
     return st.one_of(
-        tasks.map(ScoreKey),
-        st.builds(lambda task, kind: ScoreKey(task, *kind), tasks, kinds),
-        st.builds(lambda task, kind: ScoreKey(task, metric=kind[0], dataset=kind[1]), tasks, kinds),
-        st.builds(lambda task, kind: ScoreKey(task, fidelity=kind[2], recipe=kind[3]), tasks, kinds),
+        tasks.map(ScoreKind),
+        st.builds(lambda task, kind: ScoreKind(task, *kind), tasks, kinds),
+        st.builds(lambda task, kind: ScoreKind(task, metric=kind[0], dataset=kind[1]), tasks, kinds),
+        st.builds(lambda task, kind: ScoreKind(task, fidelity=kind[2], recipe=kind[3]), tasks, kinds),
     )
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from graphstore.contract import GraphStore
 from graphstore.errors import StoreInputError
 from graphstore.queries import (
-    LOWER_IS_BETTER,
     ArchitectureQuery,
     Best,
     Fact,
@@ -25,10 +24,10 @@ from graphstore.queries import (
     OpRule,
     Page,
     Quantity,
-    ScoreKey,
     Sort,
 )
 from graphstore.records import (
+    LOWER_IS_BETTER,
     ArchitectureRecord,
     ArchitectureSummary,
     Embeddings,
@@ -37,6 +36,7 @@ from graphstore.records import (
     MeasurementRecord,
     NeighborRecord,
     OpRecord,
+    ScoreKind,
     ScoreRecord,
     SpaceRecord,
     StudyRecord,
@@ -140,7 +140,7 @@ class Oracle:
         """As ``GraphStore.find``."""
         members = self.members(query.space)
         for quantity in query.quantities:
-            if isinstance(quantity, ScoreKey) and len(self._kinds(quantity, members)) > 1:
+            if isinstance(quantity, ScoreKind) and len(self._kinds(quantity, members)) > 1:
                 raise StoreInputError(f"scores of task {quantity.task!r} are of several kinds")
         fitting = [record for record in members if self._fits(record, query)]
         ordered = self._ordered(fitting, query.sort)
@@ -157,12 +157,12 @@ class Oracle:
         kinds = {(s.task, *_kind(s)) for s in self._all.scores if s.architecture in members}
         found = []
         for kind in sorted(kinds):
-            key = ScoreKey(*kind)
+            key = ScoreKind(*kind)
             scored = [record for record in members.values() if self._value(record, key) is not None]
             best = self._ordered(scored, [Sort(key, descending=key.metric not in LOWER_IS_BETTER)])[0]
             value = self._value(best, key)
             assert value is not None
-            found.append(Best(*kind, best.id, value, len(scored)))
+            found.append(Best(key, best.id, value, len(scored)))
         return found
 
     def nearest(self, space: str, vector: Sequence[float], k: int) -> list[tuple[str, float]]:
@@ -214,7 +214,7 @@ class Oracle:
         reached = [r for r in self._all.lineage if r.run in distances]
         return sorted(reached, key=lambda r: (distances[r.run], r.run, r.donor_run))
 
-    def _kinds(self, key: ScoreKey, members: Sequence[ArchitectureRecord]) -> set[tuple[str, ...]]:
+    def _kinds(self, key: ScoreKind, members: Sequence[ArchitectureRecord]) -> set[tuple[str, ...]]:
         ids = {record.id for record in members}
         return {_kind(s) for s in self._all.scores if s.architecture in ids and _matches(s, key)}
 
@@ -274,7 +274,7 @@ def _kind(score: ScoreRecord) -> tuple[str, str, str, str]:
     return score.metric, score.dataset, score.fidelity, score.recipe
 
 
-def _matches(score: ScoreRecord, key: ScoreKey) -> bool:
+def _matches(score: ScoreRecord, key: ScoreKind) -> bool:
     if score.task != key.task:
         return False
     wanted = (key.metric, key.dataset, key.fidelity, key.recipe)

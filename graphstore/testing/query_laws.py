@@ -12,22 +12,11 @@ import pytest
 
 from graphstore.contract import GraphStore
 from graphstore.errors import NotFoundError, StoreInputError
-from graphstore.queries import (
-    ArchitectureQuery,
-    Best,
-    Condition,
-    Fact,
-    LayerRule,
-    MeasurementKey,
-    OpRule,
-    Range,
-    ScoreKey,
-    Sort,
-)
-from graphstore.records import ArchitectureRecord, LayerRecord, MeasurementRecord, ScoreRecord
+from graphstore.queries import ArchitectureQuery, Best, Condition, Fact, LayerRule, MeasurementKey, OpRule, Range, Sort
+from graphstore.records import ArchitectureRecord, LayerRecord, MeasurementRecord, ScoreKind, ScoreRecord
 from graphstore.testing import samples
 
-TASK = ScoreKey("SST-2")
+TASK = ScoreKind("SST-2")
 LATENCY = MeasurementKey("cpu", "latency_s")
 
 
@@ -218,15 +207,15 @@ class QueryLaws:
             with pytest.raises(StoreInputError, match=r"(?s)'data'.*'data-2'.*by dataset\."):
                 store.find(query)
         assert ids(store, ArchitectureQuery("other", sort=sort, conditions=condition)) == ["a"]
-        named = ScoreKey("SST-2", dataset="data-2")
+        named = ScoreKind("SST-2", dataset="data-2")
         assert ids(store, ArchitectureQuery("nano", conditions=(Condition(named),))) == ["b"]
         for field, value in (("metric", "f1"), ("fidelity", "steps=9"), ("recipe", "long")):
             changed: dict[str, Any] = {field: value}
             plain = dataclasses.replace(base, task=field)
             store.add_scores([plain, dataclasses.replace(plain, **changed)])
             with pytest.raises(StoreInputError, match=f"by {field}"):
-                store.find(ArchitectureQuery("other", sort=(Sort(ScoreKey(field)),)))
-            chosen = store.find(ArchitectureQuery("other", sort=(Sort(ScoreKey(field, **changed)),)))
+                store.find(ArchitectureQuery("other", sort=(Sort(ScoreKind(field)),)))
+            chosen = store.find(ArchitectureQuery("other", sort=(Sort(ScoreKind(field, **changed)),)))
             assert chosen.rows[0].values == (0.5,)
 
     def test_best_per_task(self, store: GraphStore) -> None:
@@ -240,9 +229,9 @@ class QueryLaws:
         store.add_scores([*scores, *loss])
         kind = ("data", "steps=5", "recipe")
         expected = [
-            Best("CoLA", "accuracy", *kind, "a", 1.0, 1),
-            Best("SST-2", "accuracy", *kind, "b", 0.9, 3),
-            Best("SST-2", "loss", *kind, "b", 2.5, 2),
+            Best(ScoreKind("CoLA", "accuracy", *kind), "a", 1.0, 1),
+            Best(ScoreKind("SST-2", "accuracy", *kind), "b", 0.9, 3),
+            Best(ScoreKind("SST-2", "loss", *kind), "b", 2.5, 2),
         ]
         assert store.best_per_task() == store.best_per_task("nano") == expected
         assert store.best_per_task("other") == [expected[0], dataclasses.replace(expected[1], scored=2), expected[2]]
@@ -255,10 +244,10 @@ class QueryLaws:
         store.add_architectures(nasty, [record])
         store.add_scores([ScoreRecord("a", nasty, nasty, 0.5, nasty, nasty, nasty, 0, nasty)])
         store.add_measurements([MeasurementRecord("a", nasty, nasty, 1.0, "s")])
-        key = ScoreKey(nasty, nasty, nasty, nasty, nasty)
+        key = ScoreKind(nasty, nasty, nasty, nasty, nasty)
         query = ArchitectureQuery(nasty, conditions=(Condition(key), Condition(MeasurementKey(nasty, nasty))))
         assert [found.values for found in store.find(query).rows] == [(0.5, 1.0)]
-        assert store.best_per_task(nasty)[0].task == nasty
+        assert store.best_per_task(nasty)[0].kind.task == nasty
         for rule in (LayerRule(family=nasty), LayerRule(parameter="%", position=0)):
             assert with_layer(store, rule) == []
         assert ids(store, ArchitectureQuery(ops=(OpRule(nasty, nasty + "*"),))) == []

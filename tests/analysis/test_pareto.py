@@ -9,10 +9,11 @@ from explorer.analysis.pareto import pareto_front
 from explorer.errors import InputError
 from graphstore import open_store
 from graphstore.errors import StoreInputError
-from graphstore.queries import ArchitectureQuery, Condition, Fact, Range, ScoreKey, Sort
+from graphstore.queries import ArchitectureQuery, Condition, Fact, Range, Sort
+from graphstore.records import ScoreKind
 from graphstore.testing import samples
 
-TASK = ScoreKey("SST-2")
+TASK = ScoreKind("SST-2")
 BEST_AND_SMALL = [Sort(TASK, descending=True), Sort(Fact.PARAMETERS)]
 
 

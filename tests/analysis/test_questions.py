@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from explorer.analysis.questions import (
     QuestionTexts,
-    ScoreKind,
     build_query,
     parse_measurement,
     parse_score,
@@ -24,18 +23,8 @@ from explorer.library.build import build_library
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
 from graphstore import open_store
-from graphstore.queries import (
-    SOME,
-    Condition,
-    Fact,
-    LayerRule,
-    MeasurementKey,
-    OpRule,
-    Range,
-    ScoreKey,
-    Sort,
-)
-from graphstore.records import MeasurementRecord, ScoreRecord
+from graphstore.queries import SOME, Condition, Fact, LayerRule, MeasurementKey, OpRule, Range, Sort
+from graphstore.records import MeasurementRecord, ScoreKind, ScoreRecord
 
 BELOW, ABOVE = math.nextafter(0.8, 0), math.nextafter(0.8, 1)
 
@@ -172,19 +161,19 @@ def test_what_is_no_op_rule(text):
 
 
 def test_conditions_and_orders():
-    kind = ScoreKind(fidelity="full")
-    assert parse_score("SST-2>=0.8", kind) == Condition(ScoreKey("SST-2", fidelity="full"), Range(0.8))
-    assert parse_score("SST-2 0.8..0.9", ScoreKind()) == Condition(ScoreKey("SST-2"), Range(0.8, 0.9))
-    assert parse_score("SST-2", ScoreKind()) == Condition(ScoreKey("SST-2"))
+    kind = {"fidelity": "full"}
+    assert parse_score("SST-2>=0.8", kind) == Condition(ScoreKind("SST-2", fidelity="full"), Range(0.8))
+    assert parse_score("SST-2 0.8..0.9", {}) == Condition(ScoreKind("SST-2"), Range(0.8, 0.9))
+    assert parse_score("SST-2", {}) == Condition(ScoreKind("SST-2"))
     board = MeasurementKey("raspberry pi", "latency")
     assert parse_measurement("raspberry pi latency <= 0.5") == Condition(board, Range(None, 0.5))
-    assert parse_sort("-SST-2", kind) == Sort(ScoreKey("SST-2", fidelity="full"), descending=True)
+    assert parse_sort("-SST-2", kind) == Sort(ScoreKind("SST-2", fidelity="full"), descending=True)
     assert parse_sort("parameters", kind) == Sort(Fact.PARAMETERS)
     assert parse_sort("-raspberry pi latency", kind) == Sort(board, descending=True)
-    assert parse_sort("score:my task", ScoreKind()) == Sort(ScoreKey("my task"))
-    assert parse_sort("score:depth", ScoreKind()) == Sort(ScoreKey("depth"))
+    assert parse_sort("score:my task", {}) == Sort(ScoreKind("my task"))
+    assert parse_sort("score:depth", {}) == Sort(ScoreKind("depth"))
     assert parse_sort("measurement:cpu latency", kind) == Sort(MeasurementKey("cpu", "latency"))
-    assert [quantity_title(q) for q in (board, ScoreKey("SST-2"), Fact.DEPTH)] == [
+    assert [quantity_title(q) for q in (board, ScoreKind("SST-2"), Fact.DEPTH)] == [
         "raspberry pi latency",
         "SST-2",
         "depth",
@@ -194,12 +183,12 @@ def test_conditions_and_orders():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: parse_score(">=0.8", ScoreKind()),
-        lambda: parse_score("", ScoreKind()),
-        lambda: parse_score("SST-2>=high", ScoreKind()),
+        lambda: parse_score(">=0.8", {}),
+        lambda: parse_score("", {}),
+        lambda: parse_score("SST-2>=high", {}),
         lambda: parse_measurement("latency<=0.5"),
-        lambda: parse_sort("--SST-2", ScoreKind()),
-        lambda: parse_sort("", ScoreKind()),
+        lambda: parse_sort("--SST-2", {}),
+        lambda: parse_sort("", {}),
         lambda: build_query(QuestionTexts(parameters="small")),
     ],
 )
@@ -223,8 +212,8 @@ def test_any_text_is_read_or_refused_as_input(text):
         parse_measurement,
         lambda words: parse_range("size", words),
         lambda words: parse_range("size", words, whole=True),
-        lambda words: parse_score(words, ScoreKind()),
-        lambda words: parse_sort(words, ScoreKind()),
+        lambda words: parse_score(words, {}),
+        lambda words: parse_sort(words, {}),
     ):
         with contextlib.suppress(InputError):
             read(text)
@@ -240,11 +229,11 @@ def test_a_question_as_a_whole():
         Condition(Fact.FLOPS, Range(10**9)),
         Condition(Fact.HETEROGENEITY, Range(ABOVE)),
         Condition(Fact.DEPTH, Range(2, 4)),
-        Condition(ScoreKey("SST-2"), Range(0.8)),
+        Condition(ScoreKind("SST-2"), Range(0.8)),
         Condition(MeasurementKey("cpu", "latency")),
     )
     assert (query.space, query.limit, query.offset) == ("nano", 5, 10)
-    assert query.sort == (Sort(ScoreKey("SST-2"), True), Sort(Fact.PARAMETERS))
+    assert query.sort == (Sort(ScoreKind("SST-2"), True), Sort(Fact.PARAMETERS))
     assert (query.layers, query.ops) == ((LayerRule(-1, "c"),), (OpRule(label="c_*", count=Range(3)),))
 
 
@@ -287,6 +276,6 @@ def test_unknown_names_are_told_with_what_there_is(small):
     with pytest.raises(InputError, match="a task with scores in space nano: sst"):
         settle(small, build_query(QuestionTexts(), "nano", sort=["-SST-2"]))
     with pytest.raises(InputError, match="accuracy / d / full / r"):
-        settle(small, build_query(QuestionTexts(scores=["sst"], kind=ScoreKind(recipe="other")), "nano"))
+        settle(small, build_query(QuestionTexts(scores=["sst"], kind={"recipe": "other"}), "nano"))
     with pytest.raises(InputError, match="cpu latency"):
         settle(small, build_query(QuestionTexts(measurements=["gpu latency"]), "nano"))

@@ -33,7 +33,8 @@ from explorer.studies.driver import NAME
 from graphstore.errors import StoreInputError
 from graphstore.neo4j.saved_queries import saved_queries
 from graphstore.neo4j.screening import screen
-from graphstore.queries import ArchitectureQuery, Range, ScoreKey
+from graphstore.queries import ArchitectureQuery, Range
+from graphstore.records import ScoreKind
 
 from .bad_input import number, text
 
@@ -41,8 +42,8 @@ EACH = 850
 """Inputs to each of the twelve kinds of fields."""
 TINY = named_model("BERT-Tiny")
 MODEL = drafting.pack(drafting.draft_of(TINY))
-SERIES = {"mean": ScoreKey("mean", "accuracy", "d", "f", "r")}
-CHOICES = Choices(("c", "sa"), ("5", "sdp"), (32, 64), SERIES, frozenset())
+SERIES = {"mean": ScoreKind("mean", "accuracy", "d", "f", "r")}
+CHOICES = Choices(("c", "sa"), ("5", "sdp"), (32, 64), SERIES)
 KNOWN = pd.DataFrame({"name": ["BERT-Tiny", ""], "label": ["BERT-Tiny", "ab"]}, index=["0123456789ab", "abcdef012345"])
 POINTS = KNOWN.assign(x=[0.0, 1.0], y=[0.0, 1.0], parameters=[1, 2], depth=[1, 2])
 SCORE, SHARES = pd.Series([0.5], index=KNOWN.index[:1]), pd.DataFrame(index=KNOWN.index)

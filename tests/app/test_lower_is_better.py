@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from explorer.analysis.score_kinds import known_objective
 from explorer.errors import DataError
-from explorer.studies.candidates import known_objective
 from graphstore import open_store
 from graphstore.records import ScoreRecord
 

@@ -28,12 +28,12 @@ from explorer.app.query.query_form import (
 )
 from graphstore import open_store
 from graphstore.cypher import Answer
-from graphstore.queries import ArchitectureQuery, Condition, Fact, LayerRule, Range, ScoreKey, Sort
-from graphstore.records import ScoreRecord
+from graphstore.queries import ArchitectureQuery, Condition, Fact, LayerRule, Range, Sort
+from graphstore.records import ScoreKind, ScoreRecord
 
-MEAN = ScoreKey("mean", "accuracy", "text", "steps 100", "r")
-LOSS = ScoreKey("lm", "loss", "text", "steps 100", "r")
-CHOICES = Choices(("c", "l", "sa"), ("5", "dft", "sdp"), (32, 64), {"mean": MEAN, "lm": LOSS}, frozenset({"lm"}))
+MEAN = ScoreKind("mean", "accuracy", "text", "steps 100", "r")
+LOSS = ScoreKind("lm", "loss", "text", "steps 100", "r")
+CHOICES = Choices(("c", "l", "sa"), ("5", "dft", "sdp"), (32, 64), {"mean": MEAN, "lm": LOSS})
 
 
 @pytest.fixture

@@ -8,24 +8,14 @@ from pathlib import Path
 import pytest
 
 from graphstore import open_store
-from graphstore.queries import (
-    ArchitectureQuery,
-    Condition,
-    Fact,
-    LayerRule,
-    MeasurementKey,
-    OpRule,
-    Range,
-    ScoreKey,
-    Sort,
-)
-from graphstore.records import LineageRecord, MeasurementRecord
+from graphstore.queries import ArchitectureQuery, Condition, Fact, LayerRule, MeasurementKey, OpRule, Range, Sort
+from graphstore.records import LineageRecord, MeasurementRecord, ScoreKind
 from graphstore.testing import samples
 from graphstore.testing.oracle import Catalogue, fill
 
 pytestmark = pytest.mark.neo4j
 
-SST, COLA, LATENCY = ScoreKey("SST-2"), ScoreKey("CoLA"), MeasurementKey("cpu", "latency_s")
+SST, COLA, LATENCY = ScoreKind("SST-2"), ScoreKind("CoLA"), MeasurementKey("cpu", "latency_s")
 
 QUERIES = {
     "conv-last": ArchitectureQuery(

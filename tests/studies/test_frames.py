@@ -16,8 +16,8 @@ from explorer.search import Candidates
 from explorer.search.registry import make_policy
 from explorer.studies import frames as pictures
 from explorer.studies.driver import StudyPlan, open_study, run_known
-from graphstore.queries import ArchitectureQuery, Condition, Fact, ScoreKey, Sort
-from graphstore.records import MeasurementRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
+from graphstore.queries import ArchitectureQuery, Condition, Fact, Sort
+from graphstore.records import MeasurementRecord, ScoreKind, StudyRecord, StudyState, TrialRecord, TrialStatus
 
 KNOWN = {"from_scores": True, "batch": 1, "initial": 4}
 
@@ -145,7 +145,7 @@ def test_the_pareto_set_is_that_of_the_known_scores(store):
     run(store, "all", budget=60)
     values = pictures.trial_values({"all": store.trials("all")})
     points, front = pictures.pareto_points(store, values, ["parameters"])
-    key = ScoreKey("known")
+    key = ScoreKind("known")
     question = ArchitectureQuery("small", conditions=(Condition(key),))
     found = pareto_front(store, question, [Sort(Fact.PARAMETERS), Sort(key, True)])
     assert set(front) == {one.summary.id for one in found.members}

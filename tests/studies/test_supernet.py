@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 
+from explorer.analysis.score_kinds import known_objective
 from explorer.errors import InputError
 from explorer.library.build import build_library
 from explorer.library.sources import trial_source
@@ -20,7 +21,6 @@ from explorer.search.registry import POLICIES
 from explorer.similarity.graph import architecture_id
 from explorer.space.backbones import Backbone, shape_widths
 from explorer.space.formats import from_json
-from explorer.studies.candidates import known_objective
 from explorer.studies.driver import StudyDriver, StudyPlan, open_study
 from explorer.studies.executors.contract import WorkerOrder
 from explorer.studies.objectives import study_candidates

@@ -21,8 +21,8 @@ from explorer.app.shared import frames, services
 from explorer.pareto import hypervolume, pareto_set
 from explorer.plots.pareto import Axis
 from explorer.studies.frames import value_of
-from graphstore.queries import LOWER_IS_BETTER, Fact, MeasurementKey, ScoreKey
-from graphstore.records import StudyRecord, TrialRecord
+from graphstore.queries import Fact, MeasurementKey
+from graphstore.records import ScoreKind, StudyRecord, TrialRecord
 
 SCORE, MEASURED = "score:", "measured:"
 """How the names of objectives begin that are scores, or measured."""
@@ -82,7 +82,7 @@ class Picks:
 @st.cache_data(show_spinner=False, max_entries=8)
 def _offered(url: str, space: str, revision: tuple[int, int]) -> dict[str, Objective]:
     scores = services.scores(space)
-    choices = choices_of(services.layers(space), scores, frames.series_names(scores), LOWER_IS_BETTER)
+    choices = choices_of(services.layers(space), scores, frames.series_names(scores))
     return objectives_of(choices, services.store().measurements(space=space))
 
 
@@ -103,7 +103,7 @@ def values(space: str, objective: Objective) -> pd.Series[float]:
     quantity = objective.sort.quantity
     if isinstance(quantity, Fact):
         return services.architectures(space)[quantity.value].astype(float)
-    if isinstance(quantity, ScoreKey):
+    if isinstance(quantity, ScoreKind):
         return frames.mean_scores(services.scores(space), objective.column.removeprefix(SCORE))
     measured = _measured(services.store_url(), space, _revision())
     chosen = measured[[key == quantity for key in measured["key"]]]

@@ -32,7 +32,6 @@ from explorer.errors import DataError, InputError
 from explorer.library.nearest import nearest_to_vector, vector_of
 from explorer.space.documents import parse_json
 from graphstore.errors import StoreInputError
-from graphstore.queries import LOWER_IS_BETTER
 
 TABS = ("Guided", "Best per task", "Pareto", "Cypher")
 ANYTHING = "any"
@@ -76,7 +75,7 @@ def _guided(space: str) -> tuple[Wish, Choices] | None:
     if layers.empty:
         _nothing_yet(space)
         return None
-    choices = choices_of(layers, scores, frames.series_names(scores), LOWER_IS_BETTER)
+    choices = choices_of(layers, scores, frames.series_names(scores))
     wish, wrong = read_address(st.query_params.to_dict(), choices)
     if wrong:
         st.warning(f"The address asks for what this space does not have: {', '.join(wrong)}. It was left out.")

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from graphstore.queries import ANY, ArchitectureQuery, Condition, Fact, LayerRule, Quantity, Range, ScoreKey, Sort
+from graphstore.queries import ANY, ArchitectureQuery, Condition, Fact, LayerRule, Quantity, Range, Sort
+from graphstore.records import ScoreKind
 
 POSITIONS = {"first": 0, "last": -1, "any": None}
 """Where a layer rule looks → its place in ``LayerRule``."""
@@ -68,14 +69,12 @@ class Choices:
         parameters: parts of their parameters.
         hiddens: hidden sizes.
         series: comparable scores, as ``frames.series_names`` calls them → their key.
-        lower: the series of which less is better.
     """
 
     families: tuple[str, ...]
     parameters: tuple[str, ...]
     hiddens: tuple[int, ...]
-    series: Mapping[str, ScoreKey]
-    lower: frozenset[str]
+    series: Mapping[str, ScoreKind]
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class Wish:
             conditions.append(Condition(key, Range(*self.score)))
         sort: tuple[Sort, ...] = ()
         if self.sort == "score":
-            sort = (Sort(key, descending=self.series not in choices.lower),) if key is not None else ()
+            sort = (Sort(key, descending=not key.lower_is_better),) if key is not None else ()
         elif self.sort:
             sort = (Sort(FACTS[self.sort.removeprefix("-")], descending=self.sort.startswith("-")),)
         rules = tuple(layer.rule for layer in self.layers if not layer.is_empty)
@@ -126,25 +125,22 @@ ADDRESS = (*(f"layer{n}" for n in range(1, MOST_RULES + 1)), *FACTS, "series", "
 """The names in the address that belong to a wish."""
 
 
-def choices_of(layers: pd.DataFrame, scores: pd.DataFrame, names: list[str], lower: frozenset[str]) -> Choices:
+def choices_of(layers: pd.DataFrame, scores: pd.DataFrame, names: list[str]) -> Choices:
     """What a space offers.
 
     Args:
         layers: as ``frames.layers_frame`` gives them.
         scores: as ``frames.scores_frame`` gives them.
         names: the series, in the order to offer.
-        lower: metrics of which less is better.
     """
     operations = [str(one).partition("_")[::2] for one in layers["operation"].unique()]
     firsts = scores.drop_duplicates("series").set_index("series")
-    fields = ["task", "metric", "dataset", "fidelity", "recipe"]
-    series = {name: ScoreKey(*(str(firsts.loc[name, one]) for one in fields)) for name in names}
+    series = {name: ScoreKind(*(str(firsts.loc[name, field]) for field in ScoreKind.FIELDS)) for name in names}
     return Choices(
         tuple(sorted({part for family, _ in operations for part in family.split("+")})),
         tuple(sorted({part for _, parameter in operations for part in parameter.split("+")})),
         tuple(sorted(int(hidden) for hidden in layers["hidden"].unique())),
         series,
-        frozenset(name for name, key in series.items() if key.metric in lower),
     )
 
 

@@ -16,13 +16,13 @@ import streamlit as st
 
 from explorer.analysis import tables
 from explorer.analysis.pareto import pareto_front
+from explorer.analysis.score_kinds import kind_titles
 from explorer.app.query.query_form import Choices
 from explorer.app.shared import components, downloads, services
-from explorer.app.shared.kinds import Kind, kind_titles
 from explorer.app.shared.messages import literal
 from explorer.plots.pareto import Axis, pareto_plot
 from graphstore.errors import StoreInputError
-from graphstore.queries import ArchitectureQuery, Best, Fact, MeasurementKey, Sort
+from graphstore.queries import ArchitectureQuery, Fact, MeasurementKey, Sort
 from graphstore.records import MeasurementRecord
 
 PARAMETER = "objective"
@@ -65,37 +65,32 @@ class Objective:
 
 
 def best(space: str) -> None:
-    """Draw the tab of the best architecture of every kind of comparable scores."""
+    """Draw the tab with the best architecture of every score kind."""
     found = services.store().best_per_task(space)
     if not found:
         components.no_scores_yet()
         return
     known = tables.architectures_frame(services.store().summaries(ids=sorted({one.architecture for one in found})))
     table = known.loc[[one.architecture for one in found]].copy()
-    for name in ("metric", "scored", "fidelity", "recipe", "dataset"):
-        table[name] = [getattr(one, name) for one in found]
-    table.insert(0, "task", [_title(one, found) for one in found])
+    for name in ("metric", "fidelity", "recipe", "dataset"):
+        table[name] = [getattr(one.kind, name) for one in found]
+    table["scored"] = [one.scored for one in found]
+    titles = kind_titles(one.kind for one in found)
+    table.insert(0, "task", [titles[one.kind] for one in found])
     table["score"] = [one.value for one in found]
     columns = ["task", "metric", "score", "label", "operations", "hiddens", "parameters", "scored"]
     components.architecture_table(table, [*columns, "fidelity", "recipe", "dataset"], space, "best_table", height=520)
     st.caption(
-        "By the mean over seeds and sources, each kind of comparable scores by itself: same task, metric, data, "
-        "fidelity and recipe. *scored* is how many architectures have such a score."
+        "The best by the mean over seeds and sources, for each score kind (task, metric, dataset, fidelity, recipe). "
+        "*scored* is the number of architectures that have such a score."
     )
-
-
-def _title(one: Best, found: Sequence[Best]) -> str:
-    """The task, and what tells its kind of scores from the task's others."""
-    kinds = {other: Kind(other.metric, other.dataset, other.fidelity, other.recipe) for other in found}
-    title = kind_titles([kind for other, kind in kinds.items() if other.task == one.task])[kinds[one]]
-    return f"{one.task} ({title})" if title else one.task
 
 
 def objectives_of(choices: Choices, measurements: Sequence[MeasurementRecord]) -> dict[str, Objective]:
     """What may be chosen in a space: place in the address → objective."""
     found = {name: Objective(fact.value, title, Sort(fact, more)) for name, (fact, title, more) in FACTS.items()}
     for name, key in choices.series.items():
-        sort = Sort(key, descending=name not in choices.lower)
+        sort = Sort(key, descending=not key.lower_is_better)
         found[f"score:{name}"] = Objective(f"score:{name}", f"score {name}", sort)
     units = {MeasurementKey(one.device, one.quantity): one.unit for one in measurements}
     for measured in sorted(units, key=lambda key: (key.device, key.quantity)):

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from explorer.app.shared.kinds import Kind, kind_titles
+from explorer.analysis.score_kinds import kind_titles
 from explorer.plots.palette import operation_title
-from graphstore.queries import LOWER_IS_BETTER
 from graphstore.records import (
+    LOWER_IS_BETTER,
     ArchitectureSummary,
     LayerRecord,
     NeighborRecord,
+    ScoreKind,
     ScoreRecord,
     TrialRecord,
     TrialStatus,
@@ -25,9 +26,6 @@ from graphstore.records import (
 
 OVERALL_TASKS = ("mean", "glue")
 """Names of tasks that stand for a mean over others; they are offered first."""
-
-KIND_FIELDS = Kind._fields
-"""What two scores of a task must share to be comparable."""
 
 
 def layers_frame(summaries: Sequence[ArchitectureSummary]) -> pd.DataFrame:
@@ -41,24 +39,17 @@ def layers_frame(summaries: Sequence[ArchitectureSummary]) -> pd.DataFrame:
 
 
 def scores_frame(scores: Sequence[ScoreRecord]) -> pd.DataFrame:
-    """One row per score, with ``series``: scores of one series, and only those, are comparable.
+    """Return one row per score, with the title of its score kind as ``series``; see ``kind_titles``.
 
-    A series is called after its task, and where a task has scores of several kinds, after what tells them apart too.
-    ``seconds`` is missing where the record has 0, which stands for unknown.
+    ``seconds`` is NaN where the record has 0, which means unknown.
     """
-    names = ["id", "task", *KIND_FIELDS, "value", "seed", "source", "seconds"]
+    titles = kind_titles(score.kind for score in scores)
+    names = ["id", *ScoreKind.FIELDS, "value", "seed", "source", "seconds", "series"]
     rows = [
-        (s.architecture, s.task, s.metric, s.dataset, s.fidelity, s.recipe, s.value, s.seed, s.source, s.seconds)
+        (s.architecture, *s.kind.fields.values(), s.value, s.seed, s.source, s.seconds or np.nan, titles[s.kind])
         for s in scores
     ]
-    frame = pd.DataFrame(rows, columns=names)
-    series = frame["task"].astype(object)
-    for task, group in frame.groupby("task", sort=False):
-        kinds = [Kind(*row) for row in group[list(KIND_FIELDS)].itertuples(index=False)]
-        titles = kind_titles(list(dict.fromkeys(kinds)))
-        series[group.index] = [f"{task} ({titles[kind]})" if titles[kind] else str(task) for kind in kinds]
-    frame["series"] = series
-    return frame.assign(seconds=frame["seconds"].astype(float).replace(0.0, np.nan))
+    return pd.DataFrame(rows, columns=names).astype({"seconds": float})
 
 
 def series_names(scores: pd.DataFrame) -> list[str]:
