@@ -1,51 +1,189 @@
-"""From a user's words to the typed questions of ``graphstore.queries``, for the command line and the app.
+"""Typed questions (``graphstore.queries``) from the words of users, for the command line and the app.
 
-Ranges and rules about layers and operations are described in ``explorer.analysis.rules``; besides them there are
+Ranges are described in ``explorer.analysis.ranges``.
 
-* **conditions** on a score or a measurement, its name and a range: ``SST-2>=0.8``, ``raspberry latency<=0.5``; the name
-  alone asks that it is known;
-* **orders**: ``parameters``, ``-SST-2`` (largest first), ``raspberry latency``; ``score:`` or ``measurement:`` before
-  the name where it would be taken for something else.
+* A **layer rule** is a position (``first``, ``last``, a number from 0, or from the end if negative; or ``any``,
+  ``none``, ``all``, which look at every layer) and what the layer must be like: ``family=c``, ``parameter=5``,
+  ``op=c_5``, ``hidden>=256``, ``heads=4``, ``ff<=512``, ``ff_depth=3``, ``pure``; after ``any`` also how many layers:
+  ``count>=2``.
+* An **op rule** is a kind or a label, which may end with ``*``, and how many: ``c_* >=3``, ``add_norm_h128=4``,
+  ``head 8..12``.
+* A **condition** on a score or a measurement is its name and a range: ``SST-2>=0.8``, ``raspberry latency<=0.5``; the
+  name alone asks that the value is known.
+* An **order** is ``parameters``, ``-SST-2`` (largest first) or ``raspberry latency``; write ``score:`` or
+  ``measurement:`` before a name that would be taken for something else.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from explorer.analysis.rules import named_range, parse_layer_rule, parse_op_rule, parse_range, plain
+from explorer.analysis.ranges import COMPARISON, intersection, normalised, parse_range, split_name
 from explorer.analysis.score_kinds import resolve_kind
 from explorer.errors import InputError
+from explorer.space.spec import MAX_LAYERS, PARAMETERS, Family
 from graphstore import GraphStore
 from graphstore.queries import (
     ANY,
+    SOME,
     ArchitectureQuery,
     Condition,
     Fact,
+    LayerRule,
     MeasurementKey,
+    OpRule,
     Quantity,
+    Range,
     Sort,
 )
 from graphstore.records import ScoreKind
 
 Named = TypeVar("Named", Condition, Sort)
 LARGEST_NUMBER = 2**63 - 1
-"""The largest whole number that a store counts with."""
+"""The largest integer that a store can hold."""
+POSITIONS = {"first": 0, "last": -1}
+EVERYWHERE = ("any", "none", "all")
+LAYER_RANGES = {
+    "hidden": "hidden",
+    "heads": "heads",
+    "ff": "feed_forward",
+    "feed_forward": "feed_forward",
+    "ff_depth": "feed_forward_depth",
+    "feed_forward_depth": "feed_forward_depth",
+    "count": "count",
+}
+LAYER_TEXTS = ("family", "parameter", "op")
+KINDS = {"input": "input", "output": "output", "head": "head", "add_norm": "add_norm", "bottleneck": "bottleneck"}
+KINDS |= {"feed_forward": "feed_forward", "ff": "feed_forward"}
+LAYER_EXAMPLE = "Write for example 'last family=c' or 'any hidden>=256 count>=2'."
+OP_EXAMPLE = "Write for example 'c_* >=3' or 'head 8..12'."
+
+
+# Layers and operations -------------------------------------------------------------------------------------------
+
+
+def _family(text: str, given: str) -> str:
+    parts = sorted(set(text.split("+")))
+    if not set(parts) <= set(Family):
+        raise InputError("family of a layer rule", "be sa, l or c, or a mix such as c+sa", given, LAYER_EXAMPLE)
+    return "+".join(parts)
+
+
+def _parameter(text: str, given: str) -> str:
+    parts = sorted(set(text.split("+")))
+    words = {name for names in PARAMETERS.values() for name in names}
+    if not all(part in words or (part.isascii() and part.isdigit()) for part in parts):
+        rule = f"be {', '.join(sorted(words))} or a kernel size, or a mix such as 5+sdp"
+        raise InputError("parameter of a layer rule", rule, given, LAYER_EXAMPLE)
+    return "+".join(parts)
+
+
+def _layer_words(text: str) -> list[str]:
+    """Split a rule into words; a field and its value, as in ``hidden >= 64`` and ``heads 2..4``, are one word."""
+    joined = re.sub(rf"\s*({COMPARISON})\s*", r"\1", normalised(text))
+    fields = "|".join([*LAYER_RANGES, *LAYER_TEXTS])
+    joined = re.sub(rf"\b({fields})\s+(?=[\d.])", r"\1=", joined)
+    return [word.strip(",;") for word in joined.split() if word.strip(",;") not in ("", "layer", "layers", "and")]
+
+
+def parse_layer_rule(text: str, depth: int | None = None) -> LayerRule:
+    """Read a layer rule.
+
+    Args:
+        text: the rule; see the module's description.
+        depth: the number of layers, if the question fixes it; ``all`` needs it.
+
+    Raises:
+        InputError: the text is not a layer rule.
+    """
+    position: int | None = None
+    where, texts, pure = "any", dict[str, str](), False
+    ranges: dict[str, Range] = {}
+    words = _layer_words(text)
+    if words and (words[0] in (*POSITIONS, *EVERYWHERE) or re.fullmatch(r"[-+]?\d{1,4}", words[0])):
+        where = words.pop(0)
+        if where not in EVERYWHERE:
+            position = POSITIONS[where] if where in POSITIONS else int(where)
+        if position is not None and not -MAX_LAYERS <= position < MAX_LAYERS:
+            rule = f"name a layer from 0 to {MAX_LAYERS - 1}, or from -1 to -{MAX_LAYERS}"
+            raise InputError("layer rule", rule, text, LAYER_EXAMPLE)
+    for word in words:
+        match = re.match(rf"([a-z_-]+)((?:{COMPARISON}).+)", word)
+        name = match[1].replace("-", "_") if match else ""
+        if word == "pure":
+            pure = True
+        elif match and name in LAYER_RANGES:
+            field = LAYER_RANGES[name]
+            found = parse_range(f"{name} of a layer rule", match[2], whole=True)
+            ranges[field] = intersection(f"{name} of a layer rule", text, ranges.get(field, ANY), found)
+        elif match and name in LAYER_TEXTS and re.match(r"==?[^<>=]", match[2]):
+            texts[name] = match[2].lstrip("=")
+        elif not match and word.partition("_")[0] in set(Family):
+            texts["op"] = word
+        else:
+            rule = f"consist of a position, {', '.join(LAYER_TEXTS)} (with =), {', '.join(LAYER_RANGES)}, and pure"
+            raise InputError("layer rule", rule, f"{word} in {text}" if word != text else text, LAYER_EXAMPLE)
+    count = _count(text, where, ranges.pop("count", None), depth)
+    if not (texts or ranges):
+        raise InputError("layer rule", "name a property of the layer", text, LAYER_EXAMPLE)
+    family, _, parameter = texts.get("op", "").partition("_")
+    family, parameter = texts.get("family", family), texts.get("parameter", parameter)
+    return LayerRule(
+        position,
+        _family(family, text) if family else None,
+        _parameter(parameter, text) if parameter else None,
+        pure,
+        count=count,
+        **ranges,
+    )
+
+
+def _count(text: str, where: str, given: Range | None, depth: int | None) -> Range:
+    """Return how many layers must fit."""
+    if given is not None and where != "any":
+        raise InputError("layer rule", "have a count only if its position is 'any'", text, LAYER_EXAMPLE)
+    if where == "none":
+        return Range(0, 0)
+    if where == "all":
+        if depth is None:
+            remedy = "Add the depth, such as 4; or write 'none hidden<256' for 'all hidden>=256'."
+            raise InputError("layer rule", "come with an exact depth if its position is 'all'", text, remedy)
+        return Range(depth, depth)
+    return given or SOME
+
+
+def parse_op_rule(text: str) -> OpRule:
+    """Read an op rule. Raises InputError if the text is not one."""
+    name, found = split_name(text)
+    count = SOME if found is None else parse_range("count of an op rule", found, whole=True)
+    if not re.fullmatch(r"[^\s*<>=]*\*?", name) or not name:
+        rule = "be a kind or a label, which may end with *, and how many"
+        raise InputError("op rule", rule, text, OP_EXAMPLE)
+    if name in KINDS:
+        return OpRule(kind=KINDS[name], count=count)
+    if name == "*":
+        return OpRule(count=count)
+    return OpRule(label=f"{name}_*" if name in set(Family) else name, count=count)
+
+
+# Scores, measurements, orders -------------------------------------------------------------------------------------
 
 
 def parse_score(text: str, kind: Mapping[str, str]) -> Condition:
-    """Read a condition on a score. Raises InputError if it is none."""
-    name, found = named_range(text)
+    """Read a condition on a score. Raises InputError if the text is not one."""
+    name, found = split_name(text)
     if not name or name[0] in "<>=":
         raise InputError("score", "name a task", text, "Write for example 'SST-2>=0.8'.")
     return Condition(ScoreKind(name, **kind), ANY if found is None else parse_range(f"score {name}", found))
 
 
 def parse_measurement(text: str) -> Condition:
-    """Read a condition on a measurement. Raises InputError if it is none."""
-    name, found = named_range(text)
+    """Read a condition on a measurement. Raises InputError if the text is not one."""
+    name, found = split_name(text)
     return Condition(_measurement(name, text), ANY if found is None else parse_range(f"measurement {name}", found))
 
 
@@ -57,8 +195,8 @@ def _measurement(name: str, text: str) -> MeasurementKey:
 
 
 def parse_sort(text: str, kind: Mapping[str, str]) -> Sort:
-    """Read an order or an objective; a minus before it puts the largest first. Raises InputError if it is none."""
-    given = plain(text)
+    """Read an order or an objective; a leading minus means largest first. Raises InputError if the text is not one."""
+    given = normalised(text)
     name = given.lstrip("+-").strip()
     if not name or len(given) - len(given.lstrip("+-")) > 1:
         raise InputError("sort", "name a fact, a score or a measurement", text, "Write 'parameters' or '-SST-2'.")
@@ -77,15 +215,18 @@ def _quantity(name: str, kind: Mapping[str, str]) -> Quantity:
 
 
 def quantity_title(quantity: Quantity) -> str:
-    """A quantity in a user's words."""
+    """Return a quantity in a user's words."""
     if isinstance(quantity, ScoreKind):
         return quantity.task
     return quantity.value if isinstance(quantity, Fact) else f"{quantity.device} {quantity.quantity}"
 
 
+# Whole questions --------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class QuestionTexts:
-    """What a user says of the architectures wanted; see the module's description for each.
+    """A user's words about the architectures wanted; see the module's description for each.
 
     Attributes:
         layers, ops: rules, all of which must hold.
@@ -113,17 +254,17 @@ def build_query(
     limit: int | None = 50,
     offset: int = 0,
 ) -> ArchitectureQuery:
-    """The typed question of a user's words.
+    """Return the typed question that a user's words stand for.
 
     Args:
         texts: which architectures.
         space: name of the space, or ``None`` for the whole store.
-        sort: orders, the first decides.
-        limit: at most so many, or ``None`` for all.
-        offset: so many are passed over first.
+        sort: orders; later ones break ties.
+        limit: number of architectures at most, or ``None`` for all.
+        offset: number of architectures to skip.
 
     Raises:
-        InputError: a text is not what it should be, or a number is too large.
+        InputError: a text cannot be read, or a number is too large.
     """
     for name, number in (("limit", limit), ("offset", offset)):
         if number is not None and number > LARGEST_NUMBER:
@@ -150,32 +291,32 @@ def build_query(
     )
 
 
-def settle(
+def resolve_query(
     store: GraphStore, query: ArchitectureQuery, objectives: Sequence[Sort] = ()
 ) -> tuple[ArchitectureQuery, tuple[Sort, ...]]:
-    """A question whose answer means something: what it names is there, and its scores are of one kind.
+    """Check that a question can be answered: its scores and measurements exist, and its scores are comparable.
 
-    Names of the package's recipes become the digests by which scores name them.
+    Names of the package's recipes are replaced by the digests by which scores name them.
 
     Args:
-        store: of the question.
-        query: what was asked, as read from a user's words.
-        objectives: of a Pareto set.
+        store: the store to ask.
+        query: the question as read from a user's words.
+        objectives: the objectives of a Pareto set.
 
     Returns:
-        Both as the store is to be asked.
+        The query and the objectives for the store.
 
     Raises:
-        InputError: a score or a measurement is nowhere in the space; the error lists what there is. Or the scores of a
-            task are of several kinds; the error says which options choose one.
+        InputError: a score or a measurement does not exist in the space (the error lists those that do), or the scores
+            of a task are of several kinds (the error lists the options that select one).
     """
     named = dict.fromkeys([*query.quantities, *(objective.quantity for objective in objectives)])
     where = f"space {query.space}" if query.space else "the store"
-    settled: dict[Quantity, Quantity] = {}
+    resolved: dict[Quantity, Quantity] = {}
     scores = [quantity for quantity in named if isinstance(quantity, ScoreKind)]
     known_kinds = [best.kind for best in store.best_per_task(query.space)] if scores else []
     for kind in scores:
-        settled[kind] = resolve_kind(kind, known_kinds, where)
+        resolved[kind] = resolve_kind(kind, known_kinds, where)
     measured = [quantity for quantity in named if isinstance(quantity, MeasurementKey)]
     if measured:
         known = {MeasurementKey(record.device, record.quantity) for record in store.measurements(space=query.space)}
@@ -186,10 +327,10 @@ def settle(
             raise InputError("measurement", rule, quantity_title(lacking), "Choose one of them, or measure first.")
 
     asked = dataclasses.replace(
-        query, conditions=_exchanged(query.conditions, settled), sort=_exchanged(query.sort, settled)
+        query, conditions=_replaced(query.conditions, resolved), sort=_replaced(query.sort, resolved)
     )
-    return asked, _exchanged(objectives, settled)
+    return asked, _replaced(objectives, resolved)
 
 
-def _exchanged(ones: Sequence[Named], settled: Mapping[Quantity, Quantity]) -> tuple[Named, ...]:
-    return tuple(dataclasses.replace(one, quantity=settled.get(one.quantity, one.quantity)) for one in ones)
+def _replaced(ones: Sequence[Named], resolved: Mapping[Quantity, Quantity]) -> tuple[Named, ...]:
+    return tuple(dataclasses.replace(one, quantity=resolved.get(one.quantity, one.quantity)) for one in ones)

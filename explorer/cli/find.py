@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from explorer.analysis.questions import build_query, settle
+from explorer.analysis.questions import build_query, resolve_query
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.filters import FilterOptions, found_document, print_found
 from explorer.cli.options import with_options
@@ -28,7 +28,7 @@ def find(
     """Find architectures by their layers, operations, size and scores."""
     query = build_query(filters.texts, filters.space or None, sort or (), 0 if count else limit, offset)
     with opened(store, create=False) as opened_store:
-        query, _ = settle(opened_store, query)
+        query, _ = resolve_query(opened_store, query)
         page = opened_store.find(query)
     rows = [found_document(found, query.quantities) for found in page.rows]
     if json:

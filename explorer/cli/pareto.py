@@ -7,12 +7,7 @@ from typing import Annotated
 import typer
 
 from explorer.analysis.pareto import pareto_front
-from explorer.analysis.questions import (
-    build_query,
-    parse_sort,
-    quantity_title,
-    settle,
-)
+from explorer.analysis.questions import build_query, parse_sort, quantity_title, resolve_query
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.filters import FilterOptions, found_document, print_found
 from explorer.cli.options import with_options
@@ -32,7 +27,7 @@ def pareto(
     query = build_query(filters.texts, filters.space or None)
     asked = [parse_sort(text, filters.texts.kind) for text in objective]
     with opened(store, create=False) as opened_store:
-        query, objectives = settle(opened_store, query, asked)
+        query, objectives = resolve_query(opened_store, query, asked)
         front = pareto_front(opened_store, query, objectives)
     rows = [found_document(found, front.quantities) for found in front.members]
     if json:

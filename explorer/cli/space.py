@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from explorer.analysis.rules import parse_range
+from explorer.analysis.ranges import parse_range
 from explorer.cli.console import (
     DEFAULT_STORE,
     JsonOption,

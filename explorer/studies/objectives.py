@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.analysis.devices import find_device
-from explorer.analysis.rules import named_range, parse_range, plain
+from explorer.analysis.ranges import normalised, parse_range, split_name
 from explorer.errors import DataError, InputError
 from explorer.search import Candidates, Capability, policies_with
 from explorer.space.formats import from_json
@@ -71,7 +71,7 @@ class Column:
 
 def parse_cost(text: str) -> Cost | None:
     """Read a cost; ``None`` if the text names a score. Raises InputError if it is neither."""
-    given = plain(text)
+    given = normalised(text)
     name, at, device = (part.strip() for part in given.removeprefix("-").partition("@"))
     if (at and not (name and device)) or not name:
         raise InputError("objective", "be a score, a fact, or QUANTITY@DEVICE", text, "Write for example latency@cpu.")
@@ -94,7 +94,7 @@ def study_objectives(texts: Sequence[str]) -> tuple[str, dict[str, Any]]:
     Raises:
         InputError: one cannot be read, they are not distinct, there is not one score, or there are too many costs.
     """
-    read = [(plain(text), parse_cost(text)) for text in texts]
+    read = [(normalised(text), parse_cost(text)) for text in texts]
     scores = [text for text, cost in read if cost is None]
     costs = [str(cost) for _, cost in read if cost is not None]
     if len(scores) != 1:
@@ -108,7 +108,7 @@ def study_objectives(texts: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
 def parse_constraint(text: str) -> tuple[Cost, Range]:
     """Read a constraint. Raises InputError if it is none."""
-    name, found = named_range(text)
+    name, found = split_name(text)
     cost = None if found is None or name.startswith("-") else parse_cost(name)
     if cost is None or found is None:
         rule = f"be {', '.join(FACTS)} or QUANTITY@DEVICE, and a range"
@@ -120,7 +120,7 @@ def study_constraints(texts: Sequence[str] | None) -> dict[str, Any]:
     """What a study's settings have to say of its constraints. Raises InputError if one cannot be read."""
     for text in texts or ():
         parse_constraint(text)
-    return {"constraints": list(dict.fromkeys(plain(text) for text in texts))} if texts else {}
+    return {"constraints": list(dict.fromkeys(normalised(text) for text in texts))} if texts else {}
 
 
 def merged_constraints(stored: Mapping[str, Any], texts: Sequence[str] | None) -> dict[str, Any]:

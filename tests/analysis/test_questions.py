@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from explorer.analysis.questions import (
     QuestionTexts,
     build_query,
+    parse_layer_rule,
     parse_measurement,
+    parse_op_rule,
     parse_score,
     parse_sort,
     quantity_title,
-    settle,
+    resolve_query,
 )
-from explorer.analysis.rules import parse_layer_rule, parse_op_rule, parse_range
+from explorer.analysis.ranges import format_ends, parse_range
 from explorer.errors import InputError
 from explorer.library.build import build_library
 from explorer.progress import SilentReporter
@@ -47,6 +49,9 @@ RANGES = {
     ">10.5": (11, None),
     "1T": (10**12, 10**12),
     "1b": (10**9, 10**9),
+    "2~4": (2, 4),
+    "~4K": (None, 4000),
+    "2~": (2, None),
 }
 
 
@@ -68,6 +73,19 @@ def test_strict_ends_hold_exactly_what_they_say(value, end):
     for whole in (True, False):
         assert parse_range("size", f"<{end}", whole).holds(value) is (value < end)
         assert parse_range("size", f">{end}", whole).holds(value) is (value > end)
+
+
+@pytest.mark.parametrize("text", ["0,5", "<=0,5", "0,5..1", "1,000", ">=1,000K"])
+def test_a_comma_in_a_number_is_refused_with_the_way_to_write_it(text):
+    with pytest.raises(InputError, match="Write a decimal point"):
+        parse_range("size", text)
+
+
+@given(st.tuples(st.none() | st.floats(-1e15, 1e15).map(lambda x: float(f"{x:.15g}")), st.just(None) | st.just(2e15)))
+def test_the_text_of_a_range_is_read_back(ends):
+    if ends != (None, None):
+        found = parse_range("size", format_ends(ends))
+        assert (found.at_least, found.at_most) == ends
 
 
 @pytest.mark.parametrize(
@@ -272,10 +290,10 @@ def test_words_find_what_a_loop_over_the_store_finds(small):
 
 
 def test_unknown_names_are_told_with_what_there_is(small):
-    settle(small, build_query(QuestionTexts(scores=["sst"], measurements=["cpu latency"]), "nano"))
+    resolve_query(small, build_query(QuestionTexts(scores=["sst"], measurements=["cpu latency"]), "nano"))
     with pytest.raises(InputError, match="a task with scores in space nano: sst"):
-        settle(small, build_query(QuestionTexts(), "nano", sort=["-SST-2"]))
+        resolve_query(small, build_query(QuestionTexts(), "nano", sort=["-SST-2"]))
     with pytest.raises(InputError, match="accuracy / d / full / r"):
-        settle(small, build_query(QuestionTexts(scores=["sst"], kind={"recipe": "other"}), "nano"))
+        resolve_query(small, build_query(QuestionTexts(scores=["sst"], kind={"recipe": "other"}), "nano"))
     with pytest.raises(InputError, match="cpu latency"):
-        settle(small, build_query(QuestionTexts(measurements=["gpu latency"]), "nano"))
+        resolve_query(small, build_query(QuestionTexts(measurements=["gpu latency"]), "nano"))

@@ -152,7 +152,7 @@ def test_the_form_asks_and_the_address_keeps_it(visit, filled):
     press(page, "Find")
     assert not page.exception
     assert page.query_params["layer1"] == "last,l,,"
-    assert (page.query_params["series"], page.query_params["score"]) == ("mean", "0.55~")
+    assert (page.query_params["series"], page.query_params["score"]) == ("mean", "0.55..")
     with open_store(filled.url) as store:
         fits = [s.id for s in store.summaries("nano") if "l" in s.families[-1].split("+")]
     expected = sorted((id for id in fits if filled.values.get(id, 0) >= 0.55), key=lambda id: -filled.values[id])

@@ -20,7 +20,6 @@ from explorer.app.query.query_form import (
     POSITIONS,
     SORTS,
     Choices,
-    Ends,
     Layer,
     Wish,
     choices_of,
@@ -32,6 +31,7 @@ from explorer.errors import DataError, InputError
 from explorer.library.nearest import nearest_to_vector, vector_of
 from explorer.space.documents import parse_json
 from graphstore.errors import StoreInputError
+from graphstore.queries import Ends
 
 TABS = ("Guided", "Best per task", "Pareto", "Cypher")
 ANYTHING = "any"

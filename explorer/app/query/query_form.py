@@ -1,18 +1,19 @@
-"""What a visitor asks for on the Query page: its place in the address, and the typed question it stands for.
+"""The form of the Query page: its values in the address, and the typed question that they stand for.
 
-Ranges are written ``1000~5000``, either end may be left out; a layer rule is ``position,family,parameter,hidden`` with
-nothing where anything will do. What an address has wrong is left out of the question, and said.
+``explorer.analysis.ranges`` describes ranges. A layer rule is ``position,family,parameter,hidden``, of which an empty
+part matches anything. Invalid parts of an address are ignored with a notice.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from graphstore.queries import ANY, ArchitectureQuery, Condition, Fact, LayerRule, Quantity, Range, Sort
+from explorer.analysis.ranges import format_ends, parse_range
+from explorer.errors import InputError
+from graphstore.queries import ANY, ArchitectureQuery, Condition, Ends, Fact, LayerRule, Quantity, Range, Sort
 from graphstore.records import ScoreKind
 
 POSITIONS = {"first": 0, "last": -1, "any": None}
@@ -35,7 +36,6 @@ SORTS = {
 LARGEST = 10**15
 """No number a visitor gives may be larger."""
 
-Ends = tuple[float | None, float | None]
 OPEN: Ends = (None, None)
 
 
@@ -91,11 +91,11 @@ class Wish:
     def address(self) -> dict[str, str]:
         """Its place in the address; what is as usual is left out."""
         found = {f"layer{n}": _layer_text(layer) for n, layer in enumerate(self.layers, 1) if not layer.is_empty}
-        found |= {name: _range_text(ends) for name, ends in self.ranges.items() if ends != OPEN}
+        found |= {name: format_ends(ends) for name, ends in self.ranges.items() if ends != OPEN}
         if self.series:
             found["series"] = self.series
             if self.score != OPEN:
-                found["score"] = _range_text(self.score)
+                found["score"] = format_ends(self.score)
         if self.sort:
             found["sort"] = self.sort
         if self.limit != LIMITS[0]:
@@ -187,20 +187,13 @@ def _read_layer(text: str, choices: Choices) -> Layer | None:
     return Layer(position, family, parameter, known_hidden[hidden])
 
 
-def _range_text(ends: Ends) -> str:
-    return "~".join("" if end is None else f"{end:.15g}" for end in ends)
-
-
 def _read_range(text: str, counts: bool = False) -> Ends | None:
-    """The range; ``None`` if the text has none, or where it counts something none of whole numbers from 0 on."""
-    low, mark, high = text.partition("~")
+    """Return the ends of a range; ``None`` if it is invalid, too large, or not of whole numbers where it counts."""
     try:
-        ends = [float(end) if end else None for end in (low, high)]
-    except ValueError:
+        found = parse_range("range", text, whole=counts)
+    except InputError:
         return None
-    numbers = [end for end in ends if end is not None]
-    if counts and not all(end >= 0 and end.is_integer() for end in numbers):
+    numbers = [end for end in (found.at_least, found.at_most) if end is not None]
+    if any(abs(end) > LARGEST or (counts and (end < 0 or end != int(end))) for end in numbers):
         return None
-    if not mark or not all(math.isfinite(end) and abs(end) <= LARGEST for end in numbers) or numbers != sorted(numbers):
-        return None
-    return ends[0], ends[1]
+    return found.at_least, found.at_most
