@@ -1,7 +1,7 @@
-"""Tables of architectures and of the map, for the app and for figures.
+"""Tables of architectures, of the map and of repeated scores, for the app and for figures.
 
 Units: ``parameters`` counts the encoder's weights without embeddings, ``flops`` one forward pass of 128 tokens,
-``heterogeneity`` runs from 0 (all layers alike) to 1.
+``heterogeneity`` runs from 0 (all layers equal) to 1.
 """
 
 from __future__ import annotations
@@ -12,24 +12,27 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from graphstore.records import ArchitectureSummary, Embeddings
+from graphstore.records import LOWER_IS_BETTER, ArchitectureSummary, Embeddings
+
+FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
+"""First characters by which a spreadsheet takes a text for a formula."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Share of the vectors' total variance along each drawn axis, 0 to 1."""
+    """Share of the vectors' total variance along each axis of the map, 0 to 1."""
 
     x: float
     y: float
 
 
 def architecture_label(id: str, name: str = "") -> str:
-    """Short text for an architecture: its name if it has one, and the first digits of its id."""
+    """Return a short label: the architecture's name, if any, and the first digits of its id."""
     return f"{name} ({id[:8]})" if name else id[:8]
 
 
 def architectures_frame(summaries: Sequence[ArchitectureSummary]) -> pd.DataFrame:
-    """One row per architecture, indexed by id, in the order given."""
+    """Return one row per architecture, indexed by id, in the order given."""
     rows = [
         (
             s.id,
@@ -52,7 +55,7 @@ def architectures_frame(summaries: Sequence[ArchitectureSummary]) -> pd.DataFram
 
 
 def map_frame(embeddings: Embeddings) -> tuple[pd.DataFrame, Spread]:
-    """Coordinates ``x`` and ``y`` of each architecture: the first two of its stored principal coordinates."""
+    """Return the coordinates ``x`` and ``y`` of each architecture: its first two stored principal coordinates."""
     vectors = np.asarray(embeddings.vectors, dtype=np.float64)
     count = len(embeddings.ids)
     padded = np.zeros((count, 2))
@@ -63,3 +66,36 @@ def map_frame(embeddings: Embeddings) -> tuple[pd.DataFrame, Spread]:
     shares = [float(v) / total if total > 0 else 0.0 for v in variance[:2]] + [0.0, 0.0]
     index = pd.Index(embeddings.ids, name="id")
     return pd.DataFrame(padded, columns=["x", "y"], index=index), Spread(shares[0], shares[1])
+
+
+def score_spread(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean and the spread of repeated scores, one row per architecture and series.
+
+    Args:
+        scores: ``id, series, metric, value, seed``; values that are not finite are dropped.
+
+    Returns:
+        ``id, series, metric, mean, deviation, runs, seeds, rank, scored``: the sample standard deviation over the runs
+        (NaN for a single run), and the rank of the mean, from 1 for the best, among the ``scored`` architectures of the
+        series.
+    """
+    known = scores[np.isfinite(scores["value"].to_numpy(dtype=float))]
+    groups = known.groupby(["series", "id"], sort=False)
+    table = groups.agg(
+        metric=("metric", "first"),
+        mean=("value", "mean"),
+        deviation=("value", "std"),
+        runs=("value", "size"),
+        seeds=("seed", "nunique"),
+    ).reset_index()
+    signs = np.where(table["metric"].isin(LOWER_IS_BETTER), 1.0, -1.0)
+    # Rounded, because means of the same values in another order differ in the last digits.
+    ranks = (signs * table["mean"]).round(12).groupby(table["series"]).rank(method="min")
+    table["rank"] = ranks.astype(int)
+    table["scored"] = table.groupby("series")["id"].transform("size")
+    return table[["id", *table.columns.drop("id")]]
+
+
+def escape_formula(cell: object) -> object:
+    """Return the cell; a text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_BEGINS) else cell

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from explorer.analysis.score_kinds import known_objective
-from explorer.analysis.spreadsheets import harmless
+from explorer.analysis.tables import escape_formula
 from explorer.errors import InputError
 from explorer.search import Candidates
 from explorer.studies.budgets import check_budget, check_hours, hours_used
@@ -241,7 +241,7 @@ def exported_csv(store: GraphStore, study: StudyRecord) -> str:
     writer.writeheader()
     for row in trial_rows(store, study):
         row |= {"acquisition": json.dumps(row["acquisition"])}
-        writer.writerow({name: harmless(cell) for name, cell in row.items()})
+        writer.writerow({name: escape_formula(cell) for name, cell in row.items()})
     return text.getvalue()
 
 

@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from explorer.analysis import map_values
-from explorer.analysis.spreadsheets import FORMULA_BEGINS
+from explorer.analysis.tables import FORMULA_BEGINS
 from explorer.app.pareto.tradeoffs import dominated
 from explorer.app.query import cypher_console
 from explorer.app.query.query_form import ADDRESS, Choices, read_address
 from explorer.app.search import launching
 from explorer.app.search.launching import SearchChoices
 from explorer.app.shared import downloads, messages
+from explorer.app.space import map_values
 from explorer.errors import InputError
 from explorer.library.nearest import vector_of
 from explorer.pareto import pareto_set
@@ -132,7 +132,7 @@ def find_text_and_lasso(draw: random.Random) -> None:
 def limits(draw: random.Random) -> None:
     ends = [end for end in (number(draw), number(draw)) if end is not None and math.isfinite(end)]
     low, high = ((*ends, None, None))[:2]
-    chosen = map_values.Limits((low, high), (high, low), (low, None), (text(draw),), draw.random() < 0.5)
+    chosen = map_values.MapFilters((low, high), (high, low), (low, None), (text(draw),), draw.random() < 0.5)
     mask = chosen.mask(POINTS, SCORE, SHARES)
     assert mask.shape == (2,)
     some = np.array([[one or 0.0 for one in (*ends, 0.0, 1.0)[:2]] for _ in range(3)])

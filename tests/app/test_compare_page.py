@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer.analysis.comparing import aligned_layers
+from explorer.analysis.comparison import aligned_layers
 from explorer.app.compare import comparison
 from explorer.app.compare.comparison import ABSENT, Chosen
 from explorer.app.shared.messages import literal

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from explorer.analysis.score_spread import score_spread
+from explorer.analysis.tables import score_spread
 from explorer.app import navigation
 from explorer.app.architecture import export_view, graph_view, lineage_view, neighborhood
 from explorer.app.shared import address, components, downloads, frames, services, similarity
 from explorer.app.shared.messages import literal
+from explorer.errors import InputError
 from explorer.plots.scores import score_bars
 from explorer.space.formats import from_json
-from graphstore.errors import NotFoundError
 from graphstore.records import ArchitectureRecord, NeighborRecord
 
 MOST_OFFERED = 500
@@ -29,11 +29,7 @@ def render() -> None:
     id = _choose(architectures, scores)
     if id is None:
         return
-    try:
-        record = services.architecture(id)
-    except NotFoundError as error:
-        st.warning(literal(error), icon=":material/search_off:")
-        return
+    record = services.architecture(id)
     home = services.space_of(record.id, space)
     if home is not None and home != space:
         st.caption(f"It is not in {space}; its neighbours are those in {home}.")
@@ -63,7 +59,7 @@ def render() -> None:
 
 
 def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
-    """Id or beginning of an id that the visitor gives, if need be by a known name; in the address as ``id``."""
+    """Let the visitor choose a stored architecture, which the address names as ``id``; return its id."""
     left, right = st.columns(2)
     stated = st.query_params.get("id", "")
     # Of each address its own, and written when they are changed: so the way back leads to what was seen before.
@@ -74,7 +70,10 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
         # What was opened of another architecture is not there in this one.
         for name in (graph_view.NODE, neighborhood.EXPANDED, similarity.PARAMETER):
             st.query_params.pop(name, None)
-        address.write("id", services.id_named(asked, architectures) if asked else None)
+        try:
+            address.write("id", services.find_architecture(asked, architectures).id if asked else None)
+        except InputError:
+            address.write("id", asked)  # the page then shows the error
 
     left.text_input(
         "Id, its first 6 or more characters, or a known name",
@@ -102,7 +101,17 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
             "Name an architecture, choose one from the list, or click one on the Space page.", icon=":material/info:"
         )
         return None
-    return services.id_named(stated.strip()[: services.LONGEST_NAME], architectures)
+    try:
+        found = services.find_architecture(stated, architectures)
+    except InputError as error:
+        st.warning(literal(error), icon=":material/search_off:")
+        return None
+    if not found.stored:
+        st.warning(
+            f"{literal(found.label)} is not in the store. The page Build can open it.", icon=":material/search_off:"
+        )
+        return None
+    return found.id
 
 
 def _offered(architectures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -146,7 +155,8 @@ def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
     if own.empty:
         st.info("It has no score yet.", icon=":material/hourglass_empty:")
         return
-    spread = score_spread(scores, record.id)
+    spread = score_spread(scores)
+    spread = spread[spread["id"] == record.id].drop(columns="id").reset_index(drop=True)
     means = scores.groupby(["series", "id"], sort=False)["value"].mean().rename("score").reset_index()
     others = means[means["id"] != record.id]
     name = f"{record.id[:8]}-scores"

@@ -19,6 +19,7 @@ from explorer.app.shared import services
 from explorer.app.build import train_form
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError, SpecError
+from explorer.errors import InputError
 from explorer.plots import architecture_graph
 from explorer.space import drafts as drafting
 from explorer.library.records import architecture_record
@@ -112,8 +113,8 @@ def _current(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
     wanted = st.query_params.get("id", "")
     if wanted:
         try:
-            draft = drafting.draft_of(_named(wanted[: services.LONGEST_NAME], space.name))
-        except NotFoundError as error:
+            draft = drafting.draft_of(_named(wanted, space.name))
+        except InputError as error:
             st.warning(literal(error), icon=":material/search_off:")
     draft = draft or building.blank(space, grammar)
     if draft is not None:
@@ -122,14 +123,8 @@ def _current(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
 
 
 def _named(text: str, space: str) -> ArchitectureSpec:
-    """The architecture of an id, the beginning of one, or a known name. Raises NotFoundError."""
-    try:
-        return from_json(services.architecture(services.id_named(text, services.architectures(space))).spec)
-    except NotFoundError:
-        named = find_named(text)
-        if named is None:
-            raise
-        return named
+    """Return the architecture that a visitor means; see ``services.find_architecture``, also for errors."""
+    return services.find_architecture(text, services.architectures(space)).spec
 
 
 def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
@@ -146,7 +141,7 @@ def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
             layer_editor.write(found if isinstance(found, Draft) else drafting.draft_of(found))
 
     def from_typed() -> None:
-        text = str(st.session_state["build_from"]).strip()[: services.LONGEST_NAME]
+        text = str(st.session_state["build_from"]).strip()
         st.session_state["build_from"] = ""
         if text:
             start(lambda: _named(text, space.name))

@@ -8,20 +8,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from explorer.analysis.comparing import MOST, Row, score_spread
-from explorer.analysis.tables import architecture_label
+from explorer.analysis.comparison import MOST, Row
+from explorer.analysis.tables import score_spread
 from explorer.app.shared import frames, services
-from explorer.errors import SpecError
+from explorer.errors import InputError, SpecError
 from explorer.library.records import FLOPS_LENGTH
 from explorer.measure.size import flops, parameters
 from explorer.similarity.graph import architecture_id
 from explorer.space.difference import Change
 from explorer.space.drafts import read_draft, unpack
-from explorer.space.formats import from_json
 from explorer.space.heterogeneity import heterogeneity
-from explorer.space.named import find_named
 from explorer.space.spec import ArchitectureSpec, LayerSpec
-from graphstore.errors import NotFoundError
 
 ABSENT = "– not there"
 SHORTEST_TITLE = 8
@@ -54,26 +51,9 @@ class Chosen:
 
 
 def find(text: str, known: pd.DataFrame) -> Chosen:
-    """The architecture that a visitor names: by id, its beginning, or a name of the literature.
-
-    Args:
-        text: what was typed.
-        known: architectures whose names count first, as ``services.architectures`` gives them.
-
-    Raises:
-        NotFoundError: there is none, or several begin like this.
-    """
-    if len(text) > services.LONGEST_NAME:
-        raise NotFoundError(f"There is no architecture {text[:20]!r}…: an id or a name is shorter.")
-    id = services.id_named(text, known)
-    try:
-        record = services.architecture(id)
-    except NotFoundError:
-        named = find_named(text)
-        if named is None:
-            raise
-        return Chosen(id, text, named, stored=False, named=text)
-    return Chosen(record.id, architecture_label(record.id, record.name), from_json(record.spec))
+    """Find the architecture that a visitor means; see ``services.find_architecture``, also for errors."""
+    found = services.find_architecture(text, known)
+    return Chosen(found.id, found.label, found.spec, found.stored, "" if found.stored else text)
 
 
 def edited(model: str) -> Chosen:
@@ -98,7 +78,7 @@ def gather(texts: Sequence[str], model: str, known: pd.DataFrame) -> tuple[list[
     for text in dict.fromkeys(text.strip() for text in texts[: 10 * MOST]):
         try:
             one = find(text, known) if text else None
-        except NotFoundError as error:
+        except InputError as error:
             wrong.append(str(error))
             continue
         if one is not None:
@@ -174,7 +154,7 @@ def score_tables(chosen: Sequence[Chosen]) -> pd.DataFrame:
     store = services.store()
     found = [record for one in chosen for record in store.scores(architecture=one.id)]
     scores = frames.scores_frame(found)
-    table = score_spread(scores)
+    table = score_spread(scores)[["id", "series", "mean", "deviation", "runs"]]
     order = {name: place for place, name in enumerate(frames.series_names(scores))}
     return table.sort_values("series", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from explorer.analysis import comparing
+from explorer.analysis import comparison as aligned
 from explorer.app import navigation
 from explorer.app.compare import comparison
 from explorer.app.compare.comparison import Chosen
@@ -34,11 +34,11 @@ def render() -> None:
     for sentence in wrong:
         st.warning(literal(sentence), icon=":material/search_off:")
     _choose(chosen, known, space)
-    if len(chosen) < comparing.FEWEST:
-        left = comparing.FEWEST - len(chosen)
+    if len(chosen) < aligned.FEWEST:
+        left = aligned.FEWEST - len(chosen)
         more = "one more" if left == 1 else "two or more"
         st.info(
-            f"Choose {more} of {len(known):,} architectures, at most {comparing.MOST} in all; or follow a Compare link "
+            f"Choose {more} of {len(known):,} architectures, at most {aligned.MOST} in all; or follow a Compare link "
             "of another page.",
             icon=":material/compare_arrows:",
         )
@@ -68,7 +68,7 @@ def _suggest(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
     words = [one.id if one.stored else one.named for one in chosen]
     # An edited one has no word: it stays in the address by its model.
     filled = ",".join(word for word in [*words, *added] if word)
-    if len(ids) + len(added) >= comparing.FEWEST:
+    if len(ids) + len(added) >= aligned.FEWEST:
         label = f"Add the best scored ({len(added)})" if ids else f"Compare the {len(added)} best scored"
         st.button(label, icon=":material/trophy:", key="compare_best", on_click=address.write, args=(IDS, filled))
 
@@ -102,7 +102,7 @@ def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
         "Architectures, the first is what the others are compared with",
         list(labels),
         format_func=lambda id: labels.get(id, id),
-        max_selections=comparing.MOST,
+        max_selections=aligned.MOST,
         placeholder="Choose scored or named ones",
         key=PICKER,
         on_change=picked,
@@ -112,7 +112,7 @@ def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
         max_chars=services.LONGEST_NAME,
         key=TYPED,
         on_change=typed,
-        disabled=len(chosen) >= comparing.MOST,
+        disabled=len(chosen) >= aligned.MOST,
         placeholder="for example BERT-Tiny",
     )
 
@@ -186,7 +186,7 @@ def _scores(chosen: list[Chosen]) -> None:
 
 def _layers(chosen: list[Chosen]) -> None:
     st.subheader("Layer by layer")
-    rows = comparing.aligned_layers([one.spec for one in chosen])
+    rows = aligned.aligned_layers([one.spec for one in chosen])
     # A table rather than a data frame, because its cells wrap and show what is marked.
     st.table(named_literally(comparison.layer_rows(rows, chosen, marked=True)), border="horizontal")
     downloads.csv_button(
@@ -202,7 +202,7 @@ def _layers(chosen: list[Chosen]) -> None:
 def _graphs(chosen: list[Chosen]) -> None:
     st.subheader("Graphs")
     specs = [one.spec for one in chosen]
-    marks = comparing.differing_nodes(specs)
+    marks = aligned.differing_nodes(specs)
     drawn = [DrawnGraph(one.title, build_graph(one.spec), nodes) for one, nodes in zip(chosen, marks, strict=True)]
     downloads.figure(graphs_side_by_side(drawn), _file(chosen, "graphs"), "compare_graphs", alt="Computational graphs")
     st.caption(
@@ -214,7 +214,7 @@ def _graphs(chosen: list[Chosen]) -> None:
 def _kernel(chosen: list[Chosen]) -> None:
     st.subheader("Dissimilarity")
     titles = [one.title for one in chosen]
-    values = comparing.dissimilarities([one.spec for one in chosen])
+    values = aligned.dissimilarities([one.spec for one in chosen])
     left, right = st.columns(2, gap="large")
     with left:
         figure = dissimilarity_map(values, titles)

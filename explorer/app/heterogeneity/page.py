@@ -8,8 +8,8 @@ import streamlit as st
 from explorer.analysis import heterogeneity
 from explorer.app.shared import address, components, downloads, frames, services
 from explorer.app.shared.messages import literal
+from explorer.errors import InputError
 from explorer.plots import heterogeneity_scatter, kind_frontiers, operation_shares, width_shares
-from graphstore.errors import NotFoundError
 
 VIEWS = ("All sizes", "Bins of equal size", "Size taken out")
 MOST_BINS = 6
@@ -108,12 +108,12 @@ def _selected(members: pd.DataFrame) -> str | None:
         key=key,
         on_change=lambda: address.write("id", str(st.session_state[key]).strip() or None),
     )
-    asked = stated.strip()[: services.LONGEST_NAME]
+    asked = stated.strip()
     if not asked:
         return None
     try:
-        id = services.architecture(services.id_named(asked, members)).id
-    except NotFoundError as error:
+        id = services.find_architecture(asked, members).id
+    except InputError as error:
         st.warning(literal(error), icon=":material/search_off:")
         return None
     if id not in members.index:

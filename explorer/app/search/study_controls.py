@@ -124,7 +124,7 @@ def _enqueue(store: GraphStore, study: StudyRecord) -> None:
     ).strip()
     if st.button("Queue it", icon=":material/playlist_add:", key="study_enqueue", disabled=not text):
         _do(
-            lambda: managing.enqueue(store, study.name, services.id_named(text, known)),
+            lambda: managing.enqueue(store, study.name, services.find_architecture(text, known).id),
             f"{literal(text)} is the next trial of {literal(study.name)}.",
         )
     queued = [trial for trial in store.trials(study.name) if trial.info.get("origin") == managing.MANUAL]

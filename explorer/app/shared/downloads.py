@@ -15,7 +15,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from explorer.analysis.spreadsheets import harmless
+from explorer.analysis.tables import escape_formula
 from explorer.plots.saving import PAGE, can_draw_pictures, figure_bytes
 
 PICTURE = ".png"
@@ -94,7 +94,9 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
     found = frame.reset_index() if frame.index.name else frame
     found = found.drop(columns=LINKS, errors="ignore")
     texts = found.select_dtypes(["object", "string", "category"]).columns
-    found = found.assign(**{str(column): found[column].map(harmless) for column in texts}).rename(columns=harmless)
+    found = found.assign(**{str(column): found[column].map(escape_formula) for column in texts}).rename(
+        columns=escape_formula
+    )
     return found.to_csv(index=False, lineterminator="\r\n").encode()
 
 

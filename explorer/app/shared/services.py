@@ -10,20 +10,21 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from explorer.analysis import tables
+from explorer.analysis.architectures import FoundArchitecture
+from explorer.analysis.architectures import find_architecture as find_architecture_of
 from explorer.app.shared import frames
 from explorer.library.sources import is_trained
-from explorer.similarity.graph import architecture_id
-from explorer.space.named import find_named
 from explorer.studies import frames as pictures
 from explorer.studies.jobs import refresh_jobs
 from graphstore import GraphStore, open_store
+from graphstore.errors import NotFoundError
 from graphstore.records import ArchitectureRecord, JobRecord, NeighborRecord, SpaceRecord
 from graphstore.url import SQLITE_PREFIX
 
@@ -162,19 +163,25 @@ def architecture(id: str) -> ArchitectureRecord:
     return _architecture(store_url(), id, store().revision("library"))
 
 
-def id_named(text: str, known: pd.DataFrame) -> str:
-    """The id of the architecture with this name, upper or lower case; any other text as it is.
+def find_architecture(text: str, known: pd.DataFrame) -> FoundArchitecture:
+    """Find the architecture that a visitor means; see ``explorer.analysis.architectures``.
 
     Args:
-        text: a name, an id, or the beginning of an id.
-        known: architectures whose names count first, as ``architectures`` gives them.
+        text: the visitor's words.
+        known: architectures whose names count, as ``architectures`` returns them.
+
+    Raises:
+        InputError: the text does not stand for one architecture.
     """
-    wanted = text.casefold()
-    for id, name in known["name"].items():
-        if name and name.casefold() == wanted:
-            return str(id)
-    spec = find_named(text)
-    return text if spec is None else architecture_id(spec)
+    names = {str(id): str(name) for id, name in known["name"].items()}
+    found = find_architecture_of(text[:LONGEST_NAME], architecture, lambda: names)
+    if found.stored:
+        return found
+    try:
+        record = architecture(found.id)
+    except NotFoundError:
+        return found
+    return replace(found, label=tables.architecture_label(record.id, record.name), stored=True)
 
 
 def has_published(space: str) -> bool:

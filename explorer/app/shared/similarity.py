@@ -7,16 +7,14 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 import streamlit as st
 
-from explorer.analysis import tables
 from explorer.app.shared import address, downloads, services
 from explorer.app.shared.messages import literal
+from explorer.errors import InputError
 from explorer.library.nearest import why_similar
 from explorer.similarity.explanation import PatternWeight
 from explorer.space.difference import Change, Difference, difference, layer_words
 from explorer.space.formats import from_json
-from explorer.space.named import find_named
 from explorer.space.spec import ArchitectureSpec
-from graphstore.errors import NotFoundError
 from graphstore.records import ArchitectureRecord, NeighborRecord
 
 PARAMETER = "with"
@@ -127,16 +125,12 @@ def _choose(
     text = asked.strip()[: services.LONGEST_NAME]
     if not text:
         return None
-    id = services.id_named(text, known)
     try:
-        other = services.architecture(id)
-    except NotFoundError as error:
-        named = find_named(text)
-        if named is None:
-            st.warning(literal(error), icon=":material/search_off:")
-            return None
-        return text, named
-    return tables.architecture_label(other.id, other.name), from_json(other.spec)
+        other = services.find_architecture(text, known)
+    except InputError as error:
+        st.warning(literal(error), icon=":material/search_off:")
+        return None
+    return other.label, other.spec
 
 
 def layer_table(layers: Difference, first: ArchitectureSpec, second: ArchitectureSpec) -> pd.DataFrame:

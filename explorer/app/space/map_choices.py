@@ -9,16 +9,17 @@ import pandas as pd
 import streamlit as st
 
 from explorer.analysis import projections
-from explorer.analysis.map_values import Limits, describe
 from explorer.analysis.projections import Method, Projection
 from explorer.app.search import launching, live
 from explorer.app.shared import address, frames, services
 from explorer.app.shared.messages import literal
 from explorer.app.space import map_services
+from explorer.app.space.map_values import MapFilters, describe
 from explorer.errors import InputError
 from explorer.plots import MapColor, MapSize
 from explorer.plots.palette import operation_color, operation_title
 from explorer.studies.jobs import refresh_jobs
+from graphstore.queries import Ends
 
 SCORE, MEASURED, SHARE = "Score: ", "Measured: ", "Share of layers: "
 SCORE_COLUMN = "score"
@@ -156,7 +157,7 @@ def describe_projection(projection: Projection) -> str:
     return words
 
 
-def pick_limits(offer: Offer, has_score: bool) -> Limits:
+def pick_limits(offer: Offer, has_score: bool) -> MapFilters:
     """Let the visitor narrow what is shown.
 
     Args:
@@ -183,10 +184,10 @@ def pick_limits(offer: Offer, has_score: bool) -> Limits:
             scored = address.switch("Only scored ones", "scored", disabled=not has_score)
     if not has_score:
         score, scored = (None, None), False
-    return Limits(parameters, depth, score, tuple(has), scored)
+    return MapFilters(parameters, depth, score, tuple(has), scored)
 
 
-def _range(title: str, name: str, low: float, high: float, disabled: bool = False) -> tuple[float | None, float | None]:
+def _range(title: str, name: str, low: float, high: float, disabled: bool = False) -> Ends:
     least = address.number(f"{title} from", f"{name}_from", low, high, placeholder="any", disabled=disabled)
     most = address.number(f"{title} to", f"{name}_to", low, high, placeholder="any", disabled=disabled)
     return least, most

@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from explorer.analysis import map_values, projections
+from explorer.analysis import projections
 from explorer.analysis.projections import Projection
 from explorer.app.search import launching
 from explorer.app.shared import services
+from explorer.app.space import map_values
 from explorer.studies.jobs import ACTIVE, launch
 from graphstore.records import JobRecord
 

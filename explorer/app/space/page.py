@@ -8,12 +8,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from explorer.analysis import map_values
 from explorer.analysis.projections import Projection
 from explorer.app.shared import address, components, downloads, frames, services
 from explorer.app.shared.messages import literal
-from explorer.app.space import chosen_view, map_choices, map_services
+from explorer.app.space import chosen_view, map_choices, map_services, map_values
 from explorer.app.space.map_choices import SCORE_COLUMN, Offer
+from explorer.errors import InputError
 from explorer.plots import Highlight, MapColor, MapSize, space_map
 from explorer.plots.base import range_of_equal, with_revision
 from graphstore.records import SpaceRecord
@@ -91,7 +91,7 @@ def _selected(points: pd.DataFrame) -> str | None:
         return None
     if wanted in points.index:
         return wanted
-    meant = map_values.find_ids(points, wanted[:64])
+    meant = _search(points, wanted)
     if len(meant) == 1:
         return meant[0]
     st.warning(
@@ -101,11 +101,20 @@ def _selected(points: pd.DataFrame) -> str | None:
     return None
 
 
+def _search(points: pd.DataFrame, text: str) -> list[str]:
+    """Return the architecture of the space that a text stands for, else all that match it in part."""
+    try:
+        found = services.find_architecture(text, points).id if text else ""
+    except InputError:
+        found = ""
+    return [found] if found in points.index else map_values.find_ids(points, text[: services.LONGEST_NAME])
+
+
 def _found(points: pd.DataFrame) -> list[str]:
     """What the visitor looks for by id or name; a single one becomes the selected one when it is typed."""
 
     def typed() -> None:
-        hits = map_values.find_ids(points, str(st.session_state.get("find") or ""))
+        hits = _search(points, str(st.session_state.get("find") or ""))
         if len(hits) == 1:
             st.query_params["id"] = hits[0]
 
@@ -118,7 +127,7 @@ def _found(points: pd.DataFrame) -> list[str]:
         on_change=typed,
         label_visibility="collapsed",
     )
-    found = map_values.find_ids(points, text)
+    found = _search(points, text)
     if text and not found:
         st.warning(
             f"No id of this space begins with {literal(repr(text))}, and no name contains it.",
@@ -161,7 +170,7 @@ def _map(
     points: pd.DataFrame,
     projection: Projection,
     offer: Offer,
-    looks: tuple[MapColor, MapSize | None, map_values.Limits],
+    looks: tuple[MapColor, MapSize | None, map_values.MapFilters],
     selected: str | None,
     found: list[str],
     space: SpaceRecord,

@@ -1,6 +1,6 @@
-"""What the map of a space can show and be asked: values of each architecture, filters, areas, and a search by name.
+"""Values, filters and areas of the map of a space, and the search by part of a name.
 
-An area of the map is a polygon, or a box by two opposite corners; its text is ``x,y x,y …``.
+An area of the map is a polygon, or a box given by two opposite corners; its text is ``x,y x,y …``.
 """
 
 from __future__ import annotations
@@ -13,49 +13,49 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from explorer.space.named import find_named
+from graphstore.queries import Ends
 from graphstore.records import MeasurementRecord
 
 FEWEST_DIGITS = 3
-"""Least characters of an id that are looked for."""
+"""Fewest characters of an id to search for."""
 MOST_CORNERS = 48
-"""Corners that an area keeps of a line drawn by hand."""
+"""Most corners of an area; more of a line drawn by hand are dropped."""
 LONGEST_AREA = 2000
-"""Characters of an area's text."""
+"""Most characters of an area's text."""
 LARGEST = 1e9
 Area = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Which architectures are shown; ``None`` and an empty tuple limit nothing.
+class MapFilters:
+    """The filters of the map; ``None`` and an empty tuple exclude nothing.
 
     Attributes:
-        parameters: least and most.
-        depth: least and most layers.
-        score: least and most; those without the score are out as soon as one is given.
+        parameters: smallest and largest number.
+        depth: smallest and largest number of layers.
+        score: smallest and largest score; either excludes architectures without the score.
         operations: all of them must occur.
-        scored: whether only those with the score are shown.
+        scored: whether to show only architectures with the score.
     """
 
-    parameters: tuple[float | None, float | None] = (None, None)
-    depth: tuple[float | None, float | None] = (None, None)
-    score: tuple[float | None, float | None] = (None, None)
+    parameters: Ends = (None, None)
+    depth: Ends = (None, None)
+    score: Ends = (None, None)
     operations: tuple[str, ...] = ()
     scored: bool = False
 
     @property
     def are_open(self) -> bool:
-        """Whether everything is shown."""
-        return self == Limits()
+        """Whether the filters exclude nothing."""
+        return self == MapFilters()
 
     def mask(self, points: pd.DataFrame, score: pd.Series, shares: pd.DataFrame) -> NDArray[np.bool_]:
-        """Which of the points are shown, ``[N]``.
+        """Return which points are shown, ``[N]``.
 
         Args:
             points: indexed by id, with ``parameters, depth``.
-            score: of some architectures, by id.
-            shares: as ``layer_shares`` gives them.
+            score: scores by id, of some architectures.
+            shares: the frame that ``layer_shares`` returns.
         """
         shown = np.ones(len(points), dtype=bool)
         known = score.reindex(points.index)
@@ -76,7 +76,7 @@ class Limits:
 
 
 def layer_shares(layers: pd.DataFrame) -> pd.DataFrame:
-    """Share of each architecture's layers that have each operation.
+    """Return the share of each architecture's layers that have each operation.
 
     Args:
         layers: one row per layer: ``id, operation``.
@@ -89,7 +89,7 @@ def layer_shares(layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def measured_values(measurements: Iterable[MeasurementRecord]) -> dict[str, pd.Series]:
-    """Measured values by id, for each device, quantity and unit; ``raspberry latency (s)`` is the name of one."""
+    """Return measured values by id, for each device, quantity and unit, called ``raspberry latency (s)``."""
     found: dict[str, dict[str, float]] = {}
     for one in measurements:
         name = f"{one.device} {one.quantity}" + (f" ({one.unit})" if one.unit else "")
@@ -98,35 +98,28 @@ def measured_values(measurements: Iterable[MeasurementRecord]) -> dict[str, pd.S
 
 
 def find_ids(points: pd.DataFrame, text: str) -> list[str]:
-    """The architectures that a visitor means, in the order of the points.
+    """Return the architectures whose name contains a text or whose id begins with it, in the order of the points.
 
     Args:
         points: indexed by id, with ``name``.
-        text: a name or part of one, upper or lower case; an id, or its first three or more characters; or the name of
-            a known model.
+        text: part of a name, in any case, or the first three or more characters of an id. If it is a whole name, only
+            the architectures of that name are returned.
     """
     wanted = text.strip().casefold()
     if not wanted:
         return []
     names = points["name"].str.casefold()
-    exact = points.index[names == wanted]
-    if len(exact):
-        return [str(id) for id in exact]
-    spec = find_named(text.strip())
-    if spec is not None:
-        from explorer.similarity.graph import architecture_id
-
-        id = architecture_id(spec)
-        return [id] if id in points.index else []
-    hits = names.str.contains(wanted, regex=False)
-    if len(wanted) >= FEWEST_DIGITS:
-        hits |= points.index.astype(str).str.startswith(wanted)
+    hits = names == wanted
+    if not hits.any():
+        hits = names.str.contains(wanted, regex=False)
+        if len(wanted) >= FEWEST_DIGITS:
+            hits |= points.index.astype(str).str.startswith(wanted)
     return [str(id) for id in points.index[hits.to_numpy(dtype=bool)]]
 
 
 def area_of(xs: Sequence[float], ys: Sequence[float]) -> Area | None:
-    """An area from a box's two opposite corners or a line's many; ``None`` where it encloses nothing."""
-    # What is not finite or far beyond any map compares not.
+    """Return the area of a box's two opposite corners or of a drawn line; ``None`` if it encloses nothing."""
+    # NaN and coordinates far outside the map fail the comparison and are dropped.
     corners = [(float(x), float(y)) for x, y in zip(xs, ys, strict=False) if abs(x) <= LARGEST and abs(y) <= LARGEST]
     step = max(1, math.ceil(len(corners) / MOST_CORNERS))
     kept = tuple((float(f"{x:.5g}"), float(f"{y:.5g}")) for x, y in corners[::step])
@@ -134,12 +127,12 @@ def area_of(xs: Sequence[float], ys: Sequence[float]) -> Area | None:
 
 
 def area_text(area: Area) -> str:
-    """An area's place in the address."""
+    """Return an area as text for the address."""
     return " ".join(f"{x:g},{y:g}" for x, y in area)
 
 
 def read_area(text: str) -> Area | None:
-    """The area that a text states; ``None`` where it states none."""
+    """Read an area; ``None`` if the text is not one."""
     if len(text) > LONGEST_AREA:
         return None
     try:
@@ -154,7 +147,7 @@ def read_area(text: str) -> Area | None:
 
 
 def inside(points: pd.DataFrame, areas: Iterable[Area]) -> NDArray[np.bool_]:
-    """Which points, with ``x`` and ``y``, lie in one of the areas, ``[N]``; by the even-odd rule."""
+    """Return which points, with ``x`` and ``y``, lie in one of the areas, ``[N]``, by the even-odd rule."""
     x, y = (points[axis].to_numpy(dtype=np.float64) for axis in ("x", "y"))
     chosen = np.zeros(len(points), dtype=bool)
     for area in areas:
@@ -167,19 +160,20 @@ def inside(points: pd.DataFrame, areas: Iterable[Area]) -> NDArray[np.bool_]:
             if y0 == y1:
                 continue
             between = (y0 > y) != (y1 > y)
-            with np.errstate(over="ignore"):  # Of an edge that is all but level; infinity compares rightly.
+            # A nearly horizontal edge overflows to inf, which still compares correctly.
+            with np.errstate(over="ignore"):
                 crossed ^= between & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
         chosen |= crossed
     return chosen
 
 
 def drawn_ids(points: pd.DataFrame, always: Iterable[str], most: int) -> pd.Index:
-    """The points that are drawn where there are too many: those asked for, and an even share of the rest.
+    """Return the points to draw if there are too many: the given ones and an evenly spaced selection of the rest.
 
     Args:
         points: indexed by id.
-        always: ids that are drawn in any case, such as scored ones.
-        most: how many are drawn besides them.
+        always: ids to draw in any case, such as scored architectures.
+        most: number of other points to draw.
     """
     if len(points) <= most:
         return points.index
@@ -190,7 +184,7 @@ def drawn_ids(points: pd.DataFrame, always: Iterable[str], most: int) -> pd.Inde
 
 
 def describe(settings: Mapping[str, object]) -> str:
-    """Settings in few words: ``perplexity 30, seed 0``."""
+    """Return settings as text: ``perplexity 30, seed 0``."""
     words = (
         f"{name.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
         for name, value in settings.items()

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.analysis.comparing import (
-    aligned_layers,
-    check_count,
-    differing_nodes,
-    dissimilarities,
-    score_spread,
-)
-from explorer.errors import InputError
+from explorer.analysis.comparison import aligned_layers, differing_nodes, dissimilarities
 from explorer.library.nearest import why_similar
 from explorer.similarity.graph import build_graph
 from explorer.space.difference import Change, difference
@@ -90,20 +80,3 @@ def test_dissimilarities_are_those_that_are_explained():
         for j, two in enumerate(specs):
             assert found[i, j] == pytest.approx(why_similar(one, two)[0].dissimilarity, abs=1e-9)
     assert found[0, 4] == 0.0
-
-
-def test_scores_that_were_repeated():
-    rows = [("a", "t", 1.0), ("a", "t", 3.0), ("b", "t", 2.0), ("b", "u", math.nan), ("a", "u", math.inf)]
-    found = score_spread(pd.DataFrame(rows, columns=["id", "series", "value"]))
-    assert found[["id", "series", "mean", "count"]].to_numpy().tolist() == [["a", "t", 2.0, 2], ["b", "t", 2.0, 1]]
-    assert found["deviation"][0] == pytest.approx(math.sqrt(2))
-    assert math.isnan(found["deviation"][1])
-    assert score_spread(pd.DataFrame(rows[3:], columns=["id", "series", "value"])).empty
-
-
-@pytest.mark.parametrize("count", [0, 1, 7])
-def test_how_many(count):
-    check_count(2)
-    check_count(6)
-    with pytest.raises(InputError):
-        check_count(count)

@@ -1,0 +1,76 @@
+"""The architecture that a user means: by the name of a model, widths of a shape, a file, or in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from explorer.analysis.tables import architecture_label
+from explorer.errors import InputError
+from explorer.similarity.graph import architecture_id
+from explorer.space.backbones import parse_widths, shape_spec
+from explorer.space.formats import from_json, from_model_dict, read_json_file
+from explorer.space.named import find_named
+from explorer.space.spec import ArchitectureSpec
+from graphstore.errors import NotFoundError
+from graphstore.records import ArchitectureRecord
+
+
+@dataclass(frozen=True)
+class FoundArchitecture:
+    """The architecture that a text stands for.
+
+    Attributes:
+        id: its id.
+        spec: the architecture.
+        label: its name and the first digits of its id, or the user's text for one that is not from the store.
+        stored: whether it was found in the store; a published model may also be there.
+    """
+
+    id: str
+    spec: ArchitectureSpec
+    label: str
+    stored: bool
+
+
+def find_architecture(
+    text: str,
+    record: Callable[[str], ArchitectureRecord],
+    names: Callable[[], Mapping[str, str]],
+    files: bool = False,
+) -> FoundArchitecture:
+    """Find the architecture that a user means.
+
+    A text is, in this order: the name of a published model; the widths of a shape of BERT-Base (``480,240,…``); a JSON
+    file; an id in the store or a unique prefix of one; the name of a stored architecture. Case does not matter.
+
+    Args:
+        text: the user's words.
+        record: returns the stored architecture with an id or unique prefix, or raises NotFoundError; called only if
+            needed, as is ``names``.
+        names: returns the names of stored architectures by id; unnamed ones may be missing or empty.
+        files: whether the text may name a JSON file.
+
+    Raises:
+        InputError: the text is none of these, or stands for several architectures.
+    """
+    wanted = text.strip()
+    spec = find_named(wanted)
+    if spec is None and (widths := parse_widths(wanted)) is not None:
+        spec = shape_spec(widths)
+    if spec is None and files and wanted.endswith(".json"):
+        spec = from_model_dict(read_json_file(Path(wanted)))
+    if spec is not None:
+        return FoundArchitecture(architecture_id(spec), spec, wanted, stored=False)
+    try:
+        found = record(wanted)
+    except NotFoundError as error:
+        named = [id for id, name in names().items() if name and name.casefold() == wanted.casefold()]
+        if len(named) != 1:
+            file = ", a .json file" if files else ""
+            rule = f"be the name of a model, 12 widths as 480,240,…{file}, or the id of a stored architecture"
+            several = f"{len(named)} architectures have this name: {', '.join(named[:5])}"
+            raise InputError("architecture", rule, text, f"Check the name. ({several if named else error})") from None
+        found = record(named[0])
+    return FoundArchitecture(found.id, from_json(found.spec), architecture_label(found.id, found.name), stored=True)
