@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 # The contract's suites are written with plain asserts; pytest explains them when they fail. Registered before any test
 # imports them.
@@ -25,6 +27,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # A cluster of the tests talks over the loopback only; Ray reads this when it is imported.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+# A server of the tests lives for minutes at most: without Java's second compiler it starts with half the work.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 # Most tests that start a process import torch and transformers there. Where the environment forbids `__pycache__`
 # folders, each process would compile 3,000 modules again (20 s instead of 8 s), so keep one cache outside the sources.
@@ -35,6 +39,94 @@ if sys.dont_write_bytecode:
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+QUICK_FOLDERS = ("analysis", "plots", "search", "similarity", "space", "surrogate")
+"""``-m quick`` runs what is not slow in these, and does not even import the tests of the others."""
+SHARED_SERVER = "shared-server"
+"""The xdist group of all tests of the one shared Neo4j server: Community Edition has a single database."""
+LONGEST = (
+    "test_project.py",
+    "studies/test_trained_studies.py",
+    "app/test_journeys.py",
+    "studies/test_executors.py",
+    "app/test_browser.py",
+    "studies/test_server_restart.py",
+    "training/test_distributed.py",
+    "models/test_onnx.py",
+    "graphstore/test_tls.py",
+    "graphstore/test_managed_neo4j_server.py",
+    "cli/test_neo4j_commands.py",
+    "cli/test_commands.py",
+    "measure/test_latency_and_memory.py",
+    "measure/test_size_of_spaces.py",
+    "studies/test_jobs.py",
+    "test_policies_benchmark.py",
+    "library/test_damaged_files.py",
+    "training/test_pretraining.py",
+    "studies/test_killed_studies.py",
+    "app/test_large_store.py",
+    "app/test_lists_and_keys.py",
+    "models/test_auto_classes.py",
+    "studies/test_failing_trials.py",
+    "cli/test_task_files.py",
+)
+"""The files that take longest, longest first: they start first, so that no worker is idle while the last one works."""
+
+
+def group_of(nodeid: str) -> str:
+    """Return the group of tests that run one after the other in the same worker: the shared server's, or a file."""
+    file, _, name = nodeid.partition("::")
+    return SHARED_SERVER if name.endswith(f"@{SHARED_SERVER}") else file
+
+
+class LongestFirst(LoadScopeScheduling):
+    """Hands out groups in the order of collection, and the next one only when a worker starts its last test."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+    def _reschedule(self, node) -> None:
+        if self.workqueue and self._pending_of(self.assigned_work[node]) > 1:
+            return
+        super()._reschedule(node)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Schedule by file, longest first; ``--dist`` with another value than the project's keeps its meaning."""
+    return LongestFirst(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than there are processors, because many tests wait for a server, a browser or a clock."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+def is_quick(path: Path) -> bool:
+    """Return whether a test file, or a folder of them, belongs to the quick selection."""
+    return not (parts := path.relative_to(Path(__file__).parent).parts) or parts[0] in QUICK_FOLDERS
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import only the tests that ``-m quick`` can select."""
+    return True if config.option.markexpr == "quick" and not is_quick(collection_path) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick tests and those of the shared server, and put the longest files first."""
+    for item in items:
+        if is_quick(item.path) and not any(map(item.get_closest_marker, ("slow", "neo4j", "browser"))):
+            item.add_marker("quick")
+        # A test that names `local_server` starts a server of its own.
+        if item.get_closest_marker("neo4j") and "local_server" not in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(SHARED_SERVER))
+    places = {f"tests/{file}": place for place, file in enumerate(LONGEST)}
+
+    def place(item: pytest.Item) -> int:
+        is_shared = item.get_closest_marker("xdist_group") is not None
+        return -1 if is_shared else places.get(item.nodeid.partition("::")[0], len(places))
+
+    items.sort(key=place)
 
 
 @pytest.fixture
@@ -124,8 +216,42 @@ def _erase(session) -> None:
 
 
 @pytest.fixture(scope="session")
-def library_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """``built_once(name, build)``: a folder that ``build(folder)`` fills once in a run, for all workers.
+
+    Tests only read it, or copy it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder_of(name: str, build: Callable[[Path], object]) -> Path:
+        folder, done = shared / f"built-{name}", shared / f"built-{name}.done"
+        with FileLock(shared / f"built-{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # left by a worker that failed
+                folder.mkdir()
+                build(folder)
+                done.touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def quick_data(built_once) -> Path:
+    """Prepared data: the default text, and the tasks made from it, for the recipe ``quick``."""
+    from explorer.studies.trained import TrainingChoices
+
+    return built_once("quick-data", TrainingChoices.from_settings({"recipe": "quick"}).prepare)
+
+
+@pytest.fixture(scope="session")
+def library_file(built_once) -> Path:
     """A small real library that several packages' tests share."""
+    return built_once("small-library", _build_small_library) / "small.db"
+
+
+def _build_small_library(folder: Path) -> None:
     import numpy as np
 
     from explorer.library.build import build_library
@@ -134,9 +260,8 @@ def library_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from graphstore import open_store
     from graphstore.records import ScoreRecord
 
-    path = tmp_path_factory.mktemp("library") / "small.db"
     specs = load_space("nano").sample(60, np.random.default_rng(0))
-    with open_store(f"sqlite:///{path}") as store:
+    with open_store(f"sqlite:///{folder / 'small.db'}") as store:
         build_library(store, "small", specs, SilentReporter(), source="sampled")
         rng = np.random.default_rng(1)
         scores = [
@@ -144,7 +269,6 @@ def library_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for i, s in enumerate(store.summaries("small"))
         ]
         store.add_scores(scores)
-    return path
 
 
 @pytest.fixture

@@ -52,11 +52,24 @@ def study(name: str, policy: str, budget: int) -> StudyRecord:
 
 
 @pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+def filled(built_once) -> Filled:
     """Read by many tests, so none may write to it."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('app') / 'filled.db'}"
+    url = f"sqlite:///{built_once('filled-store', fill) / 'filled.db'}"
+    with open_store(url) as store:
+        ids = tuple(summary.id for summary in store.summaries(SPACE))
+    values = scores_of(ids)
+    return Filled(url, ids, max(values, key=lambda id: values[id]), values)
+
+
+def scores_of(ids: tuple[str, ...]) -> dict[str, float]:
+    return {id: 0.5 + 0.01 * position for position, id in enumerate(ids[:20])}
+
+
+def fill(folder: Path) -> None:
+    """Build the store of ``filled``."""
+    url = f"sqlite:///{folder / 'filled.db'}"
     ids = fill_library(url)
-    values = {id: 0.5 + 0.01 * position for position, id in enumerate(ids[:20])}
+    values = scores_of(ids)
     with open_store(url) as store:
         store.add_scores([score(id, task, value) for id, value in values.items() for task in TASKS])
         for name, policy in (("first", "boshnas"), ("second", "random")):
@@ -74,7 +87,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
         info = {"studies": ["first"], "arguments": ["search", "--study", "first"]}
         now = time.time()
         store.put_job(JobRecord("search-1", "search", JobState.STOPPED, 0, "", now, 0.5, "stopped", "", info, now))
-    return Filled(url, ids, max(values, key=lambda id: values[id]), values)
 
 
 @pytest.fixture(scope="session")
@@ -95,11 +107,9 @@ def shape_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def library_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def library_file(built_once) -> Path:
     """A store with a library of twelve and nothing else."""
-    file = tmp_path_factory.mktemp("library") / "library.db"
-    fill_library(f"sqlite:///{file}", 12)
-    return file
+    return built_once("twelve", lambda folder: fill_library(f"sqlite:///{folder / 'library.db'}", 12)) / "library.db"
 
 
 @pytest.fixture
@@ -137,6 +147,16 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
         return page.run()
 
     return go
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real headless Chromium for all tests of a file; skips where there is none, and fails in CI."""
+    from .chromium import browsing, chromium
+
+    chromium()
+    with browsing() as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from explorer.app.shared.password import PASSWORD, PASSWORD_FILE, Guesses, passw
 from explorer.app.shared.services import STORE_VARIABLE
 from explorer.errors import InputError
 
-from .chromium import browsing, chromium, new_tab, serving, settle
+from .chromium import new_tab, serving, settle
 
 APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 
@@ -88,9 +88,8 @@ def test_a_password_can_be_typed(tmp_path):
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_after_the_log_in_there_is_the_page_that_was_asked_for(filled, tmp_path):
-    chromium()
-    with serving(filled.url, tmp_path, {PASSWORD: "secret"}) as app, browsing() as browser, new_tab(browser) as tab:
+def test_after_the_log_in_there_is_the_page_that_was_asked_for(filled, browser, tmp_path):
+    with serving(filled.url, tmp_path, {PASSWORD: "secret"}) as app, new_tab(browser) as tab:
         tab.goto(f"{app.url}/pareto?space=nano&log=true")
         field = tab.get_by_label("Password", exact=True)
         field.fill("secret")

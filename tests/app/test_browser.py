@@ -15,7 +15,7 @@ from explorer.progress import SilentReporter
 from graphstore import open_store
 from graphstore.records import ScoreRecord
 
-from .chromium import LOOKS, Running, browsing, chromium, look, new_tab, serving, settle, shoot, visit
+from .chromium import LOOKS, Running, look, new_tab, serving, settle, shoot, visit
 
 FIGURES = {"heterogeneity": 4, "architecture": 3, "compare": 3, "build": 2, "query": 0, "jobs": 0, "shapes": 3}
 """Charts of each page that does not have one."""
@@ -61,7 +61,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def server(filled, shape_file, tmp_path_factory) -> Iterator[Running]:
     """The app as a process of its own, on a copy of the store that it may write to."""
-    chromium()
     folder = tmp_path_factory.mktemp("browser")
     source = Path(filled.url.removeprefix("sqlite:///"))
     shutil.copy(source, folder / "store.db")
@@ -70,12 +69,6 @@ def server(filled, shape_file, tmp_path_factory) -> Iterator[Running]:
         import_file(store, shapes_file(shape_file), SilentReporter())
     with serving(url, folder) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser(server):
-    with browsing() as opened:
-        yield opened
 
 
 @pytest.fixture

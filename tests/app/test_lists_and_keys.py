@@ -13,7 +13,7 @@ import pytest
 from graphstore import open_store
 from graphstore.records import JobRecord, JobState, ScoreRecord
 
-from .chromium import Running, browsing, chromium, new_tab, serving, settle, visit
+from .chromium import Running, new_tab, serving, settle, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -25,7 +25,6 @@ MOST_STEPS = 60
 @pytest.fixture(scope="module")
 def app(filled, tmp_path_factory) -> Iterator[Running]:
     """The app on a store of its own in which a job runs, so that pages look often whether there is something new."""
-    chromium()
     folder: Path = tmp_path_factory.mktemp("hands")
     shutil.copy(filled.url.removeprefix("sqlite:///"), folder / "copy.db")
     url, now = f"sqlite:///{folder / 'copy.db'}", time.time()
@@ -37,8 +36,8 @@ def app(filled, tmp_path_factory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def tab(app):
-    with browsing() as browser, new_tab(browser) as opened:
+def tab(browser):
+    with new_tab(browser) as opened:
         yield opened
 
 

@@ -1,7 +1,6 @@
 """The command line: one JSON document on standard output, one clear line and exit code 2 for bad input."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -12,22 +11,18 @@ from explorer.cli.main import build
 SPEC = {"l": 2, "o": ["sa", "l"], "h": [64, 32], "n": [2, 4], "f": [[64], [128, 128, 128]], "p": ["sdp", "dft"]}
 
 
-@pytest.fixture
-def archex(tmp_path):
-    """Runs the command line in an empty folder."""
-
-    def run(*arguments):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        environment.pop("EXPLORER_STORE", None)
-        command = [sys.executable, "-m", "explorer.cli.main", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=environment)
-
-    return run
+def document(ran):
+    code, printed, told = ran
+    assert code == 0, told
+    return json.loads(printed)
 
 
-def document(done):
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def test_a_process_of_its_own(tmp_path):
+    """The module runs as a program, and prints its document to standard output alone."""
+    command = [sys.executable, "-m", "explorer.cli.main", "space", "count", "tiny-mini", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert document((done.returncode, done.stdout, done.stderr))["count"] == 9_312
+    assert done.stderr == ""
 
 
 def test_the_papers_counts(archex):
@@ -51,10 +46,9 @@ def test_a_space_is_built_and_its_neighbours_found(archex, tmp_path):
     assert found["neighbors"][0]["dissimilarity"] <= found["neighbors"][4]["dissimilarity"]
     outside = document(archex("neighbors", "BERT-Tiny", "--k", "3", "--json"))
     assert (outside["space"], len(outside["neighbors"])) == ("mine", 3)
-    refused = archex("search", "--space", "mine", "--task", "nope", "--study", "named")
-    assert refused.returncode == 2
+    assert archex("search", "--space", "mine", "--task", "nope", "--study", "named")[0] == 2
     assert document(archex("studies", "--json"))["studies"] == []
-    assert drawn["id"] in archex("space", "sample", "mine.yaml", "--seed", "3").stdout
+    assert drawn["id"] in archex("space", "sample", "mine.yaml", "--seed", "3")[1]
 
 
 def test_sizes_of_named_models_and_of_files(archex, tmp_path):
@@ -68,39 +62,53 @@ def test_sizes_of_named_models_and_of_files(archex, tmp_path):
     assert small["model_dict"] == SPEC
 
 
+@pytest.fixture
+def prepared_store(quick_data, tmp_path):
+    """Gives the URL of a new store of this name whose text is prepared already."""
+
+    def url(name):
+        folder = tmp_path / f"{name}.files"
+        folder.mkdir()
+        (folder / "data").symlink_to(quick_data)
+        return f"sqlite:///{name}"
+
+    return url
+
+
 @pytest.mark.slow
-def test_a_users_architecture_is_trained_and_the_same_seed_gives_the_same_score(archex, tmp_path):
+def test_a_users_architecture_is_trained_and_the_same_seed_gives_the_same_score(archex, tmp_path, prepared_store):
+    own_store, other_store = prepared_store("first.db"), prepared_store("second.db")
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     arguments = ["train", "spec.json", "--recipe", "quick", "--task", "order", "--json", "--seed", "5"]
-    first = document(archex(*arguments, "--store", "sqlite:///first.db"))
-    second = document(archex(*arguments, "--store", "sqlite:///second.db"))
+    first = document(archex(*arguments, "--store", own_store))
+    second = document(archex(*arguments, "--store", other_store))
     assert [s["task"] for s in first["scores"]] == ["order", "mean"]
     assert [s["value"] for s in first["scores"]] == [s["value"] for s in second["scores"]]
-    again = document(archex(*arguments, "--store", "sqlite:///first.db"))
+    again = document(archex(*arguments, "--store", own_store))
     assert again["scores"] == first["scores"]
     data = tmp_path / "data" / "SST-2"
     data.mkdir(parents=True)
     for part in ("train", "dev"):
         (data / f"{part}.tsv").write_text("label\tsentence\n" + "1\ta fine film\n0\ta dull film\n" * 20)
     own = ["train", "spec.json", "--recipe", "quick", "--data", "data", "--task", "SST-2", "--json"]
-    before = document(archex(*own, "--store", "sqlite:///first.db"))
+    before = document(archex(*own, "--store", own_store))
     with (data / "train.tsv").open("a") as rows:
         rows.write("1\ta great film\n")
-    after = document(archex(*own, "--store", "sqlite:///first.db"))
+    after = document(archex(*own, "--store", own_store))
     assert before["folder"] != after["folder"]
-    alike = document(archex("neighbors", "spec.json", "--store", "sqlite:///first.db", "--json"))
+    alike = document(archex("neighbors", "spec.json", "--store", own_store, "--json"))
     assert (alike["space"], alike["neighbors"]) == ("own", [])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["SST-2", "CoLA", "RTE", "STS-B"])
-def test_glue_folders_are_trained_and_scored(archex, shared_data, task):
-    arguments = ["--data", str(shared_data / "glue"), "--task", task, "--recipe", "quick", "--json"]
-    scores = document(archex("train", "BERT-Tiny", *arguments))["scores"]
+def test_glue_folders_are_trained_and_scored(archex, shared_data, prepared_store):
     metrics = {"SST-2": "accuracy", "CoLA": "matthews", "RTE": "accuracy", "STS-B": "pearson"}
-    assert scores[0]["task"] == task
-    assert metrics[task] in scores[0]["metric"]
-    assert -1 <= scores[0]["value"] <= 1
+    arguments = [word for task in metrics for word in ("--task", task)]
+    arguments += ["--data", str(shared_data / "glue"), "--recipe", "quick", "--store", prepared_store("glue.db")]
+    scores = document(archex("train", "BERT-Tiny", *arguments, "--json"))["scores"]
+    assert [score["task"] for score in scores] == [*metrics, "mean"]
+    assert all(metric in score["metric"] for metric, score in zip(metrics.values(), scores, strict=False))
+    assert all(-1 <= score["value"] <= 1 for score in scores)
 
 
 BAD = {
@@ -141,15 +149,15 @@ def test_bad_input_is_one_clear_line_and_changes_nothing(archex, tmp_path, case)
         (folder / f"{part}.tsv").write_text("label\tsentence\n1\tgood\n7\tbad\n")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     arguments, named = BAD[case]
-    done = archex(*arguments)
-    assert done.returncode == 2, done.stderr
-    assert named in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    code, printed, told = archex(*arguments)
+    assert code == 2, told
+    assert named in told
+    assert "Traceback" not in told
+    assert printed == ""
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert sorted(after) == sorted(before)
     assert [path for path in before if after[path] != before[path]] == []
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert len(told.strip().splitlines()) == 1, told
 
 
 def test_every_command_and_option_says_what_it_is():

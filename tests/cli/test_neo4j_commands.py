@@ -32,16 +32,14 @@ SPACE = (
 
 
 @pytest.fixture
-def archex(tmp_path: Path, monkeypatch):
+def archex(archex, tmp_path: Path, monkeypatch):
     """Runs the command line in an empty folder, for a user with an empty data folder."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    for name in ("EXPLORER_STORE", "NEO4J_HOME", "NEO4J_USER", "NEO4J_PASSWORD", "JAVA_HOME"):
+    for name in ("NEO4J_HOME", "NEO4J_USER", "NEO4J_PASSWORD", "JAVA_HOME"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "explorer.cli.main", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.CompletedProcess(arguments, *archex(*arguments))
 
     yield run
     run("neo4j", "stop")

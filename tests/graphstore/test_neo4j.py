@@ -31,7 +31,7 @@ def reopen(server, neo4j_url: str):
 
 
 class TestNeo4jStore(GraphStoreSuite):
-    examples = 25
+    examples = 10
 
     @pytest.fixture
     def fresh(self, server, store):

@@ -1,4 +1,4 @@
-"""The local server: what it needs, how it starts with a password, and what it says when it does not."""
+"""The local server: what it needs to start, and what it says when it does not start."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import neo4j
 import pytest
-from neo4j.exceptions import AuthError
 
-from graphstore import open_store
 from graphstore.errors import StoreError
 from graphstore.neo4j import distribution, server
-from graphstore.testing import samples
 
 
 def program(folder: Path, name: str, script: str) -> Path:
@@ -86,36 +82,3 @@ def test_server_that_does_not_come_up(bare: Path, tmp_path: Path):
 
 def test_silence_is_no_handshake():
     assert not server.answers(server.free_port())
-
-
-@pytest.mark.neo4j
-@pytest.mark.slow
-@pytest.mark.usefixtures("local_server")
-def test_server_with_a_password(tmp_path: Path, monkeypatch):
-    """Start, log in, write, stop, start again: the password and the data are still there."""
-    told: list[str] = []
-    local = server.LocalNeo4j(tmp_path / "home", heap="512m")
-    try:
-        local.start(told.append)
-        assert told[0] == "Starting Neo4j"
-        first = local.password
-        assert (local.home / "password").stat().st_mode & 0o777 == 0o600
-        with pytest.raises(AuthError), neo4j.GraphDatabase.driver(local.url, auth=("neo4j", "wrong")) as driver:
-            driver.verify_connectivity()
-        monkeypatch.setenv("NEO4J_PASSWORD", "wrong-password")
-        with pytest.raises(StoreError, match="refused the log-in") as caught:
-            open_store(local.url)
-        assert "wrong-password" not in str(caught.value)
-        monkeypatch.setenv("NEO4J_PASSWORD", first)
-        with open_store(local.url) as store:
-            store.put_space(samples.space())
-            assert first not in store.url
-        local.stop()
-        assert not local.url
-        local.start()
-        assert local.password == first
-        with open_store(local.url.replace("//", f"//neo4j:{first}@")) as store:
-            assert store.space("nano") == samples.space()
-            assert first not in store.url
-    finally:
-        local.stop()

@@ -1,4 +1,7 @@
-"""Encrypted connections, on a real server with a certificate that an authority of our own signed."""
+"""A real server with a password, and with a certificate that an authority of our own signed.
+
+Both need a server of their own; one start serves both.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import neo4j
 import pytest
+from neo4j.exceptions import AuthError
 
 from graphstore import open_store
 from graphstore.errors import StoreError, StoreInputError
@@ -45,7 +50,9 @@ def place(local_server: None, certificates: Path, tmp_path_factory: pytest.TempP
         "dbms.ssl.policy.bolt.public_certificate=public.crt\ndbms.ssl.policy.bolt.client_auth=NONE\n"
     )
     server = LocalNeo4j(tmp_path_factory.mktemp("tls"), heap="512m")
-    server.start(settings=settings)
+    told: list[str] = []
+    server.start(told.append, settings=settings)
+    assert told[0] == "Starting Neo4j"
     yield server
     server.stop()
 
@@ -98,6 +105,31 @@ def test_who_is_trusted(place: LocalNeo4j, certificates: Path, tmp_path: Path, m
         open_store(f"bolt+ssc://neo4j:no-{place.password}@{address}")
     shown += [str(caught.value), repr(find_server(url)), caplog.text, *capfd.readouterr()]
     assert all(place.password not in text for text in shown)
+
+
+@pytest.mark.neo4j
+@pytest.mark.slow
+def test_the_password_and_the_data_outlive_a_restart(place: LocalNeo4j, monkeypatch):
+    """Log in, write, stop, start again: the password and the data are still there."""
+    first = place.password
+    assert (place.home / "password").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(AuthError), neo4j.GraphDatabase.driver(place.url, auth=("neo4j", "wrong")) as driver:
+        driver.verify_connectivity()
+    monkeypatch.setenv("NEO4J_PASSWORD", "wrong-password")
+    with pytest.raises(StoreError, match="refused the log-in") as caught:
+        open_store(place.url)
+    assert "wrong-password" not in str(caught.value)
+    monkeypatch.setenv("NEO4J_PASSWORD", first)
+    with open_store(place.url) as store:
+        store.put_space(samples.space("kept"))
+        assert first not in store.url
+    place.stop()
+    assert not place.url
+    place.start()
+    assert place.password == first
+    with open_store(place.url.replace("//", f"//neo4j:{first}@")) as store:
+        assert store.space("kept") == samples.space("kept")
+        assert first not in store.url
 
 
 def test_authorities_must_be_in_a_file(tmp_path: Path, monkeypatch):

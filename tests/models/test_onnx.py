@@ -39,10 +39,11 @@ PER_HEAD = {
 SMALL = {"l": 1, "o": ["sa"], "h": [16], "n": [2], "f": [[8]], "p": ["sdp"]}
 CASES = [
     (PER_LAYER, "relative_key", FlexiBertForSequenceClassification),
-    (PER_LAYER, "absolute", FlexiBertForTokenClassification),
-    (PER_HEAD, "relative_key", FlexiBertForMaskedLM),
-    (PER_HEAD, "absolute", FlexiBertModel),
+    (SMALL, "absolute", FlexiBertForTokenClassification),
+    (PER_HEAD, "absolute", FlexiBertForMaskedLM),
+    (SMALL, "relative_key", FlexiBertModel),
 ]
+"""Every operation as a layer and as a head; the other classes on a small model, because exporting takes long."""
 
 
 def made(model_dict, positions, kind, **settings):

@@ -17,7 +17,8 @@ from explorer.testing.study_probe import ProbeRun, cheap_value, run_probe
 from graphstore import open_store
 from graphstore.records import ScoreRecord, StudyState, TrialStatus
 
-KILLS = 20
+KILLS = 12
+KILLS_ON_A_SERVER = 6
 BUDGET = 20
 SPACE = "killed"
 ASKED = {"from_scores": False, "external": True, "initial": 8}
@@ -68,7 +69,7 @@ def execute(processes, run, kill_after=None):
     return process.exitcode == 0
 
 
-def check_kills(processes, url, settings, folder, policy="boshnas"):
+def check_kills(processes, url, settings, folder, policy, kills=KILLS):
     whole, cut = (
         ProbeRun(url, StudyPlan(name, SPACE, policy, "known", 3, BUDGET, settings), folder / f"{name}.log")
         for name in ("whole", "cut")
@@ -77,13 +78,13 @@ def check_kills(processes, url, settings, folder, policy="boshnas"):
     calls = int(whole.log.read_text().split()[-1])
     draw = random.Random(7)
     killed = 0
-    for number in range(KILLS):
+    for number in range(kills):
         if number % 4 == 3:  # At any instant, also within a transaction.
             killed += not execute(processes, cut, draw.uniform(0.05, 0.6))
         else:
-            kill_at = draw.randint(1, max(20, 3 * calls // KILLS))
+            kill_at = draw.randint(1, max(20, 3 * calls // kills))
             killed += not execute(processes, ProbeRun(url, cut.plan, cut.log, kill_at, draw.random() < 0.5))
-    assert killed >= KILLS // 2
+    assert killed >= kills // 2
     assert execute(processes, cut)
     assert seen(url, "cut") == seen(url, "whole")
     ended = set()
@@ -110,4 +111,4 @@ def test_kills_change_nothing(processes, embedded, tmp_path, settings, policy):
 @pytest.mark.neo4j
 def test_kills_change_nothing_on_neo4j(processes, neo4j_url, server, tmp_path):
     fill(neo4j_url)
-    check_kills(processes, neo4j_url, ASKED, tmp_path, "evolution")
+    check_kills(processes, neo4j_url, ASKED, tmp_path, "evolution", KILLS_ON_A_SERVER)

@@ -122,7 +122,8 @@ def area_of(xs: Sequence[float], ys: Sequence[float]) -> Area | None:
     # NaN and coordinates far outside the map fail the comparison and are dropped.
     corners = [(float(x), float(y)) for x, y in zip(xs, ys, strict=False) if abs(x) <= LARGEST and abs(y) <= LARGEST]
     step = max(1, math.ceil(len(corners) / MOST_CORNERS))
-    kept = tuple((float(f"{x:.5g}"), float(f"{y:.5g}")) for x, y in corners[::step])
+    # Adding 0.0 turns -0.0 into 0.0, so that one place has one text.
+    kept = tuple((float(f"{x:.5g}") + 0.0, float(f"{y:.5g}") + 0.0) for x, y in corners[::step])
     return kept if len(set(kept)) >= 2 else None
 
 
