@@ -4,12 +4,15 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+LONG = {"explorer/models/flexibert/modeling_flexibert.py", "explorer/models/flexibert/configuration_flexibert.py"}
+"""Files that may exceed 400 lines: Hugging Face's layout holds a whole model in one file, which an export copies."""
 HOSTS = re.compile(r"pypi\.org|pythonhosted|npmjs|maven\.org|maven\.apache\.org/maven2|debian\.org", re.IGNORECASE)
 
 
@@ -18,23 +21,23 @@ def run(*command):
 
 
 def own_files(*suffixes):
-    skipped = {".venv", ".git", "artifacts", "build", "dist"}
+    skipped = {".venv", ".git", "artifacts", "build", "dist"}  # at the top only: explorer/app/build is a page
     for path in sorted(ROOT.rglob("*")):
         inside = path.relative_to(ROOT).parts
         made = any(part.endswith((".files", "_cache", "__pycache__")) for part in inside)
-        if path.suffix in suffixes and path.is_file() and not made and not skipped & set(inside):
+        if path.suffix in suffixes and path.is_file() and not made and inside[0] not in skipped:
             yield path
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        [str(BIN / "ruff"), "check", "."],
-        [str(BIN / "ruff"), "format", "--check", "."],
         [str(BIN / "mypy")],
         [str(BIN / "lint-imports")],
+        [str(BIN / "ruff"), "check", "."],
+        [str(BIN / "ruff"), "format", "--check", "."],
     ],
-    ids=["style", "format", "types", "imports"],
+    ids=["types", "imports", "style", "format"],
 )
 def test_checkers_find_nothing(command):
     done = run(*command)
@@ -42,8 +45,15 @@ def test_checkers_find_nothing(command):
 
 
 def test_files_can_be_read_in_a_sitting():
-    long = {str(p.relative_to(ROOT)): n for p in own_files(".py") if (n := len(p.read_text().splitlines())) > 400}
-    assert long == {}
+    lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in own_files(".py")}
+    assert {name: count for name, count in lengths.items() if count > 400 and name not in LONG} == {}
+
+
+def test_no_folder_of_the_packages_is_crowded():
+    """No folder of the packages holds more than 25 modules; the command line has one for each command."""
+    counts = Counter(path.parent.relative_to(ROOT).as_posix() for path in own_files(".py"))
+    large = {name for name, count in counts.items() if count > 25 and name.startswith(("explorer", "graphstore"))}
+    assert large <= {"explorer/cli"}
 
 
 def test_pip_and_uv_get_the_same_versions():

@@ -12,18 +12,16 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from explorer.app.shared import frames
 from explorer.app.search import launching
-from explorer.app.shared import services
-from explorer.app.shared import similarity
+from explorer.app.shared import frames, services, similarity
 from explorer.errors import InputError, SpecError
-from explorer.space.drafts import MIXED, Draft, draft_of
-from explorer.studies.jobs import ACTIVE, launch
-from explorer.studies.queueing import new_study, queue
 from explorer.library.vicinity import FEWEST_SCORES, Forecaster, Vicinity
+from explorer.space.drafts import MIXED, Draft, draft_of
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace
 from explorer.space.spec import ArchitectureSpec
+from explorer.studies.jobs import ACTIVE, launch
+from explorer.studies.queueing import new_study, queue
 from graphstore import GraphStore
 from graphstore.records import JobRecord, SpaceRecord, StudyRecord, TrialRecord
 

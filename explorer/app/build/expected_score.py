@@ -5,13 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from explorer.app.build import building
-from explorer.app.shared import components
-from explorer.app.shared import downloads
-from explorer.app.shared import frames
-from explorer.app.shared import services
+from explorer.app.shared import components, downloads, frames, services
 from explorer.app.shared.messages import literal
-from explorer.plots import forecast_strip
 from explorer.library.vicinity import Forecaster, Vicinity
+from explorer.plots import forecast_strip
 from explorer.space.spec import ArchitectureSpec
 from graphstore.records import ArchitectureRecord, SpaceRecord
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from explorer.app.shared import address
 from explorer.app.build import building
+from explorer.app.shared import address
 from explorer.app.shared.looks import BUILD_LAYERS
 from explorer.errors import SpecError
 from explorer.plots.palette import operation_title

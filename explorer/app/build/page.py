@@ -8,24 +8,17 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from explorer.app import (navigation)
-from explorer.app.shared import access
-from explorer.app.build import building
-from explorer.app.shared import components
-from explorer.app.shared import downloads
-from explorer.app.build import expected_score
-from explorer.app.build import layer_editor
-from explorer.app.shared import services
-from explorer.app.build import train_form
+from explorer.app import navigation
+from explorer.app.build import building, expected_score, layer_editor, train_form
+from explorer.app.shared import access, components, downloads, services
 from explorer.app.shared.messages import literal
-from explorer.errors import ExplorerError, SpecError
-from explorer.errors import InputError
+from explorer.errors import ExplorerError, InputError, SpecError
+from explorer.library.records import architecture_record
+from explorer.library.vicinity import Vicinity
 from explorer.plots import architecture_graph
 from explorer.space import drafts as drafting
-from explorer.library.records import architecture_record
 from explorer.space.drafts import Draft
-from explorer.library.vicinity import Vicinity
-from explorer.space.formats import from_json, to_model_dict
+from explorer.space.formats import to_model_dict
 from explorer.space.grammar import DesignSpace
 from explorer.space.named import find_named, named_models
 from explorer.space.spec import ArchitectureSpec

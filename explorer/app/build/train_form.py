@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from explorer.app import (navigation)
-from explorer.app.shared import address
+from explorer.app import navigation
 from explorer.app.build import building
 from explorer.app.search import launching
-from explorer.app.shared import services
+from explorer.app.shared import address, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError
 from explorer.space.spec import ArchitectureSpec

@@ -17,7 +17,7 @@ from explorer.studies.driver import StudyPlan, open_study, run_known
 from graphstore import open_store
 from graphstore.records import JobRecord, JobState, ScoreRecord, StudyRecord, StudyState, TrialStatus
 
-from .conftest import show_page
+from ..conftest import show_page
 
 
 @pytest.fixture

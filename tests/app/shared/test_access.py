@@ -11,9 +11,9 @@ from explorer.app.shared.password import PASSWORD, PASSWORD_FILE, Guesses, passw
 from explorer.app.shared.services import STORE_VARIABLE
 from explorer.errors import InputError
 
-from .chromium import new_tab, serving, settle
+from ..chromium import new_tab, serving, settle
 
-APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
+APP = Path(__file__).resolve().parents[3] / "streamlit_app.py"
 
 
 def visit(monkeypatch: pytest.MonkeyPatch, store: str) -> AppTest:

@@ -15,7 +15,7 @@ from explorer.progress import SilentReporter
 from graphstore import open_store
 from graphstore.records import ScoreRecord
 
-from .chromium import LOOKS, Running, look, new_tab, serving, settle, shoot, visit
+from ..chromium import LOOKS, Running, look, new_tab, serving, settle, shoot, visit
 
 FIGURES = {"heterogeneity": 4, "architecture": 3, "compare": 3, "build": 2, "query": 0, "jobs": 0, "shapes": 3}
 """Charts of each page that does not have one."""

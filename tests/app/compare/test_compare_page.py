@@ -22,7 +22,7 @@ from explorer.space.spec import ArchitectureSpec
 from graphstore import open_store
 from graphstore.records import MeasurementRecord
 
-from .conftest import score
+from ..conftest import score
 
 TINY = named_model("BERT-Tiny")
 

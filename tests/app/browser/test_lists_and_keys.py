@@ -13,7 +13,7 @@ import pytest
 from graphstore import open_store
 from graphstore.records import JobRecord, JobState, ScoreRecord
 
-from .chromium import Running, new_tab, serving, settle, visit
+from ..chromium import Running, new_tab, serving, settle, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -18,7 +18,7 @@ from explorer.space.named import named_model
 from graphstore import open_store
 from graphstore.errors import StoreError
 
-from .conftest import study
+from ..conftest import study
 
 TINY = named_model("BERT-Tiny")
 

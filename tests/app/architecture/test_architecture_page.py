@@ -20,7 +20,7 @@ from explorer.space.formats import from_json, to_model_dict
 from graphstore import open_store
 from graphstore.records import MeasurementRecord, ScoreRecord
 
-from .conftest import score
+from ..conftest import score
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
-from .chromium import serving
+from ..chromium import serving
 
 
 def test_every_page_has_a_content_security_policy(tmp_path):

@@ -20,7 +20,7 @@ from graphstore import open_store
 from graphstore.cypher import CypherStore
 from graphstore.records import ArchitectureSummary, ScoreRecord
 
-from .chromium import choose, fill, new_tab, offered, press, serving, settle, shoot, visit
+from ..chromium import choose, fill, new_tab, offered, press, serving, settle, shoot, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -25,7 +25,7 @@ from graphstore.copying import copy_store
 from graphstore.errors import StoreError
 from graphstore.records import SpaceRecord
 
-from .conftest import score, study
+from ..conftest import score, study
 
 TINY = named_model("BERT-Tiny")
 
