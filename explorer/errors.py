@@ -1,13 +1,28 @@
-"""One exception tree for everything a user of the explorer can run into.
+"""The exceptions that users of the explorer can run into, all of one tree.
 
-Every message names the field, the rule, the value and the remedy, in that order, on one line.
+The message of an InputError names the field, the rule, the value and the remedy, in this order, on one line.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+from enum import StrEnum
+from typing import TYPE_CHECKING, Self, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class ExplorerError(Exception):
-    """Base of all errors the explorer raises on purpose."""
+    """Base class of all errors that the explorer raises on purpose."""
+
+
+class Code(StrEnum):
+    """Cause of an InputError that callers handle in a way of their own. No code reads the text of a message."""
+
+    TOO_FEW_SCORES = "too few scores"
+    """More evaluated architectures would make the request possible."""
 
 
 class InputError(ExplorerError):
@@ -15,21 +30,32 @@ class InputError(ExplorerError):
 
     Args:
         field: what is wrong, as the user knows it, for example ``layers[2].hidden``.
-        rule: what must hold.
+        rule: what must hold; completes "FIELD must …".
         value: what was given instead.
-        remedy: what to do about it.
+        remedy: how to correct it.
+        code: the cause, if callers depend on it.
     """
 
-    def __init__(self, field: str, rule: str, value: object, remedy: str) -> None:
-        self.field, self.rule, self.value, self.remedy = field, rule, value, remedy
+    def __init__(self, field: str, rule: str, value: object, remedy: str, code: Code | None = None) -> None:
+        self.field, self.rule, self.value, self.remedy, self.code = field, rule, value, remedy, code
         shown = repr(value)
         if len(shown) > 200:
             shown = shown[:197] + "..."
         super().__init__(f"{field} must {rule}, but got {shown}. {remedy}")
 
-    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, object, str]]:
-        """Pickle by the four parts, so the error survives the way out of a worker process."""
-        return type(self), (self.field, self.rule, self.value, self.remedy)
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, object, str, Code | None], dict[str, object]]:
+        """Pickle the arguments, so that the error survives the way out of a worker process."""
+        return type(self), (self.field, self.rule, self.value, self.remedy, self.code), self.__dict__
+
+    @classmethod
+    def of(cls, error: InputError, place: str = "") -> Self:
+        """Return another error as one of this class, its field prefixed with a place if there is one."""
+        field = f"{place}: {error.field}" if place else error.field
+        return cls(field, error.rule, error.value, error.remedy, error.code)
+
+    def at(self, place: str) -> Self:
+        """Return the same error with its field prefixed with a place, for example a file or a layer."""
+        return type(self).of(self, place)
 
 
 class SpecError(InputError):
@@ -37,8 +63,57 @@ class SpecError(InputError):
 
 
 class DataError(InputError):
-    """A data file, text or task cannot be used as it is."""
+    """A data file, text or task cannot be used."""
 
 
-class TrainingFailed(ExplorerError):  # noqa: N818 - the trial failed; the study goes on
-    """One training could not be finished; the reason is kept with its trial."""
+class TrainingFailed(ExplorerError):  # noqa: N818 - the trial failed; the study continues
+    """A training could not be finished; the reason is stored with its trial."""
+
+
+Raised = TypeVar("Raised", bound=InputError)
+_RULES = {
+    "missing": "be given",
+    "extra_forbidden": "not be given, because nothing reads it",
+    "model_type": "be a list of keys and values",
+    "model_attributes_type": "be a list of keys and values",
+    "string_unicode": "be valid Unicode text",
+}
+"""Rules by pydantic's type of error, where its own message speaks of Python."""
+_PREFIX = re.compile(r"^(Value error, |(Input|String|List|Value) should )")
+
+
+def validation_error(
+    error: ValidationError,
+    kind: type[Raised],
+    place: str,
+    remedy: str,
+    whole: str = "document",
+    members: Collection[str] = (),
+) -> Raised:
+    """Translate an error of pydantic into one of this module: the first problem, and how many there are.
+
+    A validator's ValueError states a rule without its subject ("be one line") or with one ("classes must differ").
+
+    Args:
+        error: the error of pydantic.
+        kind: class of the result.
+        place: the file or object that was validated.
+        remedy: how to correct it, without a full stop.
+        whole: name of the validated document, for problems that belong to no single field.
+        members: names of a union's members, which pydantic adds to the path of a field.
+    """
+    found = error.errors(include_url=False)
+    # Each member of a union reports a problem; the one with the longest path fits the document best.
+    first = max(found, key=lambda problem: len(problem["loc"])) if found[0]["loc"] else found[0]
+    parts = (str(part) for part in first["loc"])
+    field = ".".join(part for part in parts if part not in members and "[" not in part)[:200]
+    message = _PREFIX.sub("", first["msg"])
+    rule = _RULES.get(first["type"], message[:1].lower() + message[1:])
+    subject, must, stated = rule.partition(" must ")
+    if must:
+        rule = stated
+        field = field if field.endswith(subject) else ".".join(filter(None, (field, subject)))
+    field = field or whole
+    value = None if first["type"] == "missing" else first.get("input")
+    more = f" ({len(found)} problems)" if len(found) > 1 else ""
+    return kind(f"{place}: {field if field.isprintable() else ascii(field)}", rule, value, f"{remedy}{more}.")

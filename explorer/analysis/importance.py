@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from explorer.errors import InputError
+from explorer.errors import Code, InputError
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
 FEWEST_SCORES = 12
@@ -152,15 +152,16 @@ def choice_importance(choices: pd.DataFrame, scores: pd.Series, seed: int = 0) -
         InputError: too few scores, all are equal, or the architectures differ in nothing.
     """
     known = scores[np.isfinite(scores.to_numpy(dtype=np.float64))].astype(np.float64)
+    few, remedy = Code.TOO_FEW_SCORES, "Let the study continue, or name several studies."
     if len(known) < FEWEST_SCORES:
         rule = f"have at least {FEWEST_SCORES} scored architectures for the importance of choices"
-        raise InputError("study", rule, len(known), "Let it go on, or name several studies.")
+        raise InputError("study", rule, len(known), remedy, few)
     if float(known.max() - known.min()) <= 0.0:
-        raise InputError("scores", "differ for the importance of choices", float(known.iloc[0]), "Let it go on.")
+        raise InputError("scores", "differ for the importance of choices", float(known.iloc[0]), remedy, few)
     chosen = choices.loc[known.index]
     names = [name for name in chosen if chosen[name].nunique(dropna=False) > 1]
     if not names:
-        raise InputError("scored architectures", "differ in a design choice", len(known), "Let it go on.")
+        raise InputError("scored architectures", "differ in a design choice", len(known), remedy, few)
     codes = np.stack([coded(chosen[name])[0] for name in names], axis=1).astype(np.float64)
     grown, explained = _permuted(codes, known.to_numpy(), np.random.default_rng(seed))
     low, high = np.quantile(grown, BAR, axis=0)

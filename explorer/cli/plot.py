@@ -105,7 +105,7 @@ def _draw(
             raise InputError("study", "have a trial that was started", studies[0].name, "Start it first.")
         return plots.trial_timeline(bars), {"trials": len(bars)}
     if values.empty:
-        raise InputError("study", "have a finished trial with a value", studies[0].name, "Let it go on first.")
+        raise InputError("study", "have a finished trial with a value", studies[0].name, "Let it continue first.")
     match figure:
         case Figure.HISTORY:
             best = pictures.best_known(store, studies[0])

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from explorer.errors import InputError
+from explorer.errors import InputError, validation_error
 
 Settings = TypeVar("Settings")
 
@@ -32,8 +32,4 @@ def read_settings(kind: type[Settings], values: Mapping[str, Any], policy: str) 
     try:
         return kind(**values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0])
-        rule = first["msg"].replace("Input should be ", "be ")
-        remedy = f"The default is {defaults[name]!r}."
-        raise InputError(f"{policy} setting {name}", rule, first["input"], remedy) from None
+        raise validation_error(error, InputError, f"policy {policy}", f"The defaults are {defaults}") from None

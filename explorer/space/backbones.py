@@ -52,7 +52,7 @@ class Backbone:
             try:
                 layers.append(LayerSpec.per_layer(width, "sa", "sdp", self.heads, (self.feed_forward,)))
             except SpecError as error:
-                raise SpecError(f"shape, layer {place}: {error.field}", error.rule, error.value, error.remedy) from None
+                raise error.at(f"shape, layer {place}") from None
         return ArchitectureSpec(tuple(layers), self.hidden)
 
     def space(self, widths: Sequence[int], name: str = "shapes") -> DesignSpace:

@@ -140,7 +140,7 @@ def read_layer(draft: LayerDraft, place: str) -> LayerSpec:
         family, _, parameter = draft.operation.partition("_")
         return LayerSpec.per_layer(draft.hidden, family, parameter, draft.heads, stack)
     except SpecError as error:
-        raise SpecError(f"{place}: {error.field}", error.rule, error.value, error.remedy) from None
+        raise error.at(place) from None
 
 
 def _heads(mix: str) -> tuple[HeadOp, ...]:

@@ -27,10 +27,6 @@ def _rows(document: Mapping[str, Any], key: str, depth: int) -> Sequence[Any]:
     return rows
 
 
-def _located(place: str, error: SpecError) -> SpecError:
-    return SpecError(f"{place}: {error.field}", error.rule, error.value, error.remedy)
-
-
 def _head(text: object) -> HeadOp:
     parts = text.split("_") if isinstance(text, str) else []
     if len(parts) != 3 or not (parts[2].isascii() and parts[2].isdigit()) or len(parts[2]) > 6:
@@ -76,11 +72,11 @@ def from_model_dict(document: object) -> ArchitectureSpec:
                     LayerSpec.per_layer(hiddens[index], operations[index], parameter, counts[index], tuple(stack))
                 )
         except SpecError as error:
-            raise _located(f"model_dict layer {index}", error) from None
+            raise error.at(f"model_dict layer {index}") from None
     try:
         return ArchitectureSpec(tuple(layers), document.get("b"))
     except SpecError as error:
-        raise _located("model_dict.b", error) from None
+        raise error.at("model_dict.b") from None
 
 
 def to_model_dict(spec: ArchitectureSpec, per_head: bool | None = None) -> dict[str, Any]:

@@ -37,6 +37,30 @@ from explorer.space.spec import (
 KEPT_LAYERS = 65_536
 
 
+class OutsideSpaceError(SpecError):
+    """An architecture is not in a design space.
+
+    Attributes:
+        layer: index of the layer that is not in the space, or ``None`` for a property of the whole architecture.
+        choice: the property that is not in the space; empty if the layer differs from the first of its stack.
+        requirement: what the space requires of it; completes "must …".
+    """
+
+    layer: int | None = None
+    choice: str = ""
+    requirement: str = ""
+
+    @classmethod
+    def about(
+        cls, space: str, layer: int | None, choice: str, requirement: str, value: object, remedy: str
+    ) -> OutsideSpaceError:
+        """Return the error of a layer, or of the whole architecture; arguments as the attributes."""
+        field = choice if layer is None else f"layers[{layer}]" + (f": {choice}" if choice else "")
+        error = cls(field, f"{requirement} in space {space}", value, remedy)
+        error.layer, error.choice, error.requirement = layer, choice, requirement
+        return error
+
+
 @dataclass(frozen=True)
 class DesignSpace:
     """A grammar of architectures.
@@ -82,8 +106,7 @@ class DesignSpace:
             try:
                 HeadOp(family, parameter, 1)  # type: ignore[arg-type]
             except SpecError as error:
-                place = f"{self.name}: operation {family}/{parameter}: {error.field}"
-                raise SpecError(place, error.rule, error.value, error.remedy) from None
+                raise error.at(f"{self.name}: operation {family}/{parameter}") from None
         if len(set(self.operations)) != len(self.operations):
             raise SpecError(f"{self.name}: operations", "list each once", self.operations, "Remove the repeats.")
         for depth in self.layers:
@@ -267,23 +290,28 @@ class DesignSpace:
         Raises:
             SpecError: the architecture is not in the space; names the first layer and field that are not.
         """
+        elsewhere = "Choose another space."
         if spec.backbone != self.backbone:
-            rule = f"be {self.backbone or 'absent'} in space {self.name}"
-            raise SpecError("backbone", rule, spec.backbone, "Choose another space.")
+            requirement = f"be {self.backbone or 'absent'}"
+            raise OutsideSpaceError.about(
+                self.name, None, "backbone", requirement, spec.backbone, "Choose another space."
+            )
         if spec.depth not in self.layers:
-            rule = f"be one of {', '.join(map(str, self.layers))} in space {self.name}"
-            raise SpecError("number of layers", rule, spec.depth, "Choose another space.")
+            requirement = f"be one of {', '.join(map(str, self.layers))}"
+            raise OutsideSpaceError.about(self.name, None, "number of layers", requirement, spec.depth, elsewhere)
         picks = []
         for first in range(0, spec.depth, self.layers_per_stack):
             for other in range(first + 1, first + self.layers_per_stack):
                 if spec.layers[other] != spec.layers[first]:
-                    rule = f"equal layers[{first}], its stack's first, in space {self.name}"
-                    raise SpecError(f"layers[{other}]", rule, layer_words(spec.layers[other]), "Choose a finer level.")
+                    requirement = f"equal layers[{first}], its stack's first"
+                    words = layer_words(spec.layers[other])
+                    raise OutsideSpaceError.about(self.name, other, "", requirement, words, "Choose a finer level.")
             try:
                 picks.append(self.choices.pick(spec.layers[first]))
             except SpecError as error:
-                rule = f"{error.rule} in space {self.name}"
-                raise SpecError(f"layers[{first}]: {error.field}", rule, error.value, error.remedy) from None
+                raise OutsideSpaceError.about(
+                    self.name, first, error.field, error.rule, error.value, error.remedy
+                ) from None
         return picks
 
     def index_of(self, spec: ArchitectureSpec) -> int:

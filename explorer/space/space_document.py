@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError
 
-from explorer.errors import SpecError
+from explorer.errors import SpecError, validation_error
 from explorer.space.spec import MAX_HIDDEN, MAX_LAYERS
 
 MAX_OPTIONS = 32
@@ -57,14 +57,6 @@ class SpaceDocument(BaseModel):
         return [self.heads[size] for size in self.hidden]
 
 
-def _as_spec_error(source: str, error: ValidationError) -> SpecError:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in TAGS) or "document"
-    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    rule = f"satisfy: {first['msg'][0].lower()}{first['msg'][1:]}"
-    return SpecError(f"{source}: {field}", rule, first.get("input"), f"Correct this field{more}.")
-
-
 def parse_space(document: Any, source: str) -> SpaceDocument:
     """Check a parsed YAML document.
 
@@ -80,4 +72,4 @@ def parse_space(document: Any, source: str) -> SpaceDocument:
     try:
         return SpaceDocument.model_validate(document)
     except ValidationError as error:
-        raise _as_spec_error(source, error) from None
+        raise validation_error(error, SpecError, source, "Correct this field", members=TAGS) from None

@@ -199,7 +199,7 @@ def test_a_column_that_is_not_there_refuses_each_row(tmp_path):
             {"scores": [{**SCORE, "scale": "per mille"}]},
             "scores.0.scale must be 'fraction', 'percent'",
         ),
-        ({"scores": [{"column": "sst"}]}, "scores.0.task must be given.*3 more"),
+        ({"scores": [{"column": "sst"}]}, "scores.0.task must be given.*4 problems"),
         ({"measurements": [{**LATENCY, "missing": "guess"}]}, "measurements.0.missing must be 'refuse' or 'skip'"),
         ({"format": "xlsx"}, "format must be 'csv', 'tsv', 'json' or 'jsonl'"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -18,7 +17,7 @@ from explorer.errors import InputError, SpecError
 from explorer.library.vicinity import FEWEST_SCORES, Forecaster, Vicinity
 from explorer.space.drafts import MIXED, Draft, draft_of
 from explorer.space.formats import from_json
-from explorer.space.grammar import DesignSpace
+from explorer.space.grammar import DesignSpace, OutsideSpaceError
 from explorer.space.spec import ArchitectureSpec
 from explorer.studies.jobs import ACTIVE, launch
 from explorer.studies.queueing import new_study, queue
@@ -29,8 +28,6 @@ NEAREST = 8
 PATIENCE_S = 2.0
 """How long a page waits for a space before it goes on without."""
 USUAL_OPERATIONS = ("sa_sdp", "sa_wma", "l_dft", "l_dct", "c_3", "c_5", "c_7", "c_9", "c_11", "c_13")
-LAYER = re.compile(r"layers\[(?P<layer>\d+)\](: (?P<choice>.+))?")
-"""A layer, and perhaps a choice of it, as errors of a grammar name them; without one it differs from its stack's."""
 
 
 def grammar_of(space: SpaceRecord) -> DesignSpace | None:
@@ -75,19 +72,16 @@ def choices_text(grammar: DesignSpace) -> str:
 
 
 def outside(grammar: DesignSpace, spec: ArchitectureSpec) -> str | None:
-    """What a grammar asks for that an architecture does not keep, as words after *where*; ``None`` if it keeps all."""
+    """Return a rule of a space that an architecture breaks, to be read after *where*; ``None`` if it is in the space."""
     try:
         grammar.picks(spec)
-    except SpecError as error:
-        # What it is instead stands in the editor, and the remedies are for files.
-        rule = error.rule.removesuffix(f" in space {grammar.name}")
-        found = LAYER.fullmatch(error.field)
-        if found is None:
-            return f"the {error.field} must {rule}"
-        layer, choice = int(found["layer"]), found["choice"]
-        if choice is None:
-            return f"layers {layer - layer % grammar.layers_per_stack} and {layer} must be alike"
-        return f"the {choice} of layer {layer} must {rule}"
+    except OutsideSpaceError as error:
+        # Omit value and remedy: the editor shows the value, and the remedies are about YAML files.
+        if error.layer is None:
+            return f"the {error.choice} must {error.requirement}"
+        if not error.choice:
+            return f"layers {error.layer - error.layer % grammar.layers_per_stack} and {error.layer} must be alike"
+        return f"the {error.choice} of layer {error.layer} must {error.requirement}"
     return None
 
 

@@ -18,7 +18,7 @@ from explorer.app import navigation
 from explorer.app.search import launching
 from explorer.app.shared import downloads, services
 from explorer.app.shared.messages import literal
-from explorer.errors import ExplorerError, InputError
+from explorer.errors import Code, ExplorerError, InputError
 from explorer.plots import (
     PosteriorQuantity,
     acquisition_map,
@@ -32,8 +32,6 @@ from explorer.plots.pareto import study_axes
 from explorer.studies import frames as pictures
 from graphstore.records import StudyRecord, StudyState, TrialRecord
 
-TOO_FEW = "Let it go on"
-"""How the remedies begin of errors that more trials would mend. The page has buttons for that, and names them."""
 WAITING = "The figure begins with the first finished trial."
 QUANTITIES = {
     PosteriorQuantity.UCB: "Upper bound",
@@ -55,7 +53,7 @@ def draw(study: StudyRecord, trials: Sequence[TrialRecord], running: bool) -> No
     try:
         FIGURES[chosen or names[0]](study, trials)
     except InputError as error:
-        if error.remedy.startswith(TOO_FEW):
+        if error.code is Code.TOO_FEW_SCORES:  # the page names its buttons instead
             error = InputError(error.field, error.rule, error.value, _how_to_get_more(study, running))
         st.info(literal(error), icon=":material/info:")
     except ExplorerError as error:

@@ -63,7 +63,7 @@ def _row(key: str, row: Any, with_predicted: bool) -> FoundRow:
     try:
         spec = from_model_dict(_object(row, "model_dict"))
     except SpecError as error:
-        raise DataError(error.field, error.rule, error.value, error.remedy) from None
+        raise DataError.of(error) from None
     performance = _object(row, "performance")
     measurements = []
     for quantity, unit in UNITS.items():

@@ -5,14 +5,13 @@ A mapping is a small YAML file. Where it gives a text or a seed, ``{column: NAME
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from explorer.errors import DataError
+from explorer.errors import DataError, validation_error
 from explorer.space.documents import parse_yaml, read_text
 from explorer.space.imports.rows import MAX_TEXT
 
@@ -157,31 +156,7 @@ class Mapping(_Part):
         return Layout(suffix)
 
 
-RULES = {
-    "missing": "be given",
-    "extra_forbidden": "not be given, because nothing reads it",
-    "model_type": "be a list of keys and values",
-    "model_attributes_type": "be a list of keys and values",
-    "string_unicode": "be sound Unicode text",
-}
-PREFIX = re.compile(r"^(Value error, |(Input|String|List|Value) should )")
 UNION_MEMBERS = {"constrained-str", "str", "int", "Column", "constrained-int"}
-
-
-def _reworded(place: str, error: ValidationError) -> DataError:
-    """One of pydantic's complaints, the others counted, as field, rule, value and remedy."""
-    found = error.errors()
-    # Of a union every member complains; the deepest place says most.
-    first = max(found, key=lambda one: len(one["loc"])) if found[0]["loc"] else found[0]
-    # A union's members have places of their own, named after types; those are no keys of the mapping.
-    keys = (str(part) for part in first["loc"])
-    field = ".".join(key for key in keys if key not in UNION_MEMBERS and "[" not in key)[:200] or "the mapping"
-    message = PREFIX.sub("", first["msg"])
-    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    rule = RULES.get(first["type"], message[:1].lower() + message[1:])
-    value = None if first["type"] == "missing" else first.get("input")
-    field = field if field.isprintable() else ascii(field)
-    return DataError(f"{place}: {field}", rule, value, f"Correct this key; docs/formats.md describes them all{more}.")
 
 
 def parse_mapping(document: Any, place: str = "mapping") -> Mapping:
@@ -193,7 +168,8 @@ def parse_mapping(document: Any, place: str = "mapping") -> Mapping:
     try:
         return Mapping.model_validate(document)
     except ValidationError as error:
-        raise _reworded(place, error) from None
+        remedy = "Correct this key; docs/formats.md describes all keys"
+        raise validation_error(error, DataError, place, remedy, "the mapping", UNION_MEMBERS) from None
 
 
 def read_mapping(path: Path) -> Mapping:

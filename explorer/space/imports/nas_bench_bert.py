@@ -75,7 +75,7 @@ def _layer(row: Any, place: str, hidden: int) -> LayerSpec:
     try:
         return LayerSpec.per_layer(hidden, OPERATIONS[operation], parameter, heads, (width,) * repeats)
     except SpecError as error:
-        raise DataError(f"{place}{error.field}", error.rule, error.value, error.remedy) from None
+        raise DataError.of(error, place.removesuffix(": ")) from None
 
 
 def _score(scores: Any, task: str) -> float:
@@ -100,7 +100,7 @@ def _encoder(row: Any) -> TrainedEncoder:
     try:
         spec = ArchitectureSpec(tuple(built))
     except SpecError as error:
-        raise DataError(error.field, error.rule, error.value, error.remedy) from None
+        raise DataError.of(error) from None
     published = _get(row, "", "scores", dict)
     scores = {task: _score(published, task) for task in METRICS}
     missing = tuple(task for task, value in scores.items() if value == 0.0 and "correlation" not in METRICS[task])

@@ -81,7 +81,7 @@ def _row(turn: int, row: Mapping[str, Any], backbone: Backbone) -> FoundRow:
     try:
         spec = backbone.spec([int(width) for width in widths])
     except SpecError as error:
-        raise DataError(error.field, error.rule, error.value, error.remedy) from None
+        raise DataError.of(error) from None
     scores, measured, left_out = _scores(turn, row), [], []
     for column in (name for name in row if name.endswith(SECONDS)):
         if is_missing(row[column]):

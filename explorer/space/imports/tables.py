@@ -158,7 +158,7 @@ def _architecture(row: Row[str, Any], mapping: Mapping) -> ArchitectureSpec | St
         value = _cell(row, str(given.model_dict))
         return from_json(value) if isinstance(value, str) else from_model_dict(value)
     except SpecError as error:
-        raise DataError(error.field, error.rule, error.value, error.remedy) from None
+        raise DataError.of(error) from None
 
 
 def _row_score(row: Row[str, Any], column: ScoreColumn, source: str) -> FoundScore:

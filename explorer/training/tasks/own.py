@@ -19,7 +19,6 @@ perhaps ``dev`` in one of the three formats and the default columns.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from explorer.errors import DataError
+from explorer.errors import DataError, validation_error
 from explorer.space.documents import parse_yaml, read_text
 from explorer.training.files import digest
 from explorer.training.metrics import CLASS_METRICS, VALUE_METRICS, Metric
@@ -44,12 +43,6 @@ LARGEST_VALUE = 1e9
 LONGEST_NUMBER = 18
 DEV_SHARE = 5
 TWO_CLASS_METRICS = (Metric.F1, Metric.F1_ACCURACY)
-RULES = {
-    "missing": "be given",
-    "extra_forbidden": "not be given, because nothing reads it",
-    "model_type": "be a list of keys and values",
-}
-SHOULD = re.compile(r"^(Input|String|List|Value) should ")
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
@@ -172,14 +165,8 @@ def _checked(document: Any, place: str) -> TaskDocument:
     try:
         return TaskDocument.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the task"
-        message = first["msg"].removeprefix("Value error, ")
-        rule = RULES.get(first["type"]) or SHOULD.sub("", message)
-        rule = rule if rule != message else f"keep the rule: {message}"
-        value = None if first["type"] == "missing" else first.get("input")
-        remedy = f"Correct it; docs/training.md describes all keys ({error.error_count()} wrong)."
-        raise DataError(f"{place}: {field}", rule, value, remedy) from None
+        remedy = "Correct it; docs/training.md describes all keys"
+        raise validation_error(error, DataError, place, remedy, "the task") from None
 
 
 def load_own(own: OwnTask) -> Task:
