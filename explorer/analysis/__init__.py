@@ -1,1 +1,1 @@
-"""Questions over stored data: typed questions, tables, statistics."""
+"""Questions over stored data: queries, score kinds, Pareto sets, comparisons, statistics and tables."""

@@ -11,7 +11,7 @@ from explorer.errors import InputError
 from explorer.similarity.graph import architecture_id
 from explorer.space.backbones import parse_widths, shape_spec
 from explorer.space.formats import from_json, from_model_dict, read_json_file
-from explorer.space.named import find_named
+from explorer.space.named import find_named, named_models
 from explorer.space.spec import ArchitectureSpec
 from graphstore.errors import NotFoundError
 from graphstore.records import ArchitectureRecord
@@ -69,7 +69,8 @@ def find_architecture(
         named = [id for id, name in names().items() if name and name.casefold() == wanted.casefold()]
         if len(named) != 1:
             file = ", a .json file" if files else ""
-            rule = f"be the name of a model, 12 widths as 480,240,…{file}, or the id of a stored architecture"
+            models = ", ".join(named_models())
+            rule = f"be one of {models}, 12 widths as 480,240,…{file}, or the id or name of a stored architecture"
             several = f"{len(named)} architectures have this name: {', '.join(named[:5])}"
             raise InputError("architecture", rule, text, f"Check the name. ({several if named else error})") from None
         found = record(named[0])

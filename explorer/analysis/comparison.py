@@ -1,8 +1,7 @@
-"""Several architectures side by side: layers aligned with those of the first, nodes that differ, scores, kernel.
+"""Several architectures side by side: aligned layers, differing nodes of their graphs, dissimilarities.
 
-The first architecture is the one the others are compared with. Each of them is aligned with it by
-``explorer.space.difference``, and the alignments are merged: a row for each layer of the first, and rows between them
-for layers that it does not have.
+All architectures are compared with the first one. ``explorer.space.difference`` aligns each of them with it, and the
+alignments are merged: one row for each layer of the first, and rows between them for layers that it does not have.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ class Cell:
     """A layer of one architecture in a row.
 
     Attributes:
-        index: of the layer, from 0.
-        change: what became of the first architecture's layer in this row.
-        fields: what changed, for a changed layer.
+        index: index of the layer, from 0.
+        change: how the layer differs from the first architecture's layer in this row.
+        fields: the changed fields of a changed layer.
     """
 
     index: int
@@ -41,28 +40,28 @@ class Cell:
 
 
 Row = tuple[Cell | None, ...]
-"""One cell for each architecture; ``None`` where it has no such layer."""
+"""One cell for each architecture; ``None`` if it has no such layer."""
 
 
 def check_count(count: int) -> None:
-    """Raise InputError unless so many architectures can be compared."""
+    """Raise InputError unless this number of architectures can be compared."""
     if not FEWEST <= count <= MOST:
-        raise InputError("architectures to compare", f"be {FEWEST} to {MOST}", count, "Add some, or leave some out.")
+        raise InputError("architectures to compare", f"be {FEWEST} to {MOST}", count, "Add or remove some.")
 
 
 def aligned_layers(specs: Sequence[ArchitectureSpec]) -> list[Row]:
-    """The layers of several architectures in rows, input to output.
+    """Align the layers of several architectures in rows, input to output.
 
     Args:
-        specs: at least one; the first is what the others are compared with.
+        specs: at least one; the others are compared with the first.
 
     Returns:
         Every layer of every architecture is in one row. In a row with a layer of the first architecture the others'
-        layers are ``SAME`` or ``CHANGED``; in the other rows they are ``ADDED``, and what stands side by side there
-        need not be alike.
+        layers are ``SAME`` or ``CHANGED``; in the other rows they are ``ADDED``, and layers in one row need not be
+        similar.
     """
     first, *others = specs
-    # At a place i of the first: layers that others add before its layer i, then what they make of layer i.
+    # between[i]: layers that others add before layer i of the first; at[i]: their counterparts of layer i.
     between: list[list[list[Cell]]] = [[[] for _ in others] for _ in range(first.depth + 1)]
     at: list[list[Cell | None]] = [[None] * len(others) for _ in range(first.depth)]
     for column, other in enumerate(others):
@@ -85,10 +84,10 @@ def aligned_layers(specs: Sequence[ArchitectureSpec]) -> list[Row]:
 
 
 def differing_nodes(specs: Sequence[ArchitectureSpec]) -> list[frozenset[int]]:
-    """The nodes of each architecture's graph by which it differs from the first one.
+    """Return the nodes of each architecture's graph that the first architecture does not have.
 
-    Nodes of layers that are aligned with each other match if their labels do; those of other layers match nothing. Of
-    the first architecture the nodes are given that at least one other lacks.
+    Nodes of aligned layers match if their labels are equal; nodes of other layers match nothing. For the first
+    architecture, return the nodes that at least one other does not have.
     """
     graphs = [build_graph(spec) for spec in specs]
     rows = aligned_layers(specs)
@@ -118,7 +117,7 @@ def _unmatched(graph: ArchitectureGraph, nodes: list[int], other: ArchitectureGr
 
 
 def dissimilarities(specs: Sequence[ArchitectureSpec]) -> NDArray[np.float64]:
-    """Dissimilarities ``[N, N]`` of the kernel that neighbours are ranked by: 0 for equal graphs, at most 1."""
+    """Return dissimilarities ``[N, N]`` by the kernel that ranks neighbours: 0 for equal graphs, at most 1."""
     kernel = WeisfeilerLehman(ITERATIONS)
     features = kernel.features([build_graph(spec) for spec in specs])
     cosines = np.asarray((features @ features.T).toarray(), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What the store knows of devices: what was measured on each, and what would be measured on any architecture."""
+"""Devices in the store: their measurements, and predicted measurements of other architectures."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class DeviceQuantity:
     """One quantity of one device.
 
     Attributes:
-        device: its name.
-        quantity: with its load, such as ``latency_b1_l128_fp32``.
-        unit: of the values.
-        count: architectures it is known of.
+        device: name of the device.
+        quantity: quantity with its load, such as ``latency_b1_l128_fp32``.
+        unit: unit of the values.
+        count: number of measured architectures.
         least, most: smallest and largest value.
     """
 
@@ -38,13 +38,13 @@ class DeviceQuantity:
 
 @dataclass(frozen=True)
 class DeviceAnswer:
-    """What a device would measure.
+    """A predicted measurement.
 
     Attributes:
-        device, quantity, unit: of the value.
-        measured: what was measured of this very architecture, if it was.
-        estimate: what the measurements of other architectures say.
-        predictor: how it was predicted, and how well that went on held-out architectures.
+        device, quantity, unit: device, quantity and unit of the value.
+        measured: the measured value of this architecture, if there is one.
+        estimate: the prediction from the measurements of other architectures.
+        predictor: the fitted predictor, with its accuracy on held-out architectures.
     """
 
     device: str
@@ -56,7 +56,7 @@ class DeviceAnswer:
 
 
 def known_devices(store: GraphStore) -> list[DeviceQuantity]:
-    """Everything measured, by device and quantity."""
+    """Return all measured quantities, ordered by device and quantity."""
     values: dict[tuple[str, str], list[float]] = {}
     units: dict[tuple[str, str], Counter[str]] = {}
     for record in store.measurements():
@@ -70,10 +70,10 @@ def known_devices(store: GraphStore) -> list[DeviceQuantity]:
 
 
 def find_device(store: GraphStore, device: str, quantity: str) -> DeviceQuantity:
-    """The device and quantity a user means: by full name, or by as much of it as only one has.
+    """Return the device and quantity that a user means, by their full names or by a part that is unique.
 
     Raises:
-        InputError: nothing or more than one thing fits; the error lists what there is.
+        InputError: none or several match; the error lists the known ones.
     """
     known = known_devices(store)
     devices = sorted({one.device for one in known})
@@ -96,15 +96,15 @@ def predict_on_device(
     """Predict a measurement from those of other architectures.
 
     Args:
-        store: whose measurements to learn from.
-        id: of the architecture; its own measurement is reported and not learned from.
+        store: the store with the measurements to learn from.
+        id: id of the architecture; its own measurement is reported, but not used for the prediction.
         spec: the architecture.
-        device: its name, or a part that only one has.
-        quantity: its name, with or without its load.
-        seed: of cross-validation and trees.
+        device: name of the device, or a unique part of it.
+        quantity: name of the quantity, with or without its load.
+        seed: seed of cross-validation and trees.
 
     Raises:
-        InputError: device or quantity is unknown or not unique, or too little was measured.
+        InputError: device or quantity is unknown or ambiguous, or there are too few measurements.
     """
     from explorer.measure.predictor import DevicePredictor
 

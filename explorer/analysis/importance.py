@@ -1,10 +1,10 @@
-"""Design choices in words, and which of them the scores depend on.
+"""Design choices as a table, and their importance for the scores.
 
-The importance of a choice is measured by permutation (Breiman 2001, section 10, on held-out architectures): a forest
-learns the scores of a bootstrap sample of the architectures; among those that were not drawn, the values of one choice
-are exchanged, and the importance is by how much the forest's error grows, as a share of the scores' variance: the
-median over the bootstrap samples, with their middle 90 % as error bar. Choices that go together share their importance,
-and a depth's counts for those of the layers that only the deeper ones have as well.
+Importance is measured by permutation (Breiman 2001, section 10) on held-out architectures: a random forest is fitted to
+a bootstrap sample of the architectures; the values of one choice are permuted among the architectures that were not
+drawn; the importance is the increase of the forest's squared error, as a share of the scores' variance. It is reported
+as the median over the bootstrap samples, with their middle 90 % as error bar. Correlated choices share their
+importance, and the depth includes that of layers which only deeper architectures have.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from explorer.errors import Code, InputError
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
 FEWEST_SCORES = 12
-"""Scored architectures below which a forest has nothing to tell."""
+"""Fewest scored architectures to fit a forest to."""
 SAMPLES, TREES, EXCHANGES = 20, 40, 4
 BAR = (0.05, 0.95)
-"""Quantiles over the bootstrap samples that an error bar runs between."""
+"""Quantiles over the bootstrap samples at the ends of an error bar."""
 MOST_AXES = 12
-"""Axes of parallel coordinates that can still be read."""
+"""Most axes of parallel coordinates that are still readable."""
 Axis = tuple[str, NDArray[np.int64], list[Hashable]]
-"""Name of a choice, the position ``[N]`` of each architecture's, and the choices by position."""
+"""Name of a choice, its position ``[N]`` for each architecture, and its values by position."""
 ASPECTS = ("operation", "hidden", "heads", "stack depth", "stack width")
-"""What a layer chooses."""
+"""The choices of a layer."""
 
 
 def choices_frame(specs: Mapping[str, ArchitectureSpec]) -> pd.DataFrame:
-    """What distinguishes some architectures, one column per choice in which they differ.
+    """Return the choices in which some architectures differ, one column per choice.
 
     Args:
-        specs: by id.
+        specs: the architectures by id.
 
     Returns:
         Indexed by id; ``depth``, then for each aspect ``layer 0 operation``, …; choices that neighbouring layers always
-        share are one column, ``layers 0-1 operation``. ``None`` where an architecture has no such layer. Mixed widths
-        of a feed-forward stack are a text.
+        share are one column, ``layers 0-1 operation``. ``None`` if an architecture has no such layer. Mixed widths of a
+        feed-forward stack are a text.
     """
     index = pd.Index(specs, name="id", dtype=object)
     deepest = max((spec.depth for spec in specs.values()), default=0)
@@ -74,7 +74,7 @@ def _choice(layer: LayerSpec, aspect: str) -> Hashable:
 
 
 def _alike(layers: Sequence[Sequence[Hashable]]) -> Iterator[tuple[int, int]]:
-    """First and last of each run of neighbouring layers that always choose the same."""
+    """Yield the first and last layer of each run of neighbouring layers with equal choices."""
     first = 0
     for layer in range(1, len(layers) + 1):
         if layer == len(layers) or layers[layer] != layers[first]:
@@ -83,11 +83,10 @@ def _alike(layers: Sequence[Sequence[Hashable]]) -> Iterator[tuple[int, int]]:
 
 
 def coded(column: pd.Series) -> tuple[NDArray[np.int64], list[Hashable]]:
-    """A choice as positions on an axis.
+    """Return a choice as positions on an axis.
 
     Returns:
-        The position of each value ``[N]``, and the values by position: numbers in their order, then texts, and first
-        ``None`` where there is one.
+        The position of each value ``[N]``, and the values by position: ``None`` first, then numbers, then texts.
     """
     found = sorted(set(column), key=lambda v: (v is not None, isinstance(v, str), v if v is not None else 0))
     place = {value: position for position, value in enumerate(found)}
@@ -95,16 +94,16 @@ def coded(column: pd.Series) -> tuple[NDArray[np.int64], list[Hashable]]:
 
 
 def parallel_axes(choices: pd.DataFrame, scores: pd.Series, most: int = MOST_AXES) -> list[Axis]:
-    """The choices that tell most about the scores, in their own order, as axes.
+    """Return the choices that explain most of the scores' variance, in the order of the table, as axes.
 
     Args:
-        choices: as ``choices_frame`` gives them, for the scored architectures at least.
-        scores: one per architecture, indexed by id, finite.
-        most: how many axes.
+        choices: the frame that ``choices_frame`` returns, for at least the scored architectures.
+        scores: one score per architecture, indexed by id, finite.
+        most: number of axes at most.
 
     Returns:
-        For each its name, the position of each scored architecture's choice and the choices by position. What tells
-        most is by the share of the scores' variance that lies between the values of the one choice.
+        For each choice its name, the position of each scored architecture, and the values by position. Choices are
+        selected by the share of the scores' variance between the groups of equal values.
     """
     chosen = choices.loc[scores.index]
     axes = [(str(name), *coded(chosen[name])) for name in chosen]
@@ -115,7 +114,7 @@ def parallel_axes(choices: pd.DataFrame, scores: pd.Series, most: int = MOST_AXE
 
 
 def _between(codes: NDArray[np.int64], values: NDArray[np.float64]) -> float:
-    """Variance of the group means around the mean of all; comparable as all choices share the values."""
+    """Return the sum of squares between groups; comparable across choices, because all share the values."""
     if not len(values):
         return 0.0
     counts = np.bincount(codes)
@@ -125,14 +124,14 @@ def _between(codes: NDArray[np.int64], values: NDArray[np.float64]) -> float:
 
 @dataclass(frozen=True)
 class Importance:
-    """What a forest says of the choices.
+    """Permutation importance of the choices.
 
     Attributes:
-        choices: by falling importance: ``choice, importance, low, high``, as shares of the scores' variance; 0 is no
-            importance, and chance may make it slightly negative.
+        choices: by falling importance: ``choice, importance, low, high``, as shares of the scores' variance; an
+            unimportant choice has about 0, which noise may make slightly negative.
         explained: share of the variance of held-out scores that the forest explains, median over the bootstrap
-            samples; where it is not above 0, the importances mean nothing.
-        scored: how many architectures it learned from.
+            samples; the importances are meaningless unless it is above 0.
+        scored: number of architectures that the forest was fitted to.
     """
 
     choices: pd.DataFrame
@@ -141,15 +140,15 @@ class Importance:
 
 
 def choice_importance(choices: pd.DataFrame, scores: pd.Series, seed: int = 0) -> Importance:
-    """By how much each choice matters for the scores; see the module's description.
+    """Return how important each choice is for the scores; see the module's description.
 
     Args:
-        choices: as ``choices_frame`` gives them, for the scored architectures at least.
-        scores: one per architecture, indexed by id; those that are not finite are left out.
-        seed: of the bootstrap samples, the forests and the exchanges.
+        choices: the frame that ``choices_frame`` returns, for at least the scored architectures.
+        scores: one score per architecture, indexed by id; those that are not finite are dropped.
+        seed: seed of the bootstrap samples, the forests and the permutations.
 
     Raises:
-        InputError: too few scores, all are equal, or the architectures differ in nothing.
+        InputError: with ``Code.TOO_FEW_SCORES``: too few scores, equal scores, or equal architectures.
     """
     known = scores[np.isfinite(scores.to_numpy(dtype=np.float64))].astype(np.float64)
     few, remedy = Code.TOO_FEW_SCORES, "Let the study continue, or name several studies."
@@ -173,14 +172,14 @@ def choice_importance(choices: pd.DataFrame, scores: pd.Series, seed: int = 0) -
 def _permuted(
     codes: NDArray[np.float64], values: NDArray[np.float64], generator: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Growth of the held-out error by each choice ``[B, c]``, and the explained share ``[B]``, per bootstrap sample."""
-    from sklearn.ensemble import RandomForestRegressor  # Imported late, as pages that draw other figures need none.
+    """Return the increase of the held-out error by choice ``[B, c]`` and the explained share ``[B]``, per sample."""
+    from sklearn.ensemble import RandomForestRegressor  # imported late: slow, and other figures do not need it
 
     count, spread = len(values), float(values.var())
     grown, explained = np.zeros((SAMPLES, codes.shape[1])), np.zeros(SAMPLES)
     for sample in range(SAMPLES):
         held = np.zeros(0, dtype=np.int64)
-        while not len(held):  # Of few architectures a sample may hold all.
+        while not len(held):  # a sample of few architectures may contain all of them
             drawn = generator.integers(count, size=count)
             held = np.setdiff1d(np.arange(count), drawn)
         forest = RandomForestRegressor(TREES, max_features=0.5, random_state=int(generator.integers(2**31)))
@@ -191,7 +190,7 @@ def _permuted(
         for row in range(len(exchanged)):
             choice = row % codes.shape[1]
             exchanged[row, :, choice] = generator.permutation(exchanged[row, :, choice])
-        told = forest.predict(exchanged.reshape(-1, codes.shape[1])).reshape(len(exchanged), -1)
-        errors = ((told - values[held]) ** 2).mean(axis=1).reshape(EXCHANGES, -1)
+        predicted = forest.predict(exchanged.reshape(-1, codes.shape[1])).reshape(len(exchanged), -1)
+        errors = ((predicted - values[held]) ** 2).mean(axis=1).reshape(EXCHANGES, -1)
         grown[sample] = (errors.mean(axis=0) - plain) / spread
     return grown, explained

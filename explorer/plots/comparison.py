@@ -154,7 +154,7 @@ def score_bars(scores: pd.DataFrame, titles: Sequence[tuple[str, str]]) -> go.Fi
     """Draw the scores of several architectures in one row per task, with error bars for repeated trainings.
 
     Args:
-        scores: ``id, series, mean, deviation, count``.
+        scores: ``id, series, mean, deviation, runs``.
         titles: id and unique name of each architecture, in the order of the legend.
     """
     figure = go.Figure()
@@ -174,7 +174,7 @@ def score_bars(scores: pd.DataFrame, titles: Sequence[tuple[str, str]]) -> go.Fi
                 marker={"color": category_color(position), "symbol": SYMBOLS[position % len(SYMBOLS)], "size": 10},
                 customdata=[
                     [escaped(str(name)), count, "" if np.isnan(deviation) else f" ± {deviation:.4f}"]
-                    for name, count, deviation in zip(own["series"], own["count"], deviations, strict=True)
+                    for name, count, deviation in zip(own["series"], own["runs"], deviations, strict=True)
                 ],
                 hovertemplate="%{customdata[0]}: %{x:.4f}%{customdata[2]}<br>%{customdata[1]} trained<extra>"
                 + escaped(title)
