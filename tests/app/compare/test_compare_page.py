@@ -195,7 +195,7 @@ def test_figures():
     nodes = [len(t.x) for t in figure.data if t.mode == "markers" and t.name != "differs (ring)"]
     assert sum(nodes) == 2 * len(graph)
     table = pd.DataFrame(
-        [("a", "t", 0.5, 0.1, 2), ("b", "t", 0.6, math.nan, 1)], columns=["id", "series", "mean", "deviation", "count"]
+        [("a", "t", 0.5, 0.1, 2), ("b", "t", 0.6, math.nan, 1)], columns=["id", "series", "mean", "deviation", "runs"]
     )
     bars = score_bars(table, [("a", "A"), ("b", "B"), ("c", "C")])
     assert [list(trace.error_x.array) for trace in bars.data] == [[0.1], [0.0], []]
