@@ -72,7 +72,7 @@ def choices_text(grammar: DesignSpace) -> str:
 
 
 def outside(grammar: DesignSpace, spec: ArchitectureSpec) -> str | None:
-    """Return a rule of a space that an architecture breaks, to be read after *where*; ``None`` if it is in the space."""
+    """Return a rule of a space that an architecture breaks, to be read after *where*; ``None`` if it is in it."""
     try:
         grammar.picks(spec)
     except OutsideSpaceError as error:
