@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from explorer.measure.amounts import AMOUNTS, amounts
+from explorer.measure.amounts import SIZES, amounts
 from explorer.measure.counting import count_flops
 from explorer.measure.predictor import FOLDS, DevicePredictor, all_held_out
 from explorer.measure.settings import Load
@@ -115,7 +115,7 @@ def by_predictor(table: Table, split: int) -> tuple[Array, Array]:
 def evaluate(table: Table, splits: int, rivals: bool, kernel: bool) -> dict[str, float]:
     """Mean rank correlation of each method; error and coverage of ours."""
     rows, logs = amounts(table.specs), np.log(table.values)
-    found: dict[str, list[float]] = {"flops_alone": [float(spearmanr(rows[:, AMOUNTS.index("flops")], logs).statistic)]}
+    found: dict[str, list[float]] = {"flops_alone": [float(spearmanr(rows[:, SIZES.index("flops")], logs).statistic)]}
     for split in range(splits):
         ours, spread = by_predictor(table, split)
         predicted = {OURS: ours}

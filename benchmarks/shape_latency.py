@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from explorer.measure.building import build
-from explorer.models import FlexiBertConfig, FlexiBertModel
+from explorer.models import FlexiBertModel, config_for
 from explorer.space.backbones import shape_spec
 from explorer.supershaper.shapes.grid import ShapeGrid
 from explorer.supershaper.shapes.tables import read_shapes
@@ -39,7 +39,7 @@ def timed(shapes: NDArray[np.int64], rounds: int) -> Array:
     models = [
         build(
             FlexiBertModel,
-            FlexiBertConfig.from_spec(shape_spec(shape.tolist()), vocab_size=VOCABULARY, merged_bottlenecks=True),
+            config_for(shape_spec(shape.tolist()), vocab_size=VOCABULARY, merged_bottlenecks=True),
             "cpu",
             add_pooling_layer=False,
         ).eval()

@@ -39,7 +39,7 @@ import torch
 from scipy.stats import spearmanr
 
 from explorer.errors import InputError
-from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
+from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.models.checking import quiet_transformers
 from explorer.plots import inside_against_alone, save_figure
 from explorer.space.backbones import Backbone
@@ -108,7 +108,7 @@ def time_steps(backbone: Backbone, vocabulary: int, shapes: Sequence[Widths], re
     torch.manual_seed(0)
     widest = backbone.spec([backbone.hidden] * backbone.layers)
     settings = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "max_position_embeddings": 64}
-    network = SuperNetwork(FlexiBertForMaskedLM(FlexiBertConfig.from_spec(widest, vocab_size=vocabulary, **settings)))
+    network = SuperNetwork(FlexiBertForMaskedLM(config_for(widest, vocab_size=vocabulary, **settings)))
     network.model.train()
     ids = torch.randint(5, vocabulary, (16, 64))
     labels = torch.where(torch.rand(ids.shape) < 0.15, ids, -100)

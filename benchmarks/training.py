@@ -44,7 +44,7 @@ import yaml
 from torch import Tensor, nn
 from transformers import BertConfig, BertForMaskedLM
 
-from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
+from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.space.formats import from_model_dict
 from explorer.training.loop import build_optimizer
 from explorer.training.masking import MaskedBatches
@@ -85,7 +85,7 @@ PAIRS = {
 
 def ours(model_dict: dict[str, Any], positions: str = "absolute", words: int = WORDS) -> FlexiBertForMaskedLM:
     settings = {"vocab_size": words, "position_embedding_type": positions}
-    return FlexiBertForMaskedLM(FlexiBertConfig.from_spec(from_model_dict(model_dict), **settings)).train()
+    return FlexiBertForMaskedLM(config_for(from_model_dict(model_dict), **settings)).train()
 
 
 def bert_mini() -> BertForMaskedLM:

@@ -20,7 +20,7 @@ import torch.multiprocessing as processes
 import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
+from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.space.formats import from_model_dict
 
 LENGTH, WORDS = 512, 30522
@@ -37,7 +37,7 @@ def _batch(rows: int, length: int, words: int) -> tuple[torch.Tensor, torch.Tens
 
 
 def _model(model_dict: dict[str, Any], positions: str, words: int, length: int) -> FlexiBertForMaskedLM:
-    config = FlexiBertConfig.from_spec(
+    config = config_for(
         from_model_dict(model_dict),
         vocab_size=words,
         max_position_embeddings=length,

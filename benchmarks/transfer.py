@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
+from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.models.transfer import Method, Transfer, transfer_weights
 from explorer.similarity.graph import architecture_id
 from explorer.space.formats import to_json
@@ -107,7 +107,7 @@ def kind_of_change(first: ArchitectureSpec, second: ArchitectureSpec) -> str:
 
 def fresh(spec: ArchitectureSpec, seed: int) -> FlexiBertForMaskedLM:
     torch.manual_seed(seed)
-    config = FlexiBertConfig.from_spec(
+    config = config_for(
         spec,
         vocab_size=VOCABULARY,
         max_position_embeddings=LENGTH,

@@ -1,8 +1,5 @@
 """Explore and search Transformer-encoder architectures: FlexiBERT, BOSHNAS and SuperShaper made real.
 
-After ``import explorer`` the Auto classes of ``transformers`` load its models.
+``import explorer`` is cheap. ``import explorer.models`` loads torch and registers the encoders with the Auto classes of
+``transformers``.
 """
-
-from explorer.auto_classes import register_when_needed
-
-register_when_needed()

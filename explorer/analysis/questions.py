@@ -25,7 +25,8 @@ from typing import TypeVar
 from explorer.analysis.ranges import COMPARISON, intersection, normalised, parse_range, split_name
 from explorer.analysis.score_kinds import resolve_kind
 from explorer.errors import InputError
-from explorer.space.spec import MAX_LAYERS, PARAMETERS, Family
+from explorer.space.operations import Family, parameter_titles
+from explorer.space.spec import MAX_LAYERS
 from graphstore import GraphStore
 from graphstore.queries import (
     ANY,
@@ -75,7 +76,7 @@ def _family(text: str, given: str) -> str:
 
 def _parameter(text: str, given: str) -> str:
     parts = sorted(set(text.split("+")))
-    words = {name for names in PARAMETERS.values() for name in names}
+    words = parameter_titles().keys()
     if not all(part in words or (part.isascii() and part.isdigit()) for part in parts):
         rule = f"be {', '.join(sorted(words))} or a kernel size, or a mix such as 5+sdp"
         raise InputError("parameter of a layer rule", rule, given, LAYER_EXAMPLE)

@@ -151,7 +151,7 @@ def usage(kind: str) -> str:
     """Return Python code that loads a model of this class from its folder and applies it."""
     auto, pipeline = PIPELINES[kind]
     lines = [
-        "import explorer  # lets transformers know the architecture",
+        "import explorer.models  # registers the architecture; or pass trust_remote_code=True below",
         f"from transformers import {auto}, AutoTokenizer, pipeline",
         "",
         f'model = {auto}.from_pretrained(".")',

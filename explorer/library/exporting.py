@@ -237,7 +237,7 @@ def _write_models(
     folder: Path, spec: ArchitectureSpec, run: TrainedRun, others: tuple[str, ...], task: str, onnx: bool
 ) -> CardModel:
     """Copy a run's models, the main one to the top folder, check each of them, and write the ONNX file."""
-    from explorer.models.checking import check_folder
+    from explorer.models.checking import carry_code, check_folder
 
     models = {model.name: model for model in _models(run.folder)}
     name = task or _default_task(list(models))
@@ -245,10 +245,11 @@ def _write_models(
         raise InputError("task", f"be one of {', '.join(models)}", task, "Choose one of these.")
     shutil.copytree(models[name], folder, dirs_exist_ok=True)
     main = check_folder(folder, models[name], spec)
+    carry_code(main, folder)
     rest = tuple(other for other in models if other != name)
     for other in rest:
         shutil.copytree(models[other], folder / OTHERS / other)
-        check_folder(folder / OTHERS / other, models[other], spec)
+        carry_code(check_folder(folder / OTHERS / other, models[other], spec), folder / OTHERS / other)
     difference = None
     if onnx:
         from explorer.models.onnx import export_onnx

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from explorer.measure.settings import Load, Precision
-from explorer.models import FlexiBertConfig
+from explorer.models import FlexiBertConfig, config_for
 from explorer.space.spec import ArchitectureSpec
 
 Model = TypeVar("Model", bound=PreTrainedModel)
@@ -23,7 +23,7 @@ def configuration(spec: ArchitectureSpec, load: Load, positions: str | None = No
     Raises:
         InputError: no such ``positions``.
     """
-    return FlexiBertConfig.from_spec(
+    return config_for(
         spec,
         vocab_size=load.vocabulary,
         max_position_embeddings=max(POSITIONS, load.length),

@@ -25,7 +25,7 @@ from scipy.optimize import nnls
 from scipy.stats import spearmanr
 
 from explorer.errors import InputError
-from explorer.measure.amounts import AMOUNTS, amounts
+from explorer.measure.amounts import SIZES, amounts
 from explorer.space.spec import ArchitectureSpec
 
 Array = NDArray[np.float64]
@@ -120,7 +120,7 @@ class Mean:
 def candidates(seed: int) -> dict[str, Callable[[], Regressor]]:
     """The ways to predict that compete."""
     return {
-        "flops": lambda: Additive([AMOUNTS.index("flops")]),
+        "flops": lambda: Additive([SIZES.index("flops")]),
         "additive": Additive,
         "trees": lambda: Trees(seed),
         "mean": lambda: Mean(Additive(), Trees(seed)),

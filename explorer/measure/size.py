@@ -1,38 +1,30 @@
 """Parameters and floating-point operations of an architecture, by formula; nothing is built.
 
-Notation: hidden size h, H heads of size d in a layer, n of them in a group of one operation, kernel K, S tokens,
-P longest sequence, L(a, b) = a b + b the parameters of a Linear. Parameters, exactly those of
-``explorer.models.FlexiBertModel``:
+Parameters are exactly those of ``explorer.models.FlexiBertModel``. Notation: hidden size h, H heads of size d in a
+layer, S tokens, P maximum sequence length, L(a, b) = a b + b the parameters of a Linear. The formulas of operations are
+in ``explorer.space.operations``; the rest of the encoder has
 
-* embeddings: (vocabulary + token types) e + 2 e with e the first hidden size, and P e if positions are absolute
-* layer: L(h_before, h) if the two differ; (2 P - 1) d if positions are relative and not all heads are convolutions;
+* embeddings: (vocabulary + token types) e + 2 e with e the first hidden size, and P e with absolute positions
+* layer: L(h_before, h) if the two differ; (2 P - 1) d with relative positions, unless all heads are convolutions;
   its heads; L(H d, h) + 2 h; L(h, f_1) + L(f_1, f_2) + … + L(f_last, h) + 2 h
-* ``sdp``: 3 L(h, n d). ``wma``: the same and d² per layer, n d² where the layer is not of the per-layer form
-* ``dft``, ``dct``: 2 L(h, n d) if positions are relative; L(h, n d) if H d differs from h
-* ``c``: 3 L(h, n d) + h K + n (d K + K)
 * pooler: L(h_last, h_last)
 * with a backbone b: e = b, L(b, h) + L(h, b) for every layer instead of the projections, and a pooler of L(b, b);
-  merged, those between layers of h and h' are one L(h, h')
+  merged, adjacent bottlenecks of hidden sizes h and h' are one L(h, h')
 
-FLOPs count a multiply-add as 2 and products of matrices, convolutions and transforms only (not biases, softmax, norms,
-activations and look-ups):
-
-* Linear: 2 S a b
-* ``sdp``: 4 S² d a head for scores and values; ``wma``: 2 S d² more
-* relative positions: 2 S (2 S - 1) d a head, and 2 S² d for the values of a linear-transform head
-* ``dft``: 5 S d log₂(S d) a head, the usual count of a complex fast Fourier transform; ``dct``: half of it
-* ``c``: depthwise 2 S h K; per head 2 S d K for its kernels and as much to apply them
+FLOPs count a multiply-add as 2 and only products of matrices, convolutions and transforms, not biases, softmax, norms,
+activations and look-ups; a Linear has 2 S a b.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import groupby, pairwise
 
 from explorer.errors import InputError
 from explorer.space.constraints import AdditiveCost
-from explorer.space.spec import ArchitectureSpec, Family, LayerSpec
+from explorer.space.operations import HeadGroup, Operation, find_operation
+from explorer.space.spec import ArchitectureSpec, LayerSpec
 
 POSITIONS = ("relative_key", "absolute")
 
@@ -49,24 +41,28 @@ def _linear(inputs: int, outputs: int) -> int:
     return inputs * outputs + outputs
 
 
+def _head_groups(layer: LayerSpec, relative: bool) -> Iterator[tuple[Operation, HeadGroup]]:
+    """Yield the operations of a layer, each with its heads."""
+    for head, equal in groupby(layer.heads):
+        group = HeadGroup(
+            parameter=head.parameter,
+            hidden=layer.hidden,
+            size=head.size,
+            heads=len(list(equal)),
+            layer_heads=len(layer.heads),
+            relative=relative,
+        )
+        yield find_operation(head.family, head.parameter), group
+
+
 @lru_cache(maxsize=4096)
 def _layer_parameters(layer: LayerSpec, max_positions: int, relative: bool) -> int:
-    """Parameters of a layer without the Linear that projects its input."""
+    """Return the parameters of a layer without the Linear that projects its input."""
     hidden, size, width = layer.hidden, layer.head_size, layer.head_size * len(layer.heads)
-    total = 0
-    if relative and any(head.family is not Family.CONVOLUTION for head in layer.heads):
+    groups = list(_head_groups(layer, relative))
+    total = sum(operation.parameters(group) for operation, group in groups)
+    if relative and any(operation.uses_positions for operation, _ in groups):
         total += (2 * max_positions - 1) * size
-    for operation, equal in groupby(layer.heads):
-        count = len(list(equal))
-        one = _linear(hidden, count * size)
-        if operation.family is Family.SELF_ATTENTION:
-            total += 3 * one
-            if operation.parameter == "wma":
-                total += size * size * (1 if layer.main else count)
-        elif operation.family is Family.LINEAR:
-            total += one * (2 * relative + (width != hidden))
-        else:
-            total += 3 * one + hidden * operation.kernel + count * _linear(size, operation.kernel)
     widths = (hidden, *layer.feed_forward, hidden)
     return total + _linear(width, hidden) + 4 * hidden + sum(_linear(a, b) for a, b in pairwise(widths))
 
@@ -81,7 +77,7 @@ def parameter_cost(
     backbone: int | None = None,
     merged: bool = False,
 ) -> AdditiveCost:
-    """``parameters`` of architectures with one backbone as a sum over layers, which sampling can aim at."""
+    """Return ``parameters`` for one backbone as a sum over layers, which constrained sampling needs."""
     relative = _relative(positions, backbone)
     embedded = vocab_size + token_types + 2 + (0 if relative else max_positions)
 
@@ -110,17 +106,17 @@ def parameters(
     embeddings: bool = True,
     merged: bool = False,
 ) -> int:
-    """Number of trainable parameters of the encoder.
+    """Count the trainable parameters of the encoder.
 
     Args:
         spec: the architecture.
         vocab_size: number of tokens.
-        max_positions: longest sequence, in tokens.
+        max_positions: maximum sequence length, in tokens.
         token_types: number of token types.
         positions: ``relative_key`` or ``absolute``; by default relative, and absolute with a backbone.
         pooler: whether to count the pooler.
-        embeddings: whether to count the embeddings (relative positions lie in the layers and always count).
-        merged: whether the bottlenecks between layers are merged, where there is a backbone.
+        embeddings: whether to count the embeddings (relative positions belong to the layers and always count).
+        merged: whether the bottlenecks between layers are merged; needs a backbone.
 
     Raises:
         InputError: ``positions`` is neither of the two.
@@ -131,26 +127,9 @@ def parameters(
 
 @lru_cache(maxsize=4096)
 def _layer_flops(layer: LayerSpec, length: int, relative: bool) -> int:
-    """FLOPs of a layer for one sequence, without the Linear that projects its input."""
-    hidden, size, width = layer.hidden, layer.head_size, layer.head_size * len(layer.heads)
-    by_position = 2 * length * (2 * length - 1) * size if relative else 0
-    transform = round(5 * length * size * math.log2(length * size))
-    total = 0
-    for operation, equal in groupby(layer.heads):
-        count = len(list(equal))
-        one = 2 * length * hidden * count * size
-        if operation.family is Family.SELF_ATTENTION:
-            total += 3 * one + count * (4 * length * length * size + by_position)
-            if operation.parameter == "wma":
-                total += count * 2 * length * size * size
-        elif operation.family is Family.LINEAR:
-            total += one * (2 * relative + (width != hidden))
-            total += count * (transform if operation.parameter == "dft" else transform // 2)
-            if relative:
-                total += count * (2 * length * length * size + by_position)
-        else:
-            kernel = operation.kernel
-            total += 3 * one + 2 * length * hidden * kernel + count * 4 * length * size * kernel
+    """Return the FLOPs of a layer for one sequence, without the Linear that projects its input."""
+    hidden, width = layer.hidden, layer.head_size * len(layer.heads)
+    total = sum(operation.flops(group, length) for operation, group in _head_groups(layer, relative))
     widths = (hidden, *layer.feed_forward, hidden)
     return total + 2 * length * (width * hidden + sum(a * b for a, b in pairwise(widths)))
 
@@ -158,7 +137,7 @@ def _layer_flops(layer: LayerSpec, length: int, relative: bool) -> int:
 def flops_cost(
     length: int = 128, positions: str | None = None, backbone: int | None = None, merged: bool = False
 ) -> AdditiveCost:
-    """``flops`` of architectures with one backbone as a sum over layers, which sampling can aim at."""
+    """Return ``flops`` for one backbone as a sum over layers, which constrained sampling needs."""
     if length < 1:
         raise InputError("length", "be at least 1", length, "Give the sequence's tokens.")
     relative = _relative(positions, backbone)
@@ -174,13 +153,13 @@ def flops_cost(
 
 
 def flops(spec: ArchitectureSpec, length: int = 128, positions: str | None = None, merged: bool = False) -> int:
-    """Floating-point operations of the encoder's forward pass over one sequence, without embeddings and pooler.
+    """Count the FLOPs of the encoder's forward pass over one sequence, without embeddings and pooler.
 
     Args:
         spec: the architecture.
-        length: tokens of the sequence.
+        length: number of tokens of the sequence.
         positions: ``relative_key`` or ``absolute``; by default relative, and absolute with a backbone.
-        merged: whether the bottlenecks between layers are merged, where there is a backbone.
+        merged: whether the bottlenecks between layers are merged; needs a backbone.
 
     Raises:
         InputError: ``length`` is not positive, or ``positions`` is neither of the two.

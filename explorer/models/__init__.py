@@ -1,24 +1,22 @@
-"""The encoders as transformers models: one file per operation. ``import explorer`` lets the Auto classes know them.
+"""Encoders as ``transformers`` models. ``import explorer.models`` registers them with the Auto classes.
 
-Names are loaded when they are first used, so that the configuration alone needs no model.
+``flexibert`` is the model itself; next to it are conversion from architectures and from BERT checkpoints, weight
+transfer, ONNX export, and checks of saved folders.
 """
 
-from __future__ import annotations
-
-import importlib
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from explorer.models.config import FlexiBertConfig, Positions
-    from explorer.models.encoder import FlexiBertModel, FlexiBertPreTrainedModel
-    from explorer.models.tasks import (
-        FlexiBertForMaskedLM,
-        FlexiBertForSequenceClassification,
-        FlexiBertForTokenClassification,
-    )
+from explorer.models.architecture import config_for, spec_of
+from explorer.models.flexibert import AUTO
+from explorer.models.flexibert.configuration_flexibert import FlexiBertConfig, Positions
+from explorer.models.flexibert.modeling_flexibert import (
+    FlexiBertForMaskedLM,
+    FlexiBertForSequenceClassification,
+    FlexiBertForTokenClassification,
+    FlexiBertModel,
+    FlexiBertPreTrainedModel,
+)
 
 __all__ = [
+    "AUTO",
     "FlexiBertConfig",
     "FlexiBertForMaskedLM",
     "FlexiBertForSequenceClassification",
@@ -26,22 +24,6 @@ __all__ = [
     "FlexiBertModel",
     "FlexiBertPreTrainedModel",
     "Positions",
+    "config_for",
+    "spec_of",
 ]
-
-_MODULES = MappingProxyType(
-    {
-        "FlexiBertConfig": "config",
-        "FlexiBertForMaskedLM": "tasks",
-        "FlexiBertForSequenceClassification": "tasks",
-        "FlexiBertForTokenClassification": "tasks",
-        "FlexiBertModel": "encoder",
-        "FlexiBertPreTrainedModel": "encoder",
-        "Positions": "config",
-    }
-)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -22,13 +22,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from explorer.errors import DataError, ExplorerError, InputError
+from explorer.models.architecture import config_for, spec_of
 from explorer.models.checking import TOLERANCE, quiet_transformers, random_batches
-from explorer.models.config import FlexiBertConfig, Positions
-from explorer.models.encoder import FlexiBertModel, FlexiBertPreTrainedModel
-from explorer.models.tasks import (
+from explorer.models.flexibert.configuration_flexibert import FlexiBertConfig, Positions
+from explorer.models.flexibert.modeling_flexibert import (
     FlexiBertForMaskedLM,
     FlexiBertForSequenceClassification,
     FlexiBertForTokenClassification,
+    FlexiBertModel,
+    FlexiBertPreTrainedModel,
 )
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
@@ -105,7 +107,7 @@ def read_bert(folder: Path) -> ImportedBert:
         model: FlexiBertPreTrainedModel = FlexiBertModel(config, add_pooling_layer="pooler.weight" in weights)
     else:
         model = kind(config)
-    return ImportedBert(config.spec, model.eval(), _fill(model, weights, str(folder)))
+    return ImportedBert(spec_of(config), model.eval(), _fill(model, weights, str(folder)))
 
 
 def compare_with_bert(found: ImportedBert, folder: Path) -> float | None:
@@ -169,7 +171,7 @@ def _config(settings: Mapping[str, Any]) -> FlexiBertConfig:
     except (TypeError, ValueError) as error:  # huggingface_hub's validation errors are of these
         raise DataError("config.json", "be a sound configuration of BERT", str(error), "Correct it.") from None
     layer = LayerSpec.per_layer(bert.hidden_size, "sa", "sdp", bert.num_attention_heads, (bert.intermediate_size,))
-    return FlexiBertConfig.from_spec(
+    return config_for(
         ArchitectureSpec((layer,) * bert.num_hidden_layers),
         position_embedding_type=settings.get("position_embedding_type") or str(Positions.ABSOLUTE),
         id2label=bert.id2label,

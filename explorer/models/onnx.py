@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from explorer.errors import ExplorerError, InputError
-from explorer.models.encoder import FlexiBertModel, FlexiBertPreTrainedModel
+from explorer.models.flexibert.modeling_flexibert import FlexiBertModel, FlexiBertPreTrainedModel
 
 Batch = Mapping[str, NDArray[np.int64]]
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from explorer.plots.base import styled
-from explorer.plots.palette import GREY, VERMILLION, YELLOW, category_color, operation_color, operation_title
+from explorer.plots.palette import GREY, VERMILLION, YELLOW, category_color
 from explorer.plots.titles import escaped
 from explorer.similarity.drawing import node_positions
 from explorer.similarity.graph import ArchitectureGraph
+from explorer.space.operations import operation_color, operation_title
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 NODE_SYMBOLS = {"head": "circle", "add_norm": "diamond", "bottleneck": "triangle-down"}

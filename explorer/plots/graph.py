@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from explorer.plots.base import styled
-from explorer.plots.palette import GREY, VERMILLION, YELLOW, operation_color, operation_title
+from explorer.plots.palette import GREY, VERMILLION, YELLOW
 from explorer.similarity.drawing import node_positions
+from explorer.space.operations import operation_color, operation_title
 from graphstore.records import LayerRecord, OpRecord
 
 TEXT_COLUMNS = 34

@@ -9,8 +9,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from explorer.plots.base import range_of_equal, styled
-from explorer.plots.palette import DASHES, category_color, operation_color, operation_title, shades
+from explorer.plots.palette import DASHES, category_color, shades
 from explorer.plots.titles import escaped
+from explorer.space.operations import operation_color, operation_title
 
 HEIGHT = 360
 Groups = Mapping[str, pd.DataFrame]

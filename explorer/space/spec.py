@@ -10,27 +10,13 @@ convolution layer gives half of its heads to scaled-dot-product attention (ConvB
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from explorer.errors import SpecError
+from explorer.space.operations import Family, find_operation
 
-MAX_LAYERS, MAX_HIDDEN, MAX_HEADS, MAX_STACK, MAX_KERNEL = 64, 8192, 128, 8, 127
+__all__ = ["ArchitectureSpec", "Family", "HeadOp", "LayerSpec", "per_layer_heads", "require_size"]
 
-
-class Family(StrEnum):
-    """Operation family of a head."""
-
-    SELF_ATTENTION = "sa"
-    LINEAR = "l"
-    CONVOLUTION = "c"
-
-
-PARAMETERS: dict[Family, tuple[str, ...]] = {
-    Family.SELF_ATTENTION: ("sdp", "wma"),
-    Family.LINEAR: ("dft", "dct"),
-    Family.CONVOLUTION: (),
-}
-"""Named parameters of each family; a convolution's parameter is its odd kernel size instead."""
+MAX_LAYERS, MAX_HIDDEN, MAX_HEADS, MAX_STACK = 64, 8192, 128, 8
 
 
 def require_size(field: str, value: object, maximum: int) -> int:
@@ -55,24 +41,11 @@ class HeadOp:
     size: int
 
     def __post_init__(self) -> None:
-        try:
-            family = Family(self.family)
-        except ValueError:
-            raise SpecError("operation family", "be one of sa, l, c", self.family, "Use one of the three.") from None
-        object.__setattr__(self, "family", family)
-        require_size("head size", self.size, MAX_HIDDEN)
         parameter = str(self.parameter)
+        operation = find_operation(self.family, parameter)
+        object.__setattr__(self, "family", operation.family)
         object.__setattr__(self, "parameter", parameter)
-        if family is Family.CONVOLUTION:
-            # int() refuses very long texts with an error of its own.
-            digits = parameter.isascii() and parameter.isdigit() and len(parameter) <= len(str(MAX_KERNEL))
-            kernel = int(parameter) if digits else 0
-            if kernel % 2 == 0 or kernel > MAX_KERNEL or parameter != str(kernel):
-                rule = f"be an odd kernel size from 1 to {MAX_KERNEL}"
-                raise SpecError("parameter of c", rule, self.parameter, "Use for example 5 or 9.")
-        elif parameter not in PARAMETERS[family]:
-            allowed = " or ".join(PARAMETERS[family])
-            raise SpecError(f"parameter of {family}", f"be {allowed}", self.parameter, f"Use {allowed}.")
+        require_size("head size", self.size, MAX_HIDDEN)
 
     @property
     def kernel(self) -> int:

@@ -241,13 +241,13 @@ def _model_folder(path: Path) -> Path:
 
 
 def _spec_of(folder: Path) -> ArchitectureSpec:
-    from explorer.models import FlexiBertConfig
+    from explorer.models import FlexiBertConfig, spec_of
 
     try:
         document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if document.get("architectures") != ["FlexiBertForMaskedLM"]:
             raise ValueError(f"it is of {document.get('architectures')}")
-        return FlexiBertConfig.from_dict(document).spec
+        return spec_of(FlexiBertConfig.from_dict(document))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         rule = f"hold a masked language model of this package ({error})"
         raise InputError("--from", rule, str(folder), "Give a folder pretrained/ of a run.") from None

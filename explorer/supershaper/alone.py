@@ -9,9 +9,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from explorer.models import FlexiBertForMaskedLM, FlexiBertForSequenceClassification, FlexiBertPreTrainedModel
 from explorer.models.checking import quiet_transformers
-from explorer.models.encoder import FlexiBertPreTrainedModel
-from explorer.models.tasks import FlexiBertForMaskedLM, FlexiBertForSequenceClassification
 from explorer.supershaper.bottlenecks import merge_bottlenecks, start_as_identity
 from explorer.supershaper.evaluation import HeldOut, perplexity
 from explorer.supershaper.folder import OpenSuperNetwork

@@ -13,11 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from explorer.errors import InputError
+from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM, FlexiBertModel, FlexiBertPreTrainedModel, spec_of
 from explorer.models.bert import read_bert
-from explorer.models.config import FlexiBertConfig
-from explorer.models.encoder import FlexiBertModel, FlexiBertPreTrainedModel
-from explorer.models.layer import EncoderLayer
-from explorer.models.tasks import FlexiBertForMaskedLM
+from explorer.models.flexibert.modeling_flexibert import FlexiBertLayer
 from explorer.supershaper.network import shape_config
 
 ModelT = TypeVar("ModelT", bound=FlexiBertPreTrainedModel)
@@ -31,7 +29,7 @@ def start_as_identity(model: FlexiBertForMaskedLM) -> None:
     bottlenecks. Random ones would weaken the stream from layer to layer, as there is no residual around them.
     """
     with torch.no_grad():
-        for layer in cast(list[EncoderLayer], list(model.flexibert.layers)):
+        for layer in cast(list[FlexiBertLayer], list(model.flexibert.layers)):
             for name in BOTTLENECKS:
                 linear = cast(nn.Linear, getattr(layer, name))
                 linear.weight.copy_(torch.eye(*linear.weight.shape))
@@ -55,8 +53,8 @@ def start_from_bert(model: FlexiBertForMaskedLM, folder: Path) -> None:
         if getattr(ours, name) != getattr(theirs, name):
             rule = f"be BERT's {getattr(theirs, name)!r}"
             raise InputError(name, rule, getattr(ours, name), "Give the super-network BERT's own settings.")
-    if found.spec.depth != ours.spec.depth:
-        rule = f"be the super-network's {ours.spec.depth}"
+    if found.spec.depth != ours.num_hidden_layers:
+        rule = f"be the super-network's {ours.num_hidden_layers}"
         raise InputError("BERT's layers", rule, found.spec.depth, "Choose the backbone of BERT's own sizes.")
     weights = dict(found.model.named_parameters())
     if isinstance(found.model, FlexiBertModel):
@@ -86,11 +84,11 @@ def merge_bottlenecks(model: ModelT) -> ModelT:
         InputError: it has no bottlenecks, or they are merged already.
     """
     config = cast(FlexiBertConfig, model.config)
-    if config.merged_bottlenecks or config.spec.backbone is None:
-        given = "none" if config.spec.backbone is None else "merged already"
+    if config.merged_bottlenecks or config.backbone is None:
+        given = "none" if config.backbone is None else "merged already"
         raise InputError("bottlenecks", "be there and not merged", given, "Merge a shape's model, once.")
     pooled = {"add_pooling_layer": model.pooler is not None} if isinstance(model, FlexiBertModel) else {}
-    merged = type(model)(shape_config(config, config.spec, merged=True), **pooled)
+    merged = type(model)(shape_config(config, spec_of(config), merged=True), **pooled)
     merged.to(model.device, model.dtype)  # type: ignore[arg-type]
     old, layers = dict(model.named_parameters()), "layers."
     if not isinstance(model, FlexiBertModel):

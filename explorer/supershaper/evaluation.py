@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from explorer.models.padding import Padding
-from explorer.models.tasks import IGNORED, FlexiBertForMaskedLM
+from explorer.models import FlexiBertForMaskedLM
+from explorer.models.flexibert.modeling_flexibert import IGNORED, Padding
 from explorer.supershaper.network import SuperNetwork, Widths
 from explorer.supershaper.text import SuperText
 from explorer.training.masking import MaskedBatches

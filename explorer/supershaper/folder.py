@@ -16,9 +16,8 @@ from typing import Any
 import torch
 
 from explorer.errors import DataError, InputError
+from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.models.checking import quiet_transformers
-from explorer.models.config import FlexiBertConfig
-from explorer.models.tasks import FlexiBertForMaskedLM
 from explorer.space.backbones import Backbone
 from explorer.supershaper.bottlenecks import start_from_bert
 from explorer.supershaper.network import SuperNetwork
@@ -205,7 +204,7 @@ def _check_sources(settings: SuperSettings) -> None:
         widest = plan.backbone.spec((plan.backbone.hidden,) * plan.backbone.layers)
         sizes = {"vocab_size": size, "max_position_embeddings": plan.recipe.length, "pad_token_id": special.pad}
         with torch.device("meta"):  # Only sizes and settings are compared here.
-            model = FlexiBertForMaskedLM(FlexiBertConfig.from_spec(widest, **sizes))
+            model = FlexiBertForMaskedLM(config_for(widest, **sizes))
         start_from_bert(model, Path(settings.bert))
 
 

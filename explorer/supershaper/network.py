@@ -21,9 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from explorer.errors import InputError
-from explorer.models.config import FlexiBertConfig
-from explorer.models.layer import EncoderLayer, links
-from explorer.models.tasks import FlexiBertForMaskedLM
+from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM, spec_of
+from explorer.models.flexibert.modeling_flexibert import FlexiBertLayer
 from explorer.space.backbones import backbone_of, shape_widths
 from explorer.space.formats import to_model_dict
 from explorer.space.spec import ArchitectureSpec
@@ -60,11 +59,12 @@ class SuperNetwork:
 
     def __init__(self, model: FlexiBertForMaskedLM) -> None:
         config = cast(FlexiBertConfig, model.config)
-        self.model, self.backbone, self._config = model, backbone_of(config.spec), config
-        if set(shape_widths(config.spec)) != {self.backbone.hidden} or config.merged_bottlenecks:
+        spec = spec_of(config)
+        self.model, self.backbone, self._config = model, backbone_of(spec), config
+        if set(shape_widths(spec)) != {self.backbone.hidden} or config.merged_bottlenecks:
             rule = f"have layers of the backbone's width {self.backbone.hidden} and bottlenecks that are not merged"
-            raise InputError("super-network", rule, shape_widths(config.spec), "Take the largest shape.")
-        self._layers: dict[tuple[int, int], EncoderLayer] = {}
+            raise InputError("super-network", rule, shape_widths(spec), "Take the largest shape.")
+        self._layers: dict[tuple[int, int], FlexiBertLayer] = {}
         self._gradients: dict[nn.Parameter, Tensor] = {}
 
     @property
@@ -124,7 +124,7 @@ class SuperNetwork:
                 parameter.copy_(leading(full[name], parameter.shape))
         return alone.eval()
 
-    def _layer(self, place: int, width: int) -> EncoderLayer:
+    def _layer(self, place: int, width: int) -> FlexiBertLayer:
         """Layer ``place`` at a width; made once, as its views stay valid."""
         if (place, width) not in self._layers:
             whole = self.model.flexibert.layers[place]
@@ -133,7 +133,7 @@ class SuperNetwork:
             config.hidden_dropout_prob *= share
             config.attention_probs_dropout_prob *= share
             with torch.device("meta"):
-                layer = EncoderLayer(config.spec.layers[place], links(config)[place], config)
+                layer = FlexiBertLayer(config, place)
             full = dict(whole.named_parameters())
             for name, parameter in layer.named_parameters():
                 owner, _, own = name.rpartition(".")

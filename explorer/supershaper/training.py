@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel, TrainingArguments
 
 from explorer.errors import InputError
-from explorer.models.tasks import FlexiBertForMaskedLM
+from explorer.models import FlexiBertForMaskedLM
 from explorer.space.backbones import Backbone
 from explorer.space.spec import ArchitectureSpec
 from explorer.supershaper.bottlenecks import start_as_identity, start_from_bert

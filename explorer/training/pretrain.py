@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from explorer.errors import InputError
-from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
+from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM, config_for
 from explorer.models.checking import quiet_transformers
 from explorer.space.formats import to_json
 from explorer.space.spec import ArchitectureSpec
@@ -32,7 +32,7 @@ def model_config(
     spec: ArchitectureSpec, prepared: Prepared, recipe: Recipe, classes: Sequence[str] = ()
 ) -> FlexiBertConfig:
     """Configuration of the model of an architecture for this vocabulary and length; one output without classes."""
-    return FlexiBertConfig.from_spec(
+    return config_for(
         spec,
         vocab_size=prepared.vocab_size,
         max_position_embeddings=prepared.length,

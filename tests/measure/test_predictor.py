@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from explorer.errors import InputError
-from explorer.measure.amounts import AMOUNTS, amounts
+from explorer.measure.amounts import amount_names, amounts
 from explorer.measure.predictor import FEWEST, Additive, DevicePredictor, candidates, held_out
 from explorer.measure.size import flops, parameters
 from explorer.space.grammar import load_space
@@ -23,7 +23,7 @@ def specs():
 def test_amounts_by_hand():
     heads = (HeadOp("sa", "sdp", 8), HeadOp("c", "5", 8), HeadOp("c", "9", 8))
     spec = ArchitectureSpec((LayerSpec.per_layer(16, "l", "dct", 2, (24,)), LayerSpec(32, heads, (8, 48))))
-    found = dict(zip(AMOUNTS, amounts([spec])[0], strict=True))
+    found = dict(zip(amount_names(), amounts([spec])[0], strict=True))
     expected = {"flops": flops(spec, 128), "parameters": parameters(spec, embeddings=False), "first": 16, "last": 32}
     expected |= {"layers": 2, "groups": 4, "heads": 5, "hidden": 48, "linears": 2 + 3, "widths": 24 + 56}
     expected |= {"products": 2 * 16 * 24 + 32 * 8 + 8 * 48 + 48 * 32, "widest": 24 + 48, "joints": 1, "joined": 512}
@@ -34,7 +34,7 @@ def test_amounts_by_hand():
 
 def test_prices_of_an_additive_device_are_continued_beyond_what_was_measured(specs):
     rows = amounts(specs)
-    true = 3e-4 + rows[:, AMOUNTS.index("flops")] * 1e-11 + rows[:, AMOUNTS.index("heads")] * 1e-5
+    true = 3e-4 + rows[:, amount_names().index("flops")] * 1e-11 + rows[:, amount_names().index("heads")] * 1e-5
     order = np.argsort(true)
     small, large = order[:40], order[40:]
     predicted = Additive().fit(rows[small], np.log(true[small])).predict(rows[large])

@@ -9,7 +9,7 @@ import torch
 
 from explorer.errors import InputError
 from explorer.measure.size import flops, parameters
-from explorer.models import FlexiBertConfig, FlexiBertModel
+from explorer.models import FlexiBertModel, config_for
 from explorer.space.formats import from_model_dict
 from explorer.space.spec import ArchitectureSpec, HeadOp, LayerSpec
 
@@ -35,7 +35,7 @@ def test_parameters_are_those_of_the_built_model(seed):
     rng = random.Random(seed)
     spec, pooler = random_spec(rng), rng.random() < 0.5
     positions = rng.choice(["relative_key", "absolute"])
-    config = FlexiBertConfig.from_spec(
+    config = config_for(
         spec, vocab_size=53, max_position_embeddings=19, type_vocab_size=3, position_embedding_type=positions
     )
     with torch.device("meta"):
@@ -127,7 +127,7 @@ def test_flops_of_attention_layers_are_what_torch_counts():
 
     spec = model_dict(2, "sa", "wma", 32, 4, (24, 48))
     for positions in ("absolute", "relative_key"):
-        config = FlexiBertConfig.from_spec(spec, vocab_size=30, position_embedding_type=positions)
+        config = config_for(spec, vocab_size=30, position_embedding_type=positions)
         model = FlexiBertModel(config, add_pooling_layer=False).eval()
         with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
             model(torch.ones(1, 17, dtype=torch.long))

@@ -6,7 +6,7 @@ import torch
 from transformers import initialization
 
 from explorer.measure.size import parameters
-from explorer.models import FlexiBertConfig, FlexiBertModel
+from explorer.models import FlexiBertModel, config_for
 from explorer.space.grammar import load_space, preset_names
 
 COUNTS = {"nano": 1_000, "edgetran": 120, "full": 120, "supershaper": 120}
@@ -24,7 +24,7 @@ def test_parameters_are_those_of_the_built_model(name):
         positions = ("relative_key", "absolute")[number % 2]
         pooler = number % 3 == 0
         vocabulary = int(rng.integers(2, 40_000))
-        config = FlexiBertConfig.from_spec(spec, vocab_size=vocabulary, position_embedding_type=positions)
+        config = config_for(spec, vocab_size=vocabulary, position_embedding_type=positions)
         with torch.device("meta"), initialization.no_init_weights():
             model = FlexiBertModel(config, add_pooling_layer=pooler)
         built = sum(parameter.numel() for parameter in model.parameters())

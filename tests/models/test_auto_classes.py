@@ -1,39 +1,126 @@
-"""``import explorer`` is cheap, and after it the Auto classes load our models, whichever was imported first."""
+"""A saved folder loads with the Auto classes: with this package, and without it by its own two files."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import sys
+import sysconfig
+from pathlib import Path
 
 import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
 
-from explorer.models import FlexiBertConfig, FlexiBertForSequenceClassification
+from explorer.models import FlexiBertForSequenceClassification
+from explorer.models.checking import build_from_files, carry_code
+from explorer.models.flexibert.configuration_flexibert import AUTO_MAP
+from explorer.training.tokenizer import save_tokenizer, train_tokenizer
 
+OLD = Path(__file__).parent / "old_folder"
+"""Saved by the first version, with every operation; ``logits.json`` has its outputs for ``BATCH``."""
+BATCH = """
+import torch
+ids = torch.randint(1, 20, (2, 8), generator=torch.Generator().manual_seed(0))
+mask = torch.tensor([[1] * 8, [1] * 5 + [0] * 3])
+"""
+WITHOUT = (
+    """
+import importlib.util, json, sys
+for name in ("explorer", "graphstore"):
+    assert importlib.util.find_spec(name) is None, f"{name} can be imported"
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, pipeline
+"""
+    + BATCH
+    + """
+folder = sys.argv[1]
+model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained(folder)
+assert type(AutoModel.from_pretrained(folder, trust_remote_code=True)).__name__ == "FlexiBertModel"
+classify = pipeline("text-classification", model=folder, trust_remote_code=True, device="cpu")
+answer = classify("a boat", top_k=None)
+model.save_pretrained(sys.argv[2])
+again = AutoModelForSequenceClassification.from_pretrained(sys.argv[2], trust_remote_code=True)
+with torch.no_grad():
+    logits = [one(ids, mask).logits.tolist() for one in (model, again)]
+print(json.dumps({"logits": logits, "labels": len(answer), "tokens": tokenizer("a boat").input_ids}))
+"""
+)
 CHEAP = """
 import sys
-import explorer, explorer.similarity.graph, explorer.space.grammar
+import explorer, explorer.similarity.graph, explorer.space.grammar, explorer.space.operations
 assert not {"torch", "transformers"} & set(sys.modules), "import explorer loads more than it should"
-from transformers import AutoConfig
-assert AutoConfig.from_pretrained(FOLDER).spec.depth == 2
-assert "explorer.models.encoder" not in sys.modules, "a configuration needs no model"
-"""
-EARLY = "import explorer\nfrom transformers import AutoModelForSequenceClassification"
-LATE = "from transformers import AutoConfig, AutoModelForSequenceClassification\nimport explorer"
-LOAD = """
-model = AutoModelForSequenceClassification.from_pretrained(FOLDER)
-assert type(model).__name__ == "FlexiBertForSequenceClassification" and model.config.num_labels == 3
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    FlexiBertForSequenceClassification(FlexiBertConfig(vocab_size=30, num_labels=3)).save_pretrained(folder)
-    return folder
+def expected():
+    return torch.tensor(json.loads((OLD / "logits.json").read_text()))
 
 
-@pytest.mark.parametrize("code", [CHEAP + EARLY, LATE], ids=["explorer first", "transformers first"])
-def test_the_auto_classes_know_our_models_after_import_explorer(code, folder):
-    program = f"FOLDER = {str(folder)!r}\n{code}\n{LOAD}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+def batch():
+    names: dict = {}
+    exec(BATCH, names)
+    return names["ids"], names["mask"]
+
+
+def test_a_folder_of_the_first_version_loads_and_computes_the_same():
+    model = AutoModelForSequenceClassification.from_pretrained(OLD)
+    assert type(model) is FlexiBertForSequenceClassification
+    with torch.no_grad():
+        for one in (model, build_from_files(OLD)):
+            torch.testing.assert_close(one(*batch()).logits, expected(), rtol=0, atol=1e-6)
+
+
+def test_importing_the_package_is_cheap():
+    done = subprocess.run([sys.executable, "-c", CHEAP], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def without_this_package(tmp_path):
+    """A folder for ``sys.path`` with everything that is installed but this package."""
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if not entry.name.startswith(("explorer", "graphstore", "architecture_explorer")) and entry.suffix != ".pth":
+            (installed / entry.name).symlink_to(entry)
+    return installed
+
+
+def test_a_folder_loads_without_this_package_by_its_own_files(without_this_package, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(OLD, folder)
+    carry_code(build_from_files(OLD), folder)
+    save_tokenizer(train_tokenizer(["a boat sees the dog"] * 4, 300), tmp_path / "tokenizer", 8)
+    shutil.copytree(tmp_path / "tokenizer", folder, dirs_exist_ok=True)
+    program = f"import sys; sys.path.append({str(without_this_package)!r})\n{WITHOUT}"
+    # -I ignores the current folder and PYTHONPATH, -S the .pth files of site-packages, editable installs among them.
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, str(folder), str(tmp_path / "again")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    for logits in answer["logits"]:
+        torch.testing.assert_close(torch.tensor(logits), expected(), rtol=0, atol=1e-6)
+    assert answer["labels"] == 3
+    assert answer["tokens"]
+    # What a stranger saved again is a model of this package.
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "again")
+    assert type(model) is FlexiBertForSequenceClassification
+
+
+def test_code_is_added_once(tmp_path):
+    model = build_from_files(OLD)
+    model.save_pretrained(tmp_path)
+    names = {"configuration_flexibert.py", "modeling_flexibert.py"}
+    assert names < {path.name for path in tmp_path.iterdir()}
+    assert json.loads((tmp_path / "config.json").read_text())["auto_map"] == AUTO_MAP
+    (tmp_path / "modeling_flexibert.py").write_text("older\n")
+    carry_code(model, tmp_path)
+    assert (tmp_path / "modeling_flexibert.py").read_text() == "older\n"

@@ -7,10 +7,10 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel
 
 from explorer.models import (
-    FlexiBertConfig,
     FlexiBertForMaskedLM,
     FlexiBertForSequenceClassification,
     FlexiBertModel,
+    config_for,
 )
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
@@ -55,7 +55,7 @@ def pair_settings(request):
         initializer_range=0.2,
     )
     layer = LayerSpec.per_layer(48, "sa", "sdp", 4, (96,))
-    ours = FlexiBertConfig.from_spec(
+    ours = config_for(
         ArchitectureSpec((layer,) * 3),
         vocab_size=101,
         max_position_embeddings=32,

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from explorer.models.config import FlexiBertConfig
-from explorer.models.layer import EncoderLayer, Link
-from explorer.models.matrices import MatrixCache, Transform, transform_matrix
-from explorer.models.operations.convolution import convolve
-from explorer.models.operations.group import relative_scores
-from explorer.models.padding import Padding
-from explorer.space.spec import HeadOp, LayerSpec
+from explorer.models import FlexiBertConfig
+from explorer.models.flexibert.modeling_flexibert import (
+    FlexiBertLayer,
+    MatrixCache,
+    Padding,
+    Transform,
+    convolve,
+    relative_scores,
+    transform_matrix,
+)
 
 LENGTHS = [[9], [6, 3, 1]]
 LONGEST = 10
@@ -25,10 +28,11 @@ def build(heads, hidden, relative):
     """The heads of one layer in float64 with large random weights, and the layer's distance embeddings."""
     torch.manual_seed(3)
     config = FlexiBertConfig(
-        position_embedding_type="relative_key" if relative else "absolute", max_position_embeddings=LONGEST
+        model_dict={"l": 1, "o": [["_".join((*head, str(SIZE))) for head in heads]], "h": [hidden], "f": [[8]]},
+        position_embedding_type="relative_key" if relative else "absolute",
+        max_position_embeddings=LONGEST,
     )
-    spec = LayerSpec(hidden, tuple(HeadOp(family, parameter, SIZE) for family, parameter in heads), (8,))
-    layer = EncoderLayer(spec, Link(hidden, project=False), config).double().eval()
+    layer = FlexiBertLayer(config, 0).double().eval()
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.normal_(0, 0.5)
@@ -36,7 +40,7 @@ def build(heads, hidden, relative):
 
 
 def run_heads(layer, x, lengths):
-    """Output of all heads of a layer, ``[B, S, heads x size]``, as EncoderLayer computes it."""
+    """Output of all heads of a layer, ``[B, S, heads x size]``, as FlexiBertLayer computes it."""
     seen = []
     hook = layer.output.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     mask = (torch.arange(x.shape[1]) < torch.tensor(lengths)[:, None]).long()

@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from explorer.errors import InputError
-from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM, FlexiBertForSequenceClassification, FlexiBertModel
+from explorer.models import (
+    FlexiBertConfig,
+    FlexiBertForMaskedLM,
+    FlexiBertForSequenceClassification,
+    FlexiBertModel,
+    config_for,
+    spec_of,
+)
 from explorer.space.formats import from_model_dict
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
@@ -116,19 +122,19 @@ def test_real_tokens_do_influence_each_other(name):
 @pytest.mark.parametrize("mask", [[0, 1, 1], [1, 0, 1], [0, 0, 0]], ids=["left", "hole", "empty"])
 def test_padding_elsewhere_is_refused(mask):
     model = FlexiBertModel(config("sdp", "absolute"))
-    with pytest.raises(InputError, match="attention_mask must be ones then zeros"):
+    with pytest.raises(ValueError, match="attention_mask must be ones then zeros"):
         model(torch.ones(2, 3, dtype=torch.long), torch.tensor([[1, 1, 1], mask]))
 
 
 def test_a_mask_of_another_shape_is_refused():
     model = FlexiBertModel(config("sdp", "absolute"))
-    with pytest.raises(InputError, match="attention_mask must have the shape of input_ids"):
+    with pytest.raises(ValueError, match="attention_mask must have the shape of input_ids"):
         model(torch.ones(2, 3, dtype=torch.long), torch.ones(2, 4))
 
 
 def test_too_long_sequences_are_refused():
     model = FlexiBertModel(config("sdp", "relative_key"))
-    with pytest.raises(InputError, match="at most max_position_embeddings = 16 tokens"):
+    with pytest.raises(ValueError, match="at most max_position_embeddings = 16 tokens"):
         model(torch.ones(1, 17, dtype=torch.long))
 
 
@@ -170,10 +176,10 @@ def test_lengths_of_a_named_model_up_to_its_longest():
         "p": ["sdp", "sdp", "dct", "dct"],
     }
     assert from_model_dict(mini).layers[0] == LayerSpec.per_layer(256, "sa", "sdp", 2, (512,) * 3)
-    model = FlexiBertModel(FlexiBertConfig.from_spec(from_model_dict(mini), vocab_size=500)).eval()
+    model = FlexiBertModel(config_for(from_model_dict(mini), vocab_size=500)).eval()
     with torch.no_grad():
         for length in (1, 2, 512):
             out = model(torch.ones(1, length, dtype=torch.long))
             assert out.last_hidden_state.shape == (1, length, 128)
             assert torch.isfinite(out.last_hidden_state).all()
-    assert isinstance(model.config.spec, ArchitectureSpec)
+    assert isinstance(spec_of(model.config), ArchitectureSpec)

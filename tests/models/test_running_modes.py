@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM, FlexiBertModel
-from explorer.models.matrices import MatrixCache, Transform
-from explorer.models.padding import Padding
+from explorer.models.flexibert.modeling_flexibert import MatrixCache, Padding, Transform
 
 EVERY_OPERATION = {
     "l": 2,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from explorer.measure.size import parameters
-from explorer.models import FlexiBertConfig, FlexiBertModel
+from explorer.models import FlexiBertModel, config_for
 from explorer.space.backbones import Backbone, shape_spec
 
 PAPER = (480, 240, 360, 240, 540, 480, 360, 360, 360, 360, 540, 480)
@@ -14,7 +14,7 @@ PAPER = (480, 240, 360, 240, 540, 480, 360, 360, 360, 360, 540, 480)
 
 def counted(spec, **settings):
     with torch.device("meta"):
-        model = FlexiBertModel(FlexiBertConfig.from_spec(spec, **settings), add_pooling_layer=False)
+        model = FlexiBertModel(config_for(spec, **settings), add_pooling_layer=False)
     return sum(parameter.numel() for parameter in model.parameters())
 
 

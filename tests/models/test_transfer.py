@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from explorer.errors import InputError
-from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
+from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.models.transfer import Method, Transfer, transfer_weights
 from explorer.models.transfer.alignment import free_plan, hardened, transport_plan
 from explorer.models.transfer.maps import projected, transported
@@ -38,7 +38,7 @@ def model(spec, seed=0, **settings):
     """A model in float64 with large random weights, biases and gains."""
     torch.manual_seed(seed)
     settings = {"vocab_size": 40, "max_position_embeddings": 12, "initializer_range": 0.15, **settings}
-    made = FlexiBertForMaskedLM(FlexiBertConfig.from_spec(spec, **settings)).double().eval()
+    made = FlexiBertForMaskedLM(config_for(spec, **settings)).double().eval()
     with torch.no_grad():
         for parameter in made.parameters():
             if parameter.dim() == 1:

@@ -20,10 +20,11 @@ from explorer.plots import (
     width_shares,
 )
 from explorer.plots.base import range_of_equal
-from explorer.plots.palette import OPERATIONS, operation_color, shades
+from explorer.plots.palette import shades
 from explorer.plots.space_map import MOST_SVG, Highlight
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
+from explorer.space.operations import operation_color
 from graphstore.records import ArchitectureSummary
 
 
@@ -87,12 +88,12 @@ def test_map_of_categories_uses_the_operations_colours():
     color = MapColor.categories("last", frame["last"], {"c_5": operation_color("c_5"), "c_9": operation_color("c_9")})
     figure = space_map(frame, color, pd.Index([]))
     legend = {trace.name: trace.marker.color for trace in figure.data if trace.customdata is None}
-    assert legend == {"c_5": OPERATIONS["c_5"], "c_9": OPERATIONS["c_9"]}
+    assert legend == {"c_5": operation_color("c_5"), "c_9": operation_color("c_9")}
     for id, trace in drawn(figure).items():
         position = trace.marker.color[place(trace, id)]
         share = (position - trace.marker.cmin) / (trace.marker.cmax - trace.marker.cmin)
         shade = [color for edge, color in trace.marker.colorscale if edge <= share][-1]
-        assert shade == OPERATIONS[frame.at[id, "last"]]
+        assert shade == operation_color(frame.at[id, "last"])
 
 
 def test_map_rings_the_selected_only_if_it_is_there():

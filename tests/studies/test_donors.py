@@ -9,7 +9,7 @@ import torch
 from explorer.errors import InputError
 from explorer.library.build import build_library
 from explorer.library.workplace import run_folder
-from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM
+from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.progress import SilentReporter
 from explorer.similarity.graph import architecture_id
 from explorer.space.formats import to_json
@@ -41,7 +41,7 @@ def store(tmp_path):
 
 def fresh(spec, seed=0):
     torch.manual_seed(seed)
-    return FlexiBertForMaskedLM(FlexiBertConfig.from_spec(spec, vocab_size=30, max_position_embeddings=8))
+    return FlexiBertForMaskedLM(config_for(spec, vocab_size=30, max_position_embeddings=8))
 
 
 def trained(store, study, name, spec, recipe=RECIPES["quick"], text="text", seed=0):

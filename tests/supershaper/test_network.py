@@ -9,7 +9,13 @@ from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from explorer.errors import InputError, SpecError
 from explorer.measure.size import parameters
-from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM, FlexiBertForSequenceClassification, FlexiBertModel
+from explorer.models import (
+    FlexiBertForMaskedLM,
+    FlexiBertForSequenceClassification,
+    FlexiBertModel,
+    config_for,
+    spec_of,
+)
 from explorer.space.backbones import Backbone
 from explorer.supershaper.bottlenecks import merge_bottlenecks, start_as_identity, start_from_bert
 from explorer.supershaper.network import SuperNetwork
@@ -21,7 +27,7 @@ VOCABULARY, LENGTH = 61, 12
 
 def super_network(positions="absolute", dropout=0.0, **settings) -> SuperNetwork:
     torch.manual_seed(0)
-    config = FlexiBertConfig.from_spec(
+    config = config_for(
         NANO.spec((32,) * 3),
         vocab_size=VOCABULARY,
         max_position_embeddings=LENGTH,
@@ -57,7 +63,7 @@ def test_a_slice_computes_what_the_extracted_model_does_and_so_do_its_gradients(
     network.model.train()
     network.zero_grad()
     sub, alone = network.sub_network(widths), network.extract(widths).train()
-    assert sub.config.spec == alone.config.spec == NANO.spec(widths)
+    assert spec_of(sub.config) == spec_of(alone.config) == NANO.spec(widths)
     loss, alone_loss = sub(**batch()).loss, alone(**batch()).loss
     torch.testing.assert_close(loss, alone_loss, rtol=1e-6, atol=0)
     network.backward(loss)

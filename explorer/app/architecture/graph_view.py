@@ -7,7 +7,7 @@ import streamlit as st
 
 from explorer.app.shared import address, downloads, frames
 from explorer.plots import architecture_graph
-from explorer.plots.palette import operation_title
+from explorer.space.operations import operation_title
 from graphstore.records import ArchitectureRecord, OpRecord
 
 KEY = "architecture_graph"

@@ -18,6 +18,7 @@ from explorer.library.vicinity import FEWEST_SCORES, Forecaster, Vicinity
 from explorer.space.drafts import MIXED, Draft, draft_of
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace, OutsideSpaceError
+from explorer.space.operations import usual_operations
 from explorer.space.spec import ArchitectureSpec
 from explorer.studies.jobs import ACTIVE, launch
 from explorer.studies.queueing import new_study, queue
@@ -27,7 +28,6 @@ from graphstore.records import JobRecord, SpaceRecord, StudyRecord, TrialRecord
 NEAREST = 8
 PATIENCE_S = 2.0
 """How long a page waits for a space before it goes on without."""
-USUAL_OPERATIONS = ("sa_sdp", "sa_wma", "l_dft", "l_dct", "c_3", "c_5", "c_7", "c_9", "c_11", "c_13")
 
 
 def grammar_of(space: SpaceRecord) -> DesignSpace | None:
@@ -51,7 +51,7 @@ def operations(grammar: DesignSpace | None, draft: Draft) -> list[str]:
     """Operations to choose from, those of the space first."""
     own = [f"{family}_{parameter}" for family, parameter in grammar.operations] if grammar else []
     used = [layer.operation for layer in draft.layers]
-    return list(dict.fromkeys([*own, *USUAL_OPERATIONS, MIXED, *used]))
+    return list(dict.fromkeys([*own, *usual_operations(), MIXED, *used]))
 
 
 def choices_text(grammar: DesignSpace) -> str:

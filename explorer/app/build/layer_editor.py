@@ -12,7 +12,7 @@ from explorer.app.build import building
 from explorer.app.shared import address
 from explorer.app.shared.looks import BUILD_LAYERS
 from explorer.errors import SpecError
-from explorer.plots.palette import operation_title
+from explorer.space.operations import operation_title
 from explorer.space import drafts as drafting
 from explorer.space.drafts import MIXED, Draft, LayerDraft
 from explorer.space.grammar import DesignSpace

@@ -30,6 +30,7 @@ from explorer.app.shared.messages import literal
 from explorer.errors import DataError, InputError
 from explorer.library.nearest import nearest_to_vector, vector_of
 from explorer.space.documents import parse_json
+from explorer.space.operations import family_titles, parameter_titles
 from graphstore.errors import StoreInputError
 from graphstore.queries import Ends
 
@@ -38,13 +39,6 @@ ANYTHING = "any"
 LONGEST_VECTOR, LONGEST_SHARED = 100_000, 2_000
 """Characters of a pasted vector, and of one that is in the address."""
 POSITION_TITLES = {"first": "First layer", "last": "Last layer", "any": "Any layer"}
-FAMILY_TITLES = {"sa": "attention (sa)", "l": "linear transform (l)", "c": "convolution (c)"}
-PARAMETER_TITLES = {
-    "sdp": "dot product (sdp)",
-    "wma": "weighted multiplicative (wma)",
-    "dft": "Fourier (dft)",
-    "dct": "cosine (dct)",
-}
 FACT_TITLES = {"parameters": "Parameters", "flops": "FLOPs", "depth": "Layers", "heterogeneity": "Heterogeneity"}
 SHOWN = ["label", "score", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
 
@@ -219,7 +213,7 @@ def _layer(wish: Wish, n: int, choices: Choices, key: str) -> Layer:
         return str(value or ANYTHING)
 
     def parameter_title(value: str) -> str:
-        return f"kernel {value}" if value.isdigit() else PARAMETER_TITLES.get(value, title(value))
+        return f"kernel {value}" if value.isdigit() else parameter_titles().get(value, title(value))
 
     return Layer(
         place.selectbox(
@@ -234,7 +228,7 @@ def _layer(wish: Wish, n: int, choices: Choices, key: str) -> Layer:
             "Operation",
             families,
             index=families.index(now.family),
-            format_func=lambda value: FAMILY_TITLES.get(value, title(value)),
+            format_func=lambda value: family_titles().get(value, title(value)),
             help="A layer that mixes operations has all of them.",
             label_visibility=visible,
             key=f"{key}_family{n}",

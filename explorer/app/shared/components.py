@@ -14,6 +14,7 @@ from explorer.app.shared import access, downloads, frames, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError
 from explorer.space.grammar import preset_names
+from explorer.space.operations import notation_help
 from graphstore.errors import StoreError
 from graphstore.records import SpaceRecord
 from graphstore.url import without_password
@@ -33,9 +34,8 @@ HETEROGENEITY_HELP = (
     "feed-forward over the layers."
 )
 OPERATIONS_HELP = (
-    "Operation of each layer, input to output. sa: attention by dot product (sdp) or weighted multiplicative (wma); "
-    "l: linear transform, Fourier (dft) or cosine (dct); c: convolution and its kernel size, half of whose heads are "
-    "sdp attention."
+    f"Operation of each layer, input to output. {notation_help()}. "
+    "Half of a convolution layer's heads are sdp attention."
 )
 COLUMNS = {
     "label": st.column_config.TextColumn("architecture"),

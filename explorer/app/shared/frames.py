@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from explorer.analysis.score_kinds import kind_titles
-from explorer.plots.palette import operation_title
+from explorer.space.operations import operation_title
 from graphstore.records import (
     LOWER_IS_BETTER,
     ArchitectureSummary,

@@ -17,7 +17,7 @@ from explorer.app.space import map_services
 from explorer.app.space.map_values import MapFilters, describe
 from explorer.errors import InputError
 from explorer.plots import MapColor, MapSize
-from explorer.plots.palette import operation_color, operation_title
+from explorer.space.operations import operation_color, operation_title
 from explorer.studies.jobs import refresh_jobs
 from graphstore.queries import Ends
 

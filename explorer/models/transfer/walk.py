@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from explorer.errors import InputError
-from explorer.models.config import FlexiBertConfig
-from explorer.models.tasks import FlexiBertForMaskedLM
+from explorer.models.architecture import spec_of
+from explorer.models.flexibert.configuration_flexibert import FlexiBertConfig
+from explorer.models.flexibert.modeling_flexibert import FlexiBertForMaskedLM
 from explorer.models.transfer.fitting import Fitting, Transfer
-from explorer.models.transfer.heads import HeadsFitting
+from explorer.models.transfer.heads import HeadsFitting, places
 from explorer.models.transfer.maps import SAME, AxisMap, leading, same
 from explorer.models.transfer.report import TransferReport
-from explorer.space.spec import ArchitectureSpec, Family, LayerSpec
+from explorer.space.spec import ArchitectureSpec, LayerSpec
 
 EMBEDDINGS, HEAD = "flexibert.embeddings", "head"
 WORDS = f"{EMBEDDINGS}.word_embeddings.weight"
@@ -75,7 +76,7 @@ def transferred(
     if donor.vocab_size != recipient.vocab_size:
         rule = f"equal the donor's, {donor.vocab_size} tokens"
         raise InputError("vocabulary", rule, recipient.vocab_size, "Choose a donor trained with the same tokenizer.")
-    walk = _Walk(Fitting(old, own, settings, generator), donor.spec, recipient.spec)
+    walk = _Walk(Fitting(old, own, settings, generator), spec_of(donor), spec_of(recipient))
     walk.run(tied=recipient.tie_word_embeddings)
     return walk.fitting.filled, TransferReport(settings.method, walk.fitting.reports(), tuple(walk.notes))
 
@@ -84,9 +85,9 @@ class _Walk:
     def __init__(self, fitting: Fitting, old: ArchitectureSpec, new: ArchitectureSpec) -> None:
         self.fitting, self._old, self._new = fitting, old, new
         self.notes: list[tuple[str, str]] = []
-        # Linear heads cut the stream into slices whose order has a meaning.
-        heads = (head for spec in (old, new) for layer in spec.layers for head in layer.heads)
-        self._pinned = fitting.fusing and any(head.family is Family.LINEAR for head in heads)
+        # Transforms read slices of the stream, whose order has a meaning.
+        groups = (place for spec in (old, new) for layer in spec.layers for place in places(layer))
+        self._pinned = fitting.fusing and any(place.kind.ordered for place in groups)
 
     def run(self, tied: bool) -> None:
         words = self._embeddings()

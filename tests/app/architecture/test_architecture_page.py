@@ -15,7 +15,7 @@ from explorer.app.architecture.graph_view import node_facts
 from explorer.app.shared.services import KERNEL
 from explorer.library.card import usage
 from explorer.library.workplace import run_folder
-from explorer.models import FlexiBertConfig, FlexiBertForSequenceClassification
+from explorer.models import FlexiBertForSequenceClassification, config_for
 from explorer.space.formats import from_json, to_model_dict
 from graphstore import open_store
 from graphstore.records import MeasurementRecord, ScoreRecord
@@ -140,7 +140,7 @@ def test_a_trained_model_is_told_as_it_is_and_how_it_is_loaded(visit, own_store)
         store.add_scores([score(summary.id, "mean", 0.5, "trained:train/aabb")])
         listed = store.architecture(summary.id).parameters
     spec, run = from_json(summary.spec), run_folder(own_store, "train", "aabb")
-    config = FlexiBertConfig.from_spec(spec, vocab_size=600, max_position_embeddings=32, num_labels=2)
+    config = config_for(spec, vocab_size=600, max_position_embeddings=32, num_labels=2)
     model = FlexiBertForSequenceClassification(config)
     for name in ("order", "pretrained"):
         model.save_pretrained(run / name)
@@ -150,7 +150,7 @@ def test_a_trained_model_is_told_as_it_is_and_how_it_is_loaded(visit, own_store)
     assert f"This model has {model.num_parameters():,} parameters in all" in told
     assert f"Above, {listed:,} are counted: with relative-position tables for 512 tokens" in told
     assert "are for 32, the longest" in told
-    assert "import explorer" not in "\n".join(one.value for one in page.code)
+    assert "from_pretrained" not in "\n".join(one.value for one in page.code)
     page.session_state[PACKED] = ((summary.id, "trained:train/aabb"), b"zip")
     page.run()
     assert "The folder itself is the model of order;" in "\n".join(one.value for one in page.caption)

@@ -33,7 +33,7 @@ LONG_MS = 240_000
 """A training of a few steps has to wait for a busy machine."""
 LOAD = """
 import json, sys
-import explorer, torch
+import explorer.models, explorer.space.formats, torch
 from transformers import AutoModel, AutoTokenizer
 model, tokenizer = (one.from_pretrained(sys.argv[1]) for one in (AutoModel, AutoTokenizer))
 states = model.eval()(**tokenizer("a model of one's own", return_tensors="pt")).last_hidden_state
