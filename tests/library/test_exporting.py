@@ -185,9 +185,9 @@ def test_a_folder_with_other_outputs_is_found_out(trained, tmp_path):
     weights = load_file(folder / "model.safetensors")
     weights["classifier.bias"] += 1e-6
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(DataError, match=r"classifier\.bias in the copy of order must be the stored one"):
+    with pytest.raises(DataError, match=r"classifier\.bias in the copy of order must equal the stored one"):
         check_folder(folder, trained[0] / "order", SPEC)
-    with pytest.raises(DataError, match="be of the architecture"):
+    with pytest.raises(DataError, match="have the architecture"):
         check_folder(trained[0] / "order", trained[0] / "order", MIXED)
 
 
