@@ -12,10 +12,10 @@ from explorer.app.build import building
 from explorer.app.shared import address
 from explorer.app.shared.looks import BUILD_LAYERS
 from explorer.errors import SpecError
-from explorer.space.operations import operation_title
 from explorer.space import drafts as drafting
 from explorer.space.drafts import MIXED, Draft, LayerDraft
 from explorer.space.grammar import DesignSpace
+from explorer.space.operations import operation_title
 from explorer.space.spec import MAX_HEADS, MAX_HIDDEN, MAX_LAYERS
 
 MODEL = "model"
