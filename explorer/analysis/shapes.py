@@ -13,8 +13,9 @@ from explorer.space.formats import from_json
 from explorer.space.imports.rows import FoundMeasurement, FoundRow, FoundScore
 from explorer.space.imports.supershaper import LATENCY, METRIC, TASK
 from explorer.space.spec import ArchitectureSpec
+from explorer.supershaper.scores import INSIDE_METRIC, INSIDE_TASK
 from explorer.supershaper.shapes.grid import ShapeGrid
-from explorer.supershaper.shapes.tables import INSIDE_METRIC, INSIDE_TASK, ShapeTable
+from explorer.supershaper.shapes.tables import ShapeTable
 from graphstore import GraphStore
 from graphstore.records import MeasurementRecord, ScoreRecord
 

@@ -15,33 +15,33 @@ from explorer.cli.console import JsonOption, print_json, say
 from explorer.errors import ExplorerError, InputError
 
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
-"""Options this command does not have are the benchmark's."""
+"""Unknown options are passed to the benchmark."""
 USAGE = 2
-"""Exit code of a benchmark that was given options it does not have."""
+"""Exit code of a benchmark for unknown options."""
 
 
 def benchmarks_folder() -> Path:
-    """Where the benchmarks are: beside the package, in its source tree.
+    """Return the folder of the benchmarks, next to the package in its source tree.
 
     Raises:
-        InputError: the package was installed without them.
+        InputError: the package was installed without the benchmarks.
     """
     folder = Path(str(explorer.__file__)).resolve().parents[1] / "benchmarks"
     if not (folder / "policies.py").is_file():
-        remedy = "They are in the source tree only: run the command there, with the package installed by `uv sync`."
-        raise InputError("benchmarks", "be beside the package", str(folder), remedy)
+        remedy = "They are only in the source tree: run the command there, with the package installed by `uv sync`."
+        raise InputError("benchmarks", "be next to the package", str(folder), remedy)
     return folder
 
 
 def bench(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Which one: a file of benchmarks/, for example policies or store.")],
+    name: Annotated[str, typer.Argument(help="File name in benchmarks/ without suffix, for example policies or store.")],
     quick: Annotated[bool, typer.Option("--quick", help="Smaller work, under a minute.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Run a benchmark: side by side with what it is compared to, and with its figures in the last line.
+    """Run a benchmark; its last line of output has the figures as JSON.
 
-    Other options are handed on to it; ``archex bench policies -- --help`` shows them.
+    Other options are passed to the benchmark; ``archex bench policies -- --help`` shows them.
     """
     folder = benchmarks_folder()
     names = sorted(file.stem for file in folder.glob("*.py"))
@@ -64,7 +64,7 @@ def bench(
             raise
     if process.returncode == USAGE:
         remedy = f"See `archex bench {name} -- --help`."
-        raise InputError(f"options of {name}", "be ones it takes, as it says above", list(context.args), remedy)
+        raise InputError(f"options of {name}", "be known to the benchmark, see its message above", list(context.args), remedy)
     if process.returncode != 0:
         raise ExplorerError(f"the benchmark {name} ended with exit code {process.returncode}")
     if json:

@@ -17,7 +17,7 @@ from explorer.studies.driver import StudyPlan
 from explorer.studies.objectives import study_constraints, study_objectives
 from explorer.studies.stages import stage_settings
 from explorer.studies.supernet import SETTING as SUPERNET
-from explorer.supershaper.shapes.tables import INSIDE_TASK as INSIDE
+from explorer.supershaper.scores import INSIDE_TASK as INSIDE
 from graphstore import GraphStore
 
 DEFAULT_BUDGET = 8

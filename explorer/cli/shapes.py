@@ -42,7 +42,7 @@ def _grid(vocab: int, unmerged: bool) -> ShapeGrid:
 
 
 def _device(table: ShapeTable, asked: str) -> str:
-    """The one machine whose name holds what was asked."""
+    """Return the only machine whose name contains the text."""
     found = [name for name in table.latency if asked.casefold() in name.casefold()]
     if asked in table.latency:
         return asked
@@ -60,17 +60,21 @@ def search(
         float | None, typer.Option("--max-latency-ms", help="Most milliseconds on --device.")
     ] = None,
     device: Annotated[str, typer.Option("--device", help="A machine of the table, or a part of its name.")] = "",
-    max_perplexity: Annotated[float | None, typer.Option("--max-perplexity", help="Highest expected one.")] = None,
-    minimise: Annotated[Objective, typer.Option("--minimise", help="What is made least.")] = Objective.PERPLEXITY,
+    max_perplexity: Annotated[
+        float | None, typer.Option("--max-perplexity", help="Upper limit of the predicted perplexity.")
+    ] = None,
+    minimise: Annotated[Objective, typer.Option("--minimise", help="Quantity to minimise.")] = Objective.PERPLEXITY,
     predictor: MethodOption = "gp",
     count: Annotated[int, typer.Option("--count", help="How many of the best to show.", min=1, max=1000)] = 5,
-    generations: Annotated[int, typer.Option("--generations", help="Of the evolution.", min=1, max=10_000)] = 60,
+    generations: Annotated[
+        int, typer.Option("--generations", help="Generations of the evolutionary search.", min=1, max=10_000)
+    ] = 60,
     vocab: VocabOption = VOCABULARY,
     unmerged: UnmergedOption = False,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Search all shapes by evolution, with predictors learned from a table of measured ones."""
+    """Search all shapes by evolution, with predictors fitted to a table of measured shapes."""
     grid = _grid(vocab, unmerged)
     table = read_shapes(data, grid)
     timed = _device(table, device) if device else None
@@ -97,12 +101,12 @@ def search(
         print_json(document)
         return
     _print(reports)
-    output.print(f"{found.evaluated:,} of {grid.count:,} shapes were looked at")
+    output.print(f"{found.evaluated:,} of {grid.count:,} shapes were evaluated")
 
 
 @group.command("heuristic")
 def heuristic(
-    parameters: Annotated[float, typer.Option("--parameters", help="How many, for example 63e6.")],
+    parameters: Annotated[float, typer.Option("--parameters", help="Number of parameters, for example 63e6.")],
     family: Annotated[ShapeFamily, typer.Option("--family", help="Which kind of shape.")] = ShapeFamily.GOOD,
     tolerance: Annotated[
         float, typer.Option("--tolerance", help="Share by which the parameters may differ.")
@@ -114,7 +118,7 @@ def heuristic(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Make a shape with so many parameters by a rule, without a search."""
+    """Generate a shape with this number of parameters by a rule, without a search."""
     grid = _grid(vocab, unmerged)
     made = generate(grid, family, parameters, tolerance, np.random.default_rng(seed))
     table = ShapeTable(np.zeros((0, grid.layers), dtype=np.int64), np.zeros(0), {})
@@ -135,7 +139,7 @@ def predict(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Predict perplexity and latencies of a shape from a table of measured ones."""
+    """Predict perplexity and latencies of a shape from a table of measured shapes."""
     grid = _grid(vocab, unmerged=False)
     widths = parse_widths(shape)
     if widths is None:
@@ -156,7 +160,7 @@ def devices(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Tell how much of each machine's latency is due to the shape, at the same number of parameters."""
+    """Show how much of each machine's latency depends on the shape at equal parameters."""
     grid = _grid(vocab, unmerged)
     table = read_shapes(file, grid)
     shares = {name: variance_shares(grid, *table.timed(name), seed) for name in table.latency}
@@ -174,7 +178,7 @@ def devices(
         }
         print_json(document)
         return
-    shown = Table("", "spread", "by parameters", "by shape", "rest", "spread at equal parameters", "of it by shape")
+    shown = Table("", "spread", "by parameters", "by shape", "rest", "spread at equal parameters", "explained by shape")
     for name, one in shares.items():
         values = (one.spread, one.parameters, one.shape, one.rest, one.at_equal_parameters, one.explained_there)
         shown.add_row(name, *(f"{value:.1%}" for value in values))

@@ -61,7 +61,7 @@ def train(
 ) -> None:
     """Pre-train one architecture, fine-tune it on each task and store its scores.
 
-    Interrupt it whenever you like: the same command goes on where it was.
+    The same command resumes an interrupted training.
     """
     if not 0 <= seed < 2**31:
         raise InputError("--seed", "be from 0 to 2147483647", seed, "Choose another seed.")

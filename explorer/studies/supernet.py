@@ -9,11 +9,9 @@ they can be costs and constraints (``perplexity@supernet-MARK<=20``).
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +20,6 @@ from explorer.library.build import build_library, build_space, has_space, is_rea
 from explorer.library.importing import check_space_name
 from explorer.library.workplace import run_folder
 from explorer.progress import Reporter
-from explorer.records import TaskScore
 from explorer.similarity.graph import architecture_id
 from explorer.space.backbones import shape_widths
 from explorer.space.formats import from_json
@@ -32,7 +29,17 @@ from explorer.studies.coordinator import OnPoll, drive
 from explorer.studies.driver import own_scores
 from explorer.studies.executors.contract import Executor, WorkerOrder
 from explorer.studies.worker import Evaluation, KeepScore, Report, ShouldStop, score_record
-from explorer.supershaper.shapes.tables import INSIDE_METRIC, INSIDE_TASK
+from explorer.supershaper.scores import (
+    INSIDE_TASK,
+    QUANTITY,
+    ROWS,
+    UNIT,
+    ShapeScore,
+    Widths,
+    device_name,
+    inside_prefix,
+    task_score,
+)
 from graphstore import GraphStore
 from graphstore.records import MeasurementRecord, StudyRecord, TrialRecord
 
@@ -40,56 +47,13 @@ if TYPE_CHECKING:
     from explorer.supershaper.folder import OpenSuperNetwork
     from explorer.supershaper.training import SuperPlan
 
-QUANTITY, UNIT = "perplexity", "perplexity"
 SETTING = "supernet"
 """Setting of a study that names the super-network's folder instead of a recipe."""
 COLLECTED = {"from": SETTING}
 """What a space of single shapes says it was made from."""
-ROWS = 256
-"""Held-out rows by default."""
 MOST_WHOLE = 3000
 """Spaces of more shapes are not put into a store as a whole."""
 EVALUATOR = "explorer.studies.supernet:SupernetEvaluator"
-Widths = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class ShapeScore:
-    """A shape's perplexity.
-
-    Attributes:
-        widths: the shape.
-        perplexity: masked-LM perplexity on the held-out rows.
-        rows: how many rows.
-        alone: steps of its own training, and its seed; ``None`` inside the super-network.
-    """
-
-    widths: Widths
-    perplexity: float
-    rows: int
-    alone: tuple[int, int] | None = None
-
-
-def device_name(opened: OpenSuperNetwork) -> str:
-    """What the store calls the super-network among its devices."""
-    return f"supernet-{opened.mark}"
-
-
-def task_score(opened: OpenSuperNetwork, found: ShapeScore, seconds: float = 0.0) -> TaskScore:
-    """A perplexity as a score that says where the shape stood."""
-    plan, mark = opened.settings.plan, opened.mark
-    fidelity, seed = f"{_inside(mark)}{plan.fidelity}", plan.seed
-    if found.alone is not None:
-        steps, seed = found.alone
-        fidelity = f"stand-alone, pretrain {steps}x{plan.recipe.pretrain_batch}x{plan.recipe.pretrain_length}"
-    dataset = f"{opened.text.fingerprint}/{found.rows}x{plan.recipe.pretrain_length}"
-    value = -math.log(found.perplexity)
-    return TaskScore(INSIDE_TASK, INSIDE_METRIC, value, seconds, dataset, fidelity, plan.recipe.digest, seed)
-
-
-def _inside(mark: str) -> str:
-    """What the fidelity of every score inside a super-network begins with."""
-    return f"inside super-network {mark}, "
 
 
 def keep_scores(
@@ -239,7 +203,7 @@ def _check_same_network(store: GraphStore, study: StudyRecord) -> None:
     folder = Path(study.settings[SETTING])
     mark = folder_mark(folder)
     for score in own_scores(store, study, INSIDE_TASK):
-        if not score.fidelity.startswith(_inside(mark)):
+        if not score.fidelity.startswith(inside_prefix(mark)):
             rule = f"hold the super-network that study {study.name} began with ({score.fidelity})"
             raise InputError(str(folder), rule, f"super-network {mark}", "Begin another study.")
 

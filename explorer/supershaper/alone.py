@@ -1,9 +1,10 @@
-"""Shapes outside their super-network: trained alone from scratch, or taken out of it and fine-tuned."""
+"""Shapes outside their super-network: trained from scratch, or extracted and fine-tuned."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,8 +13,9 @@ import torch
 from explorer.models import FlexiBertForMaskedLM, FlexiBertForSequenceClassification, FlexiBertPreTrainedModel
 from explorer.models.checking import quiet_transformers
 from explorer.supershaper.bottlenecks import merge_bottlenecks, start_as_identity
-from explorer.supershaper.evaluation import HeldOut, perplexity
+from explorer.supershaper.evaluation import HeldOut, perplexities, perplexity
 from explorer.supershaper.folder import OpenSuperNetwork
+from explorer.supershaper.scores import ShapeScore
 from explorer.training.files import check_new, digest, named_folder, writable
 from explorer.training.finetune import TaskResult, finetune
 from explorer.training.prepared import prepare_tasks
@@ -23,7 +25,7 @@ from explorer.training.samples import chosen_part
 from explorer.training.text import Progress
 
 ALONE, TUNED = "alone", "tuned"
-"""Folders of what is trained outside, in the super-network's own; those of fine-tunings go when they end."""
+"""Subfolders for models trained outside the super-network; those of fine-tunings are removed when they end."""
 
 
 def _name(widths: Sequence[int], *more: str) -> str:
@@ -39,21 +41,21 @@ def train_alone(
     on_step: Callable[[int, float], None],
     should_stop: Callable[[], bool],
 ) -> float:
-    """Pre-train a shape from scratch as its super-network was, and return its masked-LM perplexity.
+    """Pre-train a shape from scratch with its super-network's settings, and return its masked-LM perplexity.
 
-    The model stays in the super-network's folder; a second call trains nothing. An interrupted one is resumed.
+    The model stays in the super-network's folder: a second call reuses it, and an interrupted training is resumed.
 
     Args:
         opened: the super-network: text, batches, rates.
         widths: the shape.
         steps: optimiser steps.
-        seed: of weights and batches.
-        held_out: what to score it on.
-        on_step: told the number of finished steps and the newest loss.
-        should_stop: asked between steps.
+        seed: seed of weights and batches.
+        held_out: rows to score it on.
+        on_step: called with the number of finished steps and the latest loss.
+        should_stop: polled between steps.
 
     Raises:
-        TrainingStopped, TrainingFailed: as ``explorer.training.pretrain.pretrain``; SpecError: no such shape.
+        TrainingStopped, TrainingFailed: see ``explorer.training.pretrain.pretrain``. SpecError: no such shape.
     """
     plan = opened.settings.plan
     recipe = replace(plan.recipe, pretrain_steps=steps)
@@ -67,21 +69,58 @@ def train_alone(
     return perplexity(model.to(device), held_out)  # type: ignore[arg-type]
 
 
+def evaluate_shapes(
+    opened: OpenSuperNetwork,
+    shapes: Sequence[tuple[int, ...]],
+    rows: int,
+    alone_steps: int,
+    seed: int,
+    on_shape: Callable[[int], None],
+    on_step: Callable[[int, int, float], None],
+    should_stop: Callable[[], bool],
+) -> list[ShapeScore]:
+    """Evaluate shapes inside a super-network and, if asked for, as stand-alone trainings.
+
+    Args:
+        opened: the super-network.
+        shapes: the shapes.
+        rows: held-out rows to evaluate on.
+        alone_steps: steps of each stand-alone training; 0 trains none.
+        seed: seed of the stand-alone trainings.
+        on_shape: called with the number of shapes evaluated inside.
+        on_step: called with the number of stand-alone models finished, the step of the current one, and its loss.
+        should_stop: polled between steps.
+
+    Returns:
+        The scores inside in the order of ``shapes``, then the stand-alone ones in the same order.
+
+    Raises:
+        TrainingStopped: ``should_stop`` returned true during a training. TrainingFailed: see ``train_alone``.
+    """
+    held_out = HeldOut.of(opened.text, opened.settings.plan.recipe.pretrain_length, rows)
+    inside = perplexities(opened.network, shapes, held_out, on_shape)
+    found = [ShapeScore(*pair, held_out.rows) for pair in zip(shapes, inside, strict=True)]
+    for done, widths in enumerate(shapes if alone_steps else ()):
+        value = train_alone(opened, widths, alone_steps, seed, held_out, partial(on_step, done), should_stop)
+        found.append(ShapeScore(widths, value, held_out.rows, (alone_steps, seed)))
+    return found
+
+
 def extract_to(opened: OpenSuperNetwork, widths: Sequence[int], target: Path, merged: bool) -> FlexiBertForMaskedLM:
     """Write a shape as a folder that ``transformers`` loads, with its tokenizer.
 
     Args:
         opened: the super-network.
         widths: the shape.
-        target: a new or empty folder; there whole or not at all.
+        target: a new or empty folder; written completely or not at all.
         merged: whether to merge the bottlenecks between layers.
 
     Returns:
         The model.
 
     Raises:
-        InputError: the folder holds something, or such a shape was never trained; DataError: it cannot be written;
-            SpecError: no such shape.
+        InputError: the folder is not empty, or the shape was never trained. DataError: it cannot be written.
+        SpecError: no such shape.
     """
     opened.settings.plan.check(widths)
     model = opened.network.extract(widths)
@@ -103,35 +142,35 @@ def finetune_to(
     on_step: Callable[[int, float], None],
     should_stop: Callable[[], bool],
 ) -> tuple[FlexiBertForSequenceClassification, TaskResult]:
-    """Take a shape out, fine-tune it on a task, and write it as a folder that ``transformers`` loads.
+    """Extract a shape, fine-tune it on a task, and write it as a folder that ``transformers`` loads.
 
     Args:
         opened: the super-network; the shape starts with its weights.
         widths: the shape.
-        target: a new or empty folder; there whole or not at all.
+        target: a new or empty folder; written completely or not at all.
         merged: whether to merge the bottlenecks between layers after fine-tuning.
         task: name of the task.
-        data: where it is; see ``explorer.training.sources.resolve_source``.
-        recipe: of the fine-tuning.
-        seed: of the fine-tuning.
-        on_progress: told of the task's preparation.
-        on_step: told the number of finished steps and the newest loss.
-        should_stop: asked between steps.
+        data: location of the task; see ``explorer.training.sources.resolve_source``.
+        recipe: recipe of the fine-tuning.
+        seed: seed of the fine-tuning.
+        on_progress: called with the progress of the task's preparation.
+        on_step: called with the number of finished steps and the latest loss.
+        should_stop: polled between steps.
 
     Returns:
-        The model, and what fine-tuning came to.
+        The model and the result of the fine-tuning.
 
     Raises:
-        InputError: the folder holds something, such a shape was never trained, or there is no such task; DataError: the
-            task's data are no good.
-        TrainingStopped, TrainingFailed: as ``explorer.training.finetune.finetune``; SpecError: no such shape.
+        InputError: the folder is not empty, the shape was never trained, or the task does not exist.
+        DataError: the task's data are invalid. SpecError: no such shape.
+        TrainingStopped, TrainingFailed: see ``explorer.training.finetune.finetune``.
     """
     check_new(target)
     plan = opened.settings.plan
     plan.check(widths)
     recipe = replace(recipe, length=plan.recipe.length, pretrain_length=min(recipe.pretrain_length, plan.recipe.length))
     prepared = prepare_tasks(opened.text.prepared, opened.folder / "data", recipe, [task], data, on_progress)
-    # A folder of its own, as somebody else may be fine-tuning the same shape.
+    # A folder of its own, because another process may be fine-tuning the same shape.
     with TemporaryDirectory(prefix=f"{TUNED}-", dir=opened.folder) as name:
         folder = Path(name)
         with writable(opened.folder):

@@ -1,7 +1,7 @@
-"""What is done to bottlenecks: start them as identities, take a BERT in between them, merge those that meet.
+"""Operations on bottlenecks: initialise them as identities, load a BERT between them, merge adjacent ones.
 
-Between two layers an output bottleneck E and the next layer's input bottleneck P follow each other with nothing in
-between, so P (E x + e) + p = (P E) x + (P e + p): one Linear does what the two did.
+A layer's output bottleneck E is directly followed by the next layer's input bottleneck P, so
+P (E x + e) + p = (P E) x + (P e + p): one Linear replaces the two.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ BOTTLENECKS = ("projection", "expansion")
 
 
 def start_as_identity(model: FlexiBertForMaskedLM) -> None:
-    """Let every bottleneck of a shape pass on what comes in, as far as its widths allow.
+    """Initialise every bottleneck of a shape as a (truncated) identity.
 
-    A layer of width d then starts with the first d numbers of the stream; one of the backbone's width, as if it had no
-    bottlenecks. Random ones would weaken the stream from layer to layer, as there is no residual around them.
+    A layer of width d then sees the first d features of the backbone, and a layer of the backbone's width behaves as if
+    it had no bottlenecks. Random initialisation would shrink activations from layer to layer, because there is no
+    residual connection around the bottlenecks.
     """
     with torch.no_grad():
         for layer in cast(list[FlexiBertLayer], list(model.flexibert.layers)):
@@ -37,14 +38,14 @@ def start_as_identity(model: FlexiBertForMaskedLM) -> None:
 
 
 def start_from_bert(model: FlexiBertForMaskedLM, folder: Path) -> None:
-    """Fill the largest shape with a BERT's weights, its bottlenecks with identities: it then computes what BERT does.
+    """Load a BERT's weights into the largest shape and identities into its bottlenecks, so that it computes the same.
 
     Args:
-        model: the largest shape of a backbone of BERT's sizes, with BERT's vocabulary; not merged.
-        folder: a BERT checkpoint; its masked-LM head is taken where it has one.
+        model: the largest shape of a backbone of BERT's sizes, with BERT's vocabulary and unmerged bottlenecks.
+        folder: a BERT checkpoint; its masked-LM head is loaded if it has one.
 
     Raises:
-        InputError: the model is not of BERT's sizes, or a setting of it would make the same weights compute otherwise.
+        InputError: the model differs from BERT in a size, or in a setting that changes the function of the weights.
         DataError, SpecError: the checkpoint cannot be read (``explorer.models.bert.read_bert``).
     """
     found = read_bert(folder)
@@ -72,21 +73,21 @@ def start_from_bert(model: FlexiBertForMaskedLM, folder: Path) -> None:
 
 
 def merge_bottlenecks(model: ModelT) -> ModelT:
-    """A copy of a shape's stand-alone model in which the bottlenecks between layers are one Linear each.
+    """Return a copy of a shape's stand-alone model with merged bottlenecks between layers.
 
     Args:
-        model: of any head, its bottlenecks not merged; not changed.
+        model: model with any head and unmerged bottlenecks; it is not modified.
 
     Returns:
         A model of the same class with ``merged_bottlenecks``, in evaluation mode; its outputs differ by rounding only.
 
     Raises:
-        InputError: it has no bottlenecks, or they are merged already.
+        InputError: it has no bottlenecks, or they are already merged.
     """
     config = cast(FlexiBertConfig, model.config)
     if config.merged_bottlenecks or config.backbone is None:
         given = "none" if config.backbone is None else "merged already"
-        raise InputError("bottlenecks", "be there and not merged", given, "Merge a shape's model, once.")
+        raise InputError("bottlenecks", "exist and be unmerged", given, "Merge a shape's model, once.")
     pooled = {"add_pooling_layer": model.pooler is not None} if isinstance(model, FlexiBertModel) else {}
     merged = type(model)(shape_config(config, spec_of(config), merged=True), **pooled)
     merged.to(model.device, model.dtype)  # type: ignore[arg-type]
@@ -106,6 +107,6 @@ def merge_bottlenecks(model: ModelT) -> ModelT:
 
 
 def _product(after: Tensor, shift: Tensor, before: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the Linear that does what two do, computed in float64."""
+    """Return weight and bias of the composition of two Linears, computed in float64."""
     after, shift, before, offset = (one.double() for one in (after, shift, before, offset))
     return after @ before, after @ offset + shift

@@ -1,7 +1,7 @@
-"""How well shapes do inside a super-network: masked-LM perplexity on held-out text, with masks that never change.
+"""Perplexity of shapes inside a super-network, on held-out text with fixed masks.
 
-Shapes are evaluated together, in the order of their widths: those that begin with the same widths share the layers that
-they have in common, which are computed once for a batch.
+Shapes are evaluated in lexicographic order of their widths: shapes with a common prefix share the activations of these
+layers, which are computed once per batch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class HeldOut:
 
     Attributes:
         inputs: token ids with masks, each ``[B, S]``.
-        labels: the true ids where they are asked, -100 elsewhere, each ``[B, S]``.
+        labels: the true ids at masked positions, -100 elsewhere, each ``[B, S]``.
     """
 
     inputs: tuple[Tensor, ...]
@@ -40,10 +40,10 @@ class HeldOut:
 
     @classmethod
     def of(cls, text: SuperText, length: int, rows: int = 256, batch: int = 32) -> HeldOut:
-        """The first ``rows`` rows of ``length`` tokens, or as many as the text has; always the same ones.
+        """Return the first ``rows`` rows of ``length`` tokens, or fewer if the text is shorter; deterministic.
 
-        Only whole batches count, and at least one, which is smaller where the text has no more: ``rows`` of what comes
-        out tells how many there are.
+        Rows are rounded down to whole batches, at least one, which is smaller for a short text. The property ``rows``
+        is the actual number.
         """
         most = max(1, len(text.held_out) // length)
         batch = min(batch, most)
@@ -58,12 +58,12 @@ class HeldOut:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return sum(len(ids) for ids in self.inputs)
 
     @property
     def labelled(self) -> int:
-        """How many tokens are asked for."""
+        """The number of masked tokens."""
         return sum(int((labels != IGNORED).sum()) for labels in self.labels)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -71,7 +71,7 @@ class HeldOut:
 
 
 def perplexity(model: FlexiBertForMaskedLM, held_out: HeldOut) -> float:
-    """Masked-LM perplexity of any model: exp of the mean cross-entropy over all labelled tokens."""
+    """Return the masked-LM perplexity of a model: exp of the mean cross-entropy over all labelled tokens."""
     model.eval()
     total = 0.0
     with torch.inference_mode():
@@ -88,13 +88,13 @@ def perplexities(
     held_out: HeldOut,
     on_shape: Callable[[int], None] = lambda done: None,
 ) -> list[float]:
-    """Masked-LM perplexity of shapes inside a super-network.
+    """Return the masked-LM perplexity of shapes inside a super-network.
 
     Args:
-        network: the super-network; left in evaluation mode.
+        network: the super-network; it is left in evaluation mode.
         shapes: N shapes.
-        held_out: what they are compared on.
-        on_shape: told how many shapes' worth of work is done.
+        held_out: rows to evaluate on.
+        on_shape: called with the equivalent number of finished shapes.
 
     Returns:
         N perplexities, in the order of the shapes.
@@ -110,7 +110,7 @@ def perplexities(
     with torch.inference_mode():
         for ids, labels in held_out:
             ids, labels = ids.to(network.model.device), labels.to(network.model.device)
-            # What came out of the embeddings and of each layer of the shape before.
+            # Outputs of the embeddings and of each layer of the previous shape.
             states = [network.model.flexibert.embeddings(ids, None)]
             padding = Padding(None, network.model.flexibert.matrices, states[0])
             for number, (widths, sub) in enumerate(zip(order, subs, strict=True)):
@@ -126,12 +126,12 @@ def perplexities(
 
 
 def _common(one: Widths, other: Widths) -> int:
-    """How many leading widths two shapes share."""
+    """Return the length of the common prefix of two shapes."""
     return next((place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b), len(one))
 
 
 def _loss(model: FlexiBertForMaskedLM, hidden: Tensor, labels: Tensor) -> float:
-    """Summed cross-entropy of the labelled tokens."""
+    """Return the summed cross-entropy of the labelled tokens."""
     labelled = labels != IGNORED
     logits = cast(Tensor, model.head(hidden[labelled])).float()
     return float(F.cross_entropy(logits, labels[labelled], reduction="sum"))

@@ -1,13 +1,13 @@
-"""The folder of a super-network: its settings, its text, its checkpoints while it trains, the model in the end.
+"""The folder of a super-network: its settings, text, checkpoints during training, and the final model.
 
-``supernet.json`` is written first, when all that it names was found to be sound, and never changes, so whoever trains
-into the folder again goes on with the same.
+``supernet.json`` is written first, after everything it names has been validated, and never changes, so training into
+the folder again resumes with the same settings.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from explorer.errors import DataError, InputError
+from explorer.measure.size import parameters
 from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.models.checking import quiet_transformers
 from explorer.space.backbones import Backbone
@@ -30,17 +31,17 @@ from explorer.training.text import Progress
 
 SETTINGS, MODEL, DATA = "supernet.json", "model", "data"
 UNSEEN = ("pretrain_pieces", "gradient_checkpointing", "checkpoint_steps", "checkpoint_minutes")
-"""Settings of a recipe that may change when a training goes on: how the work is done, not what is learned."""
+"""Recipe settings that may change on resumption: they affect how the work is done, not what is learned."""
 
 
 @dataclass(frozen=True)
 class SuperSettings:
-    """All that a super-network depends on.
+    """Everything that a super-network depends on.
 
     Attributes:
-        plan: what is trained, and how.
+        plan: backbone, widths and training.
         text: text file or folder, absolute; empty for the default text.
-        bert: folder of the checkpoint it starts from, absolute; empty for random weights.
+        bert: absolute path of the checkpoint for weight initialisation; empty for random weights.
     """
 
     plan: SuperPlan
@@ -48,12 +49,12 @@ class SuperSettings:
     bert: str = ""
 
     def document(self) -> dict[str, Any]:
-        """The settings as JSON has them."""
+        """Return the settings as a JSON-able document."""
         return json.loads(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, document: dict[str, Any]) -> SuperSettings:
-        """What ``document`` gave. Raises TypeError, KeyError or InputError where it is something else."""
+        """Return the settings of a ``document``. Raises TypeError, KeyError or InputError if it is not one."""
         plan = dict(document["plan"])
         plan["backbone"], plan["recipe"] = Backbone(**plan["backbone"]), Recipe(**plan["recipe"])
         plan["widths"] = tuple(plan["widths"])
@@ -62,12 +63,12 @@ class SuperSettings:
 
 @dataclass(frozen=True)
 class OpenSuperNetwork:
-    """A super-network that is complete, ready to be asked.
+    """A complete super-network, ready for evaluation.
 
     Attributes:
-        folder: where it is.
-        settings: how it was trained.
-        text: what it learned from, and what is held out.
+        folder: its folder.
+        settings: settings of its training.
+        text: training text and held-out text.
         network: the super-network, in evaluation mode.
     """
 
@@ -78,12 +79,17 @@ class OpenSuperNetwork:
 
     @cached_property
     def mark(self) -> str:
-        """Eight hexadecimal digits that tell it from others: a digest of settings and text."""
+        """Eight hexadecimal digits that identify the super-network: a digest of its settings and text."""
         return _mark(self.settings, self.text)
+
+    def parameters(self, widths: Sequence[int]) -> int:
+        """Return the number of parameters of a shape as a stand-alone model with merged bottlenecks."""
+        spec, prepared = self.settings.plan.backbone.spec(widths), self.text.prepared
+        return parameters(spec, prepared.vocab_size, prepared.length, merged=True)
 
 
 def stored_settings(folder: Path) -> SuperSettings | None:
-    """The settings in a folder, or ``None`` if it has none. Raises DataError if they are damaged."""
+    """Return the settings in a folder, or ``None`` if it has none. Raises DataError if they are damaged."""
     path = folder / SETTINGS
     if not path.is_file():
         return None
@@ -99,20 +105,20 @@ def train_folder(
     on_step: Callable[[int, float], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    """Train a super-network into a folder, or go on with it; does nothing where it is complete.
+    """Train a super-network into a folder, or resume its training; do nothing if it is complete.
 
     Args:
-        folder: new, empty, or of the same settings.
-        settings: what is trained.
-        device: where to compute.
-        on_progress: told of the text's preparation.
-        on_step: told the number of finished steps and the newest loss.
-        should_stop: asked between steps.
+        folder: a new or empty folder, or one with the same settings.
+        settings: settings of the super-network.
+        device: device to compute on.
+        on_progress: called with the progress of the text's preparation.
+        on_step: called with the number of finished steps and the latest loss.
+        should_stop: polled between steps.
 
     Raises:
-        InputError: the folder belongs to something else. Where nothing was begun yet, nothing is written if the text or
-            the BERT is no good, or the device cannot do it.
-        TrainingStopped, TrainingFailed, DataError, InputError: as ``train_super_network`` and ``prepare_text``.
+        InputError: the folder has other contents. Nothing is written to a new folder if the text or the BERT checkpoint
+            is invalid, or the device cannot run the recipe.
+        TrainingStopped, TrainingFailed, DataError, InputError: see ``train_super_network`` and ``prepare_text``.
     """
     _claim(folder, settings, device)
     text = _text(folder, settings, on_progress)
@@ -122,16 +128,16 @@ def train_folder(
 
 
 def check_folder(folder: Path) -> SuperSettings:
-    """The settings of a complete super-network. Raises DataError if there is none."""
+    """Return the settings of a complete super-network. Raises DataError if there is none."""
     settings = stored_settings(folder)
     if settings is None or not (folder / MODEL).is_dir():
-        found = "no super-network" if settings is None else "one whose training has not ended"
+        found = "no super-network" if settings is None else "one whose training is not finished"
         raise DataError(str(folder), "hold a trained super-network", found, f"Run `archex supernet train {folder}`.")
     return settings
 
 
 def last_loss(folder: Path) -> float | None:
-    """Mean loss of the last tenth of a complete super-network's steps; ``None`` where its model's summary was removed.
+    """Return the mean loss over the last tenth of the steps; ``None`` if the model's summary was removed.
 
     Raises:
         DataError: the summary is damaged.
@@ -144,7 +150,7 @@ def last_loss(folder: Path) -> float | None:
 
 
 def folder_mark(folder: Path) -> str:
-    """The mark of a complete super-network, without opening it. Raises DataError as ``open_folder``."""
+    """Return the mark of a complete super-network without loading its model. Raises DataError like ``open_folder``."""
     settings = check_folder(folder)
     return _mark(settings, _text(folder, settings, lambda share, note: None))
 
@@ -155,7 +161,7 @@ def open_folder(
     """Open a complete super-network.
 
     Raises:
-        DataError: there is none, it is not complete, or a file is damaged.
+        DataError: there is none, it is incomplete, or a file is damaged.
     """
     settings = check_folder(folder)
     text = _text(folder, settings, on_progress)
@@ -178,10 +184,10 @@ def _text(folder: Path, settings: SuperSettings, on_progress: Progress) -> Super
 
 
 def _claim(folder: Path, settings: SuperSettings, device: torch.device) -> None:
-    """Write into a new folder whose it is; refuse one of other settings. Raises InputError, DataError."""
+    """Write the settings into a new folder; reject a folder with other settings. Raises InputError, DataError."""
     stored = stored_settings(folder)
     if stored is None:
-        # Half a settings file, of a killed process or of one that begins at the same time, is no hindrance.
+        # Ignore partial settings files of killed or concurrent processes.
         half = f".{SETTINGS}."
         if folder.exists() and not (folder.is_dir() and all(one.name.startswith(half) for one in folder.iterdir())):
             raise InputError("folder", "be new, empty or of a super-network", str(folder), "Choose another folder.")
@@ -191,25 +197,25 @@ def _claim(folder: Path, settings: SuperSettings, device: torch.device) -> None:
         write_json(folder / SETTINGS, settings.document())
         return
     for name, had, wanted in _differences(stored, settings):
-        rule = f"be {had!r}, as the super-network in {folder} was begun with"
+        rule = f"be {had!r}, as in the super-network in {folder}"
         raise InputError(name, rule, wanted, "Use the same settings, or another folder.")
 
 
 def _check_sources(settings: SuperSettings) -> None:
-    """Check the text, and that the BERT fits, before anything is written. Raises InputError, DataError, SpecError."""
+    """Check the text and the BERT checkpoint before anything is written. Raises InputError, DataError, SpecError."""
     if settings.text:
         check_text(Path(settings.text))
     if settings.bert:
         plan, (_, special, size) = settings.plan, bert_vocabulary(Path(settings.bert))
         widest = plan.backbone.spec((plan.backbone.hidden,) * plan.backbone.layers)
         sizes = {"vocab_size": size, "max_position_embeddings": plan.recipe.length, "pad_token_id": special.pad}
-        with torch.device("meta"):  # Only sizes and settings are compared here.
+        with torch.device("meta"):  # The meta device suffices, because only sizes and settings are compared.
             model = FlexiBertForMaskedLM(config_for(widest, **sizes))
         start_from_bert(model, Path(settings.bert))
 
 
 def _differences(stored: SuperSettings, given: SuperSettings) -> list[tuple[str, Any, Any]]:
-    """Settings that differ and matter: name, stored value, given value."""
+    """Return the relevant settings that differ: name, stored value, given value."""
     pairs: list[tuple[Any, Any, str]] = [(stored, given, "text"), (stored, given, "bert")]
     pairs += [(stored.plan, given.plan, field.name) for field in fields(SuperPlan) if field.name != "recipe"]
     recipes = stored.plan.recipe, given.plan.recipe

@@ -1,13 +1,13 @@
-"""A super-network: one model of the largest shape, every other shape a slice of it (SuperShaper, arXiv 2110.04711).
+"""A super-network: one model of the largest shape; every other shape is a slice of it (SuperShaper, arXiv 2110.04711).
 
 A sub-network of shape (d₁ … d_L) has the leading d_i rows and columns of everything inside layer i: bottlenecks, query,
-key, value and output, LayerNorms, and the feed-forward's ends. Embeddings, head and the feed-forward's inner width stay
-whole. Query, key and value are cut as wholes, and their leading d_i rows are shared out among the layer's heads anew,
-d_i / heads for each, so one head of a wide layer has rows of several heads of a narrow one.
+key, value and output, LayerNorms, and the input and output sides of the feed-forward stack. Embeddings, head and the
+feed-forward's inner width are not sliced. The leading d_i rows of query, key and value are redistributed over the
+layer's heads, d_i / heads rows each, so one head of a wide layer has the rows of several heads of a narrow one.
 
-All this follows from one rule: each parameter of a shape's stand-alone model is the leading part of the parameter of
-the same name in the largest one. A sub-network is therefore an ordinary model whose parameters, and their gradients,
-are views of the super-network's: nothing is copied forward, and backward each gradient is added where it belongs.
+One rule implies all this: each parameter of a shape's stand-alone model is the leading slice of the parameter of the
+same name in the largest one. A sub-network is therefore an ordinary model whose parameters and gradients are views of
+the super-network's: the forward pass copies nothing, and the backward pass accumulates in place.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 def shape_config(config: FlexiBertConfig, shape: ArchitectureSpec, merged: bool = False) -> FlexiBertConfig:
-    """The configuration of another shape, all other settings alike."""
+    """Return the configuration of another shape with otherwise equal settings."""
     changed = copy.copy(config)
     changed.model_dict = to_model_dict(shape)
     changed.merged_bottlenecks = merged
@@ -40,21 +40,21 @@ def shape_config(config: FlexiBertConfig, shape: ArchitectureSpec, merged: bool 
 
 
 class SuperNetwork:
-    """Every shape of a backbone within one model.
+    """All shapes of a backbone in one model.
 
-    Sub-networks share the model's weights, its gradients, its embeddings and its head: of them only one at a time can
-    be in training mode, and whatever moves the model to another device or type must come before the first of them.
+    Sub-networks share the model's weights, gradients, embeddings and head: only one at a time can be in training mode,
+    and the model must be moved to its device and dtype before the first one is created.
 
     Args:
-        model: of the largest shape, its bottlenecks not merged.
+        model: model of the largest shape with unmerged bottlenecks.
 
     Attributes:
-        model: the same.
-        backbone: what all shapes share.
+        model: the same model.
+        backbone: sizes that all shapes share.
 
     Raises:
-        InputError: the model's layers are not of the backbone's whole width, or it has merged bottlenecks.
-        SpecError: the model is no shape.
+        InputError: a layer is narrower than the backbone, or the bottlenecks are merged.
+        SpecError: the model is not a shape.
     """
 
     def __init__(self, model: FlexiBertForMaskedLM) -> None:
@@ -62,7 +62,7 @@ class SuperNetwork:
         spec = spec_of(config)
         self.model, self.backbone, self._config = model, backbone_of(spec), config
         if set(shape_widths(spec)) != {self.backbone.hidden} or config.merged_bottlenecks:
-            rule = f"have layers of the backbone's width {self.backbone.hidden} and bottlenecks that are not merged"
+            rule = f"have layers of the backbone's width {self.backbone.hidden} and unmerged bottlenecks"
             raise InputError("super-network", rule, shape_widths(spec), "Take the largest shape.")
         self._layers: dict[tuple[int, int], FlexiBertLayer] = {}
         self._gradients: dict[nn.Parameter, Tensor] = {}
@@ -73,10 +73,10 @@ class SuperNetwork:
         return (self.backbone.hidden,) * self.backbone.layers
 
     def zero_grad(self) -> None:
-        """Set all gradients to zero, in the memory that the sub-networks' gradients are views of.
+        """Set all gradients to zero in place, because the sub-networks' gradients are views of them.
 
-        To be called before every backward pass that shall not add to earlier ones, and after anything else has dropped
-        or replaced gradients (as an optimiser's own ``zero_grad`` does).
+        Call it before every backward pass that should not accumulate, and after other code has dropped or replaced
+        gradients (as an optimiser's ``zero_grad`` does).
         """
         for parameter, gradient in self._all_gradients().items():
             parameter.grad = gradient
@@ -84,17 +84,17 @@ class SuperNetwork:
 
     @staticmethod
     def backward(loss: Tensor) -> None:
-        """Add the gradients of a sub-network's loss to the super-network's."""
+        """Accumulate the gradients of a sub-network's loss in the super-network."""
         with warnings.catch_warnings():
-            # Torch says once that a gradient which is a view may be slower to add to. It is what keeps slices cheap.
+            # Torch warns once that accumulating into a view may be slower. The views are what makes slices cheap.
             warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
             loss.backward()
 
     def sub_network(self, widths: Sequence[int]) -> FlexiBertForMaskedLM:
-        """The shape with these widths as a model whose parameters and gradients are views of the super-network's.
+        """Return the shape with these widths as a model whose parameters and gradients are views.
 
-        Its dropout within layer i is that of the largest shape times d_i / backbone. It is in the mode (training or
-        evaluation) that the super-network's model is in.
+        Its dropout in layer i is that of the largest shape times d_i / backbone width. Its mode (training or
+        evaluation) is that of the super-network's model.
 
         Raises:
             SpecError: the widths do not fit the backbone.
@@ -111,7 +111,7 @@ class SuperNetwork:
         return sub
 
     def extract(self, widths: Sequence[int]) -> FlexiBertForMaskedLM:
-        """The shape with these widths as a stand-alone model with weights of its own, in evaluation mode.
+        """Return the shape with these widths as a stand-alone model with its own weights, in evaluation mode.
 
         Raises:
             SpecError: the widths do not fit the backbone.
@@ -125,7 +125,7 @@ class SuperNetwork:
         return alone.eval()
 
     def _layer(self, place: int, width: int) -> FlexiBertLayer:
-        """Layer ``place`` at a width; made once, as its views stay valid."""
+        """Return layer ``place`` at a width; cached, because its views stay valid."""
         if (place, width) not in self._layers:
             whole = self.model.flexibert.layers[place]
             config = shape_config(self._config, self.backbone.spec((width,) * self.backbone.layers))
@@ -142,27 +142,27 @@ class SuperNetwork:
         return self._layers[place, width]
 
     def _view(self, whole: nn.Parameter, shape: torch.Size) -> nn.Parameter:
-        # A leaf of its own: the gradient of a slice of ``whole`` would be a new tensor of the whole's size.
+        # A new leaf: the gradient of a slice of ``whole`` would be a new tensor of the full size.
         part = nn.Parameter(leading(whole.detach(), shape))
         part.grad = leading(self._all_gradients()[whole], shape)
         return part
 
     def _all_gradients(self) -> dict[nn.Parameter, Tensor]:
-        """The memory of every parameter's gradient, the same for good."""
+        """Allocate every parameter's gradient once; the tensors are never replaced."""
         if not self._gradients:
             self._gradients = {one: torch.zeros_like(one) for one in self.model.parameters()}
         return self._gradients
 
 
 def leading(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """The leading part of a tensor, as a view of this shape."""
+    """Return the leading slice of a tensor with this shape, as a view."""
     return tensor[tuple(slice(size) for size in shape)]
 
 
 def _twin(module: ModelT) -> ModelT:
-    """A module of its own that has the same parameters, settings and children; children may be replaced in it."""
+    """Return a shallow copy of a module with the same parameters and settings whose children can be replaced."""
     twin = copy.copy(module)
-    # accelerate puts a forward of its own, bound to the original, beside the class's.
+    # accelerate adds an instance attribute `forward` that is bound to the original module.
     vars(twin).pop("forward", None)
     twin._modules = dict(module._modules)
     return twin

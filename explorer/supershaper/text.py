@@ -1,10 +1,10 @@
-"""The text of a super-network: what it learns from, and what its sub-networks are compared on, which it never sees.
+"""The text of a super-network: a training part, and a held-out part on which sub-networks are compared.
 
-A folder with ``train.txt`` and ``valid.txt`` (as WikiText comes) has both; of any other text every twentieth document
-is held out. The vocabulary is learned from the training part, or it is a BERT's own.
+A folder with ``train.txt`` and ``valid.txt`` (the layout of WikiText) has both; from any other text every twentieth
+document is held out. The vocabulary is trained on the training part or comes from a BERT checkpoint.
 
-What was made of a text is kept, and is not made again if the text changes or goes: a super-network knows the tokens it
-was trained with, and what it is compared on stays the same.
+The encoded text is stored and never recomputed, even if the source changes or disappears, so that vocabulary and
+held-out text stay those of the training.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 TRAIN, VALID = "train.txt", "valid.txt"
 HELD_OUT_EVERY = 20
 MOST_TOKENS = 65_536
-"""Token ids are kept in 16 bits."""
+"""Largest vocabulary, because token ids are stored as 16-bit integers."""
 SPECIAL_NAMES = ("pad", "cls", "sep", "mask", "unk")
-"""What ``transformers`` calls the attributes of ``SpecialIds``, in their order."""
+"""Names in ``transformers`` of the attributes of ``SpecialIds``, in the same order."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,21 @@ class SuperText:
 
 
 def check_text(text: Path) -> None:
-    """Read a text and write nothing. Raises DataError as ``prepare_text``."""
+    """Check that a text can be read, without writing anything. Raises DataError like ``prepare_text``."""
     _corpora(text, Path(), lambda share, note: None)
 
 
 def prepare_text(work: Path, recipe: Recipe, text: Path | None, bert: Path | None, progress: Progress) -> SuperText:
-    """Read the text, learn or take the vocabulary, and encode; or load all that from an earlier call.
+    """Read the text, train or load the vocabulary, and encode it; or load the result of an earlier call.
 
-    After an earlier call with the same arguments the text itself is not read again, whatever became of it.
+    After an earlier call with the same arguments the source is not read again.
 
     Args:
-        work: folder for the results; made if absent.
-        recipe: its vocabulary and length.
+        work: folder for the results; created if absent.
+        recipe: recipe with the vocabulary size and the length.
         text: a text file, a folder with ``train.txt`` and ``valid.txt``, or ``None`` for the default text.
-        bert: folder of the BERT whose vocabulary to take, or ``None``.
-        progress: told how far it is.
+        bert: folder of a BERT checkpoint whose vocabulary is used, or ``None``.
+        progress: called with the progress.
 
     Raises:
         DataError: text or vocabulary is missing or malformed, or a file in ``work`` is damaged.
@@ -98,7 +98,7 @@ def prepare_text(work: Path, recipe: Recipe, text: Path | None, bert: Path | Non
 
 
 def _prepare(work: Path, recipe: Recipe, text: Path | None, bert: Path | None, progress: Progress) -> dict[str, Any]:
-    """Write everything; what is to be known to load it."""
+    """Write all files; return the facts needed to load them."""
     train, held = _corpora(text, work, progress)
     progress(0.3, "preparing the vocabulary")
     folder, special, vocab_size = _vocabulary(work, recipe, train, bert)
@@ -116,12 +116,12 @@ def _prepare(work: Path, recipe: Recipe, text: Path | None, bert: Path | None, p
 
 
 def _corpora(text: Path | None, work: Path, progress: Progress) -> tuple[Corpus, Corpus]:
-    """What to learn from, and what is held out."""
+    """Return the training documents and the held-out documents."""
     if text is not None and text.is_dir():
         return corpus_from_file(text / TRAIN), corpus_from_file(text / VALID)
     whole = default_corpus(work, progress) if text is None else corpus_from_file(text)
     documents = whole.documents
-    if len(documents) < HELD_OUT_EVERY:  # Of a few long ones the sentences count.
+    if len(documents) < HELD_OUT_EVERY:  # Too few documents to hold any out: split by sentence instead.
         documents = tuple(
             Document(one.package, f"{one.name}.{place}", (sentence,))
             for one in documents
@@ -140,7 +140,7 @@ def _encoded(tokenizer: Tokenizer, corpus: Corpus, special: SpecialIds) -> NDArr
 
 
 def _vocabulary(work: Path, recipe: Recipe, train: Corpus, bert: Path | None) -> tuple[Path, SpecialIds, int]:
-    """Folder of the tokenizer, its special tokens and how many tokens the model knows."""
+    """Return the folder of the tokenizer, its special tokens and the vocabulary size of the model."""
     if bert is not None:
         return _vocabulary_of_bert(work, bert)
     folder = work / f"tokenizer-{digest(train.fingerprint, str(recipe.vocab_size), str(recipe.length))}"
@@ -151,7 +151,7 @@ def _vocabulary(work: Path, recipe: Recipe, train: Corpus, bert: Path | None) ->
 
 
 def bert_vocabulary(bert: Path) -> tuple[PreTrainedTokenizerFast, SpecialIds, int]:
-    """The tokenizer of a BERT's folder, its special tokens, and how many tokens the model knows. Raises DataError."""
+    """Return the tokenizer of a BERT folder, its special tokens and the model's vocabulary size. Raises DataError."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     try:
@@ -159,13 +159,15 @@ def bert_vocabulary(bert: Path) -> tuple[PreTrainedTokenizerFast, SpecialIds, in
         theirs = AutoTokenizer.from_pretrained(bert)
         if not isinstance(theirs, PreTrainedTokenizerFast):
             raise ValueError("a slow tokenizer")
-        if len(theirs) <= len(SPECIAL_NAMES):  # What transformers makes of a folder without any tokenizer's file.
+        if len(theirs) <= len(
+            SPECIAL_NAMES
+        ):  # transformers returns a slow tokenizer for a folder without tokenizer files.
             raise ValueError("no vocabulary")
         special = SpecialIds(*(getattr(theirs, f"{name}_token_id") for name in SPECIAL_NAMES))
-        known = sorted(special.all)  # None among them would not be sortable.
+        known = sorted(special.all)  # sorted() raises TypeError if a special token is None; reported below.
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         rule = "hold config.json and a fast tokenizer with BERT's special tokens"
-        raise DataError(str(bert), rule, str(error).split("\n")[0][:200], "Save BERT's tokenizer beside it.") from None
+        raise DataError(str(bert), rule, str(error).split("\n")[0][:200], "Save BERT's tokenizer there.") from None
     if not max(*known, len(theirs) - 1) < size <= MOST_TOKENS:
         rule = f"have at least its tokenizer's {len(theirs)} tokens and at most {MOST_TOKENS}"
         raise DataError(f"{bert}: vocab_size", rule, size, "Choose another checkpoint.")

@@ -1,9 +1,9 @@
-"""Super-pre-training: every step trains the largest shape, the smallest, and some between them, then moves once.
+"""Super-pre-training: every step trains the largest, the smallest and some random shapes with one optimiser step.
 
-That is the sandwich rule of universally slimmable networks (arXiv 1903.05134), by which SuperShaper (arXiv 2110.04711)
-is trained. A step's sub-networks see the same batch; the step is taken by the mean of their gradients. With in-place
-distillation all but the largest also learn what the largest predicts. Batches, optimiser, schedule, precision and
-checkpoints are those of any pre-training here.
+This is the sandwich rule of universally slimmable networks (arXiv 1903.05134), as used by SuperShaper (arXiv
+2110.04711). The sub-networks of a step see the same batch, and the optimiser uses the mean of their gradients. With
+in-place distillation all shapes but the largest also learn from the largest one's predictions. Batches, optimiser,
+schedule, precision and checkpoints are those of every pre-training in this package.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from explorer.training.recipe import Recipe
 from explorer.training.trainer import PretrainingTrainer, Watcher
 
 SHAPES = 2
-"""Stream of chance that shapes are drawn from; ``masking`` has the others of a seed."""
+"""Random stream of the shapes; ``masking`` defines the other streams of a seed."""
 MOST_SAMPLED = 64
 
 
 @dataclass(frozen=True)
 class SuperPlan:
-    """What is trained, and how.
+    """The plan of a super-pre-training.
 
     Attributes:
-        backbone: what all shapes share.
-        widths: of a layer; kept sorted. The backbone's own is the largest.
-        recipe: steps, rates, batches; ``finetune_…`` and the tasks' settings play no part.
-        seed: of initial weights, batches, masks, dropout and shapes.
-        sampled: random shapes of every step, besides the largest and the smallest.
-        distil: share of the smaller shapes' loss that is what the largest predicts instead of the text, 0 to 1.
+        backbone: sizes that all shapes share.
+        widths: widths of a layer, sorted; the largest is the backbone's width.
+        recipe: steps, rates and batches; ``finetune_…`` and the settings of tasks are ignored.
+        seed: seed of initial weights, batches, masks, dropout and shapes.
+        sampled: random shapes per step, in addition to the largest and the smallest.
+        distil: share of the smaller shapes' loss that comes from the largest one's predictions, 0 to 1.
 
     Raises:
         InputError: a number is out of its range; SpecError: a width does not fit the backbone.
@@ -71,7 +71,7 @@ class SuperPlan:
         for width in widths:
             self.backbone.spec([width] * self.backbone.layers)
         if not 0 <= self.sampled <= MOST_SAMPLED:
-            raise InputError("random shapes per step", f"be from 0 to {MOST_SAMPLED}", self.sampled, "Two are usual.")
+            raise InputError("random shapes per step", f"be from 0 to {MOST_SAMPLED}", self.sampled, "Use 2.")
         if not 0 <= self.distil <= 1:
             raise InputError("distillation", "be a share from 0 to 1", self.distil, "Use for example 0.5.")
         if not 0 <= self.seed < 2**31:
@@ -79,18 +79,18 @@ class SuperPlan:
 
     @property
     def mark(self) -> str:
-        """Digest of what shapes a step trains and how they learn from each other."""
+        """Digest of the shapes of a step and of the distillation."""
         return digest(json.dumps([asdict(self.backbone), self.widths, self.sampled, self.distil], sort_keys=True))
 
     @property
     def fidelity(self) -> str:
-        """How much training stands behind the super-network, for example ``super-pretrain 3000x16x32 of 4 shapes``."""
+        """The amount of training, for example ``super-pretrain 3000x16x32 of 4 shapes``."""
         recipe = self.recipe
         rows = f"{recipe.pretrain_steps}x{recipe.pretrain_batch}x{recipe.pretrain_length}"
         return f"super-pretrain {rows} of {self.sampled + 2} shapes"
 
     def check(self, widths: Sequence[int]) -> ArchitectureSpec:
-        """The shape of these widths, if it was trained; between the widths there are others that never were.
+        """Return the shape with these widths if it was trained; intermediate widths never are.
 
         Raises:
             SpecError: it does not fit the backbone; InputError: it has a width that was never trained.
@@ -103,19 +103,19 @@ class SuperPlan:
         return spec
 
     def shapes(self, step: int) -> list[Widths]:
-        """What step ``step`` (from 0) trains, the largest first; it depends on the seed and the step alone."""
+        """Return the shapes of step ``step`` (from 0), largest first; they depend only on seed and step."""
         layers = self.backbone.layers
         drawn = np.random.default_rng([self.seed, SHAPES, step]).choice(self.widths, (self.sampled, layers))
         return [(self.widths[-1],) * layers, (self.widths[0],) * layers, *(tuple(map(int, row)) for row in drawn)]
 
 
 class SandwichTrainer(PretrainingTrainer):
-    """Takes the steps of a super-network; all else is as in any pre-training.
+    """A ``PretrainingTrainer`` whose steps train several shapes of a super-network.
 
     Args:
-        plan: what each step trains.
-        model: of the largest shape.
-        args, batches, recipe, watcher, first: as ``PretrainingTrainer``'s.
+        plan: shapes of each step.
+        model: model of the largest shape.
+        args, batches, recipe, watcher, first: see ``PretrainingTrainer``.
 
     Raises:
         InputError: several processes share the work.
@@ -132,7 +132,7 @@ class SandwichTrainer(PretrainingTrainer):
         first: int,
     ) -> None:
         if args.world_size > 1:
-            rule = "be one: sub-networks are not shared out"
+            rule = "be one, because sub-networks are not distributed"
             raise InputError("processes of a super-pre-training", rule, args.world_size, "Use one process.")
         self._plan, self._network = plan, SuperNetwork(cast(FlexiBertForMaskedLM, model))
         super().__init__(model, args, batches, recipe, watcher, first)
@@ -140,11 +140,11 @@ class SandwichTrainer(PretrainingTrainer):
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        """One piece of a batch, forward and backward through every shape of the step."""
+        """Run forward and backward passes of one piece of a batch through every shape of the step."""
         if not model.training:
             model.train()
         network, plan = self._network, self._plan
-        if next(model.parameters()).grad is None:  # The Trainer has dropped the gradients of the last step.
+        if next(model.parameters()).grad is None:  # The Trainer has dropped the gradients of the previous step.
             network.zero_grad()
         piece = self._prepare_inputs(inputs)
         shapes = plan.shapes(self.state.global_step)
@@ -177,23 +177,23 @@ def train_super_network(
 ) -> list[float]:
     """Train a super-network and save it as the ``transformers`` folder of its largest shape.
 
-    Interrupted, it goes on from its newest checkpoint and ends with the same weights (``explorer.training.pretrain``).
+    An interrupted training resumes from its newest checkpoint with the same result (``explorer.training.pretrain``).
 
     Args:
-        plan: what and how.
+        plan: plan of the training.
         prepared: text and vocabulary.
-        folder: where to save; appears only when complete.
-        device: where to compute.
-        on_step: told the number of finished steps and the newest loss.
-        should_stop: asked between steps.
-        bert: a checkpoint to start from; else weights are random. Bottlenecks start as identities in either case.
+        folder: target folder; it appears only when complete.
+        device: device to compute on.
+        on_step: called with the number of finished steps and the latest loss.
+        should_stop: polled between steps.
+        bert: checkpoint for weight initialisation; random otherwise. Bottlenecks start as identities in both cases.
 
     Returns:
         The mean loss of the shapes of every step.
 
     Raises:
-        TrainingStopped, TrainingFailed, InputError: as ``explorer.training.pretrain.pretrain``; and the BERT does not
-            fit the backbone.
+        TrainingStopped, TrainingFailed: see ``explorer.training.pretrain.pretrain``.
+        InputError: the same, or the BERT does not fit the backbone.
         DataError: the BERT cannot be read, or the disk is full.
     """
     widest = plan.backbone.spec((plan.widths[-1],) * plan.backbone.layers)

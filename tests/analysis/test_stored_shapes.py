@@ -10,7 +10,7 @@ import pytest
 from explorer.analysis.shapes import stored_shapes
 from explorer.library.records import architecture_record
 from explorer.space.backbones import Backbone
-from explorer.supershaper.shapes.tables import INSIDE_METRIC, INSIDE_TASK
+from explorer.supershaper.scores import INSIDE_METRIC, INSIDE_TASK
 from graphstore import open_store
 from graphstore.records import MeasurementRecord, ScoreRecord, SpaceRecord
 

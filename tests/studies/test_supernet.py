@@ -36,7 +36,7 @@ from explorer.studies.trained import check_training
 from explorer.studies.worker import score_record
 from explorer.supershaper.evaluation import HeldOut, perplexities
 from explorer.supershaper.folder import SuperSettings, open_folder, train_folder
-from explorer.supershaper.shapes.tables import INSIDE_TASK
+from explorer.supershaper.scores import INSIDE_TASK
 from explorer.supershaper.training import SuperPlan
 from explorer.training.recipe import RECIPES
 from graphstore import open_store

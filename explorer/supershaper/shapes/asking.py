@@ -1,4 +1,4 @@
-"""Questions about shapes that the command line and the app ask alike: predict, and search within limits."""
+"""Predictions and constrained search of shapes, for the command line and the app."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from explorer.supershaper.shapes.tables import ShapeTable
 
 
 class Objective(StrEnum):
-    """What a search makes least."""
+    """The quantity that a search minimises."""
 
     PERPLEXITY = "perplexity"
     PARAMETERS = "parameters"
@@ -34,13 +34,13 @@ class Range:
 
 @dataclass(frozen=True)
 class ShapeReport:
-    """What is known of a shape before it is trained.
+    """Sizes and predictions of a shape.
 
     Attributes:
         widths: of its layers.
         parameters: with the bottlenecks between layers merged.
-        parameters_unmerged: with all of them.
-        perplexity: predicted; ``None`` without measured ones.
+        parameters_unmerged: with all bottlenecks.
+        perplexity: predicted perplexity; ``None`` without measured ones.
         latency_s: predicted seconds by machine.
     """
 
@@ -53,12 +53,12 @@ class ShapeReport:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a shape must keep; each open by default.
+    """Upper limits of a shape; each is optional.
 
     Attributes:
-        parameters: most, as the grid counts them.
-        perplexity: highest expected.
-        latency_s: most expected seconds, by machine.
+        parameters: largest number of parameters, as the grid counts them.
+        perplexity: largest predicted perplexity.
+        latency_s: largest predicted latency in seconds, by machine.
     """
 
     parameters: float | None = None
@@ -72,8 +72,8 @@ class ShapePredictors:
 
     Attributes:
         grid: the shapes.
-        perplexity: ``None`` where the table has none.
-        latency: by machine.
+        perplexity: predictor of perplexity; ``None`` if the table has none.
+        latency: predictor of latency by machine.
     """
 
     grid: ShapeGrid
@@ -95,11 +95,11 @@ class ShapePredictors:
             table: measured shapes.
             grid: their grid.
             method: predictor of perplexity, ``gp`` or ``trees``.
-            devices: machines to learn; all of the table if ``None``.
-            seed: of folds and trees.
+            devices: machines to fit; all machines of the table if ``None``.
+            seed: seed of folds and trees.
 
         Raises:
-            InputError: the method is unknown, or too little was measured.
+            InputError: the method is unknown, or there are too few measurements.
             DataError: the table has no such machine.
         """
         if method not in PREDICTORS:
@@ -113,7 +113,7 @@ class ShapePredictors:
         return cls(grid, predictor, latency)
 
     def reports(self, shapes: Shapes) -> list[ShapeReport]:
-        """What is expected of shapes ``[N, L]`` of the grid."""
+        """Return the predictions for shapes ``[N, L]`` of the grid."""
         told = None if self.perplexity is None else self.perplexity.predict(shapes)
         times = {device: predictor.predict(shapes) for device, predictor in self.latency.items()}
         merged, unmerged = (grid.parameters(shapes) for grid in (self.grid.counting(True), self.grid.counting(False)))
@@ -152,18 +152,18 @@ class ShapePredictors:
         settings: EvolutionSettings | None = None,
         keep: int = 10,
     ) -> Found:
-        """The shapes with the least of the objective within limits.
+        """Return the shapes with the smallest objective within limits.
 
         Args:
-            limits: what they must keep.
-            objective: what is made least.
+            limits: limits that must hold.
+            objective: quantity to minimise.
             device: machine of the objective, if it is latency.
-            seed: of the search.
-            settings: of the evolution.
-            keep: how many to tell.
+            seed: seed of the search.
+            settings: settings of the evolution.
+            keep: number of shapes to return.
 
         Raises:
-            InputError: there is no limit, a quantity was not measured, or no shape within the limits was found.
+            InputError: no limit is given, a quantity was not measured, or no shape within the limits was found.
         """
         kept = []
         if limits.parameters is not None:

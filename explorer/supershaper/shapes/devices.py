@@ -1,14 +1,14 @@
-"""How far latency depends on the shape where the number of parameters is the same, on one machine and on several.
+"""How far latency depends on the shape at equal parameters, on one machine and across machines.
 
-The variance of a logarithm (of seconds, or of perplexity for comparison) over measured shapes is split in three by
+The variance of a logarithm (of seconds, or of perplexity for comparison) over measured shapes is split into three by
 predictions of held-out shapes:
 
-* **parameters**: what a smooth curve of the number of parameters alone explains;
-* **shape**: what the widths of the single layers explain beyond it;
-* **rest**: what neither does: noise of the measurement, and what a model linear in the choice of every layer's width
-  and in the products of adjacent ones does not see.
+* **parameters**: the share that a smooth curve of the number of parameters explains;
+* **shape**: the additional share that the widths of the layers explain;
+* **rest**: the remainder: measurement noise, and effects outside a linear model in the one-hot widths of all layers and
+  the products of adjacent ones.
 
-A share may come out slightly below 0, which means none. Intervals of 95 % are from resampling the shapes.
+A share may be slightly negative, which means 0. Intervals of 95 % come from resampling the shapes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from explorer.errors import InputError
 from explorer.supershaper.shapes.grid import Array, ShapeGrid, Shapes
 
 if TYPE_CHECKING:
-    # Imported where it is needed, as pages import this module and scikit-learn takes a second.
+    # scikit-learn is imported lazily, because it takes a second and the app's pages import this module.
     from sklearn.model_selection import KFold
     from sklearn.pipeline import Pipeline
 
 FEWEST = 20
-"""Shapes that a split of variance needs."""
+"""Fewest shapes for a split of the variance."""
 FOLDS = 10
 RESAMPLES = 1000
 STRENGTHS = tuple(float(strength) for strength in np.geomspace(1e-1, 1e4, 11))
@@ -38,12 +38,12 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class VarianceShares:
-    """What the variance of a logarithm over shapes is due to.
+    """The split of the variance of a logarithm over shapes.
 
     Attributes:
         count: measured shapes.
         spread: standard deviation of the natural logarithm; 0.1 is about 10 %.
-        parameters, shape, rest: shares, which add up to 1.
+        parameters, shape, rest: shares that add up to 1.
         shape_range: 95 % interval of ``shape``.
         at_equal_parameters: standard deviation of the logarithm around the curve of the parameters.
         explained_there: share of that variance that the shape explains.
@@ -69,8 +69,8 @@ class Agreement:
         devices: D machines.
         count: shapes.
         overall: of the latencies, ``[D, D]``.
-        at_equal_parameters: of what the parameters leave unexplained, ``[D, D]``. Near 0, what is fast for its size on
-            one machine is so on another by chance only.
+        at_equal_parameters: of the residuals after the parameters, ``[D, D]``. Near 0, being fast for its size on one
+            machine says nothing about another.
         parameters: of each machine's latencies with the number of parameters, ``[D]``.
     """
 
@@ -83,11 +83,11 @@ class Agreement:
 
 @dataclass(frozen=True, eq=False)
 class Bins:
-    """Shapes of about the same number of parameters, B bins of equally many.
+    """Spread of measurements within B equally filled bins of the number of parameters.
 
     Attributes:
         parameters: mean of each bin ``[B]``.
-        count: shapes of each.
+        count: number of shapes per bin.
         spread: standard deviation of the logarithm around the curve of the parameters, ``[B]``.
     """
 
@@ -111,7 +111,7 @@ def _folds(seed: int) -> KFold:
 
 
 def _features(grid: ShapeGrid, shapes: Shapes) -> Array:
-    """The width of every layer one-hot, how often each width occurs, and products of adjacent widths."""
+    """Return one-hot widths of all layers, counts of each width, and products of adjacent widths."""
     hot = np.eye(len(grid.widths))[grid.places(shapes)]  # [N, L, W]
     joints = 1.0 / grid.widths[-1] ** 2 * shapes[:, :-1] * shapes[:, 1:]
     return np.concatenate([hot.reshape(len(shapes), -1), hot.sum(1), joints], axis=1)
@@ -127,13 +127,13 @@ def _checked(shapes: Shapes, values: Array) -> Array:
 
 
 def beyond_parameters(grid: ShapeGrid, shapes: Shapes, values: Array, seed: int = 0) -> Array:
-    """Logarithms ``[N]`` of values relative to what the parameters of held-out shapes say: 0.01 is 1 % more.
+    """Return the logarithms ``[N]`` of values relative to held-out predictions from parameters: 0.01 is 1 % more.
 
     Args:
         grid: the shapes' grid.
         shapes: ``[N, L]``.
         values: measured, above 0, ``[N]``.
-        seed: of the folds.
+        seed: seed of the folds.
 
     Raises:
         InputError: there are fewer than ``FEWEST``, or a value is not above 0.
@@ -146,7 +146,7 @@ def beyond_parameters(grid: ShapeGrid, shapes: Shapes, values: Array, seed: int 
 
 
 def variance_shares(grid: ShapeGrid, shapes: Shapes, values: Array, seed: int = 0) -> VarianceShares:
-    """Split the variance of measurements. See the module; arguments and errors are those of ``beyond_parameters``."""
+    """Split the variance of measurements, see the module. Arguments and errors are those of ``beyond_parameters``."""
     from sklearn.linear_model import RidgeCV
     from sklearn.model_selection import cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -181,19 +181,19 @@ def _interval(values: Array) -> Interval:
 
 
 def device_agreement(grid: ShapeGrid, shapes: Shapes, latency: Mapping[str, Array], seed: int = 0) -> Agreement:
-    """Rank correlations between machines.
+    """Return the rank correlations between machines.
 
     Args:
         grid: the shapes' grid.
         shapes: ``[N, L]``.
         latency: seconds ``[N]`` by machine; NaN where not measured.
-        seed: of the folds.
+        seed: seed of the folds.
 
     Raises:
-        InputError: there is no machine, or fewer than ``FEWEST`` shapes were timed by all.
+        InputError: the table has no machine, or fewer than ``FEWEST`` shapes were timed by all.
     """
     if not latency:
-        raise InputError("latencies", "be of at least one machine", 0, "Measure some.")
+        raise InputError("latencies", "have at least one machine", 0, "Measure some.")
     seconds = np.stack(list(latency.values()), axis=1)
     known = np.isfinite(seconds).all(axis=1)
     shapes, seconds = shapes[known], seconds[known]
@@ -209,12 +209,12 @@ def device_agreement(grid: ShapeGrid, shapes: Shapes, latency: Mapping[str, Arra
 
 
 def _ranked(columns: Array) -> Array:
-    """Spearman's correlations of columns ``[N, D]``, ``[D, D]``."""
+    """Return Spearman's correlations ``[D, D]`` of columns ``[N, D]``."""
     return np.atleast_2d(np.corrcoef(rankdata(columns, axis=0), rowvar=False))
 
 
 def in_bins(grid: ShapeGrid, shapes: Shapes, values: Array, bins: int = 7, seed: int = 0) -> Bins:
-    """How much measurements differ among shapes of one size. Errors are those of ``beyond_parameters``."""
+    """Return the spread of measurements among shapes of equal size. Errors are those of ``beyond_parameters``."""
     left = beyond_parameters(grid, shapes, values, seed)
     sizes = grid.parameters(shapes)
     groups = np.array_split(np.argsort(sizes, kind="stable"), bins)

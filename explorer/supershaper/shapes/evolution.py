@@ -1,9 +1,8 @@
-"""Evolutionary search over all shapes of a grid, however many, for the least of one quantity within limits of others.
+"""Evolutionary search over all shapes of a grid: minimise one quantity within limits of others.
 
-Truncation selection, uniform crossover and mutation per layer, as hardware-aware searches inside super-networks use
-them (arXiv 2005.14187, 2110.04711). Shapes within the limits come before others, and of others the one that breaks them
-by less (Deb, 2000), so that narrow limits are found from anywhere. Nothing is enumerated; the same seed gives the same
-answer.
+Truncation selection, uniform crossover and per-layer mutation, as in hardware-aware searches inside super-networks
+(arXiv 2005.14187, 2110.04711). Feasible shapes rank before infeasible ones, which rank by their violation (Deb, 2000),
+so narrow feasible regions are reached from anywhere. Nothing is enumerated; the same seed gives the same result.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from explorer.errors import InputError
 from explorer.supershaper.shapes.grid import Array, ShapeGrid, Shapes
 
 Quantity = Callable[[Shapes], Array]
-"""Numbers ``[N]`` of shapes ``[N, L]``, the same for the same shape."""
+"""A function from shapes ``[N, L]`` to values ``[N]``, deterministic per shape."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A quantity that must not exceed a number above 0."""
+    """A quantity with a positive upper limit."""
 
     name: str
     quantity: Quantity
@@ -38,11 +37,11 @@ class EvolutionSettings:
     """Settings of the search.
 
     Attributes:
-        generations: how many populations follow the first.
-        population: shapes of each.
-        parents: best shapes so far that the next population comes from.
+        generations: number of populations after the first.
+        population: shapes per population.
+        parents: number of best shapes so far that are parents of the next population.
         crossover: share of children with two parents; the others have one.
-        mutation: chance of each layer of a child to change, and once more of two layers to change places.
+        mutation: probability that a layer of a child changes, and that two of its layers are swapped.
     """
 
     generations: int = 60
@@ -68,8 +67,8 @@ class Found:
     Attributes:
         shapes: best first, all distinct and within the limits, ``[K, L]``.
         values: their objective ``[K]``.
-        evaluated: distinct shapes that were looked at.
-        history: the best value within the limits after each generation; infinite as long as there is none.
+        evaluated: number of distinct shapes evaluated.
+        history: the best feasible value after each generation; infinite while there is none.
     """
 
     shapes: Shapes
@@ -79,7 +78,7 @@ class Found:
 
 
 class _Seen:
-    """Distinct shapes that were looked at, and what was found."""
+    """The distinct shapes evaluated so far, with their values."""
 
     def __init__(self, objective: Quantity, limits: Sequence[Limit]) -> None:
         self._objective, self._limits = objective, limits
@@ -106,19 +105,19 @@ class _Seen:
         return np.concatenate(self._shapes)
 
     def ranked(self) -> np.ndarray:
-        """Indices, best first; ties keep the order in which they were found."""
+        """Return indices, best first; ties keep the order of evaluation."""
         return np.lexsort((self.values, self.excess))
 
 
 def _children(grid: ShapeGrid, parents: Shapes, settings: EvolutionSettings, rng: np.random.Generator) -> Shapes:
-    """One population of children of parents ``[P, L]``."""
+    """Return one population of children of parents ``[P, L]``."""
     count, layers, widths = settings.population, grid.layers, len(grid.widths)
     drawn = rng.integers(len(parents), size=(2, count))
     mixed = rng.random(count) < settings.crossover
     second = mixed[:, None] & (rng.random((count, layers)) < 0.5)
     places = np.where(second, grid.places(parents[drawn[1]]), grid.places(parents[drawn[0]]))
     changed = rng.random((count, layers)) < settings.mutation
-    # Children of one parent change at least one layer, so that they are not their parent again.
+    # Children of one parent change at least one layer, so that they differ from it.
     forced = rng.integers(layers, size=count)
     changed[np.flatnonzero(~mixed), forced[~mixed]] = True
     stepped = np.clip(places + rng.choice([-1, 1], size=places.shape), 0, widths - 1)
@@ -140,19 +139,19 @@ def search_shapes(
     keep: int = 10,
     start: Shapes | None = None,
 ) -> Found:
-    """Find the shapes with the least objective within the limits.
+    """Find the shapes with the smallest objective within the limits.
 
     Args:
-        grid: what may be chosen.
-        objective: what shall be least.
-        limits: what must hold.
-        seed: of all random choices.
-        settings: of the evolution.
-        keep: how many of the best to tell.
-        start: shapes that the first population has besides random ones, ``[S, L]``.
+        grid: grid of shapes.
+        objective: function to minimise.
+        limits: limits that must hold.
+        seed: seed of all random choices.
+        settings: settings of the evolution.
+        keep: number of best shapes to return.
+        start: shapes of the first population in addition to random ones, ``[S, L]``.
 
     Raises:
-        InputError: no shape within the limits was found; says by how much the nearest breaks them.
+        InputError: no feasible shape was found; the message names the smallest violation.
     """
     settings, rng = settings or EvolutionSettings(), np.random.default_rng(seed)
     seen = _Seen(objective, limits)
@@ -170,5 +169,5 @@ def search_shapes(
         nearest = seen.shapes[order[0]]
         told = ", ".join(f"{one.name} at most {one.at_most:,.6g}" for one in limits)
         reached = ", ".join(f"{one.name} {float(one.quantity(nearest[None])[0]):,.6g}" for one in limits)
-        raise InputError("limits", f"leave a shape ({told})", f"nearest found: {reached}", "Widen a limit.")
+        raise InputError("limits", f"leave a shape ({told})", f"nearest found: {reached}", "Relax a limit.")
     return Found(seen.shapes[fitting], seen.values[fitting], len(seen.values), tuple(history))

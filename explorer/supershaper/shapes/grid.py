@@ -1,7 +1,7 @@
-"""The grid of shapes that may be chosen, and what each costs, for many shapes at once.
+"""The grid of shapes and their sizes, vectorised over shapes.
 
 A shape is a row of L widths, one per layer; N shapes are an integer array ``[N, L]``. Parameters are those of
-``explorer.measure.size`` (here read from tables of it, so that a million shapes take a second), by default counted as
+``explorer.measure.size`` (read from tables, so that a million shapes take a second), by default counted as
 in the paper: 28,996 tokens, adjacent bottlenecks merged, no pooler and no language head.
 """
 
@@ -23,19 +23,19 @@ from explorer.space.spec import ArchitectureSpec
 Array = NDArray[np.float64]
 Shapes = NDArray[np.int64]
 VOCABULARY = 28_996
-"""Tokens of BERT's cased vocabulary, which the paper's models have."""
+"""Size of BERT's cased vocabulary, which the paper uses."""
 
 
 @dataclass(frozen=True, eq=False)
 class ChainTable:
-    """Q quantities that are sums over layers and over pairs of adjacent layers, by positions among the W widths.
+    """Q quantities that are sums over layers and pairs of adjacent layers, tabulated over the W widths.
 
-    Everything is told relative to the narrowest shape.
+    All entries are relative to the narrowest shape.
 
     Attributes:
-        base: of the narrowest shape, ``[Q]``.
-        layer: what one other width of a layer adds, ``[L, W, Q]``.
-        pair: what two adjacent ones add besides, ``[W, W, Q]``.
+        base: quantities of the narrowest shape, ``[Q]``.
+        layer: increment of another width of one layer, ``[L, W, Q]``.
+        pair: additional increment of two adjacent widths, ``[W, W, Q]``.
     """
 
     base: Array
@@ -44,7 +44,7 @@ class ChainTable:
 
     @classmethod
     def of(cls, quantities: Callable[[Shapes], Array], layers: int, widths: int) -> ChainTable:
-        """The table of quantities ``[N, Q]`` of shapes told by positions ``[N, L]``: of some 140 shapes."""
+        """Fit the table from the quantities ``[N, Q]`` of about 140 shapes given by width indices ``[N, L]``."""
         single = np.zeros((layers, widths, layers), dtype=np.int64)
         for layer in range(layers):
             single[layer, :, layer] = np.arange(widths)
@@ -60,7 +60,7 @@ class ChainTable:
         return cls(base, alone, pair)
 
     def __call__(self, places: NDArray[np.int64]) -> Array:
-        """Quantities ``[N, Q]`` of shapes told by the positions of their widths ``[N, L]``."""
+        """Return the quantities ``[N, Q]`` of shapes given by width indices ``[N, L]``."""
         total = self.base + np.zeros((len(places), 1))
         for layer, column in enumerate(places.T):
             total = total + self.layer[layer, column]
@@ -75,12 +75,12 @@ class ShapeGrid:
 
     Attributes:
         widths: W choices of each layer, ascending.
-        backbone: what the shapes share.
-        vocabulary: tokens, for the parameters.
+        backbone: sizes that all shapes share.
+        vocabulary: vocabulary size, for the number of parameters.
         merged: whether parameters are counted with adjacent bottlenecks merged, as a shape is deployed.
 
     Raises:
-        SpecError: the widths do not ascend or do not fit the backbone.
+        SpecError: the widths are not ascending or do not fit the backbone.
     """
 
     widths: tuple[int, ...] = WIDTHS
@@ -90,25 +90,25 @@ class ShapeGrid:
 
     def __post_init__(self) -> None:
         if not self.widths or list(self.widths) != sorted(set(self.widths)):
-            raise SpecError("widths", "ascend", list(self.widths), "Sort them and give each once.")
+            raise SpecError("widths", "ascend", list(self.widths), "Sort them and remove duplicates.")
         for width in self.widths:
             self.backbone.spec([width] * self.layers)
 
     @property
     def layers(self) -> int:
-        """L, layers of every shape."""
+        """L, the number of layers of every shape."""
         return self.backbone.layers
 
     @property
     def count(self) -> int:
-        """How many shapes there are."""
+        """The number of shapes."""
         return len(self.widths) ** self.layers
 
     def check(self, shapes: ArrayLike) -> Shapes:
-        """The shapes as an integer array ``[N, L]``.
+        """Return the shapes as an integer array ``[N, L]``.
 
         Raises:
-            SpecError: a row has not one width per layer, or a width is none of the grid's.
+            SpecError: a row does not have one width per layer, or a width is not in the grid.
         """
         rows = np.asarray(shapes)
         if rows.ndim != 2 or rows.shape[1] != self.layers:
@@ -121,23 +121,23 @@ class ShapeGrid:
         return rows.astype(np.int64)
 
     def places(self, shapes: Shapes) -> NDArray[np.int64]:
-        """Positions of the widths among the grid's, ``[N, L]``."""
+        """Return the indices of the widths in the grid, ``[N, L]``."""
         return np.searchsorted(self.widths, shapes)
 
     def at(self, places: NDArray[np.int64]) -> Shapes:
-        """The shapes with widths at these positions."""
+        """Return the shapes with these width indices."""
         return np.asarray(self.widths, dtype=np.int64)[places]
 
     def random(self, count: int, rng: np.random.Generator) -> Shapes:
-        """Shapes drawn evenly, with replacement."""
+        """Draw shapes uniformly with replacement."""
         return self.at(rng.integers(len(self.widths), size=(count, self.layers)))
 
     def spec(self, shape: ArrayLike) -> ArchitectureSpec:
-        """One shape ``[L]`` as an architecture."""
+        """Return one shape ``[L]`` as an architecture."""
         return self.backbone.spec([int(width) for width in np.asarray(shape)])
 
     def table(self, quantities: Callable[[Sequence[ArchitectureSpec]], ArrayLike]) -> ChainTable:
-        """Tables of quantities ``[N, Q]`` of N architectures that are sums over layers and adjacent pairs of them."""
+        """Tabulate quantities ``[N, Q]`` of architectures that are sums over layers and adjacent pairs."""
 
         def values(places: NDArray[np.int64]) -> Array:
             return np.asarray(quantities([self.spec(row) for row in self.at(places)]), dtype=np.float64)
@@ -146,25 +146,25 @@ class ShapeGrid:
 
     @property
     def size(self) -> AdditiveCost:
-        """Parameters of an architecture, which sampling can aim at."""
+        """Return the parameters of an architecture, which sampling can target."""
         return parameter_cost(self.vocabulary, backbone=self.backbone.hidden, merged=self.merged)
 
     @cached_property
     def size_table(self) -> ChainTable:
-        """Parameters, Q = 1."""
+        """The table of parameters, Q = 1."""
         size = self.size
         return self.table(lambda specs: [[size(spec)] for spec in specs])
 
     def parameters(self, shapes: Shapes) -> NDArray[np.int64]:
-        """Parameters ``[N]`` of shapes of the grid."""
+        """Return the parameters ``[N]`` of shapes of the grid."""
         return np.rint(self.size_table(self.places(shapes))[:, 0]).astype(np.int64)
 
     def counting(self, merged: bool) -> ShapeGrid:
-        """The same shapes, with parameters counted merged or not."""
+        """Return the same grid with parameters counted merged or unmerged."""
         return self if merged == self.merged else replace(self, merged=merged)
 
     @cached_property
     def extent(self) -> tuple[int, int]:
-        """Parameters of the smallest and of the largest shape."""
+        """The parameters of the smallest and of the largest shape."""
         ends = self.parameters(np.array([[self.widths[0]] * self.layers, [self.widths[-1]] * self.layers]))
         return int(ends[0]), int(ends[1])

@@ -1,8 +1,8 @@
-"""Which shapes to take without a search: good ones by a rule, and the usual suspects, at any number of parameters.
+"""Heuristic shapes at any number of parameters: good ones by a rule, and the shapes compared in the paper.
 
-A family is a profile: the widths of the layers relative to one another, from input to output. A shape of it has the
-asked number of parameters within a tolerance and is, of all such shapes of the grid, the one nearest to the profile
-at the right scale. The profile of good shapes was read off searched ones (``derive_profile``):
+A family is a profile: the relative widths of the layers from input to output. Its shape has the requested number of
+parameters within a tolerance and is, among all such shapes of the grid, the one nearest to the scaled profile. The
+profile of good shapes was derived from searched ones (``derive_profile``):
 
 * the first layer as wide as the mean,
 * the next three narrower: 0.8, 0.75 and 0.85 of the mean,
@@ -26,20 +26,20 @@ from explorer.supershaper.shapes.evolution import EvolutionSettings, Limit, Quan
 from explorer.supershaper.shapes.grid import Array, ShapeGrid, Shapes
 
 TOLERANCE = 0.01
-"""Share of the parameters by which a generated shape may differ from what was asked."""
+"""Share by which the parameters of a generated shape may differ from the requested number."""
 GOOD = (1.0, 0.8, 0.75, 0.85, 0.95, 1.0, 1.0, 1.0, 1.05, 1.05, 1.1, 1.4)
 """The profile of good shapes over twelve layers; its mean is near 1."""
 NARROW = 0.2
-"""Narrowest part of the families of the paper, relative to the widest."""
+"""Narrowest relative to widest layer in the paper's families."""
 NEAR_BEST = 1.01
-"""Searched shapes within 1 % of the best one's perplexity say what good shapes have in common."""
+"""Shapes within 1 % of the best perplexity define what good shapes have in common."""
 BUCKETS = 4
-"""Steps of size in a tolerance, by which partial shapes are held to be of one size."""
+"""Number of size bins per tolerance; partial shapes in one bin count as equally large."""
 BISECTIONS = 30
 
 
 class ShapeFamily(StrEnum):
-    """Kinds of shapes: the rule's, the paper's comparisons, and chance."""
+    """Kinds of shapes: the rule's, the paper's comparisons, and random."""
 
     GOOD = "good"
     RECTANGLE = "rectangle"
@@ -66,18 +66,18 @@ PROFILES: dict[ShapeFamily, Callable[[Array], Array]] = {
     ShapeFamily.TRIANGLE: _rising,
     ShapeFamily.INVERTED_TRIANGLE: lambda x: _rising(1.0 - x),
 }
-"""Relative widths at places from 0, the first layer, to 1, the last. A triangle is widest at the output."""
+"""Return relative widths at depths from 0 (first layer) to 1 (last). A triangle is widest at the output."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A shape that was made to order.
+    """A generated shape.
 
     Attributes:
-        widths: of the layers.
+        widths: widths of the layers.
         parameters: as the grid counts them.
-        off: root mean square of what its widths differ from the scaled profile's, relative to their mean. Large where
-            the grid or the number of parameters leaves no room for the profile; 0 for random shapes.
+        off: root-mean-square deviation of its widths from the scaled profile, relative to their mean. It is large if
+            the grid or the number of parameters does not allow the profile, and 0 for random shapes.
     """
 
     widths: tuple[int, ...]
@@ -86,12 +86,10 @@ class Generated:
 
 
 def check_budget(grid: ShapeGrid, parameters: float, tolerance: float = TOLERANCE) -> None:
-    """Refuse a number of parameters that no shape of the grid is near to. Raises InputError."""
+    """Reject a number of parameters that no shape of the grid is close to. Raises InputError."""
     low, high = grid.extent
     if not low * (1 - tolerance) <= parameters <= high * (1 + tolerance):
-        raise InputError(
-            "parameters", f"be from {low:,} to {high:,}", parameters, "Choose what the grid's shapes have."
-        )
+        raise InputError("parameters", f"be from {low:,} to {high:,}", parameters, "Choose a number in this range.")
     if not 0 < tolerance < 1:
         raise InputError("tolerance", "be above 0 and below 1", tolerance, "Use for example 0.01.")
 
@@ -99,10 +97,10 @@ def check_budget(grid: ShapeGrid, parameters: float, tolerance: float = TOLERANC
 def random_shapes(
     grid: ShapeGrid, parameters: float, count: int, rng: np.random.Generator, tolerance: float = TOLERANCE
 ) -> Shapes:
-    """Shapes drawn evenly, with replacement, from all with so many parameters, ``[count, L]``.
+    """Draw shapes ``[count, L]`` uniformly with replacement from all with this number of parameters.
 
     Raises:
-        InputError: no shape has.
+        InputError: no shape has this number.
     """
     check_budget(grid, parameters, tolerance)
     window = Constraint("parameters", grid.size, parameters * (1 - tolerance), parameters * (1 + tolerance))
@@ -113,19 +111,19 @@ def random_shapes(
 def nearest_shape(
     grid: ShapeGrid, target: Array, parameters: float, tolerance: float = TOLERANCE
 ) -> tuple[int, ...] | None:
-    """Of the shapes with so many parameters the one with the least squared distance to a target.
+    """Return the shape with this number of parameters and the smallest squared distance to a target.
 
-    Layer by layer, of all partial shapes that end in one width and have one size only the nearest is kept. Sizes count
-    as one within a fraction of the tolerance, which is the only thing that is not exact.
+    Dynamic programming over layers keeps the nearest partial shape for each last width and size. Sizes are binned by a
+    fraction of the tolerance, which is the only approximation.
 
     Args:
         grid: the shapes.
-        target: widths ``[L]``, not of the grid.
-        parameters: how many.
+        target: widths ``[L]``, not necessarily of the grid.
+        parameters: number of parameters.
         tolerance: share by which the parameters may differ.
 
     Returns:
-        The widths; ``None`` if no shape has so many parameters.
+        The widths; ``None`` if no shape has this number of parameters.
     """
     table, widths = grid.size_table, np.array(grid.widths, dtype=np.float64)
     low, high = parameters * (1 - tolerance), parameters * (1 + tolerance)
@@ -154,7 +152,7 @@ def nearest_shape(
 
 
 def _remaining(grid: ShapeGrid) -> tuple[Array, Array]:
-    """Least and most that the layers after each one can add, by its width, ``[L, W]`` each."""
+    """Return the smallest and largest sizes of the layers after each layer, by its width, ``[L, W]`` each."""
     table, shape = grid.size_table, (grid.layers, len(grid.widths))
     least, most = np.zeros(shape), np.zeros(shape)
     for layer in range(grid.layers - 2, -1, -1):
@@ -165,16 +163,16 @@ def _remaining(grid: ShapeGrid) -> tuple[Array, Array]:
 
 
 def shape_like(grid: ShapeGrid, profile: Array, parameters: float, tolerance: float = TOLERANCE) -> Generated:
-    """The shape with so many parameters that is nearest to a profile.
+    """Return the shape with this number of parameters that is nearest to a profile.
 
     Args:
         grid: the shapes.
         profile: relative widths ``[L]``, above 0.
-        parameters: how many.
+        parameters: number of parameters.
         tolerance: share by which the parameters may differ.
 
     Raises:
-        InputError: no shape has so many parameters.
+        InputError: no shape has this number of parameters.
     """
     check_budget(grid, parameters, tolerance)
     widths = np.array(grid.widths, dtype=np.float64)
@@ -182,7 +180,7 @@ def shape_like(grid: ShapeGrid, profile: Array, parameters: float, tolerance: fl
     def target(scale: float) -> Array:
         return np.clip(scale * profile, widths[0], widths[-1])
 
-    # The scale at which the profile itself, were every width allowed, would have these parameters.
+    # The scale at which the profile itself would have these parameters if every width were allowed.
     low, high = widths[0] / profile.max(), widths[-1] / profile.min()
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
@@ -198,7 +196,7 @@ def shape_like(grid: ShapeGrid, profile: Array, parameters: float, tolerance: fl
 
 
 def _whole(grid: ShapeGrid, widths: Array) -> list[int]:
-    """Widths of a model that could be built: the nearest multiples of the heads."""
+    """Return the nearest widths that are multiples of the number of heads."""
     heads = grid.backbone.heads
     return [int(heads * max(1, round(width / heads))) for width in widths]
 
@@ -210,17 +208,17 @@ def generate(
     tolerance: float = TOLERANCE,
     rng: np.random.Generator | None = None,
 ) -> Generated:
-    """A shape of a family with so many parameters.
+    """Return a shape of a family with this number of parameters.
 
     Args:
         grid: the shapes.
-        family: which kind.
-        parameters: how many, as the grid counts them.
+        family: the family.
+        parameters: number of parameters, as the grid counts them.
         tolerance: share by which they may differ.
-        rng: of random shapes; from seed 0 if ``None``.
+        rng: generator of random shapes; seed 0 if ``None``.
 
     Raises:
-        InputError: no shape has so many parameters.
+        InputError: no shape has this number of parameters.
     """
     if family is ShapeFamily.RANDOM:
         shape = random_shapes(grid, parameters, 1, rng or np.random.default_rng(0), tolerance)
@@ -236,17 +234,17 @@ def derive_profile(
     seed: int = 0,
     settings: EvolutionSettings | None = None,
 ) -> Array:
-    """Relative widths that the best shapes have in common.
+    """Return the relative widths that the best shapes have in common.
 
     Args:
         grid: the shapes.
         perplexity: predicted or measured.
         budgets: numbers of parameters to search under.
-        seed: of the searches.
-        settings: of the searches.
+        seed: seed of the searches.
+        settings: settings of the searches.
 
     Returns:
-        For every budget the mean widths of the shapes within 1 % of the best found, relative to their mean, ``[B, L]``.
+        Mean widths of the shapes within 1 % of the best, relative to their mean, for every budget, ``[B, L]``.
     """
     profiles = []
     for budget in budgets:

@@ -1,4 +1,4 @@
-"""Which layers' widths matter for perplexity: by shuffling them, by length scales, and by what each width does."""
+"""Importance of the layers' widths for perplexity: permutation importance, length scales and partial dependence."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ REPEATS = 20
 
 @dataclass(frozen=True, eq=False)
 class LayerImportance:
-    """What is lost if the predictor is told another shape's width of a layer.
+    """Permutation importance of each layer's width.
 
     Attributes:
         importance: growth of the squared error of held-out losses, as a share of their variance, ``[L]``.
-        low, high: 95 % of the shuffles lie in between, ``[L]`` each.
+        low, high: 95 % interval over the permutations, ``[L]`` each.
     """
 
     importance: Array
@@ -34,14 +34,14 @@ def layer_importance(
     rng: np.random.Generator,
     repeats: int = REPEATS,
 ) -> LayerImportance:
-    """Permutation importance (Breiman, 2001) of each layer.
+    """Compute the permutation importance (Breiman, 2001) of each layer.
 
     Args:
-        predictor: fitted on other shapes.
+        predictor: predictor fitted to other shapes.
         shapes: held out, ``[N, L]``.
-        perplexity: of these ``[N]``.
-        rng: of the shuffles.
-        repeats: how many for each layer.
+        perplexity: their perplexities ``[N]``.
+        rng: generator of the permutations.
+        repeats: permutations per layer.
 
     Raises:
         InputError: there are fewer than two shapes.
@@ -64,7 +64,7 @@ def layer_importance(
 
 
 def width_effects(grid: ShapeGrid, predictor: PerplexityPredictor, shapes: Shapes) -> Array:
-    """Expected perplexity, averaged over shapes, if a layer had each of the widths (partial dependence), ``[L, W]``."""
+    """Return the partial dependence of perplexity on each layer's width, averaged over shapes, ``[L, W]``."""
     effects = np.empty((grid.layers, len(grid.widths)))
     for layer, place in np.ndindex(effects.shape):
         rows = shapes.copy()

@@ -1,14 +1,14 @@
-"""Perplexity and latency of shapes that were not measured, with error bars.
+"""Predictors of the perplexity and latency of unmeasured shapes, with error bars.
 
-Two predictors of perplexity stand side by side:
+There are two predictors of perplexity:
 
 * ``gp``: a Gaussian process with one length scale per layer, fitted by marginal likelihood (Rasmussen and Williams,
-  2006, chapter 5), on square roots of widths: the last step of a layer's width says less than the first.
-* ``trees``: gradient-boosted trees (Friedman, 2001), the paper's choice; error bars are quantiles of what it
-  gets wrong on shapes that were held out, so they are as wide everywhere.
+  2006, chapter 5), on square roots of widths, because wider layers gain less from the same step.
+* ``trees``: gradient-boosted trees (Friedman, 2001), the paper's choice; error bars are quantiles of its held-out
+  residuals, so they have the same width everywhere.
 
-Both predict the natural logarithm of perplexity, the loss. Intervals hold 95 % of what a measurement would give.
-Latency is ``explorer.measure.predictor``'s, which knows shapes by their amounts of work.
+Both predict the natural logarithm of perplexity, the loss. Intervals are 95 % intervals of a measurement. Latency is
+predicted by ``explorer.measure.predictor`` from the amounts of work of a shape.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from explorer.measure.predictor import DevicePredictor
 from explorer.supershaper.shapes.grid import Array, ShapeGrid, Shapes
 
 if TYPE_CHECKING:
-    # Imported where something is learned, as pages import this module and scikit-learn takes a second.
+    # scikit-learn is imported lazily, because it takes a second and the app's pages import this module.
     from sklearn.ensemble import GradientBoostingRegressor
 
 FEWEST = 20
-"""Scored shapes from which perplexity is learned."""
+"""Fewest scored shapes for a predictor of perplexity."""
 DEVIATIONS = 1.959964
-"""Half of a 95 % interval of a normal distribution, in deviations."""
+"""Half width of a normal 95 % interval in standard deviations."""
 TAIL = 0.025
 FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """What is expected of N shapes.
+    """Predictions for N shapes.
 
     Attributes:
-        value: the expectation ``[N]``.
+        value: expectations ``[N]``.
         low, high: ends of the 95 % interval of a measurement, ``[N]`` each.
     """
 
@@ -53,15 +53,15 @@ class Forecast:
 
 
 class PerplexityPredictor(ABC):
-    """Learns perplexities of shapes and tells those of others. Widths may be any; it extrapolates with care."""
+    """A predictor of the perplexity of shapes with any widths; extrapolation is cautious."""
 
     name: ClassVar[str]
 
     def fit(self, shapes: Shapes, perplexity: Array) -> Self:
-        """Learn from shapes ``[n, L]`` and their perplexities ``[n]``.
+        """Fit to shapes ``[n, L]`` and their perplexities ``[n]``.
 
         Raises:
-            InputError: there are fewer than ``FEWEST``, or a perplexity is not above 0 and finite.
+            InputError: there are fewer than ``FEWEST``, or a perplexity is not positive and finite.
         """
         values = np.asarray(perplexity, dtype=np.float64)
         if len(shapes) < FEWEST or values.shape != (len(shapes),):
@@ -74,27 +74,27 @@ class PerplexityPredictor(ABC):
         return self
 
     def predict(self, shapes: Shapes) -> Forecast:
-        """Forecasts for shapes ``[N, L]``."""
+        """Return forecasts for shapes ``[N, L]``."""
         if not len(shapes):
             return Forecast(*np.zeros((3, 0)))
         value, low, high = self._losses(np.asarray(shapes, dtype=np.float64))
         return Forecast(np.exp(value), np.exp(low), np.exp(high))
 
     def expected(self, shapes: Shapes) -> Array:
-        """Expected perplexities ``[N]`` only, which is quicker."""
+        """Return only the expected perplexities ``[N]``, which is faster."""
         return np.exp(self._expected(np.asarray(shapes, dtype=np.float64)))
 
     @abstractmethod
     def _learn(self, widths: Array, losses: Array) -> None:
-        """Learn losses ``[n]`` of widths ``[n, L]``."""
+        """Fit to losses ``[n]`` of widths ``[n, L]``."""
 
     @abstractmethod
     def _losses(self, widths: Array) -> tuple[Array, Array, Array]:
-        """Expected losses ``[N]`` and the ends of their intervals."""
+        """Return expected losses ``[N]`` and the limits of their intervals."""
 
     @abstractmethod
     def _expected(self, widths: Array) -> Array:
-        """Expected losses ``[N]``."""
+        """Return expected losses ``[N]``."""
 
 
 class ProcessPredictor(PerplexityPredictor):
@@ -114,7 +114,7 @@ class ProcessPredictor(PerplexityPredictor):
         kernel = ConstantKernel(30.0, (1e-3, 1e5)) * smooth + WhiteKernel(1e-2, (1e-9, 1e1))
         self._process = GaussianProcessRegressor(kernel, normalize_y=True)
         with warnings.catch_warnings():
-            # A scale at its bound says that a layer does not matter, or that there is no noise: no fault.
+            # A length scale at its bound means an irrelevant layer or zero noise; it is not an error.
             warnings.simplefilter("ignore", ConvergenceWarning)
             self._process.fit(self._points(widths), losses)
 
@@ -127,12 +127,12 @@ class ProcessPredictor(PerplexityPredictor):
 
     @property
     def length_scales(self) -> Array:
-        """One per layer ``[L]``, in units of the square root of the width's share of the widest; short ones matter."""
+        """Length scales per layer ``[L]`` in units of the square root of the relative width; short ones matter more."""
         return np.asarray(self._process.kernel_.k1.k2.length_scale)
 
     @property
     def noise(self) -> float:
-        """Standard deviation of a measurement of the loss around what the shape decides."""
+        """Standard deviation of the measurement noise of the loss."""
         return float(np.sqrt(self._process.kernel_.k2.noise_level) * self._process._y_train_std)
 
 
@@ -140,8 +140,8 @@ class TreesPredictor(PerplexityPredictor):
     """Gradient-boosted trees.
 
     Args:
-        seed: of the rows each tree sees, and of the folds.
-        trees: how many.
+        seed: seed of the row subsampling and of the folds.
+        trees: number of trees.
     """
 
     name: ClassVar[str] = "trees"
@@ -175,7 +175,7 @@ class TreesPredictor(PerplexityPredictor):
 
 
 class LatencyPredictor:
-    """Seconds of shapes on one machine.
+    """A predictor of the latency of shapes on one machine, in seconds.
 
     Args:
         grid: the shapes' grid.
@@ -186,19 +186,19 @@ class LatencyPredictor:
         self._grid, self._seed = grid, seed
 
     def fit(self, shapes: Shapes, seconds: Array) -> Self:
-        """Learn from shapes ``[n, L]`` and their latencies ``[n]``. Raises InputError: see ``DevicePredictor.fit``."""
+        """Fit to shapes ``[n, L]`` and their latencies ``[n]``. Raises InputError: see ``DevicePredictor.fit``."""
         self.learned = DevicePredictor.fit([self._grid.spec(shape) for shape in shapes], seconds, self._seed)
         self._amounts = self._grid.table(amounts)
         return self
 
     def predict(self, shapes: Shapes) -> Forecast:
-        """Forecasts for shapes ``[N, L]``; intervals of 95 %."""
+        """Return forecasts for shapes ``[N, L]`` with 95 % intervals."""
         value = self.expected(shapes)
         factor = np.exp(DEVIATIONS * self.learned.spread)
         return Forecast(value, value / factor, value * factor)
 
     def expected(self, shapes: Shapes) -> Array:
-        """Expected seconds ``[N]``."""
+        """Return expected seconds ``[N]``."""
         if not len(shapes):
             return np.zeros(0)
         return np.exp(self.learned.regressor.predict(self._amounts(self._grid.places(shapes))))
@@ -208,4 +208,4 @@ PREDICTORS: dict[str, Callable[[int], PerplexityPredictor]] = {
     ProcessPredictor.name: lambda seed: ProcessPredictor(),
     TreesPredictor.name: TreesPredictor,
 }
-"""By name, from a seed of what is random in them."""
+"""Factories of the predictors of perplexity by name; the argument is a seed."""

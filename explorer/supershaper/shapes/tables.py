@@ -1,4 +1,4 @@
-"""Measured shapes as arrays: a perplexity, and a latency for each machine that timed them."""
+"""Measured shapes as arrays: their perplexity, and their latency on each machine."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from explorer.space.imports.supershaper import LATENCY, METRIC, TASK, find_shape
 from explorer.space.spec import ArchitectureSpec
 from explorer.supershaper.shapes.grid import Array, ShapeGrid, Shapes
 
-INSIDE_TASK, INSIDE_METRIC = "masked_lm", "minus log perplexity"
-"""Task and metric of a score that a shape gets inside a super-network."""
-
 
 @dataclass(frozen=True, eq=False)
 class ShapeTable:
@@ -25,8 +22,8 @@ class ShapeTable:
 
     Attributes:
         shapes: ``[N, L]``.
-        perplexity: of masked tokens ``[N]``; NaN where not measured.
-        latency: seconds ``[N]`` by machine; NaN where not measured.
+        perplexity: masked-LM perplexity ``[N]``; NaN if not measured.
+        latency: seconds ``[N]`` by machine; NaN if not measured.
     """
 
     shapes: Shapes
@@ -35,15 +32,15 @@ class ShapeTable:
 
     @property
     def scored(self) -> tuple[Shapes, Array]:
-        """Shapes with a perplexity ``[n, L]``, and these ``[n]``."""
+        """Shapes with a perplexity ``[n, L]``, and their perplexities ``[n]``."""
         known = np.isfinite(self.perplexity)
         return self.shapes[known], self.perplexity[known]
 
     def timed(self, device: str) -> tuple[Shapes, Array]:
-        """Shapes a machine timed ``[n, L]``, and the seconds ``[n]``.
+        """Return the shapes timed on a machine ``[n, L]`` and their seconds ``[n]``.
 
         Raises:
-            DataError: there is no such machine; names those there are.
+            DataError: the machine is unknown; the message lists all machines.
         """
         if device not in self.latency:
             rule = f"be one of: {', '.join(self.latency) or 'none, as the table has no latencies'}"
@@ -53,7 +50,7 @@ class ShapeTable:
 
     @classmethod
     def of(cls, grid: ShapeGrid, rows: Iterable[FoundRow]) -> ShapeTable:
-        """The table of sound rows of shapes, at least one. Raises SpecError if a width is none of the grid's."""
+        """Build the table of at least one valid row. Raises SpecError if a width is not in the grid."""
         shapes, scores, latency = [], [], []
         for row in rows:
             assert isinstance(row.architecture, ArchitectureSpec)
@@ -71,11 +68,11 @@ def read_shapes(path: Path, grid: ShapeGrid | None = None) -> ShapeTable:
 
     Args:
         path: the file.
-        grid: the shapes' grid; the paper's if ``None``.
+        grid: grid of the shapes; the paper's if ``None``.
 
     Raises:
-        DataError: the file cannot be read, or a row is refused; names the first.
-        SpecError: a width is none of the grid's.
+        DataError: the file cannot be read, or a row is rejected; the message names the first one.
+        SpecError: a width is not in the grid.
     """
     grid = grid or ShapeGrid()
     rows = find_shapes(path, grid.backbone)

@@ -95,7 +95,7 @@ def test_search(visit, shape_store):
     assert (found["parameters"] <= 63e6).all()
     assert len(found) == 10
     page = visit(shape_store, view="Search", parameters="33", perplexity="1.5")
-    assert "Widen a limit" in page.warning[0].value
+    assert "Relax a limit" in page.warning[0].value
 
 
 def test_layers_and_devices(visit, shape_store):
