@@ -35,7 +35,9 @@ def benchmarks_folder() -> Path:
 
 def bench(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="File name in benchmarks/ without suffix, for example policies or store.")],
+    name: Annotated[
+        str, typer.Argument(help="File name in benchmarks/ without suffix, for example policies or store.")
+    ],
     quick: Annotated[bool, typer.Option("--quick", help="Smaller work, under a minute.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -64,7 +66,9 @@ def bench(
             raise
     if process.returncode == USAGE:
         remedy = f"See `archex bench {name} -- --help`."
-        raise InputError(f"options of {name}", "be known to the benchmark, see its message above", list(context.args), remedy)
+        raise InputError(
+            f"options of {name}", "be known to the benchmark, see its message above", list(context.args), remedy
+        )
     if process.returncode != 0:
         raise ExplorerError(f"the benchmark {name} ended with exit code {process.returncode}")
     if json:

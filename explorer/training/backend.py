@@ -1,4 +1,4 @@
-"""Train one architecture and score it on every task: what a study does with each trial.
+"""Train one architecture and score it on every task; a study does this for each trial.
 
 Importing this module loads no torch; ``train_and_score`` does.
 """
@@ -29,11 +29,11 @@ __all__ = ["MEAN", "RECIPES", "Prepared", "Recipe", "prepare", "recipe_named", "
 MEAN = "mean"
 PRETRAINED = "pretrained"
 SINGLE = "/"
-"""What stands between the names of a task and of one of its metrics."""
+"""Separator of the names of a task and of one of its metrics."""
 ANEW = "Remove the run's folder and train again."
-"""What to do about a damaged run."""
+"""Remedy for a damaged run."""
 RECIPE_FILE = "recipe.json"
-"""All settings of a run's recipe, for those who want to know what its digest stands for."""
+"""File with all settings of a run's recipe, of which only a digest is stored elsewhere."""
 PRETRAIN_SHARE = 0.45
 SMALLER_PRETRAINING = "recipe.pretrain_batch or recipe.pretrain_length, or raise recipe.pretrain_pieces"
 SMALLER_FINETUNING = "recipe.finetune_batch or recipe.length"
@@ -54,31 +54,31 @@ def train_and_score(
 ) -> list[TaskScore]:
     """Pre-train an architecture, then fine-tune and score it on each task.
 
-    What is finished stays in ``folder``: ``pretrained/``, one model folder per task, ``scores.json``. A second call
-    with the same folder repeats none of it, reports the finished scores again, and ends with the same result.
+    Finished work is kept in ``folder``: ``pretrained/``, one model folder per task, ``scores.json``. A second call with
+    the same folder reuses it, reports the finished scores again, and returns the same result.
 
     Args:
         spec: the architecture.
         prepared: text and tasks.
-        recipe: the settings; the one ``prepared`` was made with.
+        recipe: the recipe with which ``prepared`` was created.
         seed: the same seed gives the same scores on the same machine.
-        folder: the run's own folder; made if absent.
-        on_progress: told the share done (0 to 1) and what is going on.
-        on_score: told each task's score as soon as it is saved, and the mean at the end.
-        should_stop: asked between steps.
+        folder: the run's own folder; created if absent.
+        on_progress: called with the finished share (0 to 1) and a message.
+        on_score: called with each task's score when it is saved, and with the mean at the end.
+        should_stop: polled between steps.
         device: a torch device; the GPU if there is one, else the CPU, if ``None``.
-        initialise: called once on the new model before the first step of pre-training, for example to give it another
-            model's weights.
-        processes: how many processes on this machine share the pre-training, one per GPU.
+        initialise: called once on the new model before the first step of pre-training, for example to load inherited
+            weights.
+        processes: number of processes on this machine that share the pre-training, one per GPU.
 
     Returns:
         One score per task, each followed by its single metrics if it has several; then the mean over the tasks as task
         ``mean``.
 
     Raises:
-        TrainingStopped: ``should_stop`` said so (``explorer.training.loop``).
-        TrainingFailed: a task's examples cannot be trained on, which is found out first; the loss or a prediction is
-            not a finite number; or there is not enough memory.
+        TrainingStopped: ``should_stop`` returned true (``explorer.training.loop``).
+        TrainingFailed: a task's examples cannot be trained on, which is checked first; the loss or a prediction is not
+            finite; or memory is exhausted.
         InputError: the folder belongs to another run; DataError: a file in it is damaged, or the disk is full.
     """
     import torch
@@ -136,7 +136,7 @@ def train_and_score(
 
 
 def _scores(task: EncodedTask, dataset: str, recipe: Recipe, seed: int, result: TaskResult) -> list[TaskScore]:
-    """The task's score, then its single metrics if it is a mean of several."""
+    """Return the task's score, followed by its single metrics if it is a mean of several."""
     kind = (dataset, recipe.fidelity, recipe.digest, seed)
     scores = [TaskScore(task.name, task.metric.value, result.value, result.seconds, *kind, result.spread)]
     if len(result.singles) > 1:
@@ -157,7 +157,7 @@ def _mean(scores: list[TaskScore], prepared: Prepared, recipe: Recipe, seed: int
 
 
 def _claim(folder: Path, spec: ArchitectureSpec, prepared: Prepared, recipe: Recipe, seed: int) -> None:
-    """Write into a new folder whose run it is; refuse a folder of another run."""
+    """Record the run in a new folder; reject a folder of another run."""
     run = {
         "architecture": to_json(spec),
         "text": prepared.text,

@@ -1,7 +1,7 @@
 """Checkpoints of a pre-training: ``transformers``' own folders, sealed when all of their files are on disk.
 
-A process can be killed while it writes. Whatever has no seal is never resumed from, and an older checkpoint is deleted
-only after a newer one has got its seal, so there is always one to go on from.
+A process can be killed while it writes. A checkpoint without a seal is never resumed from, and an older checkpoint is
+deleted only after a newer one is sealed, so there is always one to resume from.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from explorer.errors import InputError
 from explorer.training.files import intact, write_array, write_json
 
 PREFIX = "checkpoint-"
-"""How ``transformers.Trainer`` names the folders; the number of finished steps follows."""
+"""Prefix of folder names of ``transformers.Trainer``, followed by the number of finished steps."""
 SEAL = "complete.json"
 LOSSES = "losses.npy"
-REMOVE = "Remove it: the training begins anew, or from an older checkpoint."
-"""What to do about a damaged checkpoint."""
+REMOVE = "Remove it: the training restarts, or resumes from an older checkpoint."
+"""Remedy for a damaged checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Checkpoint:
     """A sealed checkpoint.
 
     Attributes:
-        folder: where it is.
+        folder: its folder.
         losses: the loss of every step so far, ``[steps]``.
         seconds: time that the steps took.
     """
@@ -43,10 +43,10 @@ class Checkpoint:
 
 
 def seal(folder: Path, run: str, losses: Sequence[float], seconds: float) -> None:
-    """Declare a checkpoint complete, and delete all older ones and remains.
+    """Seal a checkpoint and delete older and incomplete ones.
 
     Args:
-        folder: what ``transformers`` has written.
+        folder: the folder that ``transformers`` has written.
         run: digest of everything that the training depends on.
         losses: the loss of every step so far.
         seconds: time that the steps took.
@@ -63,10 +63,10 @@ def seal(folder: Path, run: str, losses: Sequence[float], seconds: float) -> Non
 
 
 def latest(folder: Path, run: str) -> Checkpoint | None:
-    """The newest sealed checkpoint in a folder, or ``None``.
+    """Return the newest sealed checkpoint in a folder, or ``None``.
 
     Args:
-        folder: folder of the checkpoints; need not exist.
+        folder: folder of the checkpoints; it need not exist.
         run: digest of everything that the training depends on.
 
     Raises:
@@ -86,14 +86,14 @@ def latest(folder: Path, run: str) -> Checkpoint | None:
 
 
 def discard(folder: Path) -> None:
-    """Delete a checkpoint, or all of them; its seal goes first, so that half of one is never taken for a whole one."""
+    """Delete a checkpoint, or all; the seal is removed first, so a partial deletion is never taken for a checkpoint."""
     for path in folder.rglob(SEAL):
         path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file's or folder's contents are on disk, so that a power cut cannot undo them."""
+    """Flush a file or folder to disk, so that a power failure cannot undo it."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,8 +1,8 @@
 """Pre-training of one large model by several processes, one per GPU (or on CPUs, by gloo).
 
-``pretrain_distributed`` starts them by torchrun on this machine and follows them. For several machines, start
-``torchrun … -m explorer.training.distributed JOB`` yourself on each, with the job file that it wrote, in a folder that
-all of them see (``docs/training.md``). Importing this module loads no torch.
+``pretrain_distributed`` starts them with torchrun on this machine and monitors them. For several machines, start
+``torchrun … -m explorer.training.distributed JOB`` on each, with the job file it wrote, in a shared folder
+(``docs/training.md``). Importing this module loads no torch.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ if TYPE_CHECKING:
 
 POLL_S = 0.2
 STOP_S = 120.0
-"""How long the processes may take to write a checkpoint when they are asked to stop."""
+"""Time in seconds that the processes have to write a checkpoint after a request to stop."""
 PHASE = "pre-training"
 TAIL = 12
-"""Lines of the processes' log that an error shows."""
+"""Number of log lines that an error shows."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every process is told, as a JSON file.
+    """The input of every process, stored as a JSON file.
 
     Attributes:
         architecture: its ``model_dict`` as text.
         recipe: all settings.
-        seed: fixes initial weights, batches, masks and dropout.
+        seed: seed of initial weights, batches, masks and dropout.
         tokens: the encoded text, a file of ``Prepared``.
         tokenizer: the tokenizer's folder.
-        vocab_size: tokens it knows.
+        vocab_size: size of its vocabulary.
         text: fingerprint of the text.
-        folder: where the model is to appear.
+        folder: target folder of the model.
         device: ``cpu`` or ``cuda``.
-        initial: folder of a model whose weights are the first, or ``None`` for new ones.
+        initial: folder of a model with the initial weights, or ``None`` for random ones.
     """
 
     architecture: str
@@ -88,24 +88,24 @@ def pretrain_distributed(
     should_stop: Callable[[], bool],
     initialise: Callable[[FlexiBertForMaskedLM], None] | None = None,
 ) -> None:
-    """Do what ``pretrain.pretrain`` does, by several processes on this machine.
+    """Pre-train like ``pretrain.pretrain``, with several processes on this machine.
 
     Args:
         spec: the architecture.
-        prepared: text and vocabulary, as ``prepare`` gave it: its tokens are in a file.
-        recipe: the settings; ``pretrain_batch`` is what all processes do together.
-        seed: fixes initial weights, batches, masks and dropout.
-        folder: where to save; appears only when complete.
+        prepared: text and vocabulary from ``prepare``, whose tokens are in a file.
+        recipe: the recipe; ``pretrain_batch`` is the batch of all processes together.
+        seed: seed of initial weights, batches, masks and dropout.
+        folder: target folder; it appears only when complete.
         device: ``cpu`` or ``cuda``.
-        processes: how many; on ``cuda`` one per GPU.
-        on_step: told the number of finished steps and the newest loss.
-        should_stop: asked a few times a second.
+        processes: number of processes; on ``cuda`` one per GPU.
+        on_step: called with the number of finished steps and the latest loss.
+        should_stop: polled a few times a second.
         initialise: changes the new model's weights before the first step.
 
     Raises:
-        TrainingStopped: ``should_stop`` said so; a checkpoint is there.
+        TrainingStopped: ``should_stop`` returned true; a checkpoint was written.
         TrainingFailed: the loss is not a finite number, or a process died.
-        InputError: as ``pretrain`` says.
+        InputError: see ``pretrain``.
     """
     check_pieces(recipe, processes)
     initial = _initial(spec, prepared, recipe, seed, folder, initialise) if initialise else None
@@ -128,7 +128,7 @@ def pretrain_distributed(
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
     log = folder.with_name(f"{folder.name}.log")
     with log.open("wb") as stream:
-        # Its own session: Ctrl-C reaches only us, and we ask for a checkpoint.
+        # A session of its own: Ctrl-C then reaches only this process, which requests a checkpoint.
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=stream, text=True, env=environment, start_new_session=True
         )
@@ -151,7 +151,7 @@ def _initial(
     folder: Path,
     initialise: Callable[[FlexiBertForMaskedLM], None],
 ) -> str:
-    """Save the first weights for the processes."""
+    """Save the initial weights for the processes."""
     import torch
 
     from explorer.models import FlexiBertForMaskedLM
@@ -171,7 +171,7 @@ def _initial(
 def _follow(
     process: subprocess.Popen[str], on_step: Callable[[int, float], None], should_stop: Callable[[], bool]
 ) -> list[Any]:
-    """Pass on what the processes report until they end; the last word is how they ended."""
+    """Forward the reports of the processes until they end; return how they ended."""
     lines: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
@@ -201,7 +201,7 @@ def _follow(
 
 
 def _word(line: str) -> list[Any]:
-    """What a line says, or nothing: libraries may write to the standard output too."""
+    """Return the report in a line, or ``None``, because libraries may write to standard output too."""
     try:
         word = json.loads(line)
     except ValueError:
@@ -237,12 +237,12 @@ def _raise(ended: list[Any], log: Path) -> None:
 
 
 def work(job: Job, tell: Callable[[list[Any]], None], should_stop: Callable[[], bool]) -> None:
-    """What each process does: its part of the pre-training.
+    """Run one process's part of the pre-training.
 
     Args:
-        job: what to do.
-        tell: told, in the first process, of every report, and in any of how it ended.
-        should_stop: asked between steps.
+        job: the input of the process.
+        tell: called with every report in the first process, and with the outcome in every process.
+        should_stop: polled between steps.
     """
     import torch
 
@@ -284,7 +284,7 @@ def work(job: Job, tell: Callable[[list[Any]], None], should_stop: Callable[[], 
 
 
 def main(arguments: list[str]) -> None:
-    """Entry of each process that torchrun starts; the argument is the job's file."""
+    """Entry point of each torchrun process; the argument is the job file."""
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What goes wrong in a training, as one error that says what to do about it."""
+"""Failures of a training as one error type with a remedy."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from explorer.errors import TrainingFailed
 
 T = TypeVar("T")
 MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
-"""What torch's messages say when the GPU's or the machine's memory is used up."""
+"""Parts of torch's messages for exhausted GPU or host memory."""
 
 
 def guarded(what: str, remedies: str, work: Callable[[], T]) -> T:
-    """Do a piece of a training.
+    """Run a piece of a training.
 
     Args:
-        what: what it is, for the error.
-        remedies: which settings make it need less memory, for the error.
+        what: its name in the error.
+        remedies: settings that reduce its memory, for the error.
         work: the piece.
 
     Raises:
-        TrainingFailed: it ran out of memory, or failed by itself; ``what`` stands before the reason.
+        TrainingFailed: memory is exhausted, or the work failed; ``what`` precedes the reason.
     """
     try:
         return work()
@@ -34,14 +34,14 @@ def guarded(what: str, remedies: str, work: Callable[[], T]) -> T:
             raise
         first = (str(error).strip() or type(error).__name__).split("\n")[0]
         reason = f"out of memory ({first[:300]}). Lower {remedies}, or choose a smaller architecture."
-    # Raised out here, where nothing holds the frames of the failed work, and with them its tensors, any more.
+    # Raise outside the except block, where no traceback keeps the frames of the failed work and their tensors alive.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     raise TrainingFailed(f"{what}: {reason}")
 
 
 def is_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is used up, on a GPU or on the machine."""
+    """Return whether an error means exhausted GPU or host memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error).lower()

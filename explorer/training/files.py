@@ -31,9 +31,9 @@ def digest(*parts: str | bytes) -> str:
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``.
+    """Let ``write`` fill a temporary file next to ``path``, then rename it to ``path``.
 
-    The bytes are on disk before the rename, so a power cut leaves the old file or the new one, never half of one.
+    The bytes are flushed before the rename, so a power failure leaves the old or the new file, never a partial one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -60,23 +60,23 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
 
 
 @contextmanager
-def writable(folder: Path, remedy: str = "Free some space; the same command goes on.") -> Iterator[None]:
-    """Write, in the block, into a folder.
+def writable(folder: Path, remedy: str = "Free some space; the same command resumes.") -> Iterator[None]:
+    """Translate errors of writing into a folder inside the block.
 
     Args:
-        folder: the folder, as the user knows it.
-        remedy: what to do if that fails.
+        folder: the folder as the user named it.
+        remedy: remedy in the error.
 
     Raises:
-        DataError: the system refused, for example because the disk is full.
+        DataError: writing failed, for example because the disk is full.
     """
     try:
         yield
     except ExplorerError:
         raise
     except Exception as error:
-        # The libraries that write models raise errors of their own: torch one that tells a place in its sources,
-        # safetensors and tokenizers one that ends as Rust's errors of the system do.
+        # Libraries that write models raise their own errors: torch a RuntimeError with a source location, safetensors
+        # and tokenizers one that ends like Rust's system errors.
         said = str(error)
         of_torch = isinstance(error, RuntimeError) and "inline_container" in said
         if not (isinstance(error, OSError) or of_torch or "(os error " in said):
@@ -92,10 +92,10 @@ def new_folder(target: Path, shared: bool = True) -> Iterator[Path]:
 
     Args:
         target: the folder; absent or empty.
-        shared: whether another process that finished the folder first made the same: theirs stays, ours is dropped.
+        shared: whether another process may have produced the same folder first; then its folder is kept.
 
     Raises:
-        OSError: the folder cannot be written, or is not ``shared`` and holds something by now.
+        OSError: the folder cannot be written, or it is not ``shared`` and no longer empty.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -112,17 +112,17 @@ def new_folder(target: Path, shared: bool = True) -> Iterator[Path]:
 
 
 def check_new(folder: Path) -> None:
-    """Raise InputError if something is in a folder that the user named."""
+    """Raise InputError if a folder that the user named is not empty."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError("folder", "be new or empty", str(folder), "Choose another folder.")
 
 
 @contextmanager
 def named_folder(target: Path) -> Iterator[Path]:
-    """As ``new_folder``, for one that the user named and nobody shares.
+    """Yield a ``new_folder`` for a target that the user named and that is not shared.
 
     Raises:
-        InputError: something is in it; DataError: it cannot be written.
+        InputError: it is not empty. DataError: it cannot be written.
     """
     with writable(target, "Check the path and the free space."):
         check_new(target)
@@ -132,14 +132,14 @@ def named_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def intact(path: Path, remedy: str) -> Iterator[None]:
-    """Read, in the block, a file that this package wrote, and whose damage the user is to hear of.
+    """Translate errors of reading a file that this package wrote inside the block.
 
     Args:
         path: the file.
-        remedy: what to do about it.
+        remedy: remedy in the error.
 
     Raises:
-        DataError: the block met what a file that was damaged since makes of it.
+        DataError: the block raised an error that a damaged file causes.
     """
     try:
         yield

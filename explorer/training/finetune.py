@@ -1,6 +1,6 @@
 """Fine-tuning a pre-trained model on one task: choose a learning rate, train from every seed, score on dev examples.
 
-Nothing is chosen by the dev examples: learning rates are compared on train examples that are held out for that.
+Dev examples are never used for choices: learning rates are compared on held-out train examples.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OnStep = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class TriedRate:
-    """A learning rate and what came of it on the held-out examples: score and loss, ``None`` where it diverged."""
+    """A learning rate with its score and loss on the held-out examples, ``None`` if it diverged."""
 
     rate: float
     value: float | None = None
@@ -41,15 +41,15 @@ class TriedRate:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What fine-tuning on a task came to.
+    """The result of fine-tuning on a task.
 
     Attributes:
         value: the task's score, the mean over the seeds.
         singles: each single metric on each dev set, such as ``f1`` or ``accuracy_matched``; means over the seeds.
         spread: standard deviation of the score over the seeds (n - 1); ``None`` for one seed.
-        rate: the highest learning rate that was used.
-        tried: the rates it was chosen from.
-        seeds: ``singles`` of every seed.
+        rate: the peak learning rate.
+        tried: the candidate rates.
+        seeds: ``singles`` per seed.
         seconds: wall time.
     """
 
@@ -76,26 +76,26 @@ def finetune(
 ) -> TaskResult:
     """Choose a learning rate, fine-tune from every seed, score, and save a model as a ``transformers`` folder.
 
-    The model is that of the first seed; ``finetuning.json`` beside it holds the whole result.
+    The model is that of the first seed; ``finetuning.json`` next to it has the complete result.
 
     Args:
         spec: the architecture.
         pretrained: folder that ``pretrain`` saved.
-        task: the task, with the train examples to use.
+        task: the task with its train examples.
         prepared: vocabulary and length.
         recipe: the settings.
-        seed: fixes the classifier's initial weights, batches and dropout.
-        folder: where to save; replaces a model that is there.
-        device: where to compute.
+        seed: seed of the classifier's initial weights, batches and dropout.
+        folder: target folder; an existing model is replaced.
+        device: device to compute on.
         on_step: told the number of finished steps, of ``recipe.task_steps``, and the newest loss.
-        should_stop: asked between steps.
+        should_stop: polled between steps.
 
     Returns:
         The scores on the task's dev examples.
 
     Raises:
-        TrainingStopped: ``should_stop`` said so.
-        TrainingFailed: the loss or a prediction is not a finite number, with the rate or with each of those tried.
+        TrainingStopped: ``should_stop`` returned true.
+        TrainingFailed: the loss or a prediction is not finite with the rate, or with every candidate rate.
         DataError: the disk is full.
     """
     started = time.monotonic()
@@ -124,7 +124,7 @@ def finetune(
         seconds=time.monotonic() - started,
     )
     if folder.exists():
-        # Left by a run that ended before its score was written down.
+        # A run that was killed before its score was written leaves a model behind.
         shutil.rmtree(folder)
     with writable(folder), new_folder(folder) as temporary:
         save_model(first, prepared, temporary)
@@ -133,7 +133,7 @@ def finetune(
 
 
 def own_seed(seed: int, task: EncodedTask, turn: int) -> int:
-    """The seed of one fine-tuning of a run: another one for each task and each turn."""
+    """Return the seed of one fine-tuning, which differs for each task and each repetition."""
     return int(digest(str(seed), task.name, *([str(turn)] if turn else [])), 16) % 2**31
 
 
@@ -142,7 +142,7 @@ def _after(before: int, on_step: OnStep) -> OnStep:
 
 
 def _on_devs(model: torch.nn.Module, task: EncodedTask, device: torch.device) -> dict[str, float]:
-    """Every single metric on every dev set; the sets of MNLI are told apart by their names at the end."""
+    """Return every single metric on every dev set; MNLI's sets are distinguished by suffixes."""
     found = {}
     for name, examples in task.devs.items():
         for metric, value in judge(model, task, examples, device).metrics.items():
@@ -151,7 +151,7 @@ def _on_devs(model: torch.nn.Module, task: EncodedTask, device: torch.device) ->
 
 
 def _try_rates(fitting: Fitting, task: EncodedTask, seed: int, on_step: OnStep) -> tuple[TriedRate, ...]:
-    """Train with each of the recipe's rates on a part of the train examples, and judge on the rest of them."""
+    """Train with each of the recipe's rates on a part of the train examples and evaluate on the rest."""
     recipe, tried = fitting.recipe, []
     if not recipe.tune_rates:
         return ()
@@ -175,7 +175,7 @@ def _try_rates(fitting: Fitting, task: EncodedTask, seed: int, on_step: OnStep) 
 
 
 def _best(tried: tuple[TriedRate, ...]) -> float:
-    """The rate of the highest score; of equal ones that of the lowest loss."""
+    """Return the rate with the highest score; ties are broken by the lowest loss."""
 
     def rank(one: TriedRate) -> tuple[float, float]:
         if one.value is None or one.loss is None:

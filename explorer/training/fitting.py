@@ -1,4 +1,4 @@
-"""One model fine-tuned on one set of examples, and judged on others."""
+"""Fine-tune one model on a set of examples and evaluate it on others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Batch:
 
 
 def collate(examples: EncodedExamples, indices: NDArray[np.int64], pair: bool) -> Batch:
-    """Put examples together to one batch on the CPU."""
+    """Collate examples into one batch on the CPU."""
     longest = int(examples.lengths[indices].max())
     ids = np.full((len(indices), longest), examples.special.pad, dtype=np.int64)
     mask, types = np.zeros_like(ids), np.zeros_like(ids)
@@ -54,12 +54,12 @@ def collate(examples: EncodedExamples, indices: NDArray[np.int64], pair: bool) -
 
 
 def bucketed(lengths: NDArray[np.int64], batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Yield batches of indices for ever: every epoch in a new order, within it examples of similar length together.
+    """Yield batches of indices endlessly, in a new order each epoch, grouping examples of similar length.
 
     Args:
         lengths: tokens of each example, ``[N]``.
-        batch: examples of a batch; the last one of an epoch may be smaller.
-        rng: where chance comes from.
+        batch: batch size; the last batch of an epoch may be smaller.
+        rng: random generator.
     """
     while True:
         order = rng.permutation(len(lengths))
@@ -73,15 +73,15 @@ def bucketed(lengths: NDArray[np.int64], batch: int, rng: np.random.Generator) -
 
 @dataclass(frozen=True)
 class Fitting:
-    """What all fine-tunings of a run have in common.
+    """The shared inputs of all fine-tunings of a run.
 
     Attributes:
         spec: the architecture.
         pretrained: folder that ``pretrain`` saved.
         prepared: vocabulary and length.
         recipe: the settings.
-        device: where to compute.
-        should_stop: asked between steps.
+        device: device to compute on.
+        should_stop: polled between steps.
     """
 
     spec: ArchitectureSpec
@@ -100,22 +100,22 @@ class Fitting:
         seed: int,
         on_step: Callable[[int, float], None],
     ) -> FlexiBertForSequenceClassification:
-        """Fine-tune a fresh copy of the pre-trained model; torch's chance is the caller's to fix.
+        """Fine-tune a fresh copy of the pre-trained model. The caller seeds torch's RNGs.
 
         Args:
-            task: what is predicted.
-            examples: what to learn from.
-            rate: highest learning rate.
+            task: the task.
+            examples: training examples.
+            rate: peak learning rate.
             steps: optimiser steps.
-            seed: fixes the batches.
-            on_step: told the number of finished steps and the newest loss.
+            seed: seed of the batches.
+            on_step: called with the number of finished steps and the latest loss.
 
         Raises:
-            TrainingStopped: ``should_stop`` said so.
-            TrainingFailed: the loss is not a finite number.
+            TrainingStopped: ``should_stop`` returned true.
+            TrainingFailed: the loss is not finite.
         """
         regression = task.kind is Kind.REGRESSION
-        # Correlations ignore scale, and a standardised target needs no long way from the classifier's start at 0.
+        # Correlations ignore scale, and a standardised target is close to the classifier's initial output of 0.
         shift, scale = (float(np.mean(examples.labels)), float(np.std(examples.labels))) if regression else (0.0, 1.0)
         model = FlexiBertForSequenceClassification(model_config(self.spec, self.prepared, self.recipe, task.classes))
         _load_encoder(model, self.pretrained)
@@ -144,7 +144,7 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Judgement:
-    """How well a model does on examples: each single metric of the task, and the mean loss."""
+    """The evaluation of a model on examples: each single metric of the task, and the mean loss."""
 
     metrics: dict[Metric, float]
     loss: float
@@ -154,7 +154,7 @@ def judge(model: torch.nn.Module, task: EncodedTask, examples: EncodedExamples, 
     """Score a model on examples of a task.
 
     Raises:
-        TrainingFailed: a prediction is not a finite number.
+        TrainingFailed: a prediction is not finite.
     """
     logits = predict(model, examples, task.pair, device)
     if not np.isfinite(logits).all():
@@ -169,14 +169,14 @@ def judge(model: torch.nn.Module, task: EncodedTask, examples: EncodedExamples, 
 
 
 def _unscale(model: FlexiBertForSequenceClassification, shift: float, scale: float) -> None:
-    """Let a model trained on standardised targets give its outputs in the task's own units."""
+    """Rescale the outputs of a model trained on standardised targets to the task's units."""
     with torch.no_grad():
         model.classifier.weight.mul_(scale)
         model.classifier.bias.mul_(scale).add_(shift)
 
 
 def predict(model: torch.nn.Module, examples: EncodedExamples, pair: bool, device: torch.device) -> NDArray[np.float64]:
-    """Outputs of a model for examples, ``[N, labels]``, in their order; the model is left in evaluation mode."""
+    """Return outputs ``[N, labels]`` for examples in order; the model is left in evaluation mode."""
     model.eval()
     order = np.argsort(examples.lengths, kind="stable")
     rows: list[NDArray[np.float64]] = []

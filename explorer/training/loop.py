@@ -1,4 +1,4 @@
-"""What pre-training and fine-tuning share: chance, learning rate, optimiser; and fine-tuning's loop."""
+"""Parts shared by pre-training and fine-tuning (seeding, learning rate, optimiser), and the loop of fine-tuning."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from explorer.errors import ExplorerError, TrainingFailed
 from explorer.training.recipe import Recipe
 
 REPORTS = 100
-"""How often, over a whole phase, progress is reported and the wish to stop is asked for."""
+"""Number of progress reports and stop polls per phase."""
 
 
 class TrainingStopped(ExplorerError):  # noqa: N818 - someone asked for it
-    """A training ended early because it was asked to; what it finished stays and it can be resumed."""
+    """Raised when a training stops on request; finished work is kept and it can be resumed."""
 
 
 def best_device() -> torch.device:
-    """The GPU if there is one, else the CPU."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @contextmanager
 def reproducible(seed: int, device: torch.device) -> Iterator[None]:
-    """Run a block with torch's chance fixed, and give the caller's chance and settings back afterwards."""
+    """Seed torch's RNGs inside the block and restore the caller's RNG state and determinism flag."""
     before, python, numpy = torch.are_deterministic_algorithms_enabled(), random.getstate(), np.random.get_state()
     cuda = device.type == "cuda"
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if cuda else []):
@@ -48,12 +48,12 @@ def reproducible(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def not_finite(value: float, step: int, steps: int, rate: float) -> TrainingFailed:
-    """The reason to fail of a loss that is no finite number at step ``step`` (from 1)."""
+    """Return the failure reason for a loss that is not finite at step ``step`` (from 1)."""
     return TrainingFailed(f"the loss became {value} at step {step} of {steps} (learning rate {rate:.2g})")
 
 
 def learning_rate(step: int, steps: int, highest: float, warmup_share: float) -> float:
-    """Rate of step ``step`` (from 0): linear rise over the warm-up, then linear fall that ends above 0."""
+    """Return the learning rate of step ``step`` (from 0): linear warm-up, then linear decay that ends above 0."""
     warmup = max(1, round(warmup_share * steps))
     if step < warmup:
         return highest * (step + 1) / warmup
@@ -61,7 +61,7 @@ def learning_rate(step: int, steps: int, highest: float, warmup_share: float) ->
 
 
 def build_optimizer(model: nn.Module, rate: float, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW (β 0.9 and 0.98, ε 1e-6) with weight decay on matrices only, as in the FlexiBERT paper's recipe."""
+    """Return AdamW (β 0.9 and 0.98, ε 1e-6) with weight decay on matrices only, as in FlexiBERT's recipe."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": recipe.weight_decay},
@@ -83,18 +83,18 @@ def optimise(
 
     Args:
         model: the model, on its device.
-        losses: endless; each item computes one batch's loss.
-        steps: how many.
-        rate: highest learning rate.
+        losses: endless iterator of functions that compute one batch's loss.
+        steps: number of steps.
+        rate: peak learning rate.
         recipe: warm-up, weight decay and clipping.
-        on_step: told the number of finished steps and the newest loss, about a hundred times.
-        should_stop: asked as often.
+        on_step: called with the number of finished steps and the latest loss, about a hundred times.
+        should_stop: polled as often.
 
     Returns:
         The loss of every step.
 
     Raises:
-        TrainingStopped: ``should_stop`` said so.
+        TrainingStopped: ``should_stop`` returned true.
         TrainingFailed: the loss is not a finite number.
     """
     model.train()

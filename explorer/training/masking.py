@@ -1,10 +1,10 @@
-"""Batches for masked language modelling: packed rows, of which 15 % of the tokens are chosen anew every time.
+"""Batches for masked language modelling: packed rows with dynamic masking of 15 % of the tokens.
 
-Of the chosen tokens 80 % are masked, 10 % replaced by random ones and 10 % left as they are (BERT, arXiv 1810.04805,
-section 3.1; masks that change from epoch to epoch: RoBERTa, arXiv 1907.11692).
+80 % of the selected tokens are masked, 10 % replaced by random ones and 10 % left unchanged (BERT, arXiv 1810.04805,
+section 3.1; dynamic masking: RoBERTa, arXiv 1907.11692).
 
-A batch depends on the seed and its number only: a resumed training, and every process of a training over several,
-computes the batches it needs and no others.
+A batch depends only on the seed and its number, so a resumed or distributed training computes exactly the batches it
+needs.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from explorer.training.tokenizer import OURS, START, SpecialIds
 
 IGNORED = -100
-"""Label of the positions that are not to be predicted, as ``transformers`` has it."""
+"""Label of positions without a prediction, as in ``transformers``."""
 ORDER, MASKS = 0, 1
-"""Streams of chance of one seed."""
+"""Random streams of one seed."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class MaskedBatch:
 def mask_tokens(
     rows: NDArray[np.int64], vocab_size: int, share: float, rng: np.random.Generator, special: SpecialIds = OURS
 ) -> MaskedBatch:
-    """Choose a share of the ordinary tokens of a batch and hide them; special tokens are never chosen.
+    """Select and mask a share of the ordinary tokens of a batch; special tokens are never selected.
 
     Args:
         rows: token ids, ``[B, S]``.
         vocab_size: random replacements are drawn from the ordinary tokens below it.
         share: share of the ordinary tokens to predict.
-        rng: where chance comes from.
+        rng: random generator.
         special: ids of the special tokens.
     """
     flat = rows.reshape(-1)
@@ -55,7 +55,7 @@ def mask_tokens(
     masked, random = round(0.8 * len(chosen)), round(0.9 * len(chosen))
     inputs[chosen[:masked]] = special.mask
     others = rng.integers(0, vocab_size - len(special.all), random - masked)
-    for id_ in special.all:  # Numbers of ordinary tokens to their ids.
+    for id_ in special.all:  # Map indices of ordinary tokens to their ids.
         others += others >= id_
     inputs[chosen[masked:random]] = others
     return MaskedBatch(inputs.reshape(rows.shape), labels.reshape(rows.shape))
@@ -70,8 +70,8 @@ class PackedRows:
     Args:
         tokens: the text as one stream of ids, ``[T]``; may be memory-mapped.
         length: S.
-        seed: fixes offsets and orders.
-        start: what every row begins with.
+        seed: seed of offsets and orders.
+        start: first token of every row.
     """
 
     def __init__(self, tokens: NDArray[np.uint16], length: int, seed: int, start: int = START) -> None:
@@ -81,10 +81,10 @@ class PackedRows:
         self._tokens, self._seed = tokens, seed
         self._cuts: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
         self.epoch = (len(tokens) - self._width + 1) // self._width
-        """Rows of an epoch: as many as fit behind any offset."""
+        """Number of rows per epoch: those that fit after any offset."""
 
     def rows(self, first: int, count: int) -> NDArray[np.int64]:
-        """Rows ``first`` to ``first + count``, counted over all epochs, ``[count, S]``."""
+        """Return rows ``first`` to ``first + count``, counted over all epochs, ``[count, S]``."""
         starts: list[NDArray[np.int64]] = []
         while count > 0:
             epoch, index = divmod(first, self.epoch)
@@ -96,7 +96,7 @@ class PackedRows:
         return rows
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
-        """Where an epoch's rows start, in its order; the newest epoch's is kept."""
+        """Return the starts of an epoch's rows in its order; the latest epoch is cached."""
         if self._cuts[0] != epoch:
             rng = np.random.default_rng([self._seed, ORDER, epoch])
             offset = int(rng.integers(self._width))
@@ -105,7 +105,7 @@ class PackedRows:
 
 
 class MaskedBatches:
-    """The batches of one pre-training, by number.
+    """The numbered batches of one pre-training.
 
     Args:
         tokens: the text as one stream of ids, ``[T]``; may be memory-mapped.
@@ -113,7 +113,7 @@ class MaskedBatches:
         size: B, rows of a batch.
         vocab_size: tokens of the vocabulary.
         share: share of the ordinary tokens to predict.
-        seed: fixes everything.
+        seed: seed of rows and masks.
         special: ids of the special tokens.
     """
 
@@ -131,7 +131,7 @@ class MaskedBatches:
         self._size, self._vocab_size, self._share, self._seed = size, vocab_size, share, seed
 
     def batch(self, number: int) -> MaskedBatch:
-        """Batch ``number`` (from 0), ``[B, S]``."""
+        """Return batch ``number`` (from 0), ``[B, S]``."""
         rows = self._rows.rows(number * self._size, self._size)
         rng = np.random.default_rng([self._seed, MASKS, number])
         return mask_tokens(rows, self._vocab_size, self._share, rng, self._special)

@@ -1,7 +1,7 @@
 """Metrics of the tasks, larger is better, as scikit-learn and scipy compute them.
 
-Which task has which metric is GLUE's choice (https://gluebenchmark.com/tasks). A metric of two parts is worth their
-mean, as GLUE counts it.
+The metrics of the tasks are GLUE's (https://gluebenchmark.com/tasks). For tasks with two metrics the score is their
+mean, as in GLUE.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Metric(StrEnum):
 
     @property
     def parts(self) -> tuple[Metric, ...]:
-        """The single metrics whose mean it is; itself if it is one."""
+        """The single metrics whose mean it is; the metric itself if it is single."""
         return PARTS.get(self, (self,))
 
 
@@ -36,9 +36,9 @@ PARTS = {
     Metric.PEARSON_SPEARMAN: (Metric.PEARSON, Metric.SPEARMAN),
 }
 CLASS_METRICS = (Metric.ACCURACY, Metric.MATTHEWS, Metric.F1, Metric.MACRO_F1, Metric.F1_ACCURACY)
-"""Those of classification; the others compare numbers."""
+"""Metrics of classification; the others are for regression."""
 VALUE_METRICS = (Metric.PEARSON, Metric.SPEARMAN, Metric.PEARSON_SPEARMAN)
-"""Those of regression."""
+"""Metrics of regression."""
 
 
 def evaluate(metric: Metric, truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[Metric, float]:
@@ -46,7 +46,7 @@ def evaluate(metric: Metric, truth: NDArray[np.float64], predicted: NDArray[np.f
 
     Args:
         metric: which metric.
-        truth: labels, ``[N]``; classes as whole numbers.
+        truth: labels ``[N]``; classes as integers.
         predicted: predicted classes or values, ``[N]``.
 
     Returns:
@@ -70,7 +70,7 @@ def _single(metric: Metric, truth: NDArray[np.float64], predicted: NDArray[np.fl
         from sklearn.metrics import f1_score
 
         if metric is Metric.F1:
-            # Where a task has more classes than two, all others together are the other class.
+            # With more than two classes, all classes but 1 count as the negative class.
             return float(f1_score(truth == 1, predicted == 1, zero_division=0.0))
         return float(f1_score(truth.astype(np.int64), predicted.astype(np.int64), average="macro", zero_division=0.0))
     if np.ptp(truth) == 0 or np.ptp(predicted) == 0:
@@ -82,7 +82,7 @@ def _single(metric: Metric, truth: NDArray[np.float64], predicted: NDArray[np.fl
     from scipy.stats import NearConstantInputWarning, pearsonr, spearmanr
 
     with warnings.catch_warnings():
-        # A model that has learned nothing predicts nearly the same for all; its correlation is what it is.
+        # An untrained model predicts nearly constant values; their correlation is still defined.
         warnings.simplefilter("ignore", NearConstantInputWarning)
         value = float((pearsonr if metric is Metric.PEARSON else spearmanr)(truth, predicted).statistic)
     return value if np.isfinite(value) else 0.0

@@ -1,7 +1,7 @@
-"""From text and tasks to arrays of token ids, kept on disk so that every training of a study starts at once.
+"""Text and tasks as arrays of token ids, cached on disk so that every training of a study starts immediately.
 
-Every file in the work folder is named by the digest of what it was made from, written under a temporary name and
-renamed when complete; two processes that prepare the same thing at the same time end with the same files.
+Every file in the work folder is named by the digest of its inputs, written under a temporary name and renamed when
+complete, so two processes that prepare the same inputs concurrently end with the same files.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MOST_EXAMPLES = 100_000
-"""Of a task with more train examples than this, only so many sentences or pairs join the text."""
+"""Most train examples per task whose sentences are added to the text."""
 
 
-AGAIN = "Remove the folder it is in: all of that is made again."
+AGAIN = "Remove its folder: everything in it can be recreated."
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class EncodedExamples:
     """Examples as token ids.
 
     Attributes:
-        ids: all sequences one after the other, ``[T]``.
-        offsets: where each begins, and the end of the last, ``[N + 1]``.
+        ids: all sequences concatenated, ``[T]``.
+        offsets: start of each sequence and the end of the last, ``[N + 1]``.
         labels: ``[N]``.
         special: ids of the vocabulary's special tokens.
     """
@@ -56,16 +56,16 @@ class EncodedExamples:
         return len(self.labels)
 
     def sequence(self, index: int) -> NDArray[np.uint16]:
-        """Token ids of one example, ``[S]``."""
+        """Return the token ids of one example, ``[S]``."""
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each example, ``[N]``."""
+        """Lengths of the examples in tokens, ``[N]``."""
         return np.diff(self.offsets)
 
     def take(self, indices: NDArray[np.int64]) -> EncodedExamples:
-        """Some of the examples, in the order given."""
+        """Return some of the examples in the given order."""
         rows = [self.sequence(int(index)) for index in indices]
         ids = np.concatenate(rows) if rows else self.ids[:0]
         offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
@@ -88,7 +88,7 @@ class EncodedTask:
 
     @property
     def devs(self) -> dict[str, EncodedExamples]:
-        """What it is scored on, by what tells the sets apart: nothing, or ``matched`` and ``mismatched``."""
+        """The dev sets by suffix: an empty one, or ``matched`` and ``mismatched``."""
         return {"": self.dev} if self.mismatched is None else {"matched": self.dev, "mismatched": self.mismatched}
 
 
@@ -98,11 +98,11 @@ class Prepared:
 
     Attributes:
         tokenizer: folder of the tokenizer.
-        vocab_size: tokens it knows.
-        length: most tokens of a sequence.
+        vocab_size: size of its vocabulary.
+        length: maximal number of tokens of a sequence.
         tokens: the text as one stream of ids, ``[T]``, memory-mapped.
         text: fingerprint of the text and its vocabulary.
-        tasks: in the order they are trained.
+        tasks: tasks in the order of training.
         special: ids of the vocabulary's special tokens.
     """
 
@@ -115,12 +115,12 @@ class Prepared:
     special: SpecialIds = OURS
 
     def dataset(self, task: EncodedTask) -> str:
-        """Fingerprint of the data behind a task's score: the pre-training text and the task's examples."""
+        """Return the fingerprint of the data of a task's score: the pre-training text and the task's examples."""
         return digest(self.text, task.fingerprint)
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the data behind the mean over all tasks."""
+        """The fingerprint of the data of the mean over all tasks."""
         return digest(self.text, *(task.fingerprint for task in self.tasks))
 
 
@@ -132,16 +132,16 @@ def prepare(
     progress: Progress,
     task_files: Sequence[Path] = (),
 ) -> Prepared:
-    """Collect the text, train the tokenizer and encode text and tasks; or load all that from an earlier call.
+    """Collect the text, train the tokenizer and encode text and tasks; or load the result of an earlier call.
 
-    Only train examples get into the text and the vocabulary, never dev examples of the user's or GLUE's tasks.
+    Only train examples are added to the text and the vocabulary, never dev examples of the user's or GLUE's tasks.
 
     Args:
-        work: folder for the results; made if absent.
-        recipe: vocabulary, length and number of examples.
+        work: folder for the results; created if absent.
+        recipe: recipe with vocabulary size, length and number of examples.
         tasks: names of the tasks, or ``None`` for all that the data offers (see ``resolve_source``).
         data: text file, GLUE-format folder, ``hub:NAME``, or ``None`` for the default text.
-        progress: told how far it is.
+        progress: called with the progress.
         task_files: the user's own tasks.
 
     Raises:
@@ -166,15 +166,15 @@ def prepare_tasks(
     progress: Progress,
     task_files: Sequence[Path] = (),
 ) -> Prepared:
-    """Tasks in a vocabulary that is there already.
+    """Encode tasks with an existing vocabulary.
 
     Args:
-        prepared: text and vocabulary; its own tasks are left out.
+        prepared: text and vocabulary; its own tasks are ignored.
         work: folder for the results.
-        recipe: number of examples; its length is the vocabulary's.
+        recipe: recipe with the number of examples; the length is that of ``prepared``.
         tasks: names of the tasks.
-        data: as ``prepare``'s.
-        progress: told how far it is.
+        data: see ``prepare``.
+        progress: called with the progress.
         task_files: the user's own tasks.
 
     Raises:
@@ -198,7 +198,7 @@ def _corpus(work: Path, source: Source, progress: Progress) -> Corpus:
 
 
 def _made(source: Source, corpus: Corpus, recipe: Recipe) -> dict[str, Task]:
-    """The tasks that are made from the text."""
+    """Return the tasks that are generated from the text."""
     settings = (recipe.train_examples, recipe.dev_examples, recipe.task_seed)
     return {name: make_task(name, corpus, *settings) for name in source.tasks if name in MADE_TASKS}
 
@@ -237,7 +237,7 @@ def _encode_tasks(
     vocabulary: str,
     progress: Progress,
 ) -> list[dict[str, object]]:
-    """Write every task that is not there yet; what ``_load_tasks`` needs to know of them."""
+    """Write every missing task; return the input of ``_load_tasks``."""
     rows = []
     for name in source.tasks:
         progress(0.9, f"encoding task {name}")
@@ -252,7 +252,7 @@ def _encode_tasks(
 
 
 def _with_sentences(corpus: Corpus, tasks: dict[str, Task]) -> Corpus:
-    """The default text and the train sentences of the user's tasks, so that the vocabulary knows their words."""
+    """Return the default text plus the train sentences of the user's tasks, whose words the vocabulary should cover."""
     documents = list(corpus.documents)
     for name, task in tasks.items():
         for number, example in enumerate(task.train[:MOST_EXAMPLES]):
@@ -280,7 +280,7 @@ def _load_tasks(work: Path, rows: list[dict[str, Any]], special: SpecialIds = OU
     tasks = []
     for row in rows:
         path = work / row["file"]
-        # Opened here: numpy leaves the file open where it is damaged.
+        # Open the file here, because numpy leaves a damaged file open.
         with intact(path, AGAIN), path.open("rb") as raw, np.load(raw, allow_pickle=False) as arrays:
             parts = [
                 EncodedExamples(arrays[f"{part}_ids"], arrays[f"{part}_offsets"], arrays[f"{part}_labels"], special)

@@ -31,7 +31,7 @@ MOST_PROCESSES = 2**16
 def model_config(
     spec: ArchitectureSpec, prepared: Prepared, recipe: Recipe, classes: Sequence[str] = ()
 ) -> FlexiBertConfig:
-    """Configuration of the model of an architecture for this vocabulary and length; one output without classes."""
+    """Return an architecture's model configuration for this vocabulary and length; one output without classes."""
     return config_for(
         spec,
         vocab_size=prepared.vocab_size,
@@ -61,32 +61,32 @@ def pretrain(
 ) -> list[float]:
     """Pre-train a new model and save it, with the tokenizer and a summary, as a ``transformers`` folder.
 
-    Checkpoints go to ``FOLDER.checkpoints`` until the model is complete, as often as the recipe says and on a wish to
-    stop; a second call goes on from the newest and ends, on the same device, with the same losses and weights.
+    Checkpoints are written to ``FOLDER.checkpoints`` until the model is complete, at the recipe's interval and before a
+    requested stop. A second call resumes from the newest and ends, on the same device, with the same losses and weights.
 
     Under torchrun the processes share the work: each calls this function with the same arguments, and the first one
-    writes. The folder must be one that all of them see.
+    writes. The folder must be visible to all of them.
 
     Args:
         spec: the architecture.
         prepared: text and vocabulary.
         recipe: the settings.
         seed: fixes initial weights, batches, masks and dropout.
-        folder: where to save; appears only when complete.
-        device: where to compute: ``cpu``, or ``cuda`` for the first visible GPU (under torchrun one per process).
-        on_step: told the number of finished steps and the newest loss, at least a hundred times and every ten steps.
-        should_stop: asked as often; on a CPU at every step.
+        folder: target folder; it appears only when complete.
+        device: ``cpu``, or ``cuda`` for the first visible GPU (under torchrun one per process).
+        on_step: called with the number of finished steps and the latest loss, at least every ten steps and 100 times.
+        should_stop: polled as often; on a CPU at every step.
         initialise: changes the new model's weights, on the CPU, before the first step; not called on resuming.
-        clock: seconds since some moment; times checkpoints and the summary.
-        trainer: makes what takes the steps.
-        mark: what the training depends on besides all that, so that checkpoints of another one are refused.
+        clock: monotonic clock in seconds, for checkpoints and the summary.
+        trainer: factory of the trainer.
+        mark: digest of further inputs of the training; checkpoints with another mark are rejected.
 
     Returns:
         The loss of every step.
 
     Raises:
-        TrainingStopped: ``should_stop`` said so.
-        TrainingFailed: the loss is not a finite number.
+        TrainingStopped: ``should_stop`` returned true.
+        TrainingFailed: the loss is not finite.
         InputError: the device is another GPU or cannot compute in the recipe's precision, there are more pieces than
             rows, or the checkpoints belong to another training.
         DataError: the disk is full, or the checkpoint is damaged.
@@ -108,7 +108,7 @@ def pretrain(
         batches = MaskedBatches(prepared.tokens, *rows, *words, seed=seed, special=prepared.special)
         watcher = Watcher(recipe, run, resumed, on_step, should_stop, clock)
         taker = trainer(model, args, batches, recipe, watcher, len(watcher.losses))
-        # Every process drops other values.
+        # Give each process its own dropout mask.
         torch.manual_seed(seed * MOST_PROCESSES + args.process_index)
         taker.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
         history = watcher.losses
@@ -127,25 +127,25 @@ def pretrain(
 
 
 def checkpoint_folder(folder: Path) -> Path:
-    """Where the checkpoints of the model that is to appear in ``folder`` are."""
+    """Return the folder of the checkpoints of the model in ``folder``."""
     return folder.with_name(f"{folder.name}.checkpoints")
 
 
 def check_device(recipe: Recipe, device: torch.device) -> None:
-    """Raise InputError if a recipe cannot be computed on a device, or the device is no first one."""
+    """Raise InputError if a device cannot run a recipe, or is not the first of its kind."""
     if device.type == "cuda" and device.index not in (None, 0):
         remedy = f"Set CUDA_VISIBLE_DEVICES={device.index} and use cuda."
         raise InputError("device", "be cpu, or cuda for the first GPU that is visible", str(device), remedy)
     if device.type != "cuda" and recipe.precision == Precision.FLOAT16:
-        rule = "be float32 or bfloat16 where there is no GPU"
+        rule = "be float32 or bfloat16 on a CPU"
         raise InputError("recipe.precision", rule, str(recipe.precision), "Use bfloat16.")
 
 
 @contextmanager
 def _old_objects_kept(device: torch.device) -> Iterator[None]:
-    """Spare the Trainer's search of the whole process for garbage: 0.3 s, while nano models train for seconds.
+    """Skip the Trainer's full garbage collection, which takes 0.3 s while nano models train for seconds.
 
-    On a GPU it is worth its time, as it gives memory of earlier trainings back.
+    On a GPU it is kept, because it frees memory of earlier trainings.
     """
     if device.type == "cuda":
         yield

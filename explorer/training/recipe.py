@@ -1,7 +1,7 @@
-"""How a model is trained: every number, a canonical text of the amount of training, and a digest of the rest.
+"""Recipes: all settings of a training, a canonical text of the amount of training, and a digest of the rest.
 
-Recipes have names (``RECIPES``) or are files that a user writes: YAML or JSON, one mapping of ``Recipe``'s attributes,
-to which ``base`` may add the name of the recipe that the file changes.
+Recipes have names (``RECIPES``) or are YAML or JSON files with one mapping of ``Recipe``'s attributes; ``base`` names
+the recipe that the file modifies.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from explorer.errors import InputError
 from explorer.training.files import digest, read_text
 
 RECIPE_VERSION = 1
-"""Raised whenever the same numbers would train by other rules, so that old and new scores never mix."""
+"""Increased when the same settings would train differently, so that old and new scores never mix."""
 
 AMOUNTS = (
     *("pretrain_steps", "pretrain_batch", "pretrain_length"),
     *("finetune_steps", "finetune_batch", "train_examples", "train_share", "tune_steps", "finetune_seeds"),
     *("transfer", "transfer_overlap", "transfer_donor"),
 )
-"""What ``fidelity`` shows."""
+"""Settings that are part of ``fidelity``."""
 ALWAYS = (
     *("pretrain_rate", "finetune_rate", "length", "vocab_size", "dev_examples", "masked_share", "dropout"),
     *("initial_range", "warmup_share", "weight_decay", "clip", "task_seed"),
 )
-"""What ``digest`` covers whatever its value; any other setting counts where it differs from its default, so that a
-recipe that does not use it keeps the digest it had before the setting existed."""
+"""Settings that ``digest`` always covers. Any other setting counts only if it differs from its default, so that recipes
+keep their digests when a setting is added."""
 UNSEEN = ("pretrain_pieces", "gradient_checkpointing", "checkpoint_steps", "checkpoint_minutes")
-"""How the work is done, not what is learned, rounding aside: neither ``fidelity`` nor ``digest`` depends on it."""
+"""Settings that affect how the work is done but not its result (up to rounding): not in ``fidelity`` or ``digest``."""
 LEAST = {
     **{"pretrain_length": 8, "length": 8, "vocab_size": 300, "train_examples": 16, "dev_examples": 16},
     **{"task_seed": 0, "checkpoint_steps": 0},
 }
 MOST = 2**31 - 1
 LARGEST = sys.float_info.max
-"""YAML's whole numbers may be larger than any float."""
+"""Largest integer accepted; YAML integers can exceed the range of floats."""
 SHARES = ("dropout", "warmup_share", "weight_decay")
 TRANSFERS = ("ordered", "projection", "transport")
 """Methods of ``explorer.models.transfer``."""
@@ -49,7 +49,7 @@ FILES = (".yaml", ".yml", ".json")
 
 
 class Precision(StrEnum):
-    """Type of the numbers that a model computes with; its weights and the optimiser's are float32 in any case."""
+    """Precision of a model's computation; its weights and the optimiser's state are always float32."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -63,39 +63,39 @@ class Recipe:
     Attributes:
         pretrain_steps: optimiser steps of masked language modelling.
         finetune_steps: optimiser steps on each task.
-        pretrain_rate: highest learning rate of pre-training.
-        finetune_rate: highest learning rate of fine-tuning.
-        pretrain_batch: rows behind one optimiser step of pre-training, on all devices together.
+        pretrain_rate: peak learning rate of pre-training.
+        finetune_rate: peak learning rate of fine-tuning.
+        pretrain_batch: rows per optimiser step of pre-training, over all devices.
         finetune_batch: examples of a fine-tuning batch.
-        pretrain_length: tokens of a pre-training row; at most ``length``. Short rows are cheaper to learn words from.
-        length: most tokens of an example.
-        vocab_size: tokens of the vocabulary.
-        train_examples: train examples of a task made from the text.
-        dev_examples: dev examples of a task made from the text.
+        pretrain_length: tokens of a pre-training row; at most ``length``. Short rows make learning words cheaper.
+        length: maximal number of tokens of an example.
+        vocab_size: size of the vocabulary.
+        train_examples: train examples of a task generated from the text.
+        dev_examples: dev examples of a task generated from the text.
         masked_share: share of the tokens to predict in pre-training.
-        dropout: of the hidden states and the attention weights, in both phases.
-        initial_range: standard deviation of initial weights. BERT's 0.02 is made for widths of 768; at widths of 64 it
-            leaves every layer's output near 0.
-        warmup_share: share of the steps over which the learning rate rises linearly; then it falls linearly to 0.
+        dropout: dropout of hidden states and attention weights in both phases.
+        initial_range: standard deviation of initial weights. BERT's 0.02 suits a width of 768; at a width of 64 the
+            outputs of all layers would be close to 0.
+        warmup_share: share of the steps with linear warm-up; then the learning rate decays linearly to 0.
         weight_decay: AdamW's, on matrices only.
-        clip: largest norm of the gradient.
-        task_seed: fixes the examples of the tasks made from the text, and which ones of any task are used or held out.
+        clip: maximal norm of the gradient.
+        task_seed: seed of the generated tasks' examples, and of the examples of any task that are used or held out.
         train_share: share of each task's train examples that is used.
-        tune_rates: highest learning rates of fine-tuning that are tried on each task; the one that does best on a tenth
-            of its train examples, which is held out for that, takes the place of ``finetune_rate``. Empty: none.
-        tune_steps: optimiser steps of each try.
-        finetune_seeds: how often each task is fine-tuned, from different seeds; its score is the mean.
-        precision: ``float32``, ``bfloat16``, or ``float16`` (with loss scaling; needs a GPU), of pre-training.
-        pretrain_pieces: pieces that each device computes its rows of a batch in, adding up their gradients; more of
-            them need less memory.
-        gradient_checkpointing: whether to keep only the layers' inputs and compute the rest again for the gradient:
-            less memory, about a third more time.
-        transfer: how a run takes its first weights from a trained neighbour: ``ordered``, ``projection`` or
-            ``transport`` (``explorer.models.transfer``); empty: every run starts from scratch.
-        transfer_overlap: least biased overlap with a neighbour for that, 0 to 1; runs without one start from scratch.
-        transfer_donor: mark of the one model that the user wants the weights taken from; empty: of a neighbour.
-        checkpoint_steps: optimiser steps of pre-training between checkpoints; 0 for no such rule.
-        checkpoint_minutes: minutes of pre-training between checkpoints; 0 for no such rule.
+        tune_rates: candidate peak learning rates of fine-tuning; on each task the best one on a held-out tenth of the
+            train examples replaces ``finetune_rate``. Empty: none.
+        tune_steps: optimiser steps per candidate rate.
+        finetune_seeds: number of fine-tunings per task from different seeds; the score is their mean.
+        precision: precision of pre-training: ``float32``, ``bfloat16``, or ``float16`` (loss scaling; needs a GPU).
+        pretrain_pieces: gradient accumulation: number of pieces of each device's rows of a batch; more pieces need less
+            memory.
+        gradient_checkpointing: whether to recompute activations in the backward pass: less memory, about a third more
+            time.
+        transfer: weight initialisation from a trained neighbour: ``ordered``, ``projection`` or ``transport``
+            (``explorer.models.transfer``); empty: every run starts from scratch.
+        transfer_overlap: minimal biased overlap with the neighbour, 0 to 1; runs without one start from scratch.
+        transfer_donor: mark of the model whose weights are inherited; empty: those of a neighbour.
+        checkpoint_steps: optimiser steps of pre-training between checkpoints; 0 disables the rule.
+        checkpoint_minutes: minutes of pre-training between checkpoints; 0 disables the rule.
 
     Raises:
         InputError: a value is of the wrong type or out of its range.
@@ -138,7 +138,7 @@ class Recipe:
         for field in fields(self):
             value = getattr(self, field.name)
             _check(field.name, str(field.type), value)
-            # 1 and 1.0 are the same setting, and are to have the same digest.
+            # 1 and 1.0 are the same setting and must have the same digest.
             if field.type == "float":
                 object.__setattr__(self, field.name, float(value))
         object.__setattr__(self, "tune_rates", tuple(map(float, self.tune_rates)))
@@ -159,7 +159,7 @@ class Recipe:
 
     @property
     def fidelity(self) -> str:
-        """How much training stands behind a score, for example ``pretrain 600x16x32, finetune 400x16 of 4000``."""
+        """The amount of training of a score, for example ``pretrain 600x16x32, finetune 400x16 of 4000``."""
         pretrain = f"pretrain {self.pretrain_steps}x{self.pretrain_batch}x{self.pretrain_length}"
         finetune = f"finetune {self.finetune_steps}x{self.finetune_batch} of {self.train_examples}"
         more = [f"train share {self.train_share:g}"] if self.train_share < 1 else []
@@ -171,12 +171,12 @@ class Recipe:
 
     @property
     def task_steps(self) -> int:
-        """Optimiser steps spent on each task: the tries of ``tune_rates`` and the fine-tunings of all seeds."""
+        """Optimiser steps per task: those of all ``tune_rates`` and of the fine-tunings from all seeds."""
         return len(self.tune_rates) * self.tune_steps + self.finetune_seeds * self.finetune_steps
 
     @property
     def digest(self) -> str:
-        """Digest of what ``fidelity`` does not show and what is learned depends on."""
+        """Digest of the settings that affect the result and are not part of ``fidelity``."""
         defaults = {field.name: field.default for field in fields(self)}
         rest = {
             name: value
@@ -187,7 +187,7 @@ class Recipe:
 
 
 def _check(name: str, kind: str, value: Any) -> None:
-    """Refuse a value of another type or out of its range. Raises InputError."""
+    """Reject a value of the wrong type or out of range. Raises InputError."""
     field = f"recipe.{name}"
     if kind == "bool":
         if not isinstance(value, bool):
@@ -195,12 +195,16 @@ def _check(name: str, kind: str, value: Any) -> None:
     elif kind == "int":
         least = LEAST.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
-            raise InputError(field, f"be a whole number from {least} to {MOST}", value, "Correct it.")
+            raise InputError(field, f"be an integer from {least} to {MOST}", value, "Correct it.")
     elif kind == "float":
         rule, fits = _range(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or value > LARGEST or not fits(value):
-            # A text is what YAML makes of 1e-4.
-            remedy = "In YAML a power of ten wants a point: 1.0e-4." if isinstance(value, str) else "Correct it."
+            # YAML parses 1e-4 as a string.
+            remedy = (
+                "In YAML write a power of ten with a decimal point: 1.0e-4."
+                if isinstance(value, str)
+                else "Correct it."
+            )
             raise InputError(field, rule, value, remedy)
     elif kind.startswith("tuple"):
         if not isinstance(value, tuple) or not all(map(_is_rate, value)) or len(set(value)) < len(value):
@@ -214,7 +218,7 @@ def _is_rate(value: Any) -> bool:
 
 
 def _range(name: str) -> tuple[str, Callable[[float], bool]]:
-    """Where a setting may lie: the rule, and whether a number keeps it."""
+    """Return the rule of a setting's range and whether a number satisfies it."""
     if name in SHARES:
         return "be a number in [0, 1)", lambda number: 0 <= number < 1
     if name == "transfer_overlap":
@@ -265,19 +269,19 @@ linear warm-up over a tenth of the steps), at a tenth of its steps."""
 
 
 def name_of_recipe(fidelity: str, digest: str) -> str | None:
-    """The name in ``RECIPES`` of what a score tells of its training; ``None`` where it is no such recipe."""
+    """Return the name in ``RECIPES`` of a score's recipe; ``None`` if it is not one of them."""
     found = (name for name, known in RECIPES.items() if (known.fidelity, known.digest) == (fidelity, digest))
     return next(found, None)
 
 
 def recipe_named(name: str | Mapping[str, Any]) -> Recipe:
-    """A recipe by its name, from a file, or from a file's content.
+    """Return a recipe by its name, from a file, or from a file's content.
 
     Args:
         name: a name of ``RECIPES``; the path of a YAML or JSON file; or the mapping that such a file holds.
 
     Raises:
-        InputError: there is no recipe of that name; a setting is unknown, missing, of the wrong type or out of range.
+        InputError: the name is unknown; a setting is unknown, missing, of the wrong type or out of range.
         DataError: the file cannot be read.
     """
     if isinstance(name, Mapping):
@@ -292,19 +296,19 @@ def recipe_named(name: str | Mapping[str, Any]) -> Recipe:
 
 
 def check_pieces(recipe: Recipe, processes: int) -> None:
-    """Raise InputError if a pre-training batch has too few rows for so many processes."""
+    """Raise InputError if a pre-training batch has too few rows for this number of processes."""
     if processes * recipe.pretrain_pieces > recipe.pretrain_batch:
         rule = f"be at most pretrain_batch = {recipe.pretrain_batch} over {processes} processes"
         raise InputError("recipe.pretrain_pieces", rule, recipe.pretrain_pieces, "Use fewer pieces or processes.")
 
 
 def recipe_setting(name: str) -> str | dict[str, Any]:
-    """What a study keeps of a recipe that its user named: the name, or all settings of the file, which may change.
+    """Return the stored form of a recipe: its name, or all settings of its file, because a file may change.
 
     Raises:
-        InputError: as ``recipe_named`` says; DataError: the file cannot be read.
+        InputError: see ``recipe_named``. DataError: the file cannot be read.
     """
-    # Through JSON, as the store keeps it: a tuple comes back as a list.
+    # Convert through JSON like the store, which turns tuples into lists.
     return name if name in RECIPES else json.loads(json.dumps(asdict(recipe_named(name))))
 
 
@@ -313,14 +317,14 @@ def _read(path: Path) -> Mapping[str, Any]:
 
     text = read_text(path, "recipe")
     try:
-        # JSON has a parser of its own, as its 1e-4 is a number and YAML's is a text.
+        # Parse JSON separately, because 1e-4 is a number in JSON and a string in YAML.
         document = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(str(path), f"be {path.suffix[1:].upper()} ({reason})", text[:60], "Correct it.") from None
     if not isinstance(document, Mapping):
         rule = "hold one mapping, for example pretrain_steps: 2000"
-        raise InputError(str(path), rule, document, "Write one setting a line.")
+        raise InputError(str(path), rule, document, "Write one setting per line.")
     return document
 
 

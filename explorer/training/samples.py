@@ -1,4 +1,4 @@
-"""Which of a task's train examples are used: a share of them, and what is held out to choose a learning rate by."""
+"""Selection of a task's train examples: the share that is used, and the part held out to choose a learning rate."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MOST_HELD_OUT = 2000
 
 
 def chosen_part(task: EncodedTask, recipe: Recipe) -> EncodedTask:
-    """The task with the recipe's share of its train examples.
+    """Return the task with the recipe's share of its train examples.
 
-    Of every class the same share is taken, at least one example; a larger share holds all of a smaller one.
+    The share is stratified by class with at least one example each; a larger share contains every smaller one.
 
     Raises:
-        TrainingFailed: what is left, or what the task is scored on, cannot be trained on or tell models apart.
+        TrainingFailed: the train or dev examples are empty or constant.
     """
     if recipe.train_share < 1:
         chosen = _part(task.train, task.kind, recipe.train_share, _order(task, recipe, "share"))
@@ -38,7 +38,7 @@ def chosen_part(task: EncodedTask, recipe: Recipe) -> EncodedTask:
 
 
 def held_out(task: EncodedTask, recipe: Recipe) -> tuple[EncodedExamples, EncodedExamples]:
-    """Cut the train examples in two: those to try a learning rate on, and a tenth (at most 2000) to judge it by."""
+    """Split the train examples into those for trying learning rates and a held-out tenth (at most 2000)."""
     share = min(HELD_OUT, MOST_HELD_OUT / max(1, len(task.train)))
     held = _part(task.train, task.kind, share, _order(task, recipe, "hold out"))
     rest = np.setdiff1d(np.arange(len(task.train)), held)
@@ -46,13 +46,13 @@ def held_out(task: EncodedTask, recipe: Recipe) -> tuple[EncodedExamples, Encode
 
 
 def _order(task: EncodedTask, recipe: Recipe, purpose: str) -> NDArray[np.int64]:
-    """An order of the train examples that task and ``task_seed`` fix, whatever the seed of the training."""
+    """Return a permutation of the train examples that depends only on the task and ``task_seed``."""
     seed = int(digest(purpose, task.name, str(recipe.task_seed)), 16)
     return np.random.default_rng(seed).permutation(len(task.train))
 
 
 def _part(examples: EncodedExamples, kind: Kind, share: float, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Indices of a share of the examples, ascending: the first ones in the order, of each class for itself."""
+    """Return ascending indices of a share of the examples: the first ones of the order within each class."""
     if kind is Kind.REGRESSION:
         return np.sort(order[: int(np.ceil(share * len(order)))])
     classes = [order[examples.labels[order] == label] for label in np.unique(examples.labels)]

@@ -1,4 +1,4 @@
-"""Where text and tasks come from: the installation itself, a text file, a folder, the hub, a user's task files."""
+"""Sources of text and tasks: the Python installation, a text file, a folder, the hub, a user's task files."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from explorer.training.text import corpus_from_file, installation_key
 PREPARATION_VERSION = "named-2"
 OWN_TEXT = "text.txt"
 HUB = "hub:"
-"""How ``data`` begins where it names a data set of the hub."""
+"""Prefix of ``data`` that names a data set of the hub."""
 KNOWN_TASKS = (*MADE_TASKS, *GLUE_TASKS)
-"""Names of all tasks that need no task file."""
+"""Names of all tasks without a task file."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where text and tasks come from.
+    """The source of text and tasks.
 
     Attributes:
         text: the user's text file, or ``None`` for the default text.
@@ -45,14 +45,14 @@ class Source:
 
     @property
     def glue(self) -> tuple[str, ...]:
-        """Names of the tasks that are read from the folder or the hub."""
+        """Names of the tasks from the folder or the hub."""
         return tuple(name for name in self.tasks if name in GLUE_TASKS)
 
     def key(self, recipe: Recipe) -> str:
-        """Digest of everything the preparation depends on; the user's files count by their content.
+        """Return the digest of all inputs of the preparation; the user's files enter by content.
 
         Raises:
-            DataError: a file is there and cannot be read.
+            DataError: a file exists and cannot be read.
         """
         parts = [PREPARATION_VERSION, *self.tasks, str(recipe.vocab_size), str(recipe.length)]
         parts += [str(recipe.train_examples), str(recipe.dev_examples), str(recipe.task_seed)]
@@ -60,7 +60,7 @@ class Source:
         if self.folder:
             files += [file for name in self.glue for file in files_of(self.folder, name)]
         if self.hub:
-            # A data set of the hub is what its name says, and is kept as it was when it was first prepared.
+            # A data set of the hub enters by its name; its first preparation is kept.
             parts.append(f"{HUB}{self.hub}")
             files += files_in(Path(self.hub)) if Path(self.hub).is_dir() else []
         for own in self.own:
@@ -71,7 +71,7 @@ class Source:
         return digest(*parts, *names, *raws, "" if self.text else installation_key())
 
     def load(self) -> dict[str, Task]:
-        """Read all tasks that are not made from the text, by name.
+        """Read all tasks that are not generated from the text, by name.
 
         Raises:
             DataError: data is missing or malformed.
@@ -89,25 +89,25 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes() if path.is_file() else b"absent"
     except OSError as error:
-        raise DataError("data", f"be readable ({error.strerror})", str(path), "Check who may read it.") from None
+        raise DataError("data", f"be readable ({error.strerror})", str(path), "Check its permissions.") from None
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name that is too long, a folder that may not be searched
+    except OSError:  # for example a name that is too long, or a folder without search permission
         return False
 
 
 def resolve_source(tasks: Sequence[str] | None, data: Path | None, task_files: Sequence[Path] = ()) -> Source:
-    """Work out where text and tasks come from.
+    """Resolve the source of text and tasks.
 
     Args:
-        tasks: names of the tasks; ``None`` means all that the data offers: those of a GLUE-format folder or of the hub;
-            without those the task files'; without those the tasks made from the text.
-        data: a text file, a folder with GLUE-format tasks and perhaps ``text.txt``, ``hub:NAME`` for a data set of the
-            hub (or ``hub:FOLDER`` for a copy of one), or ``None`` for the default text.
-        task_files: the user's own tasks, each a YAML file or a folder; they come after the others.
+        tasks: names of the tasks. ``None`` selects all available ones: those of a GLUE-format folder or of the hub,
+            else those of the task files, else those generated from the text.
+        data: a text file, a folder with GLUE-format tasks and optionally ``text.txt``, ``hub:NAME`` for a data set of
+            the hub (``hub:FOLDER`` for a local copy), or ``None`` for the default text.
+        task_files: the user's own tasks, each a YAML file or a folder; they follow the others.
 
     Raises:
         InputError: a task is unknown, none is named, or two have one name.
@@ -117,7 +117,7 @@ def resolve_source(tasks: Sequence[str] | None, data: Path | None, task_files: S
     own = tuple(read_own(path) for path in task_files)
     names = [task.name for task in own]
     if len(set(names)) < len(names):
-        raise InputError("task files", "give every task a name of its own", names, "Rename one of them.")
+        raise InputError("task files", "have distinct task names", names, "Rename one of them.")
     for name in tasks or ():
         if name not in KNOWN_TASKS:
             remedy = "Use one of them, or give your own by --task-file FILE."
@@ -135,7 +135,7 @@ def resolve_source(tasks: Sequence[str] | None, data: Path | None, task_files: S
 
 
 def _places(data: Path | None) -> tuple[Path | None, Path | None, str | None]:
-    """The text file, the folder and the data set of the hub that ``data`` stands for, each perhaps ``None``."""
+    """Return the text file, the folder and the hub data set in ``data``; two of them are ``None``."""
     if data is not None and str(data).startswith(HUB):
         hub = str(data).removeprefix(HUB)
         if not hub:
@@ -150,7 +150,7 @@ def _places(data: Path | None) -> tuple[Path | None, Path | None, str | None]:
 
 
 def _offered(folder: Path | None, text: Path | None, hub: str | None, own: bool) -> tuple[str, ...]:
-    """Names of the tasks that the data offers."""
+    """Return the names of the tasks in the data."""
     offered = tuple(name for name in GLUE_TASKS if hub or (folder and (folder / name).is_dir()))
     if folder and not offered and text is None:
         rule = f"hold {OWN_TEXT} or a folder of a task ({', '.join(GLUE_TASKS)})"
@@ -161,7 +161,7 @@ def _offered(folder: Path | None, text: Path | None, hub: str | None, own: bool)
 
 
 def absolute(data: Path) -> str:
-    """What ``data`` is called from any folder; a name on the hub stays what it is."""
+    """Return ``data`` with an absolute path; names on the hub are unchanged."""
     if not str(data).startswith(HUB):
         return str(data.resolve())
     name = str(data).removeprefix(HUB)
@@ -169,7 +169,7 @@ def absolute(data: Path) -> str:
 
 
 def check_source(source: Source) -> None:
-    """Read a user's own files and keep nothing. Raises DataError if one is missing or malformed."""
+    """Check that a user's files can be read. Raises DataError if one is missing or malformed."""
     source.load()
     if source.text is not None:
         corpus_from_file(source.text)

@@ -2,8 +2,8 @@
 
 The default text needs no download: English documentation strings of the Python installation itself, read from the
 source files of the standard library and of a fixed list of packages. Files are parsed, never imported. Within a package
-they are taken in the order of the digest of their path, which is fixed and spreads over all parts of the package, until
-the package's share is full. One document is one docstring, cut into sentences.
+they are read in the order of the digest of their path, which is deterministic and covers all parts of the package,
+until the package's share is full. One document is one docstring, split into sentences.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from explorer.errors import DataError
 from explorer.training.files import digest, read_text, write_atomically
 
 Progress = Callable[[float, str], None]
-"""Told how much is done (0 to 1) and what is going on."""
+"""Called with the finished share (0 to 1) and a message."""
 
 PACKAGES: dict[str, str] = {
     "python": "",
@@ -38,7 +38,7 @@ PACKAGES: dict[str, str] = {
     "torch": "torch",
     "transformers": "transformers",
 }
-"""Import name of every package read, with the name of its distribution; ``python`` is the standard library."""
+"""Import name of every package that is read → its distribution; ``python`` is the standard library."""
 
 PACKAGE_CHARACTERS = 200_000
 MAX_FILE_BYTES = 300_000
@@ -67,11 +67,11 @@ SUBHEADING = re.compile(r"^\s*=(?:\s=)+\s.*=\s*$")
 
 @dataclass(frozen=True)
 class Document:
-    """A stretch of connected text.
+    """A connected text.
 
     Attributes:
-        package: where it comes from, for example ``numpy``; the file's stem for a user's text.
-        name: what it documents, unique within the package.
+        package: its package, for example ``numpy``; the file's stem for a user's text.
+        name: name of the documented object, unique within the package.
         sentences: its sentences in order.
     """
 
@@ -98,7 +98,7 @@ class Corpus:
 
 
 def is_prose(sentence: str) -> bool:
-    """Tell whether a sentence is English prose: no code, mostly letters, with English function words."""
+    """Return whether a sentence is English prose: no code, mostly letters, with English function words."""
     words = sentence.split()
     if not 5 <= len(words) <= 60 or not sentence[0].isupper() or sentence[-1] not in ".!?":
         return False
@@ -109,7 +109,7 @@ def is_prose(sentence: str) -> bool:
 
 
 def prose_sentences(docstring: str) -> tuple[str, ...]:
-    """Cut a cleaned docstring into sentences of prose; signatures, tables, examples and headings fall away."""
+    """Split a cleaned docstring into sentences of prose, without signatures, tables, examples and headings."""
     sentences: list[str] = []
     for paragraph in re.split(r"\n\s*\n", docstring):
         joined = " ".join(ROLE.sub(r"\1", paragraph).split())
@@ -153,8 +153,8 @@ def documents_of(root: Path, package: str, characters: int, seen: set[str]) -> l
     Args:
         root: folder of the package.
         package: its name in the documents.
-        characters: stop when this much text is found.
-        seen: sentences already taken; copies are left out, and new ones are added.
+        characters: number of characters to collect.
+        seen: sentences collected so far; duplicates are skipped, and new sentences are added.
     """
     documents: list[Document] = []
     left = characters
@@ -163,12 +163,12 @@ def documents_of(root: Path, package: str, characters: int, seen: set[str]) -> l
             break
         try:
             raw = path.read_bytes()
-            # Parsing is what takes the time, so only files are parsed of which a good part is documentation.
+            # Parsing dominates the time, so skip files with little documentation.
             quoted = sum(map(len, raw.split(b'"""')[1::2]))
             if len(raw) > MAX_FILE_BYTES or quoted < LEAST_QUOTED * len(raw):
                 continue
             with warnings.catch_warnings():
-                # Other people's files may hold old escapes; compiling them is not what we are here for.
+                # Ignore warnings about invalid escapes in third-party files.
                 warnings.simplefilter("ignore")
                 tree = ast.parse(raw)
         except (OSError, SyntaxError, ValueError, RecursionError):
@@ -197,7 +197,7 @@ def _installed() -> dict[str, tuple[Path, str]]:
 
 
 def installation_key() -> str:
-    """Digest of everything the default text depends on: Python's and the packages' versions, and the rules here."""
+    """Return the digest of the default text's inputs: the versions of Python and the packages, and the rules here."""
     versions = [f"{package} {version}" for package, (_, version) in sorted(_installed().items())]
     return digest(COLLECTOR_VERSION, str(PACKAGE_CHARACTERS), *versions)
 
@@ -206,8 +206,8 @@ def default_corpus(cache: Path, progress: Progress) -> Corpus:
     """Collect the default text, or read it from the cache of an earlier call.
 
     Args:
-        cache: folder for the collected text; made if absent.
-        progress: told how far the collection is.
+        cache: folder for the collected text; created if absent.
+        progress: called with the progress of the collection.
     """
     path = cache / f"text-{installation_key()}.json"
     if path.is_file():
@@ -227,8 +227,7 @@ def default_corpus(cache: Path, progress: Progress) -> Corpus:
 def corpus_from_file(path: Path) -> Corpus:
     """Read a plain-text file.
 
-    In WikiText form a line `` = Title = `` starts a document; a file without such lines has its documents between blank
-    lines.
+    In WikiText form a line `` = Title = `` starts a document; without such lines blank lines separate documents.
 
     Raises:
         DataError: the file is missing, not UTF-8, or holds no sentence.

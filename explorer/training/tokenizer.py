@@ -1,7 +1,7 @@
 """Byte-level BPE trained on the study's own text, saved as a folder that ``transformers`` loads.
 
-Sequences are encoded ``<s> a </s>``, pairs ``<s> a </s> b </s>`` with token type 1 for ``b </s>``. A special token's
-name inside the text is text: it is never taken for the special token.
+Sequences are encoded as ``<s> a </s>``, pairs as ``<s> a </s> b </s>`` with token type 1 for ``b </s>``. The name of
+a special token inside the text is ordinary text.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<mask>", "<unk>")
 PAD, START, END, MASK, UNKNOWN = range(len(SPECIAL_TOKENS))
-"""Ids of the special tokens: they come first in every vocabulary that is learned here."""
+"""Ids of the special tokens, which are first in every vocabulary trained here."""
 
 
 @dataclass(frozen=True)
 class SpecialIds:
-    """Which ids a vocabulary has for its special tokens; by default those of the vocabularies learned here."""
+    """Ids of a vocabulary's special tokens; by default those of vocabularies trained here."""
 
     pad: int = PAD
     start: int = START
@@ -36,7 +36,7 @@ class SpecialIds:
 
     @property
     def all(self) -> tuple[int, ...]:
-        """The five, sorted."""
+        """The five ids, sorted."""
         return tuple(sorted(astuple(self)))
 
 
@@ -44,11 +44,11 @@ OURS = SpecialIds()
 
 
 def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Learn a byte-level BPE vocabulary.
+    """Train a byte-level BPE vocabulary.
 
     Args:
         sentences: the text.
-        vocab_size: entries of the vocabulary, the 5 special tokens and 256 bytes included.
+        vocab_size: size of the vocabulary, including the 5 special tokens and 256 bytes.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
@@ -71,7 +71,7 @@ def train_tokenizer(sentences: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, length: int) -> None:
-    """Save as a ``PreTrainedTokenizerFast`` folder, complete or not at all; an existing one stays. Raises DataError."""
+    """Save as a ``PreTrainedTokenizerFast`` folder atomically; an existing one is kept. Raises DataError."""
     from transformers import PreTrainedTokenizerFast
 
     fast = PreTrainedTokenizerFast(
@@ -79,7 +79,11 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, length: int) -> None:
         model_max_length=length,
         padding_side="right",
         split_special_tokens=True,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],  # models of pairs learn from the types
+        model_input_names=[
+            "input_ids",
+            "token_type_ids",
+            "attention_mask",
+        ],  # models of sentence pairs use the token types
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
@@ -93,7 +97,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, length: int) -> None:
 
 
 def load_tokenizer(folder: Path) -> tuple[Tokenizer, str]:
-    """Load the fast core of a saved tokenizer, and the digest of its file (which needs no ``transformers``)."""
+    """Load the core of a saved fast tokenizer and the digest of its file, without importing ``transformers``."""
     from tokenizers import Tokenizer
 
     raw = (folder / "tokenizer.json").read_bytes()
@@ -111,7 +115,7 @@ def encode(
         tokenizer: from ``load_tokenizer``.
         texts: N sentences.
         pairs: the N second sentences, or ``None``.
-        length: most tokens of a sequence.
+        length: maximal number of tokens of a sequence.
 
     Returns:
         N arrays of ids, each ``[S]`` with S ≤ ``length``.
@@ -123,7 +127,7 @@ def encode(
 
 
 def encode_stream(tokenizer: Tokenizer, documents: Sequence[str], end_id: int = END) -> NDArray[np.uint16]:
-    """Encode documents one after the other, each closed by ``</s>`` or what takes its place, as one array ``[T]``."""
+    """Encode documents into one array ``[T]``, each followed by the separator (``</s>`` by default)."""
     tokenizer.no_padding()
     tokenizer.no_truncation()
     end = np.asarray([end_id], dtype=np.uint16)
@@ -134,7 +138,7 @@ def encode_stream(tokenizer: Tokenizer, documents: Sequence[str], end_id: int = 
 
 
 def token_types(ids: NDArray[np.integer], pair: bool, end_id: int = END) -> NDArray[np.int64]:
-    """Token types ``[S]`` of one encoded sequence: 1 after the first ``</s>`` of a pair, else 0."""
+    """Return the token types ``[S]`` of one encoded sequence: 1 after the first ``</s>`` of a pair, else 0."""
     types = np.zeros(len(ids), dtype=np.int64)
     if pair:
         types[int(np.argmax(ids == end_id)) + 1 :] = 1

@@ -1,8 +1,8 @@
-"""``transformers.Trainer`` for pre-training: our batches, optimiser and schedule, and somebody who watches every step.
+"""``transformers.Trainer`` for pre-training with this package's batches, optimiser and schedule, and a step watcher.
 
-From the Trainer come mixed precision, accumulated gradients, checkpoints, and several processes by accelerate. The loss
-of a batch is the mean over all its labelled tokens however many processes and pieces it is computed in: a piece counts
-by its share of them.
+The Trainer provides mixed precision, gradient accumulation, checkpoints and distributed training by accelerate. The
+loss of a batch is the mean over all its labelled tokens, independent of the number of processes and pieces: each piece is
+weighted by its share of them.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from explorer.training.masking import IGNORED, MaskedBatches
 from explorer.training.recipe import Precision, Recipe
 
 REPORTS = 100
-"""Least number of reports over a whole training."""
+"""Fewest progress reports per training."""
 LONGEST = 10
-"""Most steps between two looks."""
+"""Most steps between two reads of the losses."""
 
 
 class Pieces(Dataset[dict[str, Any]]):
-    """What one process computes, piece by piece: its rows of every batch, cut into ``pieces``.
+    """The work of one process: its rows of every batch, split into ``pieces``.
 
     Args:
         batches: the batches.
         size: rows of a batch.
         pieces: pieces of a batch on each process.
         process: number of this process.
-        processes: how many there are.
+        processes: number of processes.
     """
 
     def __init__(self, batches: MaskedBatches, size: int, pieces: int, process: int, processes: int) -> None:
@@ -47,20 +47,20 @@ class Pieces(Dataset[dict[str, Any]]):
         self._process, self._all = process, pieces * processes
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Piece ``index``, counted over all batches: ``input_ids`` and ``labels`` ``[b, S]``, and its ``weight``."""
+        """Return piece ``index`` over all batches: ``input_ids`` and ``labels`` ``[b, S]``, and its ``weight``."""
         number, piece = divmod(index, self._pieces)
         batch = self._batches.batch(number)
         place = self._process * self._pieces + piece
         rows = slice(place * self._size // self._all, (place + 1) * self._size // self._all)
         inputs, labels = batch.inputs[rows], batch.labels[rows]
         share = float((labels != IGNORED).sum() / (batch.labels != IGNORED).sum())
-        # The mean over pieces and processes then is the mean over tokens.
+        # With this weight the mean over pieces and processes equals the mean over tokens.
         weight = share * self._all
         return {"input_ids": torch.from_numpy(inputs), "labels": torch.from_numpy(labels), "weight": weight}
 
 
 class Remaining(Sampler[int]):
-    """The indices from ``first`` to ``total``; as long as all of them, so that the Trainer counts one epoch."""
+    """A sampler of the indices from ``first`` to ``total``; its length is ``total``, so that there is one epoch."""
 
     def __init__(self, first: int, total: int) -> None:
         self._first, self._total = first, total
@@ -73,15 +73,15 @@ class Remaining(Sampler[int]):
 
 
 class Watcher(TrainerCallback):
-    """Collects the losses, reports them, and decides, for all processes alike, when to save and when to stop.
+    """A watcher that collects and reports losses and decides, for all processes together, when to save and to stop.
 
     Args:
         recipe: the settings.
         run: digest of everything that the training depends on.
-        resumed: where the training goes on from, if it does.
-        on_step: told the number of finished steps and the newest loss, in the first process.
-        should_stop: asked between steps; it is enough that one process wants to.
-        clock: seconds since some moment.
+        resumed: checkpoint that the training resumes from, if any.
+        on_step: called with the number of finished steps and the latest loss, in the first process.
+        should_stop: polled between steps; one process suffices to stop all.
+        clock: monotonic clock in seconds.
     """
 
     def __init__(
@@ -105,22 +105,22 @@ class Watcher(TrainerCallback):
 
     @property
     def seconds(self) -> float:
-        """Time that the training took, earlier parts of it included."""
+        """Duration of the training in seconds, including earlier parts."""
         return self._before + self._clock() - self._started
 
     def add(self, loss: Tensor) -> None:
-        """Take a piece's share of the batch's loss."""
+        """Record a piece's share of the batch's loss."""
         self._pieces.append(loss)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Stop before the first step if somebody wants to."""
+        """Stop before the first step if requested."""
         if self._agreed(args, [], [self._should_stop()])[0]:
             raise TrainingStopped(f"stopped on request before step {len(self.losses) + 1}")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Look at the losses since the last look; on a GPU not at every step, as it would have to wait for each."""
+        """Read the losses since the last read; on a GPU not at every step, because each read synchronises."""
         self._unread.append(torch.stack(self._pieces).sum())
         self._pieces.clear()
         step, steps = state.global_step, self._recipe.pretrain_steps
@@ -150,7 +150,7 @@ class Watcher(TrainerCallback):
         return by_steps or 0 < 60 * minutes <= self._clock() - self._saved
 
     def _agreed(self, args: TrainingArguments, losses: list[Tensor], wishes: list[bool]) -> list[bool]:
-        """Read the losses of all processes and agree on the wishes of any. Raises TrainingFailed."""
+        """Gather the losses of all processes and combine their requests to stop. Raises TrainingFailed."""
         shared = torch.tensor([float(wish) for wish in wishes], dtype=torch.float64, device=args.device)
         if losses:
             shared = torch.cat([torch.stack(losses).double() / args.world_size, shared])
@@ -168,15 +168,15 @@ class Watcher(TrainerCallback):
 
 
 class PretrainingTrainer(Trainer):
-    """The Trainer, with the optimiser and the schedule of ``loop``.
+    """A ``transformers.Trainer`` with the optimiser and the schedule of ``loop``.
 
     Args:
         model: the model.
-        args: what ``training_arguments`` gave.
+        args: result of ``training_arguments``.
         batches: the batches.
         recipe: the settings.
-        watcher: sees every step.
-        first: finished steps of the training that this one goes on with.
+        watcher: the watcher of every step.
+        first: number of finished steps of the training that is resumed.
     """
 
     def __init__(
@@ -195,10 +195,10 @@ class PretrainingTrainer(Trainer):
         self.remove_callback(PrinterCallback)
 
     def get_train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """The pieces that are left; for a GPU they are made ready in a process of their own."""
+        """Return a loader of the remaining pieces; for a GPU a worker process prepares them."""
         pieces, cuda = self._recipe.pretrain_pieces, self.args.device.type == "cuda"
         indices = Remaining(self._first * pieces, self._recipe.pretrain_steps * pieces)
-        # Its own generator: a DataLoader draws a number at its start, and dropout must not depend on where one was.
+        # A DataLoader draws a number at its start; its own generator keeps dropout independent of the resume position.
         own = torch.Generator()
         workers = 1 if cuda else 0
         return DataLoader(
@@ -206,7 +206,7 @@ class PretrainingTrainer(Trainer):
         )
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """AdamW, as everywhere."""
+        """Create AdamW as in ``loop``."""
         optimizer = build_optimizer(cast(nn.Module, model or self.model), self._recipe.pretrain_rate, self._recipe)
         self.optimizer = optimizer
         return optimizer
@@ -214,7 +214,7 @@ class PretrainingTrainer(Trainer):
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
-        """Linear warm-up, then linear decay, as everywhere."""
+        """Create the schedule of ``loop``: linear warm-up, then linear decay."""
         self._created_lr_scheduler = True
         share = self._recipe.warmup_share
         scheduler = torch.optim.lr_scheduler.LambdaLR(
@@ -227,8 +227,8 @@ class PretrainingTrainer(Trainer):
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        """One piece, forward and backward; its share of the batch's loss goes to the watcher."""
-        if not model.training:  # to set it anew takes time where models are small
+        """Run forward and backward passes of one piece and pass its share of the batch's loss to the watcher."""
+        if not model.training:  # setting the mode again takes noticeable time for small models
             model.train()
         piece = self._prepare_inputs(inputs)
         with self.compute_loss_context_manager():
@@ -251,12 +251,12 @@ class PretrainingTrainer(Trainer):
             super()._save_checkpoint(*how)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        """Not counted step by step: ``explorer.measure`` counts them once."""
+        """Return 0: ``explorer.measure`` counts FLOPs once instead of at every step."""
         return 0
 
 
 class TrainerFactory(Protocol):
-    """Makes a trainer: ``PretrainingTrainer``, or something that takes other steps and all else as it does."""
+    """A factory of a ``PretrainingTrainer`` or a subclass with other steps."""
 
     def __call__(
         self,
@@ -267,15 +267,15 @@ class TrainerFactory(Protocol):
         watcher: Watcher,
         first: int,
     ) -> Trainer:
-        """As ``PretrainingTrainer``'s own arguments."""
+        """Create the trainer; see ``PretrainingTrainer``."""
 
 
 def training_arguments(recipe: Recipe, folder: Path, device: torch.device) -> TrainingArguments:
-    """The Trainer's settings; under torchrun, this is where the processes find each other.
+    """Return the Trainer's arguments; under torchrun this also initialises the process group.
 
     Args:
         recipe: the settings.
-        folder: where checkpoints go.
+        folder: folder of the checkpoints.
         device: ``cpu``, or ``cuda`` for the first GPU that is visible, or for one per process.
     """
     cpu = device.type == "cpu"
@@ -287,23 +287,23 @@ def training_arguments(recipe: Recipe, folder: Path, device: torch.device) -> Tr
         bf16=recipe.precision == Precision.BFLOAT16,
         fp16=recipe.precision == Precision.FLOAT16,
         use_cpu=cpu,
-        ddp_backend="gloo" if cpu and "LOCAL_RANK" in os.environ else None,  # what torchrun sets
+        ddp_backend="gloo" if cpu and "LOCAL_RANK" in os.environ else None,  # set by torchrun
         ddp_find_unused_parameters=False,
-        save_strategy="no",  # the watcher says when
+        save_strategy="no",  # Watcher.on_step_end decides when to save
         logging_strategy="no",
         logging_nan_inf_filter=False,
-        ignore_data_skip=True,  # the data begin where they are to go on
+        ignore_data_skip=True,  # the sampler already starts at the resume position
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=False,
         remove_unused_columns=False,
     )
     if not cpu:
-        args._n_gpu = 1  # several GPUs are several processes, never threads of one
+        args._n_gpu = 1  # several GPUs use several processes, never threads of one
     return args
 
 
 def wait_for_all(args: TrainingArguments) -> None:
-    """Wait until all processes are here."""
+    """Wait until all processes reach this point."""
     if args.distributed_state is not None:
         args.distributed_state.wait_for_everyone()

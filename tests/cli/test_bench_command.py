@@ -61,5 +61,5 @@ def test_exit_codes_of_the_benchmark(tree: Path) -> None:
 
 def test_an_installation_without_benchmarks_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explorer, "__file__", str(tmp_path / "explorer" / "__init__.py"))
-    with pytest.raises(InputError, match=r"benchmarks must be beside the package.*source tree"):
+    with pytest.raises(InputError, match=r"benchmarks must be next to the package.*source tree"):
         benchmarks_folder()

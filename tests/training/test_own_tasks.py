@@ -139,7 +139,7 @@ def test_a_folder_without_a_task_file(tmp_path):
         ({"metric": "spearman"}, "metric of a classification must be one of accuracy"),
         ({"kind": "regression", "metric": "f1"}, "metric of a regression must be one of pearson"),
         ({"kind": "regression", "classes": ["a", "b"]}, "classes must be left out of a regression"),
-        ({"classes": ["a", "a"]}, "classes must be different"),
+        ({"classes": ["a", "a"]}, "classes must be distinct"),
         ({"classes": ["a"]}, "task.yaml: classes must have at least 2 items"),
         ({"metric": "f1"}, "task reviews must have two classes for the metric f1"),
         (

@@ -1,1 +1,1 @@
-"""Downstream tasks: three made from the text, the nine of GLUE, and the user's own."""
+"""Downstream tasks: three generated from the text, the nine of GLUE, and the user's own."""

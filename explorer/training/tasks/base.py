@@ -1,4 +1,4 @@
-"""What a downstream task is: labelled sentences or sentence pairs, and a metric."""
+"""Downstream tasks: labelled sentences or sentence pairs, and a metric."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from explorer.training.metrics import Metric
 
 
 class Kind(StrEnum):
-    """What is predicted."""
+    """The type of prediction."""
 
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled sentence, or pair of sentences where ``second`` is given; a class is a whole number from 0."""
+    """One labelled sentence, or a pair if ``second`` is given; classes are integers from 0."""
 
     label: float
     first: str
@@ -32,14 +32,14 @@ class Task:
     """A downstream task.
 
     Attributes:
-        name: as the user names it, for example ``SST-2``.
-        metric: how it is scored.
+        name: name of the task, for example ``SST-2``.
+        metric: metric of its score.
         kind: classification or regression.
         pair: whether examples are pairs of sentences.
         classes: names of the classes, label 0 first; empty for regression.
-        train: examples to learn from.
-        dev: examples to be scored on; disjoint from ``train``.
-        mismatched: a second set to be scored on, from sources that ``train`` does not have (MNLI); else empty.
+        train: training examples.
+        dev: evaluation examples, disjoint from ``train``.
+        mismatched: a second evaluation set from sources absent in ``train`` (MNLI); else empty.
 
     Raises:
         DataError: a part is empty, or has only one class or value.
@@ -63,13 +63,13 @@ class Task:
 
     @property
     def parts(self) -> dict[str, tuple[Example, ...]]:
-        """Its sets of examples: ``train``, ``dev`` and, where there is one, ``mismatched``."""
+        """Its sets of examples: ``train``, ``dev`` and, if not empty, ``mismatched``."""
         parts = {"train": self.train, "dev": self.dev}
         return parts | {"mismatched": self.mismatched} if self.mismatched else parts
 
     @property
     def labels(self) -> int:
-        """Number of outputs of a model for it: one per class, or one for regression."""
+        """Number of model outputs: one per class, or one for regression."""
         return len(self.classes) or 1
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What each of the nine GLUE tasks is, and how its files name it (https://gluebenchmark.com/tasks).
+"""The nine GLUE tasks and the layouts of their files (https://gluebenchmark.com/tasks).
 
 The hub's tables are those of ``nyu-mll/glue``; the files are GLUE's own downloads.
 """
@@ -18,13 +18,13 @@ class GlueForm:
     """A GLUE task.
 
     Attributes:
-        metric: how the task is scored.
-        classes: names of the classes, label 0 first; empty where labels are values from 0 to 5.
-        official: columns of GLUE's own files, the label's first; empty for CoLA, whose files have no header.
+        metric: metric of the task.
+        classes: names of the classes, label 0 first; empty if labels are values from 0 to 5.
+        official: columns of GLUE's own files, label first; empty for CoLA, whose files lack a header.
         hub: its name on the hub.
         hub_columns: the sentences' columns there; the label's is ``label``.
-        hub_classes: the classes in the order in which the hub numbers them, where that is not ours.
-        devs: names of the dev files, without their ending.
+        hub_classes: the classes in the hub's order, if it differs from ``classes``.
+        devs: names of the dev files without suffix.
         hub_devs: names of the dev splits on the hub.
     """
 
@@ -44,7 +44,7 @@ class GlueForm:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns in the simple layout, the label first."""
+        """Names of the columns in the simple layout, label first."""
         return ("label", "sentence", "sentence2") if self.pair else ("label", "sentence")
 
     @property

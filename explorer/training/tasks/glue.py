@@ -2,9 +2,9 @@
 
 Files are UTF-8 and tab-separated without quoting. In the simple layout a header row names the columns ``label``,
 ``sentence`` and, for pairs, ``sentence2``, in any order. GLUE's own files (https://gluebenchmark.com/tasks) have other
-columns for every task, CoLA's no header; MNLI has two dev files, ``dev_matched.tsv`` and ``dev_mismatched.tsv``; MRPC
-may be there as the two files it is made from, ``msr_paraphrase_train.txt`` and ``dev_ids.tsv``. Which of the two a file
-is, its first line says.
+columns for every task, and CoLA's lack a header; MNLI has two dev files, ``dev_matched.tsv`` and
+``dev_mismatched.tsv``; MRPC may consist of its two source files, ``msr_paraphrase_train.txt`` and ``dev_ids.tsv``. The
+first line of a file determines its layout.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from explorer.training.tasks.labels import class_label, value_label
 MSR_FILE, MSR_DEV = "msr_paraphrase_train.txt", "dev_ids.tsv"
 MSR_IDS = slice(1, 3)
 ROWS_PER_BROKEN = 1000
-"""In GLUE's own files so many rows may have one that is broken (QQP's has some); it is left out."""
+"""GLUE's own files may have one malformed row per this number of rows (QQP has some); such rows are skipped."""
 COLA_COLUMNS = 4
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where in a row things are.
+    """The layout of a row.
 
     Attributes:
-        label: place of the label.
-        sentences: places of the sentences.
-        width: cells of a row.
-        header: whether the first line is one.
-        official: whether it is GLUE's own: empty sentences and a few broken rows are taken as they come.
+        label: index of the label.
+        sentences: indices of the sentences.
+        width: number of cells of a row.
+        header: whether the first line is a header.
+        official: whether it is GLUE's own file, in which empty sentences and a few malformed rows are accepted.
     """
 
     label: int
@@ -55,7 +55,7 @@ def load_glue(folder: Path, name: str) -> Task:
 
     Raises:
         DataError: a folder or file is missing, or a row is malformed (file, line, rule and value are named).
-        KeyError: no such task.
+        KeyError: the task is unknown.
     """
     form = GLUE_TASKS[name]
     own = folder / name
@@ -68,37 +68,37 @@ def load_glue(folder: Path, name: str) -> Task:
 
 
 def glue_task(name: str, form: GlueForm, *parts: tuple[Example, ...]) -> Task:
-    """A GLUE task of its train, dev and perhaps mismatched examples. Raises DataError if a part has only one label."""
+    """Return a GLUE task from its sets of examples. Raises DataError if a set has only one label."""
     kind = Kind.CLASSIFICATION if form.classes else Kind.REGRESSION
     return Task(name, form.metric, kind, form.pair, form.classes, *parts)
 
 
 def files_of(folder: Path, name: str) -> list[Path]:
-    """The files a task is read from, whether they are there or not."""
+    """Return the paths of a task's files, existing or not."""
     own = folder / name
     return [own / file for file in ((MSR_FILE, MSR_DEV) if is_msr(own, name) else GLUE_TASKS[name].files)]
 
 
 def is_msr(own: Path, name: str) -> bool:
-    """Whether a task's folder holds MRPC as the files it is made from."""
+    """Return whether a task's folder holds MRPC as its source files."""
     return name == "MRPC" and not (own / "train.tsv").exists() and (own / MSR_FILE).is_file()
 
 
 def label_of(place: str, label: object, form: GlueForm) -> float:
-    """A label in our order. Raises DataError."""
+    """Return a label as a class index. Raises DataError."""
     if form.classes:
         return class_label(place, label, form.classes, form.classes)
     return value_label(place, label, 0.0, HIGHEST_SIMILARITY)
 
 
 def read_rows(path: Path, form: GlueForm) -> tuple[Example, ...]:
-    """Read one file of examples. Raises DataError as ``load_glue`` does."""
+    """Read one file of examples. Raises DataError like ``load_glue``."""
     return tuple(example for _, example in _read(path, form))
 
 
 def _read(path: Path, form: GlueForm) -> list[tuple[list[str], Example]]:
-    """The rows of a file: the cells and the example."""
-    # Only line feeds end a row: sentences may hold other characters that str.splitlines would split at.
+    """Yield the cells and the example of each row of a file."""
+    # Split at line feeds only: str.splitlines would split at other characters inside sentences.
     lines = read_text(path, "data file").split("\n")
     layout = _layout(path, lines[0].rstrip("\r"), form)
     if lines[-1] == "":
@@ -114,7 +114,7 @@ def _read(path: Path, form: GlueForm) -> list[tuple[list[str], Example]]:
             if not layout.official or len(broken) > len(lines) // ROWS_PER_BROKEN:
                 raise broken[0] from None
     if broken:
-        log.warning("%s: %d broken rows of %d left out, the first: %s", path, len(broken), len(lines), broken[0])
+        log.warning("%s: skipped %d malformed rows of %d, the first: %s", path, len(broken), len(lines), broken[0])
     return rows
 
 
@@ -130,7 +130,7 @@ def _layout(path: Path, first: str, form: GlueForm) -> Layout:
         return Layout(1, (3,), COLA_COLUMNS, header=False, official=True)
     theirs = f"{', '.join(form.official)} and others" if form.official else "GLUE's four, without a header"
     rule = f"be a header of the columns {', '.join(form.columns)}, in any order, or of {theirs}, separated by tabs"
-    raise DataError(f"{path}, line 1", rule, first, "Add the header, or bring the file into these columns.")
+    raise DataError(f"{path}, line 1", rule, first, "Add the header, or convert the file to these columns.")
 
 
 def _example(place: str, line: str, cells: list[str], layout: Layout, form: GlueForm) -> Example:
@@ -145,9 +145,9 @@ def _example(place: str, line: str, cells: list[str], layout: Layout, form: Glue
 
 
 def _read_msr(own: Path, form: GlueForm) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """MRPC's train and dev examples: GLUE's list of pairs says which of the file's are dev examples."""
+    """Return MRPC's train and dev examples; GLUE's list of pairs selects the dev examples."""
     if not (own / MSR_DEV).is_file():
-        rule = f"hold train.tsv and dev.tsv, or beside {MSR_FILE} GLUE's list of dev pairs, {MSR_DEV}"
+        rule = f"hold train.tsv and dev.tsv, or {MSR_FILE} with GLUE's list of dev pairs, {MSR_DEV}"
         raise DataError("data for task MRPC", rule, str(own), f"Add {MSR_DEV}.")
     lines = read_text(own / MSR_DEV, "data file").splitlines()
     chosen = {tuple(line.split("\t")[:2]) for line in lines}

@@ -1,8 +1,8 @@
 """GLUE tasks from the Hugging Face hub, or from a local folder in the hub's layout, by the library ``datasets``.
 
-``datasets`` keeps what it has fetched, so a second run needs no network; without one (``HF_HUB_OFFLINE=1`` says so at
-once) a data set that was never fetched is refused with what to do. A local folder is a copy of the hub's: parquet, JSON
-or CSV files, and a ``README.md`` whose header says which configuration they belong to.
+``datasets`` caches what it has fetched, so a second run needs no network. Without a network (``HF_HUB_OFFLINE=1`` makes
+this explicit) a data set that was never fetched raises an error with a remedy. A local folder is a copy of the hub's:
+parquet, JSON or CSV files, and a ``README.md`` whose header assigns them to configurations.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def load_hub(source: str, name: str) -> Task:
         name: one of ``GLUE_TASKS``.
 
     Raises:
-        DataError: the hub cannot be reached, there is no such data set, or a split, column or label is not as expected.
-        KeyError: no such task.
+        DataError: the hub cannot be reached, the data set is unknown, or a split, column or label is not as expected.
+        KeyError: the task is unknown.
     """
     form = GLUE_TASKS[name]
     with ExitStack() as stack:
-        # The library would not see that the files of a local folder have changed, and keep what it read before.
+        # The library would not notice changed files of a local folder and return its cached copy.
         cache = stack.enter_context(TemporaryDirectory()) if Path(source).is_dir() else None
         splits = _fetch(source, form.hub, cache)
         parts = []
@@ -55,19 +55,19 @@ def _fetch(source: str, configuration: str, cache: str | None) -> Mapping[str, A
     try:
         with _quiet(datasets):
             return datasets.load_dataset(source, configuration, cache_dir=cache)
-    except FileNotFoundError as error:  # of which "no such data set" is a kind
+    except FileNotFoundError as error:  # the error for an unknown data set is a subclass
         remedy = "Check the name, or give a folder with GLUE's files by --data DIR."
         raise DataError(place, f"exist ({_first_line(error)})", source, remedy) from None
     except OSError as error:  # no network, offline mode, a server that does not answer
-        remedy = "Go online once so that it is kept, or give a folder with GLUE's files by --data DIR."
-        raise DataError(place, f"be kept here already or be reachable ({_first_line(error)})", source, remedy) from None
-    except Exception as error:  # of many kinds: the library's own, pyarrow's, the hub client's
+        remedy = "Go online once so that it is cached, or give a folder with GLUE's files by --data DIR."
+        raise DataError(place, f"be cached or reachable ({_first_line(error)})", source, remedy) from None
+    except Exception as error:  # errors of several libraries: datasets, pyarrow, huggingface_hub
         raise DataError(place, f"be loadable ({_first_line(error)})", source, "Check the data set.") from None
 
 
 @contextmanager
 def _quiet(datasets: Any) -> Iterator[None]:
-    """Without the library's progress bars, which would run into ours."""
+    """Disable the library's progress bars, which would interfere with this package's."""
     shown = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
@@ -100,11 +100,11 @@ def _example(place: str, form: GlueForm, label: Any, *sentences: Any) -> Example
             raise DataError(f"{place}: {column}", "be text", sentence, "Check the data set.")
     if form.classes:
         return Example(class_label(place, label, form.classes, form.hub_classes or form.classes), *sentences)
-    # The hub keeps them as float32, of which 3.8 is 3.79999995; GLUE's files have three decimals.
+    # The hub stores float32, where 3.8 is 3.79999995; GLUE's files have three decimals.
     label = round(label, DECIMALS) if isinstance(label, float) else label
     return Example(value_label(place, label, 0.0, HIGHEST_SIMILARITY), *sentences)
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files of a local copy, sorted."""
+    """Return the files of a local copy, sorted."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts)

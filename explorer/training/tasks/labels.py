@@ -1,4 +1,4 @@
-"""Labels as files and tables give them, and what they are to a model."""
+"""Conversion of labels in files and tables to classes and values."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from explorer.space.imports.rows import number
 
 
 def class_text(value: Any) -> str:
-    """A class as text: what JSON calls ``true``, 1 and "1" are ``true``, ``1`` and ``1``."""
+    """Return a class as text: JSON's ``true``, 1 and "1" become ``true``, ``1`` and ``1``."""
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
 def class_label(place: str, value: Any, classes: Sequence[str], numbered: Sequence[str] = ()) -> float:
-    """The number of a class.
+    """Return the index of a class.
 
     Args:
-        place: where it stands, for the error.
+        place: location of the label, for the error.
         value: a class by name, or by number where ``numbered`` is given.
-        classes: names of the classes in our order, label 0 first.
-        numbered: names of the classes in the order the numbers count; empty where classes have only names.
+        classes: names of the classes, label 0 first.
+        numbered: names of the classes in the order of their numbers; empty if classes have only names.
 
     Returns:
-        The label: the class's place in ``classes``.
+        The label: the index of the class in ``classes``.
 
     Raises:
-        DataError: no such class.
+        DataError: the class is unknown.
     """
     text = class_text(value)
     if text in classes:
         return float(classes.index(text))
-    # int() refuses very long texts with an error of its own.
+    # int() raises its own error for very long strings.
     if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < len(numbered):
         return float(classes.index(numbered[int(text)]))
     rule = f"be a class from 0 to {len(numbered) - 1}" if numbered else f"be one of the classes {', '.join(classes)}"
@@ -40,7 +40,7 @@ def class_label(place: str, value: Any, classes: Sequence[str], numbered: Sequen
 
 
 def value_label(place: str, value: Any, lowest: float, highest: float) -> float:
-    """A number to predict. Raises DataError if it is none, or out of its range."""
+    """Return a regression target. Raises DataError if it is not a number or out of range."""
     try:
         return number(f"{place}: label", value, lowest, highest)
     except DataError as error:

@@ -1,4 +1,4 @@
-"""A user's own tasks: one YAML file each, which says what is in which column of which table.
+"""A user's own tasks: one YAML file each, which names tables and their columns.
 
     name: reviews
     kind: classification            # or regression
@@ -8,12 +8,12 @@
     classes: [bad, fair, good]
 
 Only ``name``, ``kind`` and ``files.train`` must be given. Files are CSV, TSV or JSONL, their names relative to the YAML
-file. Without ``files.dev`` a fifth of the train file's texts, chosen by a digest of their words, is kept for scoring.
-Columns are ``label`` and ``sentence`` by default, and pairs have a column ``sentence2``. The metric is accuracy, or
-``pearson_spearman``. The classes are those of the train file, in the order of numbers or of the alphabet.
+file. Without ``files.dev`` a fifth of the train file's texts, selected by a digest of their words, is held out for
+scoring. Columns are ``label`` and ``sentence`` by default, and pairs have a column ``sentence2``. The default metric is
+accuracy, or ``pearson_spearman`` for regression. Classes are those of the train file, in numeric or alphabetical order.
 
-A folder stands for its ``task.yaml``; one without it is a classification task named like the folder, with ``train`` and
-perhaps ``dev`` in one of the three formats and the default columns.
+A folder means its ``task.yaml``; a folder without one is a classification task named like the folder, with ``train``
+and optionally ``dev`` in one of the three formats and the default columns.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class _Part(BaseModel):
 
 
 class Files(_Part):
-    """Names of the tables, relative to the task file; without ``dev`` it is taken from ``train``."""
+    """Names of the tables, relative to the task file; a missing ``dev`` is split off ``train``."""
 
     train: Text
     dev: Text | None = None
 
 
 class Columns(_Part):
-    """Names of the columns; ``sentence2`` makes it a task of pairs."""
+    """Names of the columns; ``sentence2`` makes it a task of sentence pairs."""
 
     label: Text = "label"
     sentence: Text = "sentence"
@@ -71,12 +71,12 @@ class Columns(_Part):
     @model_validator(mode="after")
     def _differ(self) -> Columns:
         if len({self.label, self.sentence, self.sentence2}) < 3:
-            raise ValueError("columns must be different from each other")
+            raise ValueError("columns must be distinct")
         return self
 
 
 class TaskDocument(_Part):
-    """A task file; the module's description says what is in it."""
+    """A task file; the module docstring describes its keys."""
 
     name: Name
     kind: Literal["classification", "regression"]
@@ -88,7 +88,7 @@ class TaskDocument(_Part):
     @model_validator(mode="after")
     def _fits_together(self) -> TaskDocument:
         if self.name in RESERVED:
-            raise ValueError(f"name must not be one of {', '.join(RESERVED)}, which are taken")
+            raise ValueError(f"name must not be one of the reserved names {', '.join(RESERVED)}")
         fitting = CLASS_METRICS if self.kind == "classification" else VALUE_METRICS
         if self.metric is not None and self.metric not in fitting:
             raise ValueError(f"metric of a {self.kind} must be one of {', '.join(fitting)}")
@@ -96,17 +96,17 @@ class TaskDocument(_Part):
             raise ValueError("classes must be left out of a regression")
         given = [class_text(one) for one in self.classes or ()]
         if len(set(given)) < len(given) or not all(given):
-            raise ValueError("classes must be different from each other, and none empty")
+            raise ValueError("classes must be distinct and not empty")
         return self
 
 
 @dataclass(frozen=True)
 class OwnTask:
-    """A task file that was read and is sound; its tables are not read yet.
+    """A valid task file whose tables have not been read yet.
 
     Attributes:
-        document: what it says.
-        folder: where its tables are.
+        document: its content.
+        folder: folder of its tables.
     """
 
     document: TaskDocument
@@ -125,10 +125,10 @@ class OwnTask:
 
 
 def read_own(path: Path) -> OwnTask:
-    """Read a task file, or a folder's.
+    """Read a task file, given directly or by its folder.
 
     Raises:
-        DataError: it is missing or breaks a rule, or a table it names is missing.
+        DataError: it is missing or breaks a rule, or one of its tables is missing.
     """
     if path.is_dir() and not (path / DOCUMENT).is_file():
         return OwnTask(_document_of(path), path)
@@ -142,7 +142,7 @@ def read_own(path: Path) -> OwnTask:
 
 
 def _document_of(folder: Path) -> TaskDocument:
-    """What a folder of tables says without a task file."""
+    """Return the task of a folder of tables without a task file."""
     found: dict[str, str] = {}
     for part in ("train", "dev"):
         names = [f"{part}{ending}" for ending in ENDINGS if (folder / f"{part}{ending}").is_file()]
@@ -161,7 +161,7 @@ def _document_of(folder: Path) -> TaskDocument:
 
 def _checked(document: Any, place: str) -> TaskDocument:
     if not isinstance(document, dict):
-        raise DataError(place, "be a list of keys and values", document, "docs/training.md has an example.")
+        raise DataError(place, "be a mapping of keys to values", document, "docs/training.md has an example.")
     try:
         return TaskDocument.model_validate(document)
     except ValidationError as error:
@@ -173,7 +173,7 @@ def load_own(own: OwnTask) -> Task:
     """Read the tables of a task.
 
     Raises:
-        DataError: one is missing or malformed, or has fewer than two different labels.
+        DataError: a table is missing or malformed, or has fewer than two distinct labels.
     """
     document = own.document
     tables = [list(_rows(path, document.columns)) for path in own.files]
@@ -198,13 +198,13 @@ def load_own(own: OwnTask) -> Task:
 
 
 def _class_order(name: str) -> tuple[bool, int, str]:
-    """Numbers by their size, then names by the alphabet."""
+    """Sort numbers by value, then names alphabetically."""
     is_number = name.isascii() and name.isdigit() and len(name) <= LONGEST_NUMBER
     return not is_number, int(name) if is_number else 0, name
 
 
 def _rows(path: Path, columns: Columns) -> Iterator[tuple[str, Any, list[str]]]:
-    """Place, label and sentences of each row."""
+    """Yield location, label and sentences of each row."""
     names = [columns.sentence, *((columns.sentence2,) if columns.sentence2 else ())]
     for place, row in read_table(path):
         for column in (columns.label, *names):
@@ -226,7 +226,7 @@ def _example(classes: Sequence[str], place: str, label: Any, sentences: list[str
 
 
 def _split(examples: tuple[Example, ...]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Train and dev: the digest of the text decides, so that equal texts are never on both sides."""
+    """Split into train and dev by the digest of the text, so that equal texts are on the same side."""
     parts: tuple[list[Example], list[Example]] = ([], [])
     for example in examples:
         parts[int(digest(*_text(example)), 16) % DEV_SHARE == 0].append(example)
@@ -234,5 +234,5 @@ def _split(examples: tuple[Example, ...]) -> tuple[tuple[Example, ...], tuple[Ex
 
 
 def _text(example: Example) -> tuple[str, str]:
-    """What is read, whatever the case and the spaces."""
+    """Return the words of a text, ignoring case and whitespace."""
     return " ".join(example.first.split()).lower(), " ".join((example.second or "").split()).lower()

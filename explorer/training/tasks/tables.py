@@ -1,7 +1,7 @@
-"""A user's table of examples, read row by row: CSV, TSV or JSONL, in UTF-8.
+"""Readers of a user's table of examples, row by row: CSV, TSV or JSONL in UTF-8.
 
-CSV has commas and quotes as spreadsheets write them; TSV has tabs and no quoting, as GLUE's files; JSONL has one object
-in each line. The first line of CSV and TSV names the columns.
+CSV has commas and spreadsheet quoting; TSV has tabs and no quoting, like GLUE's files; JSONL has one object
+per line. The first line of CSV and TSV names the columns.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def read_table(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Read a table.
 
     Args:
-        path: a file that ends with one of ``ENDINGS``.
+        path: a file with a suffix in ``ENDINGS``.
 
     Yields:
-        For each row its place, for errors, and its cells by column.
+        The location of each row, for errors, and its cells by column.
 
     Raises:
-        DataError: no such file, not UTF-8, or a row is malformed.
+        DataError: the file does not exist, is not UTF-8, or has a malformed row.
     """
     readers = {".csv": _csv, ".tsv": _tsv, ".jsonl": _jsonl}
     if path.suffix.lower() not in readers:
@@ -46,17 +46,17 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             place = f"{path}, line {reader.line_num}"
             if not header:
                 header = _header(place, cells)
-            elif cells:  # The reader gives blank lines as rows without cells.
+            elif cells:  # csv.reader returns blank lines as rows without cells.
                 yield place, _row(place, header, cells)
     except csv.Error as error:
         line = f"{path}, line {reader.line_num}"
-        raise DataError(line, f"be sound CSV ({error})", "", "Correct the line, or its quotes.") from None
+        raise DataError(line, f"be valid CSV ({error})", "", "Correct the line, or its quotes.") from None
     if not header:
         raise DataError(str(path), "begin with a line that names the columns", "", "The file is empty.")
 
 
 def _tsv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    # Only line feeds end a row: sentences may hold other characters that str.splitlines would split at.
+    # Split at line feeds only: str.splitlines would split at other characters inside sentences.
     header, *lines = (line.rstrip("\r") for line in text.removesuffix("\n").split("\n"))
     columns = _header(f"{path}, line 1", header.split("\t"))
     for number, line in enumerate(lines, start=2):
@@ -71,7 +71,7 @@ def _jsonl(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             continue
         try:
             row = parse_json(line)
-            json.dumps(row, ensure_ascii=False).encode()  # Half of a character, as "\\ud800", is no text.
+            json.dumps(row, ensure_ascii=False).encode()  # A lone surrogate such as "\\ud800" cannot be encoded.
         except ValueError as error:
             raise DataError(place, f"be a JSON object ({error})", line, "Correct the line.") from None
         if not isinstance(row, dict):
@@ -82,7 +82,7 @@ def _jsonl(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _header(place: str, cells: list[str]) -> list[str]:
     columns = [cell.strip() for cell in cells]
     if len(set(columns)) < len(columns) or not any(columns):
-        raise DataError(place, "name every column once", ", ".join(columns), "Correct the header.")
+        raise DataError(place, "have distinct column names", ", ".join(columns), "Correct the header.")
     return columns
 
 
