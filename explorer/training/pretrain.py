@@ -62,7 +62,7 @@ def pretrain(
     """Pre-train a new model and save it, with the tokenizer and a summary, as a ``transformers`` folder.
 
     Checkpoints are written to ``FOLDER.checkpoints`` until the model is complete, at the recipe's interval and before a
-    requested stop. A second call resumes from the newest and ends, on the same device, with the same losses and weights.
+    requested stop. A second call resumes from the newest and ends, on the same device, with equal losses and weights.
 
     Under torchrun the processes share the work: each calls this function with the same arguments, and the first one
     writes. The folder must be visible to all of them.

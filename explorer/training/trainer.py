@@ -1,8 +1,8 @@
 """``transformers.Trainer`` for pre-training with this package's batches, optimiser and schedule, and a step watcher.
 
 The Trainer provides mixed precision, gradient accumulation, checkpoints and distributed training by accelerate. The
-loss of a batch is the mean over all its labelled tokens, independent of the number of processes and pieces: each piece is
-weighted by its share of them.
+loss of a batch is the mean over all its labelled tokens, independent of the number of processes and pieces: each piece
+is weighted by its share of them.
 """
 
 from __future__ import annotations
