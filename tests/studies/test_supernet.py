@@ -256,4 +256,4 @@ def test_train_goes_on_and_refuses_other_settings(archex, folder, tmp_path):
     assert "distil" in err
     code, _, err = archex("supernet", "train", "net", "--steps", "9")
     assert code == 2, "an option is not passed over where the folder has settings"
-    assert "as the super-network in net was begun with" in err.replace("\n", " ")
+    assert "as in the super-network in net" in err.replace("\n", " ")
