@@ -42,7 +42,9 @@ def test_hours_are_the_union_of_what_ended_or_runs():
     later = trial(3, 9 * hour, 10 * hour, TrialStatus.FAILED)
     running = trial(4, 11 * hour, 0.0, TrialStatus.RUNNING)
     waiting = [trial(5, 0.0, 0.0, TrialStatus.WAITING), trial(6, 3 * hour, 4 * hour, TrialStatus.STALE)]
+    within = [trial(7, 1 * hour, 3 * hour), trial(8, 1.2 * hour, 1.4 * hour), trial(9, 2 * hour, 3.5 * hour)]
     assert hours_used([], 5.0) == 0.0
+    assert hours_used(within, 20 * hour) == pytest.approx(2.5)
     assert hours_used([later, *side_by_side, *waiting], 20 * hour) == pytest.approx(2.5)
     assert hours_used([running, later, *side_by_side], 11.25 * hour) == pytest.approx(2.75)
     study = StudyRecord("s", "small", "random", "m", 0, 9, {"hours": 2.5}, StudyState.OPEN, 0.0)

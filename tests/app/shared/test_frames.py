@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,3 +165,10 @@ def test_only_a_running_trial_has_progress():
     info = {"message": "pre-training: step 177 of 300"}
     trials = [dataclasses.replace(t, info=info) for t in (trial(0, 0.5, 3.0), trial(1, None, 0.0))]
     assert frames.trials_frame(trials)["progress"].tolist() == ["", "pre-training: step 177 of 300"]
+
+
+def test_the_best_comes_first_and_of_equal_ones_the_smaller():
+    rows = {"large": (0.5, 9), "best": (0.7, 5), "unscored": (np.nan, 1), "small": (0.5, 2)}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["score", "parameters"])
+    assert frames.best_first(table).index.tolist() == ["best", "small", "large", "unscored"]
+    assert frames.best_first(table, lower=True).index.tolist() == ["small", "large", "best", "unscored"]
