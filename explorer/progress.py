@@ -1,4 +1,4 @@
-"""How long work tells others how far it is."""
+"""Progress reports of long work."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Shows the progress of named phases; several phases may be under way at once."""
+    """Receives the progress of named phases; several phases may run at the same time."""
 
     def update(self, phase: str, done: float, total: float, note: str = "") -> None:
-        """``done`` of ``total`` units of ``phase`` are finished."""
+        """Report that ``done`` of ``total`` units of ``phase`` are finished."""
 
 
 class SilentReporter:
-    """Shows nothing."""
+    """Ignores all reports."""
 
     def update(self, phase: str, done: float, total: float, note: str = "") -> None:
         """Do nothing."""

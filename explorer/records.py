@@ -1,4 +1,4 @@
-"""Frozen records that cross package borders."""
+"""Frozen records that are passed between packages."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class TaskScore:
-    """How well one trained model does one task.
+    """The score of one trained model on one task.
 
     Attributes:
-        task: name of the task, for example ``SST-2`` or ``package``; ``mean`` is the mean over a run's tasks. Where a
-            task's score is a mean of several metrics or dev sets, each of them has a record of its own, for example
+        task: name of the task, for example ``SST-2`` or ``package``; ``mean`` is the mean over a run's tasks. If a
+            task's score is a mean of several metrics or dev sets, each of them also has a record, for example
             ``MRPC/f1`` or ``MNLI/accuracy_matched``.
         metric: name of the metric, for example ``accuracy``.
         value: the metric's value; larger is better.
-        seconds: wall time spent on it.
+        seconds: wall time of fine-tuning and evaluation.
         dataset: fingerprint of the data it was measured on.
-        fidelity: how much training stands behind it (steps, batch, length), readable and canonical.
+        fidelity: the amount of training (steps, batch, length), readable and canonical.
         recipe: digest of every other training setting.
         seed: the seed of the run.
         spread: standard deviation over several fine-tuning seeds, of which ``value`` is the mean; else ``None``.
@@ -67,12 +67,12 @@ class TaskScore:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A surrogate's belief about N points.
+    """A surrogate's posterior prediction at N points.
 
     Attributes:
         mean: expected performance, ``[N]``.
         aleatoric: standard deviation of the observation noise, ``[N]``.
-        epistemic: standard deviation from not knowing the function, ``[N]``.
+        epistemic: standard deviation of the function itself (epistemic uncertainty), ``[N]``.
     """
 
     mean: NDArray[np.float64]
@@ -82,13 +82,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a policy wants evaluated next, and why.
+    """An architecture that a policy proposes to evaluate next.
 
     Attributes:
         architecture: id of the architecture.
-        origin: how it was chosen: ``initial``, ``optimise``, ``uncertainty``, ``diversity``, ``random`` or
-            ``mutation``.
-        acquisition: figures behind the choice, for example ``{"mean": 0.7, "ucb": 0.8}``.
+        origin: how it was chosen: ``initial``, ``optimise``, ``uncertainty``, ``diversity``, ``random``, ``mutation``,
+            ``requery``, or ``manual`` for one that a user queued.
+        acquisition: values of the acquisition function and its parts, for example ``{"mean": 0.7, "ucb": 0.8}``.
     """
 
     architecture: str

@@ -1,10 +1,11 @@
-"""Two-dimensional projections of a space's vectors, reproducible from what they state.
+"""Two-dimensional projections of a space's vectors, reproducible from their settings.
 
-* **PCA**: the two directions along which the vectors of the whole space vary most; each points to where its largest
-  weight is positive. Nothing is random in it.
-* **t-SNE** (van der Maaten and Hinton 2008, by scikit-learn's Barnes-Hut tree) keeps neighbourhoods, not distances. It
-  begins at the PCA, goes on for fixed rounds of steps, and takes about a minute for ten thousand architectures, so it
-  is computed once, in a job, and kept as a file beside the store under a digest of vectors, seed and settings.
+* **PCA**: the two principal components of all vectors of the space, signed so that the largest weight is positive. It
+  is deterministic.
+* **t-SNE** (van der Maaten and Hinton 2008, scikit-learn's Barnes-Hut implementation) preserves neighbourhoods, not
+  distances. It is initialised with the PCA and runs for a fixed number of rounds. Because that takes about a minute for
+  ten thousand architectures, a job computes it once and saves it next to the store, under a digest of vectors, seed and
+  settings.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ from graphstore import GraphStore
 from graphstore.records import Embeddings
 
 NEAREST = 10
-"""Neighbours whose survival is counted."""
+"""Number of nearest neighbours by which faithfulness is measured."""
 MOST_COUNTED = 2000
-"""Architectures whose neighbours are counted, evenly over the space; of all, where there are no more."""
+"""Most architectures whose neighbours are compared, evenly spaced over the space."""
 FEWEST_TSNE, MOST_TSNE = 10, 20_000
-"""Architectures of a space that t-SNE takes; more would take many minutes."""
+"""Smallest and largest number of architectures for t-SNE; more would take many minutes."""
 PERPLEXITY, ROUNDS, STEPS, EXAGGERATION = 30.0, 3, 250, 12.0
-"""Settings of t-SNE; only the first round exaggerates."""
+"""Settings of t-SNE; only the first round uses early exaggeration."""
 
 
 class Method(StrEnum):
-    """How vectors become places."""
+    """Method of a projection."""
 
     PCA = "pca"
     TSNE = "tsne"
@@ -51,15 +52,15 @@ TITLES = {Method.PCA: "PCA of the kernel vectors", Method.TSNE: "t-SNE of the ke
 
 @dataclass(frozen=True)
 class Projection:
-    """Where each architecture lies, and how that came about.
+    """A two-dimensional projection of a space.
 
     Attributes:
         method: see the module's description.
-        settings: all numbers it depends on besides the vectors; JSON-able.
+        settings: all numbers it depends on in addition to the vectors; JSON-able.
         points: indexed by id, with ``x`` and ``y``.
-        held: share of the vectors' total variance along each axis, 0 to 1; ``None`` where the axes have no meaning.
-        kept: share, 0 to 1, of the ten nearest by all coordinates that are among the ten nearest here; not a number
-            for spaces of two or fewer.
+        held: share of the vectors' total variance along each axis, 0 to 1; ``None`` if the axes have no meaning.
+        kept: share, 0 to 1, of the ten nearest neighbours by all coordinates that are among the ten nearest in the
+            projection; NaN for spaces of two or fewer.
     """
 
     method: Method
@@ -70,7 +71,7 @@ class Projection:
 
     @property
     def axes(self) -> tuple[str, str]:
-        """Titles of the axes."""
+        """The titles of the axes."""
         if self.held is None:
             return "t-SNE 1", "t-SNE 2"
         first, second = self.held
@@ -78,19 +79,19 @@ class Projection:
 
 
 def pca(embeddings: Embeddings) -> Projection:
-    """The first two principal components of all vectors of a space."""
+    """Return the first two principal components of all vectors of a space."""
     places, held = _components(np.asarray(embeddings.vectors, dtype=np.float64))
     settings = {"components": 2, "coordinates": int(embeddings.vectors.shape[1])}
     return Projection(Method.PCA, settings, _frame(embeddings, places), held, _kept(embeddings, places))
 
 
 def tsne(embeddings: Embeddings, seed: int, reporter: Reporter) -> Projection:
-    """t-SNE of all vectors of a space; about a minute for ten thousand.
+    """Compute the t-SNE of all vectors of a space; about a minute for ten thousand.
 
     Args:
-        embeddings: of the space.
-        seed: of the little that is random in it.
-        reporter: told after each round.
+        embeddings: the vectors of the space.
+        seed: random state of scikit-learn's TSNE.
+        reporter: receives the progress after each round.
 
     Raises:
         InputError: there are too few or too many vectors.
@@ -102,7 +103,7 @@ def tsne(embeddings: Embeddings, seed: int, reporter: Reporter) -> Projection:
     count = len(vectors)
     settings = tsne_settings(count, seed)
     places, _ = _components(vectors)
-    # As scikit-learn scales its own start.
+    # scikit-learn scales its own PCA initialisation in this way.
     places = places / max(float(places[:, 0].std()), 1e-12) * 1e-4
     for turn in range(ROUNDS):
         reporter.update("t-SNE", turn, ROUNDS, f"round {turn + 1} of {ROUNDS}, {count:,} architectures")
@@ -122,14 +123,14 @@ def tsne(embeddings: Embeddings, seed: int, reporter: Reporter) -> Projection:
 
 
 def check_tsne(count: int) -> None:
-    """Raises InputError for a space that is too small or too large for t-SNE."""
+    """Raise InputError if a space is too small or too large for t-SNE."""
     if not FEWEST_TSNE <= count <= MOST_TSNE:
         rule = f"have from {FEWEST_TSNE} to {MOST_TSNE:,} vectors for t-SNE"
         raise InputError("space", rule, count, "Use the PCA.")
 
 
 def tsne_settings(count: int, seed: int) -> dict[str, Any]:
-    """All numbers that t-SNE of so many vectors depends on."""
+    """Return all settings of the t-SNE of ``count`` vectors."""
     return {
         "perplexity": min(PERPLEXITY, (count - 1) / 3),
         "rounds": ROUNDS,
@@ -142,7 +143,7 @@ def tsne_settings(count: int, seed: int) -> dict[str, Any]:
 
 
 def tsne_file(store_url: str, embeddings: Embeddings, seed: int) -> Path:
-    """Where the t-SNE of these very vectors is kept."""
+    """Return the path of the saved t-SNE of exactly these vectors."""
     digest = hashlib.blake2b(digest_size=12)
     digest.update(json.dumps([embeddings.ids, tsne_settings(len(embeddings.ids), seed)]).encode())
     digest.update(np.ascontiguousarray(embeddings.vectors, dtype=np.float32).tobytes())
@@ -150,10 +151,11 @@ def tsne_file(store_url: str, embeddings: Embeddings, seed: int) -> Path:
 
 
 def make_tsne(store: GraphStore, space: str, seed: int, reporter: Reporter) -> Projection:
-    """The t-SNE of a space, computed and kept unless it is there already.
+    """Return the saved t-SNE of a space; compute and save it if there is none.
 
     Raises:
-        InputError: the space has too few or too many vectors. NotFoundError: no such space.
+        InputError: the space has too few or too many vectors.
+        NotFoundError: there is no such space.
     """
     store.space(space)
     embeddings = store.embeddings(space)
@@ -170,9 +172,9 @@ def make_tsne(store: GraphStore, space: str, seed: int, reporter: Reporter) -> P
 
 
 def kept_tsne(store_url: str, embeddings: Embeddings, seed: int) -> Projection | None:
-    """The kept t-SNE of these vectors; ``None`` where there is none, or its file is damaged."""
+    """Return the saved t-SNE of these vectors; ``None`` if there is none or its file is damaged."""
     try:
-        # Opened here, as numpy leaves the file open where it is damaged.
+        # Open the file here, because numpy leaves a damaged one open.
         with tsne_file(store_url, embeddings, seed).open("rb") as stream, np.load(stream) as held:
             places, kept = held["places"], float(held["kept"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
@@ -188,7 +190,7 @@ def _components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], tupl
     places, held = np.zeros((len(vectors), 2)), [0.0, 0.0]
     if len(vectors) > 1 and vectors.shape[1]:
         centred = vectors - vectors.mean(axis=0)
-        # Of [d, d] instead of [N, d], as N may be large and d is small.
+        # Decompose [d, d] instead of [N, d]: N may be large and d is small.
         values, directions = np.linalg.eigh(centred.T @ centred)
         values, directions = values[::-1].clip(min=0.0), directions[:, ::-1]
         signs = np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
@@ -204,7 +206,7 @@ def _frame(embeddings: Embeddings, places: NDArray[np.float64]) -> pd.DataFrame:
 
 
 def _kept(embeddings: Embeddings, places: NDArray[np.float64]) -> float:
-    """Share of the nearest by all coordinates that are among the nearest by these two."""
+    """Return the share of nearest neighbours by all coordinates that are also nearest by these two."""
     from sklearn.neighbors import KDTree
 
     count = len(places)
@@ -216,7 +218,7 @@ def _kept(embeddings: Embeddings, places: NDArray[np.float64]) -> float:
     sides = [np.asarray(embeddings.vectors, dtype=np.float64), places]
     full, flat = (KDTree(side).query(side[asked], near + 1, return_distance=False) for side in sides)
     for row, first, second in zip(asked, full, flat, strict=True):
-        # Of equal places another one may come first, so the asked one is taken out by its number.
+        # With ties another point may sort first, so drop the query point by index.
         one, other = ([index for index in found if index != row][:near] for found in (first, second))
         shares.append(len(set(one) & set(other)) / near)
     return float(np.mean(shares))

@@ -1,4 +1,4 @@
-"""Measured shapes of a store, as the table that predictors of shapes learn from."""
+"""The measured shapes of a space, as the table that shape predictors are fitted to."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from graphstore.records import MeasurementRecord, ScoreRecord
 
 
 def has_shapes(store: GraphStore, space: str) -> bool:
-    """Whether a space begins with a shape."""
+    """Return whether the first architecture of a space is a shape."""
     ids = store.architecture_ids(space)[:1]
     return any(is_shape(from_json(one.spec)) for one in store.summaries(ids=ids))
 
 
 def stored_shapes(store: GraphStore, space: str) -> tuple[ShapeGrid, ShapeTable] | None:
-    """The shapes of a space with what was measured of them.
+    """Return the shapes of a space with their scores and latencies.
 
-    Scores that are not comparable do not mix: of several kinds (data, training) the one with the most shapes is taken.
+    Only scores of one kind are used: of several score kinds the one with the most scores.
 
     Args:
         store: the store.
         space: name of the space.
 
     Returns:
-        Their grid and table; of several backbones the most common one's. ``None`` if the space holds no shapes.
+        The grid and the table of the shapes with the most common backbone; ``None`` if the space contains no shapes.
     """
     specs = {one.id: from_json(one.spec) for one in store.summaries(space)}
     shapes = {id: spec for id, spec in specs.items() if is_shape(spec)}
@@ -56,13 +56,13 @@ def stored_shapes(store: GraphStore, space: str) -> tuple[ShapeGrid, ShapeTable]
 
 
 def _machine(one: MeasurementRecord) -> str:
-    """Who timed: a published machine, or one of the user's (``archex measure``) under one load."""
+    """Return the name of the machine: a published one, or one measured by ``archex measure`` under one load."""
     load = one.quantity.removeprefix(LATENCY).strip("_").replace("_", " ")
     return f"{one.device} ({load})" if load else one.device
 
 
 def _widths(backbone: Backbone, specs: list[ArchitectureSpec]) -> tuple[int, ...]:
-    """The paper's widths where they suffice, else those that occur."""
+    """Return the paper's widths if they contain all widths that occur, else those that occur."""
     found = sorted({width for spec in specs for width in shape_widths(spec)})
     return WIDTHS if backbone == BERT_BASE and set(found) <= set(WIDTHS) else tuple(found)
 
@@ -71,11 +71,11 @@ PERPLEXITIES: dict[tuple[str, str], Callable[[float], float]] = {
     (TASK, METRIC): lambda value: -value,
     (INSIDE_TASK, INSIDE_METRIC): lambda value: math.exp(-value),
 }
-"""How the scores of a task and metric tell a perplexity: the published table's, and those of super-networks here."""
+"""Perplexity from a score, by task and metric: those of the published table and of super-networks trained here."""
 
 
 def _scores(records: list[ScoreRecord]) -> dict[str, tuple[FoundScore, ...]]:
-    """Perplexities of the most common kind, by architecture; of several seeds their geometric mean."""
+    """Return perplexities of the most common score kind by architecture, as geometric means over seeds."""
     fitting = [one for one in records if (one.task, one.metric) in PERPLEXITIES]
     if not fitting:
         return {}

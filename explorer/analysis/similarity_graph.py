@@ -1,4 +1,4 @@
-"""Part of the similarity graph around an architecture: its stored neighbours, and those of neighbours one asks for."""
+"""The similarity graph around an architecture: its stored neighbours, and the neighbours of selected ones."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import pandas as pd
 from graphstore import GraphStore
 
 SHOWN = 8
-"""Neighbours of each architecture that are drawn."""
+"""Number of neighbours drawn for each architecture."""
 MOST_EXPANDED = 8
-"""Architectures besides the first whose neighbours are drawn too."""
+"""Most further architectures whose neighbours are drawn."""
 LEAST = 0.02
-"""Least length of an edge, so that equal graphs do not lie on each other."""
+"""Shortest length of an edge, so that equal graphs do not overlap."""
 
 
 @dataclass(frozen=True)
 class SimilarityGraph:
-    """What is drawn.
+    """A graph to draw.
 
     Attributes:
-        nodes: indexed by id, the first one first: ``x, y, step``; ``step`` counts the edges from the first one.
+        nodes: indexed by id, the centre first: ``x, y, step``; ``step`` is the number of edges from the centre.
         edges: ``source, target, dissimilarity``, each pair once.
-        expanded: whose neighbours are all there, the first one included.
+        expanded: architectures whose neighbours are all in the graph, including the centre.
     """
 
     nodes: pd.DataFrame
@@ -36,17 +36,17 @@ class SimilarityGraph:
 def similarity_graph(
     store: GraphStore, space: str, id: str, kernel: str, expanded: Sequence[str] = ()
 ) -> SimilarityGraph:
-    """The neighbours of an architecture, and of those named.
+    """Return the graph of an architecture's neighbours, and of the neighbours of further ones.
 
     Args:
-        store: where they are.
-        space: whose neighbours count.
-        id: the first one.
-        kernel: by which they are near.
-        expanded: further ones, in the order of asking; those that are not reached from the first one are left out.
+        store: the store with the neighbours.
+        space: the space whose neighbours to take.
+        id: the architecture in the centre.
+        kernel: the kernel that ranks the neighbours.
+        expanded: further architectures, in the order of selection; those not connected to the centre are ignored.
 
     Returns:
-        The same places for the same question; lengths follow the dissimilarities as far as two dimensions allow.
+        The same layout for the same arguments; lengths of edges approximate the dissimilarities.
     """
     graph = nx.Graph()
     graph.add_node(id)

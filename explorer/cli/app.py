@@ -13,27 +13,28 @@ from explorer.cli.console import DEFAULT_STORE, StoreOption, errors, opened, say
 
 PortOption = Annotated[int, typer.Option("--port", help="Port on this machine; 0 takes a free one.", min=0, max=65535)]
 HostOption = Annotated[
-    str, typer.Option("--host", help="Address to listen on; another than the default opens the app to other machines.")
+    str,
+    typer.Option("--host", help="Address to listen on; any other than the default opens the app to other machines."),
 ]
 
 
 def _admitted() -> str:
-    """Who may use it then."""
+    """Return who can use an app that listens to other machines."""
     if password_of(os.environ):
         return "They must know the password."
     return (
-        "Unless Streamlit has a log-in ([auth] in .streamlit/secrets.toml), whoever reaches it can read and start "
-        f"all; a password in {PASSWORD} or in the file {PASSWORD_FILE} closes it."
+        "Unless Streamlit has a log-in ([auth] in .streamlit/secrets.toml), everyone who reaches it can read the store "
+        f"and start jobs; set a password in {PASSWORD} or in the file {PASSWORD_FILE}."
     )
 
 
 def app(store: StoreOption = DEFAULT_STORE, port: PortOption = 8501, host: HostOption = HOST) -> None:
-    """Open the app on a store. It listens on this machine only, unless --host says otherwise. Ctrl-C ends it."""
-    with opened(store, create=False) as found:  # A missing, damaged or newer store is refused before the browser opens.
+    """Open the app on a store. It listens on this machine only, unless --host is given. Ctrl-C stops it."""
+    with opened(store, create=False) as found:  # refuse a missing, damaged or newer store before the browser opens
         url = found.url
     if not is_loopback(host):
         say(f"Warning: on {host} the app is open to others. {_admitted()}")
     with AppServer(url, port, host) as server:
-        errors.print(f"The app is at {server.url} - Ctrl-C ends it.", markup=False)
+        errors.print(f"The app is at {server.url} - Ctrl-C stops it.", markup=False)
         server.open_browser()
         server.wait()

@@ -1,4 +1,4 @@
-"""``archex best``: the best architecture of every task."""
+"""``archex best``: the best architecture of each task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command shares: options, progress on standard error, one JSON document on standard output."""
+"""Shared by all commands: options, progress on standard error, one JSON document on standard output."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         envvar="EXPLORER_STORE",
-        help="Where the graph store is: sqlite:///FILE or neo4j://HOST:7687, or neo4j for your own server here.",
+        help="URL of the graph store: sqlite:///FILE or neo4j://HOST:7687, or neo4j for the local managed server.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-JobOption = Annotated[str, typer.Option("--job", hidden=True, help="Record of the job this process carries out.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every random choice.")]
+JobOption = Annotated[str, typer.Option("--job", hidden=True, help="Id of the job that this process runs.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")]
 
 errors = Console(stderr=True, highlight=False)
 output = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def say(line: str) -> None:
-    """Tell the user what is going on, on standard error."""
+    """Print a line for the user on standard error."""
     errors.print(line, markup=False, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:
-    """Print the command's one JSON document."""
+    """Print the JSON document of the command on standard output."""
     sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
 def resume_arguments() -> list[str]:
-    """This command line without what belongs to the caller only, so that the app can run it again."""
+    """Return the arguments of this command without store, job, port and --json, so that the app can run it again."""
     words = iter(sys.argv[1:])
     kept = []
     for word in words:
@@ -61,27 +61,27 @@ def resume_arguments() -> list[str]:
 
 
 class BarReporter:
-    """One progress bar per phase, on a terminal."""
+    """Shows one progress bar per phase, on a terminal."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
 
     def update(self, phase: str, done: float, total: float, note: str = "") -> None:
-        """Move the phase's bar."""
+        """Update the bar of a phase."""
         if phase not in self._bars:
             self._bars[phase] = self._progress.add_task(phase, total=total, note="")
         self._progress.update(self._bars[phase], completed=done, total=total, note=note)
 
 
 class LineReporter:
-    """A line for every quarter of a phase, where standard error is no terminal."""
+    """Prints a line for each quarter of a phase, if standard error is not a terminal."""
 
     def __init__(self) -> None:
         self._shown: dict[str, int] = {}
 
     def update(self, phase: str, done: float, total: float, note: str = "") -> None:
-        """Print a line when the phase has entered another quarter."""
+        """Print a line if the phase has reached another quarter."""
         quarter = int(4 * done / total) if total else 4
         if self._shown.get(phase, -1) < quarter:
             self._shown[phase] = quarter
@@ -90,7 +90,7 @@ class LineReporter:
 
 @contextmanager
 def progress_reporter() -> Iterator[Reporter]:
-    """Progress bars on a terminal, lines elsewhere."""
+    """Report progress by bars on a terminal, else by lines."""
     if not errors.is_terminal:
         yield LineReporter()
         return
@@ -107,9 +107,9 @@ def progress_reporter() -> Iterator[Reporter]:
 
 @contextmanager
 def opened(url: str, create: bool = True) -> Iterator[GraphStore]:
-    """Open a store for one command, and let the processes it starts log in as it did."""
+    """Open a store for one command, and pass the URL's credentials on to processes that the command starts."""
     with open_store(url, create=create, say=say) as store:
-        parts = urlsplit(url)  # Of a URL that was found to be one.
+        parts = urlsplit(url)
         if parts.username:
             os.environ["NEO4J_USER"] = unquote(parts.username)
         if parts.password:
@@ -118,8 +118,8 @@ def opened(url: str, create: bool = True) -> Iterator[GraphStore]:
 
 
 def find_job(store: GraphStore, id: str) -> JobRecord:
-    """The record of the job this process was launched for."""
+    """Return the record of the job that this process runs."""
     for job in store.jobs():
         if job.id == id:
             return job
-    raise InputError("job", "be in the store", id, "Leave --job to the app.")
+    raise InputError("job", "be in the store", id, "Leave --job out; only the app uses it.")

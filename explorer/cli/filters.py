@@ -1,4 +1,4 @@
-"""The options by which ``archex find`` and ``archex pareto`` say which architectures are wanted."""
+"""The options of ``archex find`` and ``archex pareto`` that select architectures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from explorer.cli.console import output
 from graphstore.queries import Found, Quantity
 from graphstore.records import ScoreKind
 
-SpaceOption = Annotated[str, typer.Option("--space", help="Only architectures of this space; else the whole store.")]
+SpaceOption = Annotated[
+    str, typer.Option("--space", help="Only architectures of this space; default: the whole store.")
+]
 ParametersOption = Annotated[str, typer.Option("--parameters", help="Weights of the encoder: '<=10M', '2M..4M'.")]
 FlopsOption = Annotated[str, typer.Option("--flops", help="FLOPs of one forward pass over 128 tokens: '<1G'.")]
 DepthOption = Annotated[str, typer.Option("--depth", help="Number of layers: '2..4', '=4'.")]
@@ -23,43 +25,41 @@ DepthOption = Annotated[str, typer.Option("--depth", help="Number of layers: '2.
 
 @dataclass(frozen=True, kw_only=True)
 class FilterOptions:
-    """Which architectures a user wants; every field is an option."""
+    """The selection of architectures; every field is an option."""
 
     space: SpaceOption = ""
     layer: Annotated[
         list[str] | None,
-        typer.Option(
-            "--layer", help="What layers must be like: 'last family=c', 'any hidden>=256 count>=2'. Repeatable."
-        ),
+        typer.Option("--layer", help="Required layers: 'last family=c', 'any hidden>=256 count>=2'. Repeatable."),
     ] = None
     op: Annotated[
         list[str] | None,
-        typer.Option("--op", help="How many operations of a kind or label: 'c_* >=3', 'add_norm_h128=4'. Repeatable."),
+        typer.Option("--op", help="Number of operations of a kind or label: 'c_* >=3', 'add_norm_h128=4'. Repeatable."),
     ] = None
     parameters: ParametersOption = ""
     flops: FlopsOption = ""
     depth: DepthOption = ""
     heterogeneity: Annotated[
-        str, typer.Option("--heterogeneity", help="0 where all layers are alike, 1 where all differ: '>0.5'.")
+        str, typer.Option("--heterogeneity", help="0 if all layers are equal, 1 if all differ: '>0.5'.")
     ] = ""
     score: Annotated[
         list[str] | None,
-        typer.Option("--score", help="A task and a range, 'SST-2>=0.8'; alone: it is known. Repeatable."),
+        typer.Option("--score", help="A task and a range, 'SST-2>=0.8'; without a range: any known score. Repeatable."),
     ] = None
     measurement: Annotated[
         list[str] | None,
         typer.Option("--measurement", help="Device, quantity and a range: 'raspberry latency<=0.5'. Repeatable."),
     ] = None
-    metric: Annotated[str | None, typer.Option("--metric", help="Take only scores by this metric.")] = None
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Take only scores on this data.")] = None
-    fidelity: Annotated[str | None, typer.Option("--fidelity", help="Take only scores of this fidelity.")] = None
+    metric: Annotated[str | None, typer.Option("--metric", help="Use only scores by this metric.")] = None
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Use only scores on this dataset.")] = None
+    fidelity: Annotated[str | None, typer.Option("--fidelity", help="Use only scores of this fidelity.")] = None
     recipe: Annotated[
-        str | None, typer.Option("--recipe", help="Take only scores of this recipe: nano, quick, paper, or its digest.")
+        str | None, typer.Option("--recipe", help="Use only scores of this recipe: nano, quick, paper, or its digest.")
     ] = None
 
     @property
     def texts(self) -> QuestionTexts:
-        """What they say, to be read as a question."""
+        """The texts of the options, to be read as a question."""
         return QuestionTexts(
             self.layer or (),
             self.op or (),
@@ -74,7 +74,7 @@ class FilterOptions:
 
 
 def found_document(found: Found, quantities: Sequence[Quantity]) -> dict[str, Any]:
-    """A found architecture for ``--json``, with its values of the question's ``quantities``."""
+    """Return a found architecture for ``--json``, with its values of the question's ``quantities``."""
     summary = found.summary
     return {
         "id": summary.id,
@@ -90,7 +90,7 @@ def found_document(found: Found, quantities: Sequence[Quantity]) -> dict[str, An
 
 
 def print_found(rows: Sequence[Mapping[str, Any]], quantities: Sequence[Quantity]) -> None:
-    """Show found architectures, as ``found_document`` gives them, as a table."""
+    """Print a table of found architectures, as ``found_document`` returns them."""
     titles = [escape(quantity_title(quantity)) for quantity in quantities]
     table = Table("id", "operations", "hidden", "encoder parameters", "heterogeneity", *titles)
     for row in rows:

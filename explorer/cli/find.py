@@ -1,4 +1,4 @@
-"""``archex find``: which architectures are like this, in this order?"""
+"""``archex find``: architectures by their properties and scores."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def find(
     filters: FilterOptions,
     sort: Annotated[
         list[str] | None,
-        typer.Option("--sort", help="Order by a fact, score or measurement; '-SST-2': largest first. Repeatable."),
+        typer.Option("--sort", help="Sort by a fact, score or measurement; '-SST-2': largest first. Repeatable."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", help="At most so many.", min=0, max=100_000)] = 20,
-    offset: Annotated[int, typer.Option("--offset", help="Pass over so many first.", min=0)] = 0,
-    count: Annotated[bool, typer.Option("--count", help="Only say how many there are.")] = False,
+    limit: Annotated[int, typer.Option("--limit", help="Number of architectures at most.", min=0, max=100_000)] = 20,
+    offset: Annotated[int, typer.Option("--offset", help="Number of architectures to skip.", min=0)] = 0,
+    count: Annotated[bool, typer.Option("--count", help="Print only how many there are.")] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:

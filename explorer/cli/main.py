@@ -1,4 +1,4 @@
-"""The ``archex`` command: every command is in a file of its own; errors become one line and an exit code.
+"""The ``archex`` command: each command has its own module; errors become one line and an exit code.
 
 Exit codes: 0 done, 2 the user's input, 1 anything else.
 """
@@ -41,31 +41,31 @@ COMMANDS = (
     "bench",
 )
 GROUPS = {
-    "search": "Search a space: in the foreground without a command, else start, status, stop, resume, extend, export.",
+    "search": "Search a space in the foreground; or start, status, stop, resume, extend, export.",
     "space": "Design spaces: count, build, sample.",
     "shapes": "SuperShaper's shapes: search, heuristic, predict, devices.",
     "supernet": "Super-networks: train, evaluate, extract.",
-    "import": "Bring results from elsewhere into the store.",
-    "store": "Look after the graph store: check, migrate, copy, backup.",
+    "import": "Import results from elsewhere into the store.",
+    "store": "Maintain the graph store: check, migrate, copy, backup.",
     "neo4j": "A Neo4j server of your own on this machine: start, status, stop, logs.",
 }
 MODULES = {"import": "importing", "neo4j": "neo4j_server"}
 INTERRUPTED = 130
-"""Exit code that typer gives to Ctrl-C."""
+"""Exit code of typer after Ctrl-C."""
 
 
 def build(only: str = "") -> typer.Typer:
     """Assemble the command line.
 
     Args:
-        only: the one command or group that is wanted, if it is known: what others import is then left alone, which is
-            most of what a command would take to start.
+        only: the only command or group to load, if it is a known one. Importing the modules of all commands would take
+            most of the time that a command needs to start.
     """
     known = only in COMMANDS or only in GROUPS
     app = typer.Typer(
         name="archex",
         help="Explore and search Transformer-encoder architectures stored as graphs.",
-        callback=lambda: None,  # without one, an app of one command alone would not take the command's name
+        callback=lambda: None,  # without a callback, typer runs a single command without its name
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
@@ -84,7 +84,7 @@ def build(only: str = "") -> typer.Typer:
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
-    """Let the first Ctrl-C or SIGTERM stop the work; further ones do not disturb the tidying up, which is bounded."""
+    """Stop the work at the first Ctrl-C or SIGTERM; ignore further ones during the clean-up, which is short."""
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
     errors.print("stopping", markup=False)
@@ -101,20 +101,20 @@ def _run() -> int:
     except (ExplorerError, StoreError) as error:
         return _say(error, 1)
     except OSError as error:
-        # Of a file or folder that nobody foresaw: the system's own words say what it is.
+        # Unexpected OSError: show the system's own message.
         return _say(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), 1)
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     if code == INTERRUPTED:
-        errors.print("stopped; run the same command again to continue where it was", markup=False)
+        errors.print("stopped; run the same command again to resume", markup=False)
         return 1
     return code if isinstance(code, int) else 0
 
 
 def _usage(error: typer.TyperException) -> str:
-    """What is wrong with the words of the command line."""
+    """Return the message of an error in the arguments."""
     text: str = error.format_message() if hasattr(error, "format_message") else str(error)
-    text = text or "Missing command."  # its help was shown instead
+    text = text or "Missing command."  # typer has printed the help and gives no message
     if ("unexpected extra argument" in text or "No such command" in text) and "://" in text:
         text += ". Name a store with --store"
     return text

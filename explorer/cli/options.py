@@ -1,4 +1,4 @@
-"""Options that several commands share: a dataclass whose fields are options, as one parameter of each command."""
+"""Groups of options that several commands share: dataclasses whose fields are options."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, get_type_hints
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the fields of its parameters' dataclasses as options of its own, in the place of each parameter.
+    """Replace each parameter of a command that is a dataclass by options for the fields of the dataclass.
 
-    typer reads options from a function's signature only.
+    The signature is rewritten, because typer reads options from nothing else.
     """
     types = get_type_hints(command, include_extras=True)
     groups = {name: kind for name, kind in types.items() if isinstance(kind, type) and is_dataclass(kind)}

@@ -1,4 +1,4 @@
-"""``archex plot``: a figure of one or several studies as a file."""
+"""``archex plot``: a figure of one or several studies, saved to a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphstore.records import StudyRecord
 
 
 class Figure(StrEnum):
-    """What can be drawn."""
+    """The figures."""
 
     HISTORY = "history"
     ACQUISITION = "acquisition"
@@ -28,7 +28,7 @@ class Figure(StrEnum):
 
 
 class Shown(StrEnum):
-    """What of a belief colours the map."""
+    """The posterior quantity that colours the map."""
 
     UCB = "ucb"
     MEAN = "mean"
@@ -36,22 +36,24 @@ class Shown(StrEnum):
 
 
 def plot(
-    figure: Annotated[Figure, typer.Argument(help="What to draw.", show_choices=True)],
+    figure: Annotated[Figure, typer.Argument(help="The figure to draw.", show_choices=True)],
     study: Annotated[list[str], typer.Argument(help="Names of comparable studies, or patterns such as 'nano-mean-*'.")],
-    save: Annotated[Path, typer.Option("--save", help="File to write: .html (needs nothing else), .png, .svg, .pdf.")],
+    save: Annotated[Path, typer.Option("--save", help="File to write: .html (self-contained), .png, .svg, .pdf.")],
     regret: Annotated[
-        bool, typer.Option("--regret", help="history: draw the best there is less the best found, on known scores.")
+        bool, typer.Option("--regret", help="history: draw the simple regret, for known scores.")
     ] = False,
-    shown: Annotated[Shown, typer.Option("--show", help="acquisition: what colours the map.")] = Shown.UCB,
+    shown: Annotated[Shown, typer.Option("--show", help="acquisition: the quantity that colours the map.")] = Shown.UCB,
     against: Annotated[
         list[str] | None,
-        typer.Option("--against", help="pareto: parameters (default), flops, depth, … or 'DEVICE QUANTITY'; repeat."),
+        typer.Option(
+            "--against", help="pareto: parameters (default), flops, depth, … or 'DEVICE QUANTITY'. Repeatable."
+        ),
     ] = None,
     seed: SeedOption = 0,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Draw the history, the belief over the map, the choices, their importance, the Pareto set or the timeline."""
+    """Draw the history, the posterior on the map, parallel coordinates, importance, Pareto set or timeline."""
     from explorer.plots.saving import check_target, save_figure
     from explorer.studies import frames as pictures
 
@@ -90,7 +92,7 @@ def _draw(
     against: Sequence[str],
     seed: int,
 ) -> tuple[Any, dict[str, Any]]:
-    """The figure, and what to say of it."""
+    """Return the figure and facts about it."""
     from explorer import plots
     from explorer.analysis.importance import choice_importance, parallel_axes
     from explorer.plots.pareto import study_axes
@@ -117,7 +119,7 @@ def _draw(
             return plots.best_so_far_curves(curves, objective, None, bands, regret), facts
         case Figure.ACQUISITION:
             if len(studies) > 1:
-                raise InputError("study", "be one, as each has its own belief", len(studies), "Name one.")
+                raise InputError("study", "be one, because each has its own posterior", len(studies), "Name one.")
             own = trials[studies[0].name]
             belief = pictures.belief_frame(store, studies[0], own)
             points, spread = pictures.map_points(store, studies[0].space)
