@@ -14,7 +14,7 @@ from explorer.cli.console import DEFAULT_STORE, StoreOption, errors, opened, say
 PortOption = Annotated[int, typer.Option("--port", help="Port on this machine; 0 takes a free one.", min=0, max=65535)]
 HostOption = Annotated[
     str,
-    typer.Option("--host", help="Address to listen on; any other than the default opens the app to other machines."),
+    typer.Option("--host", help="Address to listen on; any but the default admits other machines."),
 ]
 
 

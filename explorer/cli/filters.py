@@ -15,9 +15,7 @@ from explorer.cli.console import output
 from graphstore.queries import Found, Quantity
 from graphstore.records import ScoreKind
 
-SpaceOption = Annotated[
-    str, typer.Option("--space", help="Only architectures of this space; default: the whole store.")
-]
+SpaceOption = Annotated[str, typer.Option("--space", help="Only architectures of this space; else the whole store.")]
 ParametersOption = Annotated[str, typer.Option("--parameters", help="Weights of the encoder: '<=10M', '2M..4M'.")]
 FlopsOption = Annotated[str, typer.Option("--flops", help="FLOPs of one forward pass over 128 tokens: '<1G'.")]
 DepthOption = Annotated[str, typer.Option("--depth", help="Number of layers: '2..4', '=4'.")]
