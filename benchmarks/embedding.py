@@ -35,18 +35,19 @@ from typing import Any
 
 import numpy as np
 
-from explorer.similarity.distances import principal_axes, squared_distances
-from explorer.similarity.embed import BLOCK_ROWS, EPOCHS, Method, embed
-from explorer.similarity.embedding_contract import DenseDissimilarities, FeatureDissimilarities
-from explorer.similarity.gradient import gradient_descent
+from explorer.similarity.distances import squared_distances
 from explorer.similarity.graph import build_graph
-from explorer.similarity.landmarks import STEPS, Projector
-from explorer.similarity.mds import classical_mds
 from explorer.similarity.overlap import layer_codes, overlap_neighbors
-from explorer.similarity.smacof import smacof
-from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
+from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.grammar import load_space
 from explorer.space.spec import ArchitectureSpec
+from rivals.configurations import principal_axes
+from rivals.dissimilarities import DenseDissimilarities, FeatureDissimilarities, unit_features
+from rivals.embed import BLOCK_ROWS, EPOCHS, Method, embed
+from rivals.gradient import gradient_descent
+from rivals.landmarks import STEPS, Projector
+from rivals.mds import classical_mds
+from rivals.smacof import smacof
 
 Array = np.ndarray[Any, Any]
 DIMENSIONS, NEAREST, LANDMARKS, RECALL_ROWS = 16, 10, 1000, 1000
@@ -143,10 +144,10 @@ def _work(
     count = len(library)
     graphs = [build_graph(spec) for spec in (*library, *companions, *outside)]
     begun = time.perf_counter()
-    features = WeisfeilerLehman(5).features(graphs[:count])
-    matrix = DenseDissimilarities.from_blocks(dissimilarity_blocks(features), count).dense()
+    blocks = WeisfeilerLehman(5).fit(graphs[:count]).blocks()
+    matrix = DenseDissimilarities.from_blocks(blocks, count).dense()
     seconds = time.perf_counter() - begun
-    both = FeatureDissimilarities(WeisfeilerLehman(5).features(graphs))
+    both = FeatureDissimilarities(unit_features(graphs))
     helped = np.arange(count + len(companions))
     held, new = helped[:count], np.arange(len(helped), len(graphs))
     first, second = np.random.default_rng(SEED + 1).integers(0, count, (2, pairs))

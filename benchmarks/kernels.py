@@ -22,7 +22,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -30,15 +29,18 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from explorer.similarity.blocks import RowProducts, dissimilarity_blocks
 from explorer.similarity.graph import ArchitectureGraph, build_graph, graph_hash
-from explorer.similarity.registry import KERNELS, make_kernel
+from explorer.similarity.neighborhood_hash import NeighborhoodHash
+from explorer.similarity.pairs import PairKernel
+from explorer.similarity.random_walk import RandomWalk
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.grammar import load_space
+from rivals.edit_distance import EditDistanceUpperBound
 
 ITERATIONS = 5
 SPACE = "tiny-mini"
-NEAREST, LARGE, LARGE_ROWS = 50, 100_000, 256
+NEAREST, LARGE = 50, 100_000
+Side = Callable[[tuple[ArchitectureGraph, ...]], object]
 
 
 def _graphs(count: int) -> list[ArchitectureGraph]:
@@ -51,8 +53,8 @@ def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _ours(graphs: list[ArchitectureGraph]) -> None:
-    for _ in dissimilarity_blocks(WeisfeilerLehman(ITERATIONS).counts(graphs)):
+def _ours(graphs: Sequence[ArchitectureGraph]) -> None:
+    for _ in WeisfeilerLehman(ITERATIONS).fit(graphs).blocks():
         pass
 
 
@@ -114,7 +116,7 @@ def _difference(count: int, result: str) -> float:
     """Largest difference of the dissimilarities of all pairs."""
     theirs = np.load(result, mmap_mode="r")
     largest = 0.0
-    for start, block in dissimilarity_blocks(WeisfeilerLehman(ITERATIONS).counts(_graphs(count))):
+    for start, block in WeisfeilerLehman(ITERATIONS).fit(_graphs(count)).blocks():
         other = 1.0 - theirs[start : start + len(block)]
         here = np.arange(len(block))
         other[here, start + here] = 0.0
@@ -168,60 +170,64 @@ def _edit_distances(graphs: Sequence[ArchitectureGraph]) -> None:
             next(nx.optimize_graph_edit_distance(first, second, lambda one, two: one["label"] == two["label"]))
 
 
-def pair_by_pair(counts: dict[str, int]) -> None:
+def pair_by_pair(few: int, many: int, tiny: int) -> None:
     """Each kernel on a few graphs beside the library it is compared with, in processor milliseconds a pair."""
-    rivals: dict[str, tuple[str, Callable[[Sequence[ArchitectureGraph]], object]]] = {
-        "weisfeiler_lehman": ("GraKeL", lambda graphs: _grakel(graphs, "WeisfeilerLehman", n_iter=ITERATIONS)),
+
+    def compared(kernel: PairKernel) -> Side:
+        return lambda graphs: kernel.compare(graphs, graphs)
+
+    sides: dict[str, tuple[int, Side, str, Side]] = {
+        "wl": (many, _ours, "GraKeL", lambda graphs: _grakel(graphs, "WeisfeilerLehman", n_iter=ITERATIONS)),
         "neighborhood_hash": (
+            many,
+            compared(NeighborhoodHash()),
             "GraKeL, count-sensitive",
             lambda graphs: _grakel(graphs, "NeighborhoodHash", R=3, nh_type="count_sensitive", bits=16, random_state=0),
         ),
-        "random_walk": ("GraKeL, fast (approximate)", lambda graphs: _grakel(graphs, "RandomWalkLabeled", lamda=0.1)),
-        "edit_distance_upper_bound": ("networkx, first approximation", _edit_distances),
+        "random_walk": (
+            few,
+            compared(RandomWalk()),
+            "GraKeL, fast (approximate)",
+            lambda graphs: _grakel(graphs, "RandomWalkLabeled", lamda=0.1),
+        ),
+        "edit_distance_upper_bound": (
+            tiny,
+            compared(EditDistanceUpperBound()),
+            "networkx, first approximation",
+            _edit_distances,
+        ),
     }
     _import_grakel()
-    for name in KERNELS:
-        graphs = _graphs(counts[name])
-        pairs = len(graphs) * (len(graphs) + 1) / 2
-        label, rival = rivals[name]
-        seconds = []
-        for run in (make_kernel(name).fit_transform, rival):
+    for name, (count, ours, label, theirs) in sides.items():
+        graphs = tuple(_graphs(count))
+        pairs = count * (count + 1) / 2
+        figures = []
+        for run in (ours, theirs):
             start = time.process_time()
             with threadpool_limits(1):
                 run(graphs)
-            seconds.append(time.process_time() - start)
-        ours, theirs = (1000 * value / pairs for value in seconds)
-        print(f"{name:>26}: {ours:9.5f} ms a pair; {label}: {theirs:9.5f} ms ({len(graphs)} graphs)")
+            figures.append(1000 * (time.process_time() - start) / pairs)
+        print(f"{name:>26}: {figures[0]:9.5f} ms a pair; {label}: {figures[1]:9.5f} ms ({count} graphs)")
 
 
 def large(count: int) -> dict[str, float]:
-    """The nearest of each of many architectures, a block of rows at a time in two threads."""
+    """The nearest of each of many architectures, a block of rows at a time."""
     start, processor = time.perf_counter(), time.process_time()
     rng = np.random.default_rng(0)
     space = load_space(SPACE).at_level(1, True)
     specs = list(dict.fromkeys(space.sample(count + count // 100 + 1, rng)))[:count]
-    counts = WeisfeilerLehman(ITERATIONS).counts([build_graph(spec) for spec in specs])
+    graphs = [build_graph(spec) for spec in specs]
     del specs
-    graphs_s = time.perf_counter() - start
-    products = RowProducts(counts)
+    kernel = WeisfeilerLehman(ITERATIONS).fit(graphs)
+    labels = len(kernel.groups)
     ready_s = time.perf_counter() - start
-    starts = range(0, count, LARGE_ROWS)
-    indices = np.empty((count, NEAREST), dtype=np.int32)
-    values = np.empty((count, NEAREST))
-
-    def fill(first: int) -> None:
-        last = min(first + LARGE_ROWS, count)
-        indices[first:last], values[first:last] = products.nearest(first, last, NEAREST)
-
-    # Two threads for two blocks use two cores better than two threads for each product.
-    with threadpool_limits(1), ThreadPoolExecutor(2) as pool:
-        list(pool.map(fill, starts))
+    # With one block at a time, a second thread of linear algebra costs more than it saves.
+    with threadpool_limits(1):
+        _, values = kernel.neighbors(NEAREST)
     seconds = time.perf_counter() - start
     pairs = count * (count - 1) // 2
-    print(f"{count:,} architectures of {SPACE} at its finest level, {counts.shape[1]:,} labels, {pairs:,} pairs")
-    print(
-        f"graphs and counts {graphs_s:.1f} s, preparation {ready_s - graphs_s:.1f} s, pairs {seconds - ready_s:.1f} s"
-    )
+    print(f"{count:,} architectures of {SPACE} at its finest level, {labels:,} labels, {pairs:,} pairs")
+    print(f"graphs and counts {ready_s:.1f} s, pairs {seconds - ready_s:.1f} s")
     print(f"{seconds:.1f} s clock, {time.process_time() - processor:.1f} s processor, {_peak_mb():.0f} MB peak")
     print(
         f"mean dissimilarity of the nearest {values[:, 0].mean():.4f}, of number {NEAREST} {values[:, -1].mean():.4f}"
@@ -244,8 +250,7 @@ def main() -> None:
         figures = {"library_s": wall}
         print(f"graphs and hashes of {SPACE}: {wall:.2f} s clock, {processor:.2f} s processor")
         few, many, tiny = (12, 200, 8) if quick else (40, 1000, 24)
-        shown = dict(zip(KERNELS, (many, many, few, tiny), strict=True))
-        pair_by_pair({name: min(number, options.graphs or number) for name, number in shown.items()})
+        pair_by_pair(*(min(number, options.graphs or number) for number in (few, many, tiny)))
         figures |= side_by_side(options.graphs or (6_000 if quick else 9_312), 1 if quick else options.repeats)
     print(json.dumps(figures))
 

@@ -30,7 +30,7 @@ from explorer.measure.predictor import FOLDS, DevicePredictor, all_held_out
 from explorer.measure.settings import Load
 from explorer.measure.size import flops
 from explorer.similarity.graph import build_graph
-from explorer.similarity.multi_view import MultiViewKernel, squared_distances
+from explorer.similarity.multi_view import MultiViewKernel
 from explorer.space.grammar import load_space
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.spec import ArchitectureSpec, Family, LayerSpec
@@ -87,8 +87,8 @@ def folds(count: int, split: int) -> NDArray[np.int64]:
 def by_kernel(table: Table, split: int) -> Array:
     """Held-out logarithms by the surrogate's kernel regression."""
     graphs = [build_graph(spec) for spec in table.specs]
-    rows = MultiViewKernel(graphs).features(graphs)
-    distances, logs, fold = squared_distances(rows, rows), np.log(table.values), folds(len(graphs), split)
+    distances = MultiViewKernel().fit(graphs).squared_distances(graphs)
+    logs, fold = np.log(table.values), folds(len(graphs), split)
     predicted = np.empty(len(graphs))
     for one in range(int(fold.max()) + 1):
         inside = fold == one

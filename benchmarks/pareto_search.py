@@ -39,7 +39,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from numpy.typing import NDArray
-from predictive import nas_bench_bert, supershaper
 
 from explorer.library.placing import library_vectors
 from explorer.measure.predictor import DevicePredictor
@@ -51,6 +50,7 @@ from explorer.similarity.graph import build_graph
 from explorer.space.encoding import encode_choices
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.spec import ArchitectureSpec
+from predictive import nas_bench_bert, supershaper
 
 Array = NDArray[np.float64]
 POLICIES = ("boshnas", "nsga2", "random")

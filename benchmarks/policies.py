@@ -37,7 +37,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from numpy.typing import NDArray
-from predictive import Table, nas_bench_bert, supershaper
 from scipy.stats import rankdata
 
 import explorer.surrogate
@@ -58,6 +57,7 @@ from explorer.similarity.graph import build_graph
 from explorer.space.encoding import encode_choices
 from explorer.studies.candidates import space_candidates
 from graphstore import open_store
+from predictive import Table, nas_bench_bert, supershaper
 
 Array = NDArray[np.float64]
 OURS = "boshnas"

@@ -32,15 +32,16 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from explorer.similarity.graph import build_graph
-from explorer.similarity.mds import classical_mds
-from explorer.similarity.multi_view import MultiViewKernel, principal_axes, squared_distances
-from explorer.similarity.weights import learn_weights
+from explorer.similarity.multi_view import MultiViewKernel
+from explorer.similarity.patterns import principal_axes
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.encoding import encode_choices
 from explorer.space.grammar import load_space
 from explorer.space.imports.nas_bench_bert import read_nas_bench_bert
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.surrogate.kernel_regression import KernelRegression, normal_scores
+from rivals.mds import classical_mds
+from rivals.view_weights import learn_weights, prior_weights, view_grams, weighted_features
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -106,29 +107,27 @@ def one_hot(specs: list[ArchitectureSpec]) -> Array:
 
 def methods(specs: list[ArchitectureSpec]) -> dict[str, Method]:
     graphs = [build_graph(spec) for spec in specs]
-    kernel = MultiViewKernel(graphs)
-    grams = kernel.view_grams(graphs)
-    features = kernel.features(graphs)
+    kernel = MultiViewKernel().fit(graphs)
+    grams = view_grams(kernel, graphs)
 
-    def learned(scored: Rows, scores: Array) -> MultiViewKernel:
+    def learned(scored: Rows, scores: Array) -> Any:
         chosen = grams[:, scored[:, None], scored]
-        return kernel.weighted(learn_weights(chosen, normal_scores(scores), kernel.weights))
+        weights = learn_weights(chosen, normal_scores(scores), prior_weights(kernel))
+        return weighted_features(kernel, graphs, weights)
 
     def ours(scored: Rows, scores: Array, others: Rows) -> Array:
-        rows = learned(scored, scores).features(graphs)
-        return on_distances(squared_distances(rows, rows))(scored, scores, others)
+        rows = learned(scored, scores).toarray()
+        return on_distances(cdist(rows, rows, "sqeuclidean"))(scored, scores, others)
 
     def ours_vector(scored: Rows, scores: Array, others: Rows) -> Array:
-        return on_distances(vector_distances(learned(scored, scores).features(graphs)))(scored, scores, others)
-
-    def vector_distances(rows: Any) -> Array:
+        rows = learned(scored, scores)
         vectors = principal_axes(rows, DIMENSIONS, np.random.default_rng(0)).place(rows)
-        return np.asarray(cdist(vectors, vectors, "sqeuclidean"))
+        return on_distances(cdist(vectors, vectors, "sqeuclidean"))(scored, scores, others)
 
     elsewhere = [build_graph(spec) for spec in load_space("nano").sample(500, np.random.default_rng(0))]
-    moved = MultiViewKernel(elsewhere).features(graphs)
+    moved = MultiViewKernel().fit(elsewhere)
     choices = one_hot(specs)
-    wl = 1.0 - WeisfeilerLehman().fit_transform(graphs)
+    wl = WeisfeilerLehman().fit(graphs).dissimilarities(graphs)
     paper = classical_mds(wl.astype(np.float32), DIMENSIONS, np.random.default_rng(0)).astype(float)
     rivals: dict[str, Callable[[], Any]] = {
         "gp_one_hot": gaussian_process,
@@ -140,10 +139,10 @@ def methods(specs: list[ArchitectureSpec]) -> dict[str, Method]:
     }
     found: dict[str, Method] = {
         OURS: ours,
-        "equal_weights": on_distances(squared_distances(features, features)),
+        "equal_weights": on_distances(kernel.squared_distances(graphs)),
         "vector_learned": ours_vector,
-        "vector_equal": on_distances(vector_distances(features)),
-        "scaled_by_tiny_mini": on_distances(squared_distances(moved, moved)),
+        "vector_equal": on_distances(cdist(kernel.vectors, kernel.vectors, "sqeuclidean")),
+        "scaled_by_tiny_mini": on_distances(moved.squared_distances(graphs, graphs)),
         "wl_mds_gp": on_features(paper, gaussian_process),
         "wl_mds_ours": on_distances(cdist(paper, paper, "sqeuclidean")),
         "one_hot_ours": on_distances(cdist(choices, choices, "sqeuclidean")),

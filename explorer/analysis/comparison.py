@@ -117,13 +117,9 @@ def _unmatched(graph: ArchitectureGraph, nodes: list[int], other: ArchitectureGr
 
 
 def dissimilarities(specs: Sequence[ArchitectureSpec]) -> NDArray[np.float64]:
-    """Return dissimilarities ``[N, N]`` by the kernel that ranks neighbours: 0 for equal graphs, at most 1."""
-    kernel = WeisfeilerLehman(ITERATIONS)
-    features = kernel.features([build_graph(spec) for spec in specs])
-    cosines = np.asarray((features @ features.T).toarray(), dtype=np.float64)
-    found = np.clip(1.0 - (cosines + cosines.T) / 2.0, 0.0, 1.0)
-    found[found < 1e-12] = 0.0
-    return found
+    """Return Weisfeiler–Lehman dissimilarities ``[N, N]``: 0 for equal graphs, at most 1."""
+    graphs = [build_graph(spec) for spec in specs]
+    return WeisfeilerLehman(ITERATIONS).fit(graphs).dissimilarities(graphs)
 
 
 def score_spread(scores: pd.DataFrame) -> pd.DataFrame:

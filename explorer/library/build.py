@@ -15,9 +15,7 @@ from explorer.library.placing import DIMENSIONS, Placer, library_vectors
 from explorer.library.records import architecture_records
 from explorer.progress import Reporter
 from explorer.similarity.graph import ArchitectureGraph
-from explorer.similarity.multi_view import MultiViewKernel
-from explorer.similarity.neighbors import nearest_in_rows
-from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
+from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace
 from explorer.space.spec import ArchitectureSpec
@@ -35,7 +33,7 @@ LAYOUT = 2
 
 def _settings() -> dict[str, Any]:
     kernel = {"name": WeisfeilerLehman.name, "iterations": ITERATIONS, "direction": "out"}
-    embedding = {"method": "principal_axes", "kernel": MultiViewKernel.name, "dimensions": DIMENSIONS}
+    embedding = {"method": "principal_axes", "kernel": "multi_view", "dimensions": DIMENSIONS}
     return {"kernel": kernel, "embedding": embedding, "neighbors": NEIGHBORS, "layout": LAYOUT}
 
 
@@ -143,13 +141,8 @@ def _neighbors(
     graphs: Sequence[ArchitectureGraph], reporter: Reporter
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Indices ``[N, k]`` of each graph's exact nearest neighbours and their dissimilarities."""
-    indices, values = [], []
-    for start, block in dissimilarity_blocks(WeisfeilerLehman(ITERATIONS).counts(graphs)):
-        near, far = nearest_in_rows(block, start, NEIGHBORS)
-        indices.append(near)
-        values.append(far)
-        reporter.update("similarity", start + len(block), len(graphs))
-    return np.concatenate(indices), np.concatenate(values)
+    kernel = WeisfeilerLehman(ITERATIONS).fit(graphs)
+    return kernel.neighbors(NEIGHBORS, lambda done, total: reporter.update("similarity", done, total))
 
 
 def _neighbor_records(

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from explorer.errors import DataError, InputError
 from explorer.library.build import ITERATIONS, is_ready
 from explorer.library.placing import Placer
-from explorer.similarity.blocks import RowProducts
-from explorer.similarity.explanation import Explanation, explain
+from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import architecture_id, build_graph
 from explorer.similarity.overlap import layer_codes, overlap_neighbors_of
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
@@ -54,11 +53,13 @@ def nearest_in_space(store: GraphStore, space: str, spec: ArchitectureSpec, k: i
     if len(stored) == k:
         return stored
     others = [summary for summary in store.summaries(space) if summary.id != id]
-    graphs = [build_graph(spec), *(build_graph(from_json(summary.spec)) for summary in others)]
-    indices, values = RowProducts(WeisfeilerLehman(ITERATIONS).counts(graphs)).nearest(0, 1, k)
+    if not others:
+        return []
+    kernel = WeisfeilerLehman(ITERATIONS).fit([build_graph(from_json(summary.spec)) for summary in others])
+    indices, values = kernel.nearest([build_graph(spec)], k)
     found = zip(indices[0], values[0], strict=True)
     return [
-        NeighborRecord(id, others[index - 1].id, WeisfeilerLehman.name, rank, float(value))
+        NeighborRecord(id, others[index].id, WeisfeilerLehman.name, rank, float(value))
         for rank, (index, value) in enumerate(found, start=1)
     ]
 
@@ -137,4 +138,4 @@ def nearest_to_vector(store: GraphStore, space: str, vector: NDArray[np.float64]
 
 def why_similar(first: ArchitectureSpec, second: ArchitectureSpec) -> tuple[Explanation, Difference]:
     """The patterns behind the dissimilarity that neighbours are ranked by, and the difference layer by layer."""
-    return explain(build_graph(first), build_graph(second), ITERATIONS), difference(first, second)
+    return WeisfeilerLehman(ITERATIONS).explain(build_graph(first), build_graph(second)), difference(first, second)

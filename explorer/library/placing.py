@@ -11,16 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from explorer.similarity.graph import ArchitectureGraph, build_graph
-from explorer.similarity.mds import rank_agreement
-from explorer.similarity.multi_view import Axes, MultiViewKernel, principal_axes
+from explorer.similarity.kernel import DIMENSIONS as DIMENSIONS
+from explorer.similarity.multi_view import MultiViewKernel
 from explorer.space.formats import from_json
 from graphstore import GraphStore
-
-DIMENSIONS = 16
-AGREEMENT_PAIRS = 50_000
 
 
 @dataclass(frozen=True)
@@ -28,12 +24,10 @@ class Placer:
     """Places graphs among those of a library; the same library gives the same places.
 
     Attributes:
-        kernel: the kernel, scaled by the library's graphs.
-        axes: principal axes of its features over the library.
+        kernel: the kernel, fitted on the library's graphs.
     """
 
     kernel: MultiViewKernel
-    axes: Axes
 
     @classmethod
     def of_graphs(cls, graphs: Sequence[ArchitectureGraph]) -> Placer:
@@ -42,7 +36,7 @@ class Placer:
         Raises:
             InputError: there is none.
         """
-        return _fitted(graphs)[0]
+        return cls(MultiViewKernel().fit(graphs))
 
     @classmethod
     def of_space(cls, store: GraphStore, space: str) -> Placer:
@@ -59,13 +53,7 @@ class Placer:
 
     def place(self, graphs: Sequence[ArchitectureGraph]) -> NDArray[np.float32]:
         """Vectors ``[N, d]`` of any graphs, in the library or not."""
-        return self.axes.place(self.kernel.features(graphs)).astype(np.float32)
-
-
-def _fitted(graphs: Sequence[ArchitectureGraph]) -> tuple[Placer, sparse.csr_matrix]:
-    kernel = MultiViewKernel(graphs)
-    features = kernel.features(graphs)
-    return Placer(kernel, principal_axes(features, DIMENSIONS, np.random.default_rng(0))), features
+        return self.kernel.transform(graphs)
 
 
 def library_vectors(
@@ -80,13 +68,7 @@ def library_vectors(
     Raises:
         InputError: there is no graph.
     """
-    placer, features = _fitted(graphs) if placer is None else (placer, placer.kernel.features(graphs))
-    vectors = placer.axes.place(features).astype(np.float32)
-    if len(graphs) < 3:
-        return vectors, 1.0
-    first, second = np.random.default_rng(1).integers(0, len(graphs), size=(2, AGREEMENT_PAIRS))
-    apart = first != second
-    first, second = first[apart], second[apart]
-    difference = features[first] - features[second]
-    exact = np.sqrt(np.asarray(difference.multiply(difference).sum(axis=1)).ravel())
-    return vectors, rank_agreement(vectors, first, second, exact)
+    if placer is not None:
+        return placer.place(graphs), placer.kernel.agreement(graphs)
+    kernel = MultiViewKernel().fit(graphs)
+    return kernel.vectors, kernel.agreement()

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.stats import rankdata
 
 from explorer.errors import InputError
 from explorer.library.build import ITERATIONS
-from explorer.similarity.graph import build_graph, graph_hash
-from explorer.similarity.multi_view import MultiViewKernel, squared_distances
-from explorer.similarity.pattern_index import PatternIndex
+from explorer.similarity.graph import ArchitectureGraph, build_graph, graph_hash
+from explorer.similarity.multi_view import MultiViewKernel
+from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.formats import from_json
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
@@ -34,25 +33,24 @@ class Vicinity:
 
     Attributes:
         ids: N architectures.
-        patterns: theirs, for exact dissimilarities.
-        kernel: of many views, scaled by them.
-        features: theirs ``[N, F]``.
+        patterns: the Weisfeiler–Lehman kernel, fitted on them.
+        kernel: the kernel of many views, fitted on them.
+        graphs: theirs.
         rows: position of each id.
     """
 
     ids: tuple[str, ...]
-    patterns: PatternIndex
+    patterns: WeisfeilerLehman
     kernel: MultiViewKernel
-    features: sparse.csr_matrix
+    graphs: Sequence[ArchitectureGraph]
     rows: Mapping[str, int] = field(repr=False)
 
     @classmethod
     def of_specs(cls, ids: Sequence[str], specs: Sequence[ArchitectureSpec]) -> Vicinity:
         """The vicinity of some architectures. Raises InputError if there is none."""
         graphs = [build_graph(spec) for spec in specs]
-        kernel = MultiViewKernel(graphs)
-        rows = {id: row for row, id in enumerate(ids)}
-        return cls(tuple(ids), PatternIndex(graphs, ITERATIONS), kernel, kernel.features(graphs), rows)
+        patterns, kernel = WeisfeilerLehman(ITERATIONS).fit(graphs), MultiViewKernel().fit(graphs)
+        return cls(tuple(ids), patterns, kernel, graphs, {id: row for row, id in enumerate(ids)})
 
     @classmethod
     def of_space(cls, store: GraphStore, space: str) -> Vicinity:
@@ -67,15 +65,13 @@ class Vicinity:
 
     def distances(self, spec: ArchitectureSpec) -> Array:
         """Squared distances ``[N]`` of an architecture to all of the space, by the kernel of many views."""
-        return squared_distances(self.kernel.features([build_graph(spec)]), self.features)[0]
+        return np.asarray(self.kernel.squared_distances([build_graph(spec)])[0])
 
     def nearest(self, spec: ArchitectureSpec, k: int) -> list[tuple[str, float]]:
         """The k nearest by exact Weisfeiler–Lehman dissimilarity, itself left out, ties by order: (id, value)."""
         graph = build_graph(spec)
-        values = self.patterns.dissimilarities(graph)
-        own = self.rows.get(graph_hash(graph))
-        order = (int(row) for row in np.argsort(values, kind="stable")[: k + 1] if row != own)
-        return [(self.ids[row], float(values[row])) for row in order][:k]
+        rows, values = self.patterns.nearest([graph], k, [self.rows.get(graph_hash(graph), -1)])
+        return [(self.ids[row], float(value)) for row, value in zip(rows[0], values[0], strict=True)]
 
 
 @dataclass(frozen=True)
@@ -129,8 +125,8 @@ class Forecaster:
         self._vicinity = vicinity
         self._rows = np.array([row for row, _ in known])
         values = np.array([value for _, value in known])
-        features = vicinity.features[self._rows]
-        distances = squared_distances(features, features)
+        graphs = [vicinity.graphs[row] for row in self._rows]
+        distances = vicinity.kernel.squared_distances(graphs, graphs)
         np.fill_diagonal(distances, 0.0)
         self.count = len(known)
         self.equal = float(values[0]) if np.allclose(values, values[0], rtol=1e-9, atol=0.0) else None

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from explorer.plots.base import styled
+from explorer.plots.drawing import node_positions
 from explorer.plots.palette import GREY, VERMILLION, YELLOW, category_color
 from explorer.plots.titles import escaped
-from explorer.similarity.drawing import node_positions
 from explorer.similarity.graph import ArchitectureGraph
 from explorer.space.operations import operation_color, operation_title
 

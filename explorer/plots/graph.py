@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from explorer.plots.base import styled
+from explorer.plots.drawing import node_positions
 from explorer.plots.palette import GREY, VERMILLION, YELLOW
-from explorer.similarity.drawing import node_positions
 from explorer.space.operations import operation_color, operation_title
 from graphstore.records import LayerRecord, OpRecord
 

@@ -1,17 +1,14 @@
-"""Cosines of sparse non-negative rows, all pairs, in blocks of rows: exact, and in bounded memory.
+"""Inner products of sparse non-negative rows, all pairs, in blocks of rows, and the nearest in each row.
 
-What makes it fast, without changing a value:
+The products are exact and memory stays bounded. What makes them fast, without changing a value:
 
 * a column with one non-zero adds to nothing but that row's product with itself, and is left out;
 * columns that are multiples of one another are one column with a weight, on one side of the product;
 * the few columns that most rows have are multiplied as a dense matrix, the many others as sparse ones;
-* counts are integers, so their products are exact in float32 as long as none reaches 2²⁴; the norms that turn them
-  into cosines are applied afterwards, in float64.
+* counts are integers, so their products are exact in float32 as long as none reaches 2²⁴.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +16,19 @@ from scipy import sparse
 
 BLOCK_ROWS = 128
 DENSE_SHARE = 0.1
-"""A column that more than this share of the rows have is multiplied densely; the best of trials from 0.01 to 0.3."""
+"""A column that more than this share of the rows have is multiplied densely; fastest among shares from 0.01 to 0.3."""
 DECIMALS = 12
-"""Neighbours are compared at 12 decimals: below that lies rounding, and equal dissimilarities must tie."""
+"""Dissimilarities are compared at 12 decimals: below that lies rounding, and equal graphs must tie."""
 _EXACT_FLOAT32 = 2.0**24
 
 
 def squared_norms(rows: sparse.csr_matrix) -> NDArray[np.float64]:
-    """Squared length of each row ``[N]``."""
+    """Return the squared length of each row ``[N]``."""
     return np.asarray(rows.multiply(rows).sum(axis=1), dtype=np.float64).ravel()
 
 
 def unit_rows(rows: sparse.csr_matrix) -> sparse.csr_matrix:
-    """The rows scaled to length 1; a row of zeros stays."""
+    """Return the rows scaled to length 1; a row of zeros stays."""
     norms = np.sqrt(squared_norms(rows))
     return sparse.csr_matrix(sparse.diags(1.0 / np.maximum(norms, 1e-300)) @ rows)
 
@@ -44,12 +41,10 @@ class RowProducts:
 
     Attributes:
         squares: squared length of each row ``[N]``, float64.
-        norms: length of each row ``[N]``, 1 for a row of zeros.
     """
 
     def __init__(self, rows: sparse.csr_matrix) -> None:
         self.squares = squared_norms(rows)
-        self.norms = np.sqrt(np.where(self.squares > 0, self.squares, 1.0))
         exact = np.issubdtype(rows.dtype, np.integer) and self.squares.max(initial=0.0) < _EXACT_FLOAT32
         kind = np.float32 if exact else np.float64
         columns, weights = _merged(rows.tocsc())
@@ -61,88 +56,61 @@ class RowProducts:
         self._across = (sparse.diags_array(weights[~common].astype(kind)) @ rare.T).tocsr()
 
     def block(self, start: int, stop: int) -> NDArray[np.floating]:
-        """Products ``[stop − start, N]`` of the rows from ``start`` on with all rows.
+        """Return products ``[stop − start, N]`` of the rows from ``start`` on with all rows.
 
-        The product of a row with itself lacks its columns of one non-zero; ``squares`` has it in full.
+        The product of a row with itself lacks the columns with one non-zero; ``squares`` has it in full.
         """
         product: NDArray[np.floating] = (self._dense[start:stop] * self._weights) @ self._dense.T
         product += (self._rare[start:stop] @ self._across).toarray()
         return product
 
-    def nearest(self, start: int, stop: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The k nearest of each of some rows by one minus the cosine, itself left out, ties by index.
 
-        Blocks of different rows may be asked for in several threads at once.
-
-        Args:
-            start: first of the R rows.
-            stop: one past the last of them.
-            k: how many.
-
-        Returns:
-            (indices ``[R, min(k, N − 1)]``, their dissimilarities, at ``DECIMALS`` decimals).
-        """
-        product = self.block(start, stop)
-        rows, count = product.shape
-        keep = min(k, count - 1)
-        if keep < 1:
-            return np.empty((rows, 0), dtype=np.int64), np.empty((rows, 0))
-        # Within a row the order is that of product / norm of the other: fast, but rounded.
-        rough = product * (1.0 / self.norms).astype(product.dtype)
-        rough[np.arange(rows), np.arange(start, stop)] = -1.0
-        row, column = np.divmod(np.flatnonzero(rough >= _limits(rough, keep)[:, None]), count)
-        value = 1.0 - product[row, column].astype(np.float64) / (self.norms[start:stop][row] * self.norms[column])
-        value = np.round(np.clip(value, 0.0, 1.0), DECIMALS)
-        allowed = column != row + start
-        row, column, value = row[allowed], column[allowed], value[allowed]
-        order = np.lexsort((column, value, row))
-        first = np.searchsorted(row[order], np.arange(rows))
-        best = order[first[:, None] + np.arange(keep)]
-        return column[best], value[best]
-
-
-def _limits(rough: NDArray[np.floating], keep: int) -> NDArray[np.floating]:
-    """A value per row ``[R]`` that no fewer than ``keep`` entries reach, and no entry of the true best falls below."""
-    rows, count = rough.shape
-    groups = min(count, 8 * keep)
-    parts = rough[:, : count - count % groups].reshape(rows, -1, groups).max(axis=1)
-    # Each group's best is an entry: at least ``keep`` entries reach the keep-th best of them.
-    limits = np.partition(parts, groups - keep, axis=1)[:, groups - keep]
-    return limits * (1 - 1e-6) - 1e-30
-
-
-def dissimilarity_blocks(
-    features: sparse.csr_matrix, block_rows: int = BLOCK_ROWS
-) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """One minus the cosine of all pairs, in blocks of rows, so that memory stays bounded.
+def nearest_in_rows(
+    block: NDArray[np.float64], k: int, exclude: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the k nearest of each row, ordered by dissimilarity at ``DECIMALS`` decimals, ties by index.
 
     Args:
-        features: ``[N, F]``, no negative entries, of any length; counts (integers) are fastest.
-        block_rows: rows per block.
+        block: dissimilarities ``[R, N]``.
+        k: how many.
+        exclude: column to leave out of each row ``[R]``, usually the row itself; -1 for none.
 
-    Yields:
-        (first row, dissimilarities ``[rows, N]`` in [0, 1]).
+    Returns:
+        (indices ``[R, K]``, their rounded dissimilarities), K the smaller of k and the number of columns left.
     """
-    products = RowProducts(features)
-    scale = 1.0 / products.norms
-    for start in range(0, features.shape[0], block_rows):
-        stop = min(start + block_rows, features.shape[0])
-        block = products.block(start, stop) * -scale[start:stop, None]
-        block *= scale
-        block += 1.0
-        np.clip(block, 0.0, 1.0, out=block)
-        here = np.arange(stop - start)
-        block[here, start + here] = 0.0
-        yield start, block
+    rows, count = block.shape
+    least = count if exclude is None else count - int((exclude >= 0).any())
+    keep = min(k, least)
+    if rows == 0 or keep < 1:
+        return np.empty((rows, max(keep, 0)), dtype=np.int64), np.empty((rows, max(keep, 0)))
+    limits = _limits(block, min(keep + 1, count)) + 10.0**-DECIMALS
+    row, column = np.nonzero(block <= limits[:, None])
+    if exclude is not None:
+        allowed = column != exclude[row]
+        row, column = row[allowed], column[allowed]
+    value = np.round(block[row, column], DECIMALS)
+    order = np.lexsort((column, value, row))
+    first = np.searchsorted(row[order], np.arange(rows))
+    best = order[first[:, None] + np.arange(keep)]
+    return column[best], value[best]
+
+
+def _limits(block: NDArray[np.float64], keep: int) -> NDArray[np.float64]:
+    """Return a value for each row ``[R]`` that at least ``keep`` of its entries do not exceed."""
+    rows, count = block.shape
+    groups = min(count, 8 * keep)
+    # The smallest of each group is an entry: at least ``keep`` entries do not exceed the keep-th smallest of them.
+    parts = block[:, : count - count % groups].reshape(rows, -1, groups).min(axis=1)
+    return np.asarray(np.partition(parts, keep - 1, axis=1)[:, keep - 1])
 
 
 def _merged(columns: sparse.csc_matrix) -> tuple[sparse.csc_matrix, NDArray[np.float64]]:
-    """One of each set of columns that are multiples of one another ``[N, G]``, and its weight ``[G]``."""
+    """Return one of each set of proportional columns ``[N, G]``, and its weight ``[G]``."""
     columns = columns[:, np.flatnonzero(np.diff(columns.indptr) > 1)]
     columns.sort_indices()
     starts, sizes = columns.indptr[:-1], np.diff(columns.indptr)
     integers = np.issubdtype(columns.dtype, np.integer)
-    # Of rounded multiples some may stay apart, which costs time and no accuracy.
+    # Rounding may leave proportional columns unmerged; that costs time, not accuracy.
     factors = (np.gcd.reduceat(columns.data, starts) if integers else columns.data[starts]) if len(starts) else sizes
     data = columns.data / np.repeat(factors, sizes)
     groups: dict[tuple[bytes, bytes], int] = {}

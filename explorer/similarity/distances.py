@@ -1,4 +1,4 @@
-"""Euclidean distances by matrix products, and the axes of an embedding."""
+"""Euclidean distances of vectors by matrix products, and how well they agree with exact ones."""
 
 from __future__ import annotations
 
@@ -11,32 +11,18 @@ Real = TypeVar("Real", np.float32, np.float64)
 
 
 def squared_distances(first: NDArray[Real], second: NDArray[Real]) -> NDArray[Real]:
-    """Squared distances ``[M, N]`` of the rows ``[M, d]`` to the rows ``[N, d]``, none below 0."""
+    """Return squared distances ``[M, N]`` of the rows ``[M, d]`` to the rows ``[N, d]``, none below 0."""
     squares = first @ (-2 * second.T)
     squares += np.einsum("nd,nd->n", first, first)[:, None]
     squares += np.einsum("nd,nd->n", second, second)[None, :]
     return np.maximum(squares, 0, out=squares)
 
 
-def ratios(targets: NDArray[Real], first: NDArray[Real], second: NDArray[Real]) -> NDArray[Real]:
-    """Wanted over present distance ``[M, N]``, 0 where points coincide: they have no direction to part in."""
-    distances = squared_distances(first, second)
-    # What rounding leaves of the distance of equal points, relative to the lengths it comes from.
-    nothing = 1e-6 * float(np.einsum("nd,nd->n", second, second).max(initial=0.0))
-    distances[distances <= nothing] = np.inf
-    np.sqrt(distances, out=distances)
-    return np.divide(targets, distances, out=distances)
+def rank_agreement(
+    vectors: NDArray[np.floating], first: NDArray[np.int64], second: NDArray[np.int64], exact: NDArray[np.floating]
+) -> float:
+    """Return the Spearman correlation of embedded distances and exact dissimilarities over the pairs ``[P]``."""
+    from scipy.stats import spearmanr  # importing scipy.stats takes half a second
 
-
-def principal_axes(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-    """The same configuration ``[N, d]``, centred and turned so that its columns fall in spread.
-
-    Each column's sign makes its largest entry positive, so that a rerun gives the same map.
-    """
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0)
-    axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
-    turned = centred @ axes
-    if len(turned):
-        signs = np.sign(turned[np.abs(turned).argmax(axis=0), np.arange(turned.shape[1])])
-        turned *= np.where(signs == 0, 1.0, signs)
-    return turned.astype(np.float32)
+    distances = np.linalg.norm(vectors[first] - vectors[second], axis=1)
+    return float(spearmanr(distances, exact).statistic)

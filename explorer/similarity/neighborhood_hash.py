@@ -16,18 +16,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from explorer.errors import InputError
-from explorer.similarity.contract import Direction, GraphKernel, one_way
 from explorer.similarity.graph import ArchitectureGraph
+from explorer.similarity.kernel import Direction, one_way
 from explorer.similarity.nodes import NodeTable
+from explorer.similarity.pairs import PairKernel
 
 
-class NeighborhoodHash(GraphKernel):
+class NeighborhoodHash(PairKernel):
     """Count-sensitive neighbourhood hash kernel.
 
     Args:
@@ -42,7 +44,9 @@ class NeighborhoodHash(GraphKernel):
 
     name = "neighborhood_hash"
 
-    def __init__(self, rounds: int = 3, bits: int = 64, seed: int = 0, direction: Direction = Direction.OUT) -> None:
+    def __init__(
+        self, rounds: int = 3, bits: int = 64, seed: int = 0, direction: Direction | str = Direction.OUT
+    ) -> None:
         super().__init__()
         for field, value, low, high in (("rounds", rounds, 1, 64), ("bits", bits, 8, 64), ("seed", seed, 0, 2**63)):
             if not low <= value <= high:
@@ -50,11 +54,16 @@ class NeighborhoodHash(GraphKernel):
         self.rounds, self.bits, self.seed, self.direction = rounds, bits, seed, one_way(direction)
         self._mask = np.uint64(2**bits - 1)
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values."""
+        return {"rounds": self.rounds, "bits": self.bits, "seed": self.seed, "direction": str(self.direction)}
+
     def compare(
         self, rows: tuple[ArchitectureGraph, ...], columns: tuple[ArchitectureGraph, ...]
     ) -> NDArray[np.float64]:
         """Mean Jaccard index ``[M, N]`` of the hashed nodes."""
-        table = NodeTable(columns if rows is columns else (*columns, *rows), self.direction)
+        table = NodeTable(columns if rows is columns else (*columns, *rows))
         fitted, others = slice(0, len(columns)), slice(0 if rows is columns else len(columns), None)
         sizes = table.sizes[others][:, None] + table.sizes[fitted]
         numbers = self.label_numbers(table.names)[table.labels]
@@ -79,9 +88,11 @@ class NeighborhoodHash(GraphKernel):
 
     def _hashed(self, numbers: NDArray[np.uint64], table: NodeTable) -> NDArray[np.uint64]:
         """One round: the nodes' new numbers."""
-        around = numbers[table.targets]
-        order = np.lexsort((around, table.sources))
-        sources, around = table.sources[order], around[order]
+        inwards = self.direction is Direction.IN
+        sources, targets = (table.targets, table.sources) if inwards else (table.sources, table.targets)
+        around = numbers[targets]
+        order = np.lexsort((around, sources))
+        sources, around = sources[order], around[order]
         new = np.append(True, (np.diff(sources) != 0) | (around[1:] != around[:-1]))[: len(sources)]
         first = np.flatnonzero(new)
         counts = np.diff(np.append(first, len(sources))).astype(np.uint64)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import InputError
+from explorer.similarity.blocks import nearest_in_rows
 from explorer.similarity.distances import squared_distances
-from explorer.similarity.neighbors import nearest_in_rows
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
 NO_LAYER = -1
@@ -116,7 +116,8 @@ def _neighbors(
         # One number to sort by: the whole part is the lack of overlap, the fraction the distance.
         squares /= 2 * squares.max(initial=0.0) + 1.0
         squares -= shared
-        indices[block] = nearest_in_rows(squares, start if among else None, keep)[0]
+        own = np.arange(start, start + len(squares)) if among else None
+        indices[block] = nearest_in_rows(squares, keep, own)[0]
         overlap[block] = np.take_along_axis(shared, indices[block], axis=1)
         distances[block] = np.linalg.norm(targets[indices[block]] - sources[block, None], axis=2)
     return indices, overlap, distances

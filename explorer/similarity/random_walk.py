@@ -13,14 +13,17 @@ this kernel is for hundreds of graphs, not for whole libraries.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from explorer.errors import InputError
-from explorer.similarity.contract import Direction, GraphKernel
 from explorer.similarity.graph import ArchitectureGraph
+from explorer.similarity.kernel import Direction
 from explorer.similarity.nodes import NodeTable
+from explorer.similarity.pairs import PairKernel
 
 CHUNK = 64
 """Graphs that one graph is compared with at a time, which bounds the memory."""
@@ -36,7 +39,7 @@ class _Edges:
         self.keys, self.sources, self.targets = keys[order], table.sources[order], table.targets[order]
 
 
-class RandomWalk(GraphKernel):
+class RandomWalk(PairKernel):
     """Labelled random walk kernel with geometric weights.
 
     Args:
@@ -54,6 +57,11 @@ class RandomWalk(GraphKernel):
         if not 0 < decay < float("inf"):
             raise InputError("decay", "be a number above 0", decay, "Use 0.1, or less for short walks only.")
         self.decay = decay
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values."""
+        return {"decay": self.decay}
 
     def compare(
         self, rows: tuple[ArchitectureGraph, ...], columns: tuple[ArchitectureGraph, ...]

@@ -3,37 +3,76 @@
 from __future__ import annotations
 
 import importlib
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from explorer.errors import InputError
-from explorer.similarity.contract import GraphKernel
+from explorer.similarity.kernel import GraphKernel, State, entries
 
 _CLASSES = {
-    "weisfeiler_lehman": ("explorer.similarity.weisfeiler_lehman", "WeisfeilerLehman"),
+    "views": ("explorer.similarity.multi_view", "MultiViewKernel"),
+    "wl": ("explorer.similarity.weisfeiler_lehman", "WeisfeilerLehman"),
     "neighborhood_hash": ("explorer.similarity.neighborhood_hash", "NeighborhoodHash"),
     "random_walk": ("explorer.similarity.random_walk", "RandomWalk"),
-    "edit_distance_upper_bound": ("explorer.similarity.edit_distance", "EditDistanceUpperBound"),
 }
 KERNELS: tuple[str, ...] = tuple(_CLASSES)
-"""Names that ``make_kernel`` knows."""
+"""Names that ``kernel_named`` knows."""
+DEFAULT = "views"
+_STORED = {"weisfeiler_lehman": "wl"}
+"""What the store calls a kernel, where that is not its name here."""
 
 
-def make_kernel(name: str, **options: Any) -> GraphKernel:
-    """Build the kernel called ``name``.
+def kernel_named(name: str, **parameters: Any) -> GraphKernel:
+    """Make the kernel called ``name``, not fitted yet.
 
     Args:
-        name: one of ``KERNELS``.
-        options: the kernel's own arguments; what is absent keeps its default.
+        name: one of ``KERNELS``, or what the store calls it.
+        parameters: the kernel's own arguments; others keep their defaults.
 
     Raises:
-        InputError: the name is unknown, or an option is, or its value is outside.
+        InputError: the name or a parameter is unknown, or a value is not allowed.
     """
-    if name not in _CLASSES:
-        raise InputError("kernel", f"be one of {', '.join(KERNELS)}", name, "Use one of these names.")
-    module, attribute = _CLASSES[name]
-    kernel: type[GraphKernel] = getattr(importlib.import_module(module), attribute)
     try:
-        return kernel(**options)
+        return kernel_class(name)(**parameters)
     except TypeError as error:
-        rule = f"be options that {name} has ({error})"
-        raise InputError("kernel options", rule, sorted(options), "Leave the others out.") from None
+        rule = f"be parameters of {name} ({error})"
+        raise InputError("kernel parameters", rule, sorted(parameters), "Leave the others out.") from None
+
+
+def kernel_class(name: str) -> type[GraphKernel]:
+    """Return the class of the kernel called ``name``. Raises InputError."""
+    known = _STORED.get(name, name)
+    if known not in _CLASSES:
+        raise InputError("kernel", f"be one of {', '.join(KERNELS)}", name, "Use one of these names.")
+    module, attribute = _CLASSES[known]
+    found: type[GraphKernel] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def kernel_from_state(state: State) -> GraphKernel:
+    """Restore the kernel that ``GraphKernel.state`` described.
+
+    Raises:
+        DataError: something is missing.
+        InputError: the kernel is unknown.
+    """
+    return kernel_class(entries(state, "kernel")[0]).from_state(state)
+
+
+def kernel_parameters(texts: Sequence[str]) -> dict[str, Any]:
+    """Read parameters written as ``NAME=VALUE``: JSON values, and words as they are.
+
+    Raises:
+        InputError: a text has no ``=``.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise InputError("kernel parameter", "be NAME=VALUE", text, "Write for example iterations=3.")
+        try:
+            found[name.strip()] = json.loads(value)
+        except ValueError:
+            found[name.strip()] = value.strip()
+    return found

@@ -16,8 +16,7 @@ of the neighbours. Among a million patterns two would collide with a probability
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,9 +25,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from explorer.similarity.graph import ArchitectureGraph
-from explorer.similarity.nodes import NodeTable
+from explorer.similarity.nodes import NodeTable, Numbers, hashes, mixed
 
-Numbers = NDArray[np.uint64]
 Levels = Mapping["Attribute", tuple[int, ...]]
 
 
@@ -97,20 +95,6 @@ def default_views(depth: int = 1) -> tuple[View, ...]:
     return (*flat, *refined)
 
 
-def _mixed(numbers: Numbers) -> Numbers:
-    """Scramble 64-bit numbers one to one (the finaliser of SplitMix64; Steele, Lea and Flood, OOPSLA 2014)."""
-    mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
-
-
-def _hashes(values: Iterable[object]) -> Numbers:
-    """The number of each value, from its text."""
-    digests = b"".join(hashlib.blake2b(str(value).encode(), digest_size=8).digest() for value in values)
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
-
-
 @dataclass(frozen=True)
 class _Described:
     """What one label says; sizes are 0 where it says nothing of them."""
@@ -149,6 +133,7 @@ class LabelledNodes:
     nodes, so a view's counts come from the counts of classes by one small product.
 
     Attributes:
+        table: all nodes and edges.
         counts: nodes of each class in each graph, ``[N, C]``.
 
     Args:
@@ -157,7 +142,7 @@ class LabelledNodes:
     """
 
     def __init__(self, graphs: Sequence[ArchitectureGraph], depth: int) -> None:
-        table = NodeTable(graphs)
+        self.table = table = NodeTable(graphs)
         owner, count = table.owner, len(graphs)
         codes: dict[tuple[str, str], int] = {}
         nodes = (pair for graph in graphs for pair in zip(graph.kinds, graph.labels, strict=True))
@@ -169,19 +154,16 @@ class LabelledNodes:
         np.maximum.at(last, owner, layer)
         from_output = np.where(layer >= 0, last[owner] - layer, -1)
         self._places = {Position.FROM_INPUT: layer, Position.FROM_OUTPUT: from_output}
-        self._ways = ((table.sources, table.targets), (table.targets, table.sources))
         self._sizes = {
             Attribute.HIDDEN: self._spread([described.hidden for described in self._described]),
             Attribute.WIDTH: self._spread([described.width for described in self._described]),
             Attribute.HEAD_SIZE: self._head_sizes(owner, layer),
         }
-        same = _mixed(
-            _hashes(range(len(codes)))[self._code] ^ _mixed(self._sizes[Attribute.HEAD_SIZE].astype(np.uint64))
-        )
+        same = mixed(hashes(range(len(codes)))[self._code] ^ mixed(self._sizes[Attribute.HEAD_SIZE].astype(np.uint64)))
         for place in self._places.values():
-            same = _mixed(same ^ _mixed(place.astype(np.uint64)))
+            same = mixed(same ^ mixed(place.astype(np.uint64)))
         for _ in range(depth):
-            same = _mixed(self._refined(same, 0) ^ self._refined(same, 1))
+            same = mixed(table.refined(same) ^ table.refined(same, against=True))
         _, self._examples, classes = np.unique(same, return_index=True, return_inverse=True)
         shape = (count, len(self._examples))
         self.counts = sparse.csr_matrix((np.ones(len(owner)), (owner, classes)), shape=shape)
@@ -206,43 +188,71 @@ class LabelledNodes:
             for attribute, values in self._sizes.items()
         }
 
-    def patterns(self, view: View, levels: Levels) -> Iterator[tuple[NDArray[np.int64], Numbers]]:
-        """What a view counts, for each of its labellings and, if it refines, for each way along the edges.
+    def counted(self, view: View, levels: Levels) -> tuple[NDArray[np.int64], Numbers]:
+        """Return the classes whose nodes a view counts, and the pattern at their nodes, ``[c]`` each.
+
+        A class is there once for each labelling and, if the view refines, for each way along the edges.
 
         Args:
             view: how to look; of at most the depth given at first.
             levels: thresholds of the sizes.
+        """
+        classes, patterns = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.uint64)]
+        for _, _, nodes, numbers in self.labelled(view, levels):
+            found = np.flatnonzero(nodes[self._examples])
+            classes.append(found)
+            patterns.append(numbers[self._examples[found]])
+        return np.concatenate(classes), np.concatenate(patterns)
+
+    def labelled(self, view: View, levels: Levels) -> Iterator[tuple[int, bool, NDArray[np.bool_], Numbers]]:
+        """Refine the nodes under each labelling of a view and, if the view refines, each way along the edges.
 
         Yields:
-            (classes whose nodes are counted, ``[c]``; the pattern at their nodes, ``[c]``).
+            (threshold of a size or 0, whether against the edges, which nodes count ``[n]``, their patterns ``[n]``).
         """
-        for numbers, counted in self._labellings(view, levels):
-            classes = np.flatnonzero(counted[self._examples])
-            for way in range(2 if view.depth else 1):
+        for level, numbers, counted in self._labellings(view, levels):
+            for against in (False, True) if view.depth else (False,):
                 refined = numbers
                 for _ in range(view.depth):
-                    refined = self._refined(refined, way)
-                yield classes, refined[self._examples[classes]]
+                    refined = self.table.refined(refined, against)
+                yield level, against, counted, refined
 
-    def _labellings(self, view: View, levels: Levels) -> Iterator[tuple[Numbers, NDArray[np.bool_]]]:
-        """Numbers of the nodes before any refinement, and which nodes count, ``[n]`` each."""
+    def names(self, view: View, level: int) -> list[str]:
+        """Return each node's label under a view before any refinement, in words ``[n]``.
+
+        Args:
+            view: how to look.
+            level: threshold of a size; 0 for a view of another attribute.
+        """
+        attribute = Attribute.KIND if view.attribute.is_size else view.attribute
+        names = [str(getattr(self._described[code], attribute)) for code in self._code]
+        if view.attribute.is_size:
+            label = str(view.attribute).replace("_", " ")
+            sizes = self._sizes[view.attribute]
+            names = [
+                f"{name} ({label} ≥ {level})" if size >= level else name
+                for name, size in zip(names, sizes, strict=True)
+            ]
+        if view.position is Position.ANY:
+            return names
+        end = " from the output" if view.position is Position.FROM_OUTPUT else ""
+        layers = self._places[view.position]
+        return [
+            f"{name} in layer {layer + 1}{end}" if layer >= 0 else name
+            for name, layer in zip(names, layers, strict=True)
+        ]
+
+    def _labellings(self, view: View, levels: Levels) -> Iterator[tuple[int, Numbers, NDArray[np.bool_]]]:
+        """Yield thresholds, and for each the nodes' numbers before any refinement and which nodes count ``[n]``."""
         attribute = Attribute.KIND if view.attribute.is_size else view.attribute
         names = [getattr(described, attribute) for described in self._described]
-        numbers = _hashes(names)[self._code]
+        numbers = hashes(names)[self._code]
         if view.position is not Position.ANY:
-            numbers = _mixed(numbers ^ _mixed(self._places[view.position].astype(np.uint64)))
+            numbers = mixed(numbers ^ mixed(self._places[view.position].astype(np.uint64)))
         if not view.attribute.is_size:
-            yield numbers, np.ones(len(numbers), dtype=bool)
+            yield 0, numbers, np.ones(len(numbers), dtype=bool)
             return
         sizes = self._sizes[view.attribute]
-        for level in levels[view.attribute]:
+        for level in levels.get(view.attribute, ()):
             reached = sizes >= level
-            yield _mixed(numbers ^ _mixed(np.where(reached, level, 0).astype(np.uint64))), reached
-
-    def _refined(self, numbers: Numbers, way: int) -> Numbers:
-        """One refinement of the nodes' numbers ``[n]``, along the edges (way 0) or against them (way 1)."""
-        sources, targets = self._ways[way]
-        around = np.zeros_like(numbers)
-        np.add.at(around, sources, _mixed(numbers[targets]))
-        # The node's own number is mixed once more: an only neighbour with the same number must not cancel it.
-        return _mixed(_mixed(_mixed(numbers) + np.uint64(way)) ^ around)
+            yield level, mixed(numbers ^ mixed(np.where(reached, level, 0).astype(np.uint64))), reached

@@ -9,73 +9,75 @@ kernel is the cosine of the counts, equal to GraKeL's ``WeisfeilerLehman(n_iter=
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from explorer.similarity.blocks import dissimilarity_blocks, unit_rows
-from explorer.similarity.contract import Direction, GraphKernel, one_way
+from explorer.errors import InputError
+from explorer.similarity.explanation import Explanation, explain_trees
 from explorer.similarity.graph import ArchitectureGraph
-from explorer.similarity.nodes import NodeTable
+from explorer.similarity.kernel import Array, Direction, Graphs, checked, one_way
+from explorer.similarity.nodes import NodeTable, hashes
+from explorer.similarity.patterns import Counted, PatternKernel
 
-__all__ = ["WeisfeilerLehman", "dissimilarity_blocks"]
-
-
-def _number(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Number the distinct rows of several label columns, each at least 0."""
-    combined, size = np.zeros(len(columns[0]), dtype=np.int64), 1
-    for column in columns:
-        width = int(column.max(initial=0)) + 1
-        if size * width > np.iinfo(np.int64).max:
-            combined = np.unique(combined, return_inverse=True)[1].astype(np.int64)
-            size = int(combined.max(initial=0)) + 1
-        combined, size = combined * width + column, size * width
-    return np.unique(combined, return_inverse=True)[1].astype(np.int64)
+MOST_ITERATIONS = 64
 
 
-class WeisfeilerLehman(GraphKernel):
+class WeisfeilerLehman(PatternKernel):
     """Weisfeiler–Lehman subtree kernel.
 
     Args:
-        iterations: number of refinements, at least 0.
+        iterations: number of refinements, 0 to 64.
         direction: whose labels a refinement collects, ``OUT`` or ``IN``.
+
+    Raises:
+        InputError: an argument is outside.
     """
 
     name = "weisfeiler_lehman"
+    integral = True
 
-    def __init__(self, iterations: int = 5, direction: Direction = Direction.OUT) -> None:
+    def __init__(self, iterations: int = 5, direction: Direction | str = Direction.OUT) -> None:
         super().__init__()
+        if not 0 <= iterations <= MOST_ITERATIONS:
+            raise InputError("iterations", f"be from 0 to {MOST_ITERATIONS}", iterations, "5 is the default.")
         self.iterations, self.direction = iterations, one_way(direction)
 
-    def counts(self, graphs: Sequence[ArchitectureGraph]) -> sparse.csr_matrix:
-        """How often each graph has each label ``[N, F]``, as integers; their cosines are the kernel.
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values."""
+        return {"iterations": self.iterations, "direction": str(self.direction)}
 
-        The labels are numbered for these graphs alone: rows of two calls do not compare.
-        """
-        table = NodeTable(graphs, self.direction)
-        neighbors = table.neighbors()
-        labels = table.labels
-        ones = np.ones(len(labels), dtype=np.int64)
-        blocks = []
-        for iteration in range(self.iterations + 1):
-            if iteration:
-                # The extra last entry is the label of "no neighbour".
-                around = np.append(labels + 1, 0)[neighbors]
-                around.sort(axis=1)
-                labels = _number([labels, *around.T])
-            shape = (len(graphs), int(labels.max(initial=-1)) + 1)
-            blocks.append(sparse.coo_matrix((ones, (table.owner, labels)), shape=shape).tocsr())
-        return sparse.hstack(blocks, format="csr")
+    def _count(self, graphs: Graphs, fitting: bool) -> Counted:
+        table = NodeTable(graphs)
+        numbers = hashes(table.names)[table.labels]
+        depths = [numbers]
+        for _ in range(self.iterations):
+            depths.append(table.refined(depths[-1], self.direction is Direction.IN))
+        # Nodes that agree after the last refinement agree after every one before it.
+        _, examples, classes = np.unique(depths[-1], return_index=True, return_inverse=True)
+        shape = (len(graphs), len(examples))
+        nodes = sparse.csr_matrix((np.ones(len(table.owner)), (table.owner, classes)), shape=shape)
+        patterns = np.concatenate([numbers[examples] for numbers in depths])
+        return Counted(nodes, ((np.tile(np.arange(len(examples)), len(depths)), patterns),))
 
-    def features(self, graphs: Sequence[ArchitectureGraph]) -> sparse.csr_matrix:
-        """Unit-length label counts ``[N, F]`` of the graphs; rows' inner products are the kernel."""
-        return unit_rows(self.counts(graphs))
+    def _factors(self, counts: Sequence[sparse.csr_matrix]) -> Array:
+        return np.ones(len(counts))
 
-    def compare(
-        self, rows: tuple[ArchitectureGraph, ...], columns: tuple[ArchitectureGraph, ...]
-    ) -> NDArray[np.float64]:
-        """Cosines ``[M, N]`` of the label counts."""
-        features = self.features(columns if rows is columns else (*columns, *rows))
-        fitted, others = features[: len(columns)], features[0 if rows is columns else len(columns) :]
-        return np.asarray((others @ fitted.T).toarray())
+    def _embedded(self, features: sparse.csr_matrix, squares: Array) -> sparse.csr_matrix:
+        return sparse.csr_matrix(sparse.diags_array(1.0 / np.sqrt(squares)) @ features)
+
+    def _squared(self, products: Array, first: Array, second: Array) -> Array:
+        products *= -(1.0 / np.sqrt(first))[:, None]
+        products *= 1.0 / np.sqrt(second)
+        products += 1.0
+        return np.clip(products, 0.0, 1.0, out=products) * 2.0
+
+    def _dissimilarity(self, squared: Array) -> Array:
+        return squared / 2.0
+
+    def explain(self, first: ArchitectureGraph, second: ArchitectureGraph) -> Explanation:
+        """Take the cosine apart into trees; see ``explain_trees``."""
+        checked([first, second])
+        return explain_trees(first, second, self.iterations, self.direction is Direction.IN)

@@ -14,13 +14,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from explorer.errors import DataError, InputError
 from explorer.library.sources import TrainedSource
 from explorer.library.workplace import models_folder
 from explorer.similarity.graph import architecture_id, build_graph
-from explorer.similarity.neighbors import DECIMALS
 from explorer.similarity.overlap import layer_codes, leading_overlap
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.formats import from_json, to_json
@@ -104,11 +101,10 @@ def choose_donor(
 
 
 def _distances(spec: ArchitectureSpec, runs: Sequence[_Run]) -> list[float]:
-    """Exact kernel dissimilarities of an architecture and those of some runs, at a precision at which equals tie."""
-    counts = WeisfeilerLehman().counts([build_graph(one) for one in (spec, *(run.spec for run in runs))]).astype(float)
-    lengths = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
-    products = (counts[1:] @ counts[0].T).toarray().ravel()
-    return np.round(1.0 - products / (lengths[1:] * lengths[0]), DECIMALS).tolist()
+    """Return exact Weisfeiler–Lehman dissimilarities of an architecture and those of some runs."""
+    kernel = WeisfeilerLehman().fit([build_graph(run.spec) for run in runs])
+    found: list[float] = kernel.dissimilarities([build_graph(spec)])[0].tolist()
+    return found
 
 
 def donor_from(store: GraphStore, spec: ArchitectureSpec, wanted: str | ArchitectureSpec, text: str) -> Donor:

@@ -20,6 +20,7 @@ from explorer.similarity.graph import architecture_id, build_graph
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.formats import from_model_dict
 from explorer.space.named import named_model
+from explorer.testing.kernels import gram
 from explorer.training.recipe import RECIPES
 from graphstore import open_store
 from graphstore.errors import StoreInputError
@@ -154,7 +155,7 @@ def test_best_is_the_largest_mean(archex):
 
 def test_explain_adds_up(archex, tmp_path):
     models = [named_model("BERT-Mini"), named_model("FlexiBERT-Mini")]
-    kernel = WeisfeilerLehman(5).fit_transform([build_graph(model) for model in models])[0, 1]
+    kernel = gram(WeisfeilerLehman(5), [build_graph(model) for model in models])[0, 1]
     found = document(archex("explain", "BERT-Mini", "FlexiBERT-Mini", "--limit", "0", "--json"))
     assert [found["first"], found["second"]] == [architecture_id(model) for model in models]
     assert sum(pattern["shared"] for pattern in found["shared"]) == pytest.approx(kernel, abs=1e-12)

@@ -13,6 +13,7 @@ from explorer.similarity.graph import architecture_id, build_graph
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.formats import from_json
 from explorer.space.grammar import load_space
+from explorer.testing.kernels import gram
 from graphstore import open_store
 
 
@@ -46,12 +47,12 @@ def test_neighbours_and_vectors_are_those_of_the_exact_kernel(empty):
     space = tiny()
     record = build_space(empty, space, SilentReporter())
     specs = list(space)
-    gram = WeisfeilerLehman().fit_transform([build_graph(spec) for spec in specs])
+    values = gram(WeisfeilerLehman(), [build_graph(spec) for spec in specs])
     ids = [architecture_id(spec) for spec in specs]
     assert empty.count("tiny") == record.info["architectures"] == 96
     for row in (0, 40, 95):
         found = empty.neighbors("tiny", ids[row], "weisfeiler_lehman", 10)
-        order = sorted((round(1 - gram[row, j], 12), j) for j in range(96) if j != row)[:10]
+        order = sorted((round(1 - values[row, j], 12), j) for j in range(96) if j != row)[:10]
         assert [n.target for n in found] == [ids[j] for _, j in order]
         np.testing.assert_allclose([n.dissimilarity for n in found], [d for d, _ in order], atol=1e-9)
     embedded = empty.embeddings("tiny")

@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from explorer.similarity.drawing import node_positions
+from explorer.plots.drawing import node_positions
 from explorer.similarity.graph import ArchitectureGraph, architecture_id, build_graph, graph_hash
 from explorer.space.formats import from_model_dict
 from explorer.space.grammar import load_space

@@ -4,26 +4,40 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.similarity.registry import KERNELS, make_kernel
+from explorer.similarity.registry import DEFAULT, KERNELS, kernel_named, kernel_parameters
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.testing.kernels import architectures
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_a_kernel_is_made_by_its_name(name):
-    kernel = make_kernel(name)
-    assert kernel.name == name
-    assert kernel.fit_transform(architectures(1, 0)).tolist() == [[1.0]]
+def test_a_kernel_is_made_by_its_name_and_by_its_stored_name(name):
+    batch = architectures(3, 0)
+    kernel = kernel_named(name).fit(batch)
+    assert type(kernel_named(kernel.name)) is type(kernel)
+    assert np.diag(kernel.dissimilarities(batch)) == pytest.approx(0.0)
 
 
-def test_options_reach_the_kernel():
+def test_the_default_is_a_kernel():
+    assert DEFAULT in KERNELS
+
+
+def test_parameters_reach_the_kernel():
     batch = architectures(5, 1)
-    made = make_kernel("weisfeiler_lehman", iterations=1).fit_transform(batch)
-    np.testing.assert_array_equal(made, WeisfeilerLehman(1).fit_transform(batch))
+    made = kernel_named("wl", iterations=1).fit(batch).dissimilarities(batch)
+    np.testing.assert_array_equal(made, WeisfeilerLehman(1).fit(batch).dissimilarities(batch))
 
 
-def test_unknown_names_and_options_are_refused():
+def test_unknown_names_and_parameters_are_refused():
     with pytest.raises(InputError, match="kernel must be one of"):
-        make_kernel("nope")
-    with pytest.raises(InputError, match="kernel options"):
-        make_kernel("random_walk", iterations=3)
+        kernel_named("nope")
+    with pytest.raises(InputError, match="kernel parameters"):
+        kernel_named("random_walk", iterations=3)
+
+
+def test_parameters_are_read_as_json_or_as_words():
+    texts = ["iterations=3", "decay=0.5", "direction=in", "exact=true", 'name="3"', "note=a=b"]
+    expected = {"iterations": 3, "decay": 0.5, "direction": "in", "exact": True, "name": "3", "note": "a=b"}
+    assert kernel_parameters(texts) == expected
+    for text in ("iterations", "=3", "two words=1"):
+        with pytest.raises(InputError, match="NAME=VALUE"):
+            kernel_parameters([text])

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.similarity.contract import GraphKernel
 from explorer.similarity.graph import ArchitectureGraph, build_graph
-from explorer.similarity.multi_view import MultiViewKernel, dissimilarity_blocks, principal_axes, squared_distances
+from explorer.similarity.kernel import GraphKernel
+from explorer.similarity.multi_view import MultiViewKernel
+from explorer.similarity.patterns import principal_axes
 from explorer.similarity.views import Attribute, LabelledNodes, Position, View, default_views
-from explorer.similarity.weights import _cost, learn_weights
 from explorer.space.spec import ArchitectureSpec, HeadOp, LayerSpec
-from explorer.testing.kernels import GraphKernelSuite, architectures, permuted, random_graphs
+from explorer.testing.kernels import GraphKernelSuite, architectures, permuted
 
 
 def mixed(count: int, seed: int) -> list[ArchitectureGraph]:
@@ -36,7 +36,12 @@ def mixed(count: int, seed: int) -> list[ArchitectureGraph]:
 
 class TestMultiViewKernel(GraphKernelSuite):
     def make_kernel(self) -> GraphKernel:
-        return MultiViewKernel([*architectures(30, 7), *mixed(20, 8), *random_graphs(20, 9)])
+        return MultiViewKernel()
+
+
+class TestFewViewsWithWeights(GraphKernelSuite):
+    def make_kernel(self) -> GraphKernel:
+        return MultiViewKernel([View(Attribute.LABEL), View(Attribute.KIND, Position.FROM_OUTPUT, 2)], [1.0, 0.25])
 
 
 def first_labels(graph: ArchitectureGraph, view: View, levels: tuple[int, ...]) -> list[list[tuple[object, bool]]]:
@@ -101,8 +106,8 @@ def test_equal_to_a_naive_recursion_under_each_view(view: View) -> None:
             dense[row, columns[pattern]] = count
     variance = dense.var(axis=0).sum()
     expected = np.square(dense[:, None] - dense[None]).sum(axis=2) / variance
-    features = MultiViewKernel(graphs, [view]).features(graphs)
-    np.testing.assert_allclose(squared_distances(features, features), expected, atol=1e-9)
+    found = MultiViewKernel([view]).fit(graphs).squared_distances(graphs)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_sizes_are_graded() -> None:
@@ -110,43 +115,41 @@ def test_sizes_are_graded() -> None:
         return build_graph(ArchitectureSpec((LayerSpec.per_layer(hidden, "sa", "sdp", 2, (512,)),)))
 
     reference = [graph(hidden) for hidden in (128, 256, 512, 768)]
-    kernel = MultiViewKernel(reference, [View(Attribute.HIDDEN)]).fit([graph(128)])
-    near, middle, far, between = kernel.transform([graph(hidden) for hidden in (256, 512, 768, 600)])[:, 0]
-    assert 1 > near > middle > far
+    kernel = MultiViewKernel([View(Attribute.HIDDEN)]).fit(reference)
+    near, middle, far, between = kernel.dissimilarities([graph(hidden) for hidden in (256, 512, 768, 600)])[:, 0]
+    assert 0 < near < middle < far
     assert between == pytest.approx(middle)  # not seen before: counts as the threshold below it
 
 
-def test_random_pairs_of_the_reference_are_two_apart_on_average() -> None:
+def test_random_pairs_of_the_fitted_graphs_are_two_apart_on_average() -> None:
     graphs = mixed(40, 2)
-    features = MultiViewKernel(graphs).features(graphs)
-    assert squared_distances(features, features).mean() == pytest.approx(2.0)
+    assert MultiViewKernel().fit(graphs).squared_distances(graphs).mean() == pytest.approx(2.0)
 
 
-def test_features_of_other_graphs_keep_the_references_columns() -> None:
+def test_features_of_other_graphs_keep_the_fitted_columns() -> None:
     graphs, others = mixed(30, 3), mixed(10, 4)
-    kernel = MultiViewKernel(graphs)
+    kernel = MultiViewKernel().fit(graphs)
     first, second = kernel.features(graphs), kernel.features(others)
-    assert second.shape[1] > first.shape[1]  # patterns the reference lacks
-    expected = -2.0 * np.log(kernel.fit(graphs).transform(others))
-    np.testing.assert_allclose(squared_distances(second, first), expected, atol=1e-9)
+    assert second.shape[1] > first.shape[1]  # patterns the fitted graphs lack
+    first.resize(first.shape[0], second.shape[1])
+    difference = second.toarray()[:, None] - first.toarray()[None]
+    np.testing.assert_allclose(kernel.squared_distances(others), np.square(difference).sum(axis=2), atol=1e-9)
 
 
-def test_blocks_are_one_minus_the_gram() -> None:
-    graphs = architectures(50, 5)
-    kernel = MultiViewKernel(graphs)
-    blocks = list(dissimilarity_blocks(kernel.features(graphs), block_rows=16))
-    assert [start for start, _ in blocks] == [0, 16, 32, 48]
-    gram = kernel.fit_transform(graphs)
-    np.testing.assert_allclose(np.concatenate([block for _, block in blocks]), 1 - gram, atol=1e-12)
+def test_the_similarity_is_gaussian() -> None:
+    graphs, others = mixed(30, 3), mixed(10, 4)
+    kernel = MultiViewKernel().fit(graphs)
+    expected = 1.0 - np.exp(-kernel.squared_distances(others) / 2)
+    np.testing.assert_allclose(kernel.dissimilarities(others), expected, atol=1e-11)
 
 
 def test_all_axes_keep_every_distance_and_few_keep_the_largest_share() -> None:
     graphs, others = mixed(60, 6), mixed(10, 7)
-    kernel = MultiViewKernel(graphs)
+    kernel = MultiViewKernel().fit(graphs)
     features = kernel.features(graphs)
     full = principal_axes(features, 60, np.random.default_rng(0))
     vectors = full.place(features)
-    exact = squared_distances(features, features)
+    exact = kernel.squared_distances(graphs)
     np.testing.assert_allclose(np.square(vectors[:, None] - vectors[None]).sum(axis=2), exact, atol=1e-8)
     few = principal_axes(features, 8, np.random.default_rng(0))
     np.testing.assert_allclose(few.place(features), vectors[:, :8], atol=1e-7)
@@ -156,7 +159,7 @@ def test_all_axes_keep_every_distance_and_few_keep_the_largest_share() -> None:
 
 def test_a_permuted_graph_has_the_same_features() -> None:
     graphs = mixed(10, 8)
-    kernel = MultiViewKernel(graphs)
+    kernel = MultiViewKernel().fit(graphs)
     again = kernel.features([permuted(graph, 1) for graph in graphs])
     np.testing.assert_allclose(again.toarray(), kernel.features(graphs).toarray(), atol=1e-12)
 
@@ -164,53 +167,37 @@ def test_a_permuted_graph_has_the_same_features() -> None:
 def test_views_that_see_no_difference_weigh_nothing() -> None:
     graphs = architectures(20, 9)
     alike = [replace(graph, labels=("x",) * len(graph), kinds=("node",) * len(graph)) for graph in graphs[:1] * 3]
-    kernel = MultiViewKernel(alike)
-    np.testing.assert_array_equal(kernel.weights, 0.0)
-    np.testing.assert_array_equal(kernel.fit_transform(alike), 1.0)
-    assert MultiViewKernel(graphs).weights.sum() == pytest.approx(1.0)
+    kernel = MultiViewKernel().fit(alike)
+    np.testing.assert_array_equal(kernel.factors, 0.0)
+    np.testing.assert_array_equal(kernel.dissimilarities(alike), 0.0)
+    assert (MultiViewKernel().fit(graphs).factors > 0).any()
 
 
-def test_weights_find_the_view_that_scores_depend_on() -> None:
-    graphs = mixed(120, 10)
-    kernel = MultiViewKernel(graphs)
-    planted = kernel.views.index(View(Attribute.OPERATION, Position.FROM_OUTPUT))
-    alone = kernel.weighted(np.eye(len(kernel.views))[planted]).features(graphs).toarray()
-    rng = np.random.default_rng(0)
-    scores = alone @ rng.standard_normal(alone.shape[1]) + 0.05 * rng.standard_normal(len(graphs))
-    weights = learn_weights(kernel.view_grams(graphs), scores, kernel.weights)
-    assert weights.sum() == pytest.approx(1.0)
-    assert int(weights.argmax()) == planted
-    assert weights[planted] > 3 * kernel.weights[planted]
-    held = learn_weights(kernel.view_grams(graphs), scores, kernel.weights, deviation=1e-3)
-    np.testing.assert_allclose(held, kernel.weights, rtol=0.01)
-
-
-def test_weights_follow_the_gradient_of_their_cost() -> None:
-    graphs = mixed(20, 11)
-    grams = MultiViewKernel(graphs, default_views(0)[:4]).view_grams(graphs)
-    rng = np.random.default_rng(0)
-    targets, first, spreads = rng.standard_normal(20), rng.standard_normal(5), np.full(5, 0.7)
-    point, step = first + 0.3, 1e-6
-    _, gradient = _cost(point, grams, targets, first, spreads)
-    for index, slope in enumerate(gradient):
-        up, down = (
-            _cost(point + sign * step * np.eye(5)[index], grams, targets, first, spreads)[0] for sign in (1, -1)
-        )
-        assert slope == pytest.approx((up - down) / (2 * step), rel=1e-4, abs=1e-6)
-
-
-def test_what_does_not_fit_is_refused() -> None:
-    graphs = architectures(5, 12)
-    kernel = MultiViewKernel(graphs)
-    with pytest.raises(InputError, match="reference"):
-        MultiViewKernel([])
+def test_wrong_views_and_weights_are_refused() -> None:
     with pytest.raises(InputError, match="views"):
-        MultiViewKernel(graphs, [])
-    for weights in ([1.0], [-1.0] * len(kernel.views), [0.0] * len(kernel.views), [np.nan] * len(kernel.views)):
+        MultiViewKernel([])
+    count = len(default_views())
+    for weights in ([1.0], [-1.0] * count, [0.0] * count, [np.nan] * count):
         with pytest.raises(InputError, match="weights"):
-            kernel.weighted(weights)
-    grams = kernel.view_grams(graphs)
-    with pytest.raises(InputError, match="grams"):
-        learn_weights(grams, np.ones(4), kernel.weights)
-    with pytest.raises(InputError, match="deviation"):
-        learn_weights(grams, np.ones(5), kernel.weights, deviation=0.0)
+            MultiViewKernel(weights=weights)
+
+
+def test_an_explanation_names_what_differs() -> None:
+    def graph(hidden: int, family: str, parameter: str) -> ArchitectureGraph:
+        layers = [
+            LayerSpec.per_layer(hidden, family, parameter, 2, (512,)),
+            LayerSpec.per_layer(128, "sa", "sdp", 2, (512,)),
+        ]  # type: ignore[arg-type]
+        return build_graph(ArchitectureSpec(tuple(layers)))
+
+    kernel = MultiViewKernel().fit([graph(128, "sa", "sdp"), graph(256, "c", "5"), graph(256, "sa", "wma")])
+    first, second = graph(128, "sa", "sdp"), graph(256, "c", "5")
+    patterns = {pattern.pattern: pattern for pattern in kernel.explain(first, second).patterns}
+    found = patterns["c in layer 1"]
+    assert (found.first, found.second) == (0, 2)
+    assert found.different > 0 == found.shared
+    assert (patterns["sa in layer 2"].first, patterns["sa in layer 2"].second) == (2, 2)
+    assert patterns["sa in layer 2"].different == 0 < patterns["sa in layer 2"].shared
+    assert patterns["head (hidden ≥ 256) in layer 2 from the output"].second == 2
+    assert patterns["c → add_norm"].second == 2
+    assert patterns["add_norm ← 2 × sa + input"].first == 1

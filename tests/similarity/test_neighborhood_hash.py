@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.similarity.contract import Direction
+from explorer.similarity.kernel import Direction
 from explorer.similarity.neighborhood_hash import NeighborhoodHash
-from explorer.testing.kernels import GraphKernelSuite, architectures, random_graphs, reversed_graph
+from explorer.testing.kernels import GraphKernelSuite, architectures, gram, random_graphs, reversed_graph
 
 
 class TestNeighborhoodHash(GraphKernelSuite):
@@ -43,7 +43,7 @@ def test_equal_to_grakel_with_its_numbers(kind, bits, grakel_gram):
     batch = architectures(60, 1, "small") if kind == "architectures" else random_graphs(80, 2, most=14)
     options = {"R": 4, "bits": bits, "nh_type": "count_sensitive", "random_state": 5}
     expected, kernel = grakel_gram("NeighborhoodHash", batch, **options)
-    ours = GivenNumbers(kernel._labels_hash_dict, rounds=4, bits=bits).fit_transform(batch)
+    ours = gram(GivenNumbers(kernel._labels_hash_dict, rounds=4, bits=bits), batch)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
 
 
@@ -76,13 +76,13 @@ def test_equal_to_a_naive_one(bits):
     batch = [*random_graphs(14, bits), *architectures(3, bits)]
     kernel = NeighborhoodHash(rounds=3, bits=bits, seed=bits)
     expected = [[naive_value(one, two, kernel) for two in batch] for one in batch]
-    np.testing.assert_allclose(kernel.fit_transform(batch), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(gram(kernel, batch), expected, rtol=0, atol=1e-12)
 
 
 def test_looking_back_is_looking_ahead_in_the_reversed_graphs():
     batch = [*architectures(8, 8), *random_graphs(8, 8)]
-    ahead = NeighborhoodHash().fit_transform([reversed_graph(graph) for graph in batch])
-    np.testing.assert_array_equal(NeighborhoodHash(direction=Direction.IN).fit_transform(batch), ahead)
+    ahead = gram(NeighborhoodHash(), [reversed_graph(graph) for graph in batch])
+    np.testing.assert_array_equal(gram(NeighborhoodHash(direction=Direction.IN), batch), ahead)
 
 
 def test_the_seed_chooses_the_numbers():

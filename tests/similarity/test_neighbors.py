@@ -1,10 +1,9 @@
-"""Neighbours by kernel rows and by overlap against naive loops."""
+"""Neighbours by overlap against naive loops."""
 
 import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.similarity.neighbors import nearest_in_rows
 from explorer.similarity.overlap import (
     NO_LAYER,
     layer_codes,
@@ -13,26 +12,6 @@ from explorer.similarity.overlap import (
     overlap_neighbors_of,
 )
 from explorer.space.grammar import load_space
-
-
-def test_neighbours_equal_a_naive_sort_with_ties_by_index():
-    rng = np.random.default_rng(7)
-    matrix = rng.integers(0, 6, (40, 40)) / 6
-    matrix = np.minimum(matrix, matrix.T)
-    np.fill_diagonal(matrix, 0)
-    indices, values = nearest_in_rows(matrix[10:20], 10, 7)
-    for row in range(10):
-        order = sorted((matrix[10 + row, j], j) for j in range(40) if j != 10 + row)[:7]
-        assert list(indices[row]) == [j for _, j in order]
-        np.testing.assert_allclose(values[row], [d for d, _ in order], atol=1e-12)
-    everyone, _ = nearest_in_rows(matrix[10:20], None, 3)
-    assert (everyone[:, 0] <= 10 + np.arange(10)).all()
-
-
-@pytest.mark.parametrize("start", [0, None])
-def test_fewer_others_than_wanted(start):
-    indices, values = nearest_in_rows(np.zeros((1, 1)), start, 10)
-    assert indices.shape == values.shape == ((1, 0) if start == 0 else (1, 1))
 
 
 def grid(count: int, seed: int) -> np.ndarray:

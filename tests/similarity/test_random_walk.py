@@ -5,7 +5,7 @@ import pytest
 
 from explorer.errors import InputError
 from explorer.similarity.random_walk import CHUNK, RandomWalk
-from explorer.testing.kernels import GraphKernelSuite, architectures, random_graphs
+from explorer.testing.kernels import GraphKernelSuite, architectures, gram, random_graphs
 
 
 class TestRandomWalk(GraphKernelSuite):
@@ -24,13 +24,13 @@ class TestRandomWalkWithoutDecay(GraphKernelSuite):
 def test_equal_to_grakel_on_any_graphs(decay, grakel_gram):
     batch = random_graphs(40, 1, most=9)
     expected, _ = grakel_gram("RandomWalkLabeled", batch, lamda=decay, method_type="baseline")
-    np.testing.assert_allclose(RandomWalk(decay).fit_transform(batch), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(gram(RandomWalk(decay), batch), expected, rtol=0, atol=1e-12)
 
 
 def test_equal_to_grakel_on_architectures(grakel_gram):
     batch = architectures(4, 3, "nano")
     expected, _ = grakel_gram("RandomWalkLabeled", batch, lamda=0.1, method_type="baseline")
-    np.testing.assert_allclose(RandomWalk(0.1).fit_transform(batch), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(gram(RandomWalk(0.1), batch), expected, rtol=0, atol=1e-12)
 
 
 def walks(graph):
@@ -52,15 +52,15 @@ def test_equal_to_walks_listed_one_by_one():
     batch = random_graphs(16, 4, most=6)
     values = np.array([[naive_value(one, two, 0.3) for two in batch] for one in batch])
     expected = values / np.sqrt(np.outer(np.diag(values), np.diag(values)))
-    np.testing.assert_allclose(RandomWalk(0.3).fit_transform(batch), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(gram(RandomWalk(0.3), batch), expected, rtol=0, atol=1e-12)
 
 
 def test_more_graphs_than_are_compared_at_a_time():
     batch = random_graphs(2 * CHUNK + 3, 6, most=5)
-    gram = RandomWalk().fit_transform(batch)
+    values = gram(RandomWalk(), batch)
     picked = [0, CHUNK - 1, CHUNK, 2 * CHUNK, len(batch) - 1]
-    part = RandomWalk().fit_transform([batch[index] for index in picked])
-    np.testing.assert_allclose(gram[np.ix_(picked, picked)], part, rtol=0, atol=1e-13)
+    part = gram(RandomWalk(), [batch[index] for index in picked])
+    np.testing.assert_allclose(values[np.ix_(picked, picked)], part, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("decay", [0, -0.1, float("inf"), float("nan")])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.similarity.contract import Direction
+from explorer.similarity.kernel import Direction
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.grammar import preset_names
 from explorer.testing.kernels import GraphKernelSuite, architectures, random_graphs, reversed_graph
@@ -25,16 +25,16 @@ class TestWeisfeilerLehmanOfWhatComesBefore(GraphKernelSuite):
 def test_equal_to_grakel_on_500_architectures(space, grakel_gram):
     batch = architectures(500, 0, space)
     expected, _ = grakel_gram("WeisfeilerLehman", batch, n_iter=5)
-    ours = WeisfeilerLehman(5).fit_transform(batch)
-    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
+    ours = WeisfeilerLehman(5).fit(batch).squared_distances(batch)
+    np.testing.assert_allclose(1 - ours / 2, expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("iterations", [1, 3])
 def test_equal_to_grakel_on_any_graphs(iterations, grakel_gram):
     batch = random_graphs(150, iterations, most=14)
     expected, _ = grakel_gram("WeisfeilerLehman", batch, n_iter=iterations)
-    ours = WeisfeilerLehman(iterations).fit_transform(batch)
-    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
+    ours = WeisfeilerLehman(iterations).fit(batch).squared_distances(batch)
+    np.testing.assert_allclose(1 - ours / 2, expected, rtol=0, atol=1e-12)
 
 
 def naive_counts(graph, iterations):
@@ -53,23 +53,20 @@ def test_counts_are_those_of_a_naive_refinement():
     batch = [*random_graphs(20, 5), *architectures(4, 6)]
     expected = [naive_counts(graph, 3) for graph in batch]
     products = [[sum(n * two.get(key, 0) for key, n in one.items()) for two in expected] for one in expected]
-    counts = WeisfeilerLehman(3).counts(batch)
+    counts = WeisfeilerLehman(3).fit(batch[:10]).features(batch)
     np.testing.assert_array_equal((counts @ counts.T).toarray(), products)
-
-
-def test_features_are_the_counts_at_unit_length():
-    batch = architectures(10, 7)
-    features = WeisfeilerLehman().features(batch).toarray()
-    counts = WeisfeilerLehman().counts(batch).toarray()
-    np.testing.assert_allclose(features, counts / np.linalg.norm(counts, axis=1)[:, None], rtol=1e-14)
 
 
 def test_looking_back_is_looking_ahead_in_the_reversed_graphs():
     batch = [*architectures(10, 8), *random_graphs(10, 8)]
-    ahead = WeisfeilerLehman(4, Direction.OUT).fit_transform([reversed_graph(graph) for graph in batch])
-    np.testing.assert_allclose(WeisfeilerLehman(4, Direction.IN).fit_transform(batch), ahead, rtol=0, atol=1e-14)
+    turned = [reversed_graph(graph) for graph in batch]
+    ahead = WeisfeilerLehman(4, Direction.OUT).fit(turned).dissimilarities(turned)
+    back = WeisfeilerLehman(4, Direction.IN).fit(batch).dissimilarities(batch)
+    np.testing.assert_array_equal(back, ahead)
 
 
 def test_no_direction_at_once():
     with pytest.raises(InputError, match="direction"):
         WeisfeilerLehman(2, Direction.EITHER)
+    with pytest.raises(InputError, match="iterations"):
+        WeisfeilerLehman(-1)

@@ -9,6 +9,7 @@ from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.difference import difference
 from explorer.space.formats import from_json
 from explorer.space.named import named_model
+from explorer.testing.kernels import gram
 from graphstore import open_store
 
 
@@ -25,7 +26,7 @@ def tables(page):
 def check(page, first, second):
     """Compare what the page shows with the kernel and the difference of the two."""
     assert not page.exception
-    kernel = WeisfeilerLehman(5).fit_transform([build_graph(first), build_graph(second)])[0, 1]
+    kernel = gram(WeisfeilerLehman(5), [build_graph(first), build_graph(second)])[0, 1]
     layers, apart, shared = tables(page)
     assert shared["weight"].sum() == pytest.approx(kernel, abs=1e-12)
     assert apart["weight"].sum() == pytest.approx(1 - kernel, abs=1e-12)

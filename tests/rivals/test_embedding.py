@@ -5,9 +5,10 @@ import pytest
 from scipy.spatial.distance import pdist, squareform
 
 from explorer.errors import InputError
-from explorer.similarity.embed import Method, embed
-from explorer.similarity.embedding_contract import DenseDissimilarities
-from explorer.similarity.mds import classical_mds, lanczos_mds, rank_agreement
+from explorer.similarity.distances import rank_agreement
+from rivals.dissimilarities import DenseDissimilarities
+from rivals.embed import Method, embed
+from rivals.mds import classical_mds, lanczos_mds
 
 SOLVERS = (classical_mds, lanczos_mds)
 

@@ -7,9 +7,10 @@ import pytest
 from scipy.spatial.distance import pdist, squareform
 from sklearn.manifold import smacof as reference
 
-from explorer.similarity.distances import principal_axes, ratios, squared_distances
-from explorer.similarity.gradient import _gradient, gradient_descent
-from explorer.similarity.smacof import near_weights, smacof
+from explorer.similarity.distances import squared_distances
+from rivals.configurations import principal_axes, ratios
+from rivals.gradient import _gradient, gradient_descent
+from rivals.smacof import near_weights, smacof
 
 
 def random_dissimilarities(count: int, seed: int) -> np.ndarray:

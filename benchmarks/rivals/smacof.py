@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.similarity.distances import ratios
+from rivals.configurations import ratios
 
 NEAREST = 0.02
 """Dissimilarities below this count as this one where near pairs weigh more, so that no weight is without bound."""

@@ -6,10 +6,10 @@ from scipy import sparse
 from scipy.spatial.distance import cdist
 
 from explorer.errors import InputError
-from explorer.similarity.embedding_contract import DenseDissimilarities, FeatureDissimilarities, FeatureDistance
 from explorer.similarity.graph import build_graph
-from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman, dissimilarity_blocks
+from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.grammar import load_space
+from rivals.dissimilarities import DenseDissimilarities, FeatureDissimilarities, FeatureDistance, unit_features
 
 
 @pytest.mark.parametrize("form", [sparse.csr_matrix, np.asarray])
@@ -27,9 +27,9 @@ def test_feature_distances_equal_direct_ones(form):
 
 def test_the_kernel_arrives_the_same_by_blocks_and_by_features():
     space = load_space("nano")
-    features = WeisfeilerLehman(3).features([build_graph(space.at(index * 7)) for index in range(60)])
-    blocks = DenseDissimilarities.from_blocks(dissimilarity_blocks(features, block_rows=16), 60)
-    by_feature = FeatureDissimilarities(features)
+    graphs = [build_graph(space.at(index * 7)) for index in range(60)]
+    blocks = DenseDissimilarities.from_blocks(WeisfeilerLehman(3).fit(graphs).blocks(block_rows=16), 60)
+    by_feature = FeatureDissimilarities(unit_features(graphs, 3))
     assert len(blocks) == len(by_feature) == 60
     np.testing.assert_allclose(by_feature.dense(), blocks.dense(), atol=1e-6)
     some = np.array([5, 50, 17])

@@ -1,5 +1,7 @@
 """Weights of views from scores: the most probable ones under a Gaussian process and a prior around given weights.
 
+Learned weights predict no better than the prior ones (docs/results/predictive.md), so the product does not use them.
+
 Scores y (standardised) are modelled as normal with covariance Σ_v w_v G_v + 1 + σ² I, where G_v are the views' Gram
 matrices and 1 stands for the unknown mean. Each log weight has a normal prior around its given value. From few scores
 the prior has the say and the weights stay nearly as they were; a view that the scores bear out gains with their number.
@@ -7,12 +9,17 @@ the prior has the say and the weights stay nearly as they were; a view that the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 
 from explorer.errors import InputError
+from explorer.similarity.graph import ArchitectureGraph
+from explorer.similarity.multi_view import MultiViewKernel
 
 Array = NDArray[np.float64]
 NOISE = 0.3
@@ -20,11 +27,38 @@ NOISE = 0.3
 ITERATIONS = 100
 
 
+def prior_weights(kernel: MultiViewKernel) -> Array:
+    """Return a fitted kernel's weights ``[V]``, which sum to 1 over the views that see a difference."""
+    live = np.where(kernel.factors > 0, kernel.weights, 0.0)
+    return np.asarray(live / live.sum())
+
+
+def view_grams(kernel: MultiViewKernel, graphs: Sequence[ArchitectureGraph]) -> Array:
+    """Return inner products ``[V, N, N]`` of each view's scaled counts of fitted graphs, less their mean."""
+    features, weights = kernel.features(graphs), prior_weights(kernel)
+    grams = np.zeros((len(weights), len(graphs), len(graphs)))
+    for view in np.flatnonzero(weights):
+        rows = features[:, np.flatnonzero(kernel.groups == view)]
+        product = np.asarray((rows @ rows.T).toarray()) / weights[view]
+        product -= product.mean(axis=0)
+        grams[view] = product - product.mean(axis=1, keepdims=True)
+    return grams
+
+
+def weighted_features(
+    kernel: MultiViewKernel, graphs: Sequence[ArchitectureGraph], weights: Array
+) -> sparse.csr_matrix:
+    """Return features ``[N, V]`` of fitted graphs as a kernel with other weights has them."""
+    prior = prior_weights(kernel)
+    ratios = np.sqrt(weights / np.where(prior > 0, prior, np.inf))
+    return sparse.csr_matrix(kernel.features(graphs) @ sparse.diags_array(ratios[kernel.groups]))
+
+
 def learn_weights(grams: Array, scores: Array, prior: Array, deviation: float = 1.0) -> Array:
     """Weights that explain scores.
 
     Args:
-        grams: ``[V, n, n]``, what ``MultiViewKernel.view_grams`` gives for the n scored graphs.
+        grams: ``[V, n, n]``, what ``view_grams`` gives for the n scored graphs.
         scores: ``[n]``, n at least 2; best as normal scores, since outliers would decide the weights otherwise.
         prior: ``[V]``, weights before the scores, none below 0; a view of weight 0 keeps it.
         deviation: standard deviation of a log weight's prior, above 0.

@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import InputError
-from explorer.similarity.contract import Direction, GraphKernel
 from explorer.similarity.graph import ArchitectureGraph
+from explorer.similarity.kernel import Direction
+from explorer.similarity.pairs import PairKernel
 
 
-class EditDistanceUpperBound(GraphKernel):
+class EditDistanceUpperBound(PairKernel):
     """Similarity by an upper bound of the edit distance.
 
     With the default of one approximation a value is the same every time unless the limit of time cuts it short; with

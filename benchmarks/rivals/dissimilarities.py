@@ -8,7 +8,7 @@ that sets too large for a matrix can be placed too.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from explorer.errors import InputError
+from explorer.similarity.graph import ArchitectureGraph
+from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 
 BLOCK_ROWS = 512
 
@@ -86,6 +88,13 @@ class DenseDissimilarities(Dissimilarities):
     def dense(self) -> NDArray[np.float32]:
         """The matrix itself."""
         return self._matrix
+
+
+def unit_features(graphs: Sequence[ArchitectureGraph], iterations: int = 5) -> sparse.csr_matrix:
+    """Return Weisfeiler–Lehman counts at unit length ``[N, F]``, whose inner products are the kernel."""
+    counts = WeisfeilerLehman(iterations).fit(graphs).features(graphs)
+    norms = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
+    return sparse.csr_matrix(sparse.diags_array(1.0 / norms) @ counts)
 
 
 class FeatureDistance(StrEnum):

@@ -2,7 +2,7 @@
 
 Landmark scaling (de Silva & Tenenbaum, 2004; the Nyström formula for classical scaling) gives a first place by one
 matrix product. It takes no account of what does not fit into d dimensions, so a few steps of majorisation
-(``explorer.similarity.smacof``, with the landmarks fixed) follow. Few on purpose: run to the end, they pull each new
+(``rivals.smacof``, with the landmarks fixed) follow. Few on purpose: run to the end, they pull each new
 place towards the quirks of single landmarks, and distances *among* new things get worse (docs/results/embedding.md).
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import InputError
-from explorer.similarity.distances import ratios
-from explorer.similarity.embedding_contract import Dissimilarities
+from rivals.configurations import ratios
+from rivals.dissimilarities import Dissimilarities
 
 LANDMARKS = 1000
 STEPS = 4

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import InputError
-from explorer.similarity.distances import principal_axes
-from explorer.similarity.embedding_contract import DenseDissimilarities, Dissimilarities
-from explorer.similarity.gradient import gradient_descent
-from explorer.similarity.landmarks import Projector
-from explorer.similarity.mds import classical_mds, lanczos_mds
-from explorer.similarity.smacof import smacof
+from rivals.configurations import principal_axes
+from rivals.dissimilarities import DenseDissimilarities, Dissimilarities
+from rivals.gradient import gradient_descent
+from rivals.landmarks import Projector
+from rivals.mds import classical_mds, lanczos_mds
+from rivals.smacof import smacof
 
 BLOCK_SWEEPS = 4
 BLOCK_ROWS = 256

@@ -84,13 +84,3 @@ def lanczos_mds(
     start = rng.standard_normal(count).astype(np.float32)
     values, axes = eigsh(operator, k=dimensions, which="LA", v0=start, tol=tolerance)
     return _scaled(values, axes, dimensions)
-
-
-def rank_agreement(
-    vectors: NDArray[np.floating], first: NDArray[np.int64], second: NDArray[np.int64], exact: NDArray[np.floating]
-) -> float:
-    """Spearman correlation of embedded distances and exact dissimilarities over the pairs ``[P]``."""
-    from scipy.stats import spearmanr  # Half a second that only building a library should cost.
-
-    distances = np.linalg.norm(vectors[first] - vectors[second], axis=1)
-    return float(spearmanr(distances, exact).statistic)

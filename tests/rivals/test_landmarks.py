@@ -9,12 +9,11 @@ from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 
 from explorer.errors import InputError
-from explorer.similarity.embed import embed
-from explorer.similarity.embedding_contract import DenseDissimilarities, FeatureDissimilarities
 from explorer.similarity.graph import build_graph
-from explorer.similarity.landmarks import Projector
-from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.grammar import load_space
+from rivals.dissimilarities import DenseDissimilarities, FeatureDissimilarities, unit_features
+from rivals.embed import embed
+from rivals.landmarks import Projector
 
 
 def fitted(count: int = 120, dimensions: int = 3) -> tuple[np.ndarray, np.ndarray, Projector]:
@@ -83,7 +82,7 @@ def test_architectures_of_the_fine_level_keep_their_order():
     space, rng = load_space("tiny-mini"), np.random.default_rng(6)
     library = [space.at(int(index)) for index in rng.choice(space.count(), 600, replace=False)]
     outside = space.at_level(1).sample(150, rng)
-    features = WeisfeilerLehman(5).features([build_graph(spec) for spec in (*library, *outside)])
+    features = unit_features([build_graph(spec) for spec in (*library, *outside)])
     exact = FeatureDissimilarities(features)
     held, new = np.arange(600), np.arange(600, 750)
     vectors = embed(exact.between(held, held), 16, rng)

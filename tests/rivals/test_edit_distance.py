@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.similarity.edit_distance import EditDistanceUpperBound
 from explorer.similarity.graph import build_graph
 from explorer.space.formats import from_model_dict
 from explorer.testing.kernels import (
     GraphKernelSuite,
     architectures,
+    gram,
     labelled_graph,
     permuted,
     random_graphs,
     reversed_graph,
 )
+from rivals.edit_distance import EditDistanceUpperBound
 
 PATIENT = 60.0
 """A limit of time that no pair here comes near to, so that nothing depends on the machine."""
@@ -63,7 +64,7 @@ def test_one_edit_at_a_time():
     assert kernel.upper_bound(base, labelled_graph("abd", (0, 1), (1, 2))) == 1
     assert kernel.upper_bound(base, labelled_graph("abc", (0, 1), (1, 2), (0, 2))) == 1
     assert kernel.upper_bound(base, labelled_graph("abcd", (0, 1), (1, 2))) == 1
-    assert kernel.fit([base]).transform([labelled_graph("abd", (0, 1), (1, 2))])[0, 0] == pytest.approx(1 - 1 / 10)
+    assert kernel.fit([base]).dissimilarities([labelled_graph("abd", (0, 1), (1, 2))])[0, 0] == pytest.approx(1 / 10)
 
 
 def test_equal_graphs_need_no_edit_whatever_their_numbering():
@@ -73,7 +74,7 @@ def test_equal_graphs_need_no_edit_whatever_their_numbering():
 
 def test_its_gram_is_not_positive_semidefinite():
     """Why the kernel does not claim it: a counterexample, far beyond rounding."""
-    values = np.linalg.eigvalsh(EditDistanceUpperBound(PATIENT).fit_transform(random_graphs(25, 1, most=6)))
+    values = np.linalg.eigvalsh(gram(EditDistanceUpperBound(PATIENT), random_graphs(25, 1, most=6)))
     assert values.min() < -0.01 * values.max()
 
 

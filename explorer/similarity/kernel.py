@@ -1,0 +1,298 @@
+"""The contract of all graph kernels: fitted on a library's graphs, then compare, place, explain, grow, save and load.
+
+A kernel is a *normalised* similarity: 1 for graphs that it cannot tell apart, never above 1, never below 0. The
+dissimilarity is 1 − it. Fitting remembers the reference graphs (their patterns, scales and principal axes), so that
+everything afterwards is a product with stored arrays. ``explorer.similarity.registry`` makes kernels by name, and
+``explorer.testing.kernels.GraphKernelSuite`` tests the laws stated here.
+
+One kernel drives all of a library: its stored neighbours, its vectors and therefore its searches. The default,
+``views``, predicts scores best (docs/results/predictive.md). Libraries that were built before a kernel could be chosen
+have vectors by ``views`` and neighbours by ``wl``; they stay as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import tracemalloc
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explorer.errors import DataError, InputError
+from explorer.similarity.explanation import Explanation
+from explorer.similarity.graph import ArchitectureGraph
+
+Array = NDArray[np.float64]
+Graphs = Sequence[ArchitectureGraph]
+State = dict[str, Any]
+"""Numpy arrays, and values that JSON can hold."""
+Report = Callable[[int, int], object]
+"""Called with (rows done, all rows)."""
+DIMENSIONS = 16
+SEED = 0
+"""Seed of the generators that find axes and landmarks, so that the same library has the same vectors."""
+MAX_HOURS = 2.0
+MAX_BYTES = 8 * 2**30
+
+
+class Direction(StrEnum):
+    """Which way along the edges a kernel looks from a node."""
+
+    OUT = "out"
+    """At what follows a node, as GraKeL reads a directed graph."""
+    IN = "in"
+    """At what comes before a node."""
+    EITHER = "either"
+    """Both count the same: reversing every edge of all graphs changes nothing."""
+
+
+@dataclass(frozen=True)
+class CostEstimate:
+    """What fitting a library and finding its neighbours will take.
+
+    Attributes:
+        seconds: processor time.
+        bytes: largest memory beyond the graphs themselves.
+    """
+
+    seconds: float
+    bytes: int
+
+    def check(self, kernel: str, max_hours: float = MAX_HOURS, max_bytes: int = MAX_BYTES) -> None:
+        """Refuse a kernel that is too costly.
+
+        Raises:
+            InputError: the estimate is above one of the limits.
+        """
+        cheaper = "Use --kernel views, or a smaller space (`archex space sample`)"
+        if self.seconds > 3600 * max_hours:
+            rule = f"take at most {max_hours:g} hours by estimate"
+            value = f"{kernel}: {self.seconds / 3600:.1f} hours"
+            raise InputError("kernel", rule, value, f"{cheaper}, or raise --max-kernel-hours.")
+        if self.bytes > max_bytes:
+            rule = f"need at most {max_bytes / 2**30:.1f} GB of memory by estimate"
+            raise InputError("kernel", rule, f"{kernel}: {self.bytes / 2**30:.1f} GB", f"{cheaper}.")
+
+
+class GraphKernel(ABC):
+    """A normalised similarity of labelled directed graphs, fitted on the graphs of a library.
+
+    The value of two graphs depends on them and on the fitted scales alone: neither on what else is compared, nor on how
+    nodes are numbered.
+
+    Attributes:
+        name: what the store calls the kernel.
+        direction: which way along the edges it looks.
+        positive_semidefinite: whether every Gram matrix is, as methods that solve with it need.
+        exact_neighbors: whether ``neighbors`` and ``nearest`` compare with every fitted graph.
+    """
+
+    name: str
+    direction: Direction
+    positive_semidefinite: ClassVar[bool] = True
+    exact_neighbors: bool = True
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of fitted graphs, 0 before ``fit``."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values."""
+        return {}
+
+    @abstractmethod
+    def fit(self, graphs: Graphs) -> Self:
+        """Learn patterns, scales and axes from the graphs of a library, and remember them for ``nearest``.
+
+        Raises:
+            InputError: there is no graph, or a graph has no nodes.
+        """
+
+    @abstractmethod
+    def append(self, graphs: Graphs) -> Self:
+        """Add graphs to those that ``nearest`` finds, after the others; scales and axes stay as they are.
+
+        Raises:
+            InputError: the kernel is not fitted, or a graph has no nodes.
+        """
+
+    @abstractmethod
+    def transform(self, graphs: Graphs) -> NDArray[np.float32]:
+        """Return vectors ``[N, 16]`` of any graphs, fitted or not; nothing is refitted.
+
+        Their Euclidean distances approximate the root of ``squared_distances``. Columns beyond what the fitted graphs
+        span are zero.
+
+        Raises:
+            InputError: the kernel is not fitted, or a graph has no nodes.
+        """
+
+    @abstractmethod
+    def agreement(self, graphs: Graphs | None = None) -> float:
+        """Return the rank correlation of the vectors' distances with the exact ones, over random pairs.
+
+        Args:
+            graphs: other graphs whose pairs to take; the fitted ones by default.
+        """
+
+    @abstractmethod
+    def squared_distances(self, graphs: Graphs, others: Graphs | None = None) -> Array:
+        """Return exact squared distances ``[M, N]`` in the kernel's feature space.
+
+        Args:
+            graphs: M graphs.
+            others: N graphs; the fitted ones, in their order, by default.
+
+        Raises:
+            InputError: the kernel is not fitted, or a graph has no nodes.
+        """
+
+    @abstractmethod
+    def dissimilarities(self, graphs: Graphs, others: Graphs | None = None) -> Array:
+        """Return exact dissimilarities ``[M, N]`` in [0, 1], rounded to 12 decimals so that equal graphs tie.
+
+        Args and errors are those of ``squared_distances``.
+        """
+
+    @abstractmethod
+    def nearest(
+        self, graphs: Graphs, k: int, exclude: Sequence[int] | NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], Array]:
+        """Return the k nearest fitted graphs of each graph by dissimilarity, ties by the fitted order.
+
+        Args:
+            graphs: N graphs.
+            k: how many.
+            exclude: for each graph, the fitted graph to leave out, usually itself; -1 for none.
+
+        Returns:
+            (indices ``[N, K]``, dissimilarities ``[N, K]``), K the smaller of k and the
+            number of graphs to choose from.
+
+        Raises:
+            InputError: the kernel is not fitted, or a graph has no nodes.
+        """
+
+    @abstractmethod
+    def neighbors(self, k: int, report: Report | None = None) -> tuple[NDArray[np.int64], Array]:
+        """Return what ``nearest`` returns for every fitted graph, itself left out; faster, and memory stays bounded."""
+
+    @property
+    @abstractmethod
+    def vectors(self) -> NDArray[np.float32]:
+        """What ``transform`` returns for the fitted graphs."""
+
+    def explain(self, first: ArchitectureGraph, second: ArchitectureGraph) -> Explanation:
+        """Take the dissimilarity of two graphs apart into patterns.
+
+        Raises:
+            InputError: the kernel does not count patterns.
+        """
+        remedy = "Choose a space whose kernel is views or wl."
+        raise InputError("kernel", "count patterns, to explain a similarity", self.name, remedy)
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return everything fitted; ``from_state`` restores a kernel with bit-equal results."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: State) -> Self:
+        """Restore a fitted kernel.
+
+        Raises:
+            DataError: something is missing.
+        """
+
+    def cost(self, sample: Graphs, total: int) -> CostEstimate:
+        """Estimate what ``fit`` and ``neighbors`` take for a library, from a small sample of its graphs.
+
+        Processor seconds are measured for a half and for the whole of the sample and continued as a·n + b·n²; the
+        sample's peak of memory is continued in the same way.
+
+        Args:
+            sample: some of the library's graphs, at least 4; 64 are enough.
+            total: number of graphs of the library.
+        """
+        sizes = (len(sample) // 2, len(sample))
+        self._measured(sample[: sizes[0]])  # imports and caches
+        seconds, peaks = zip(*(self._measured(sample[:size]) for size in sizes), strict=True)
+        return CostEstimate(continued(sizes, seconds, total), int(continued(sizes, peaks, total)))
+
+    def _measured(self, graphs: Graphs) -> tuple[float, float]:
+        """Processor seconds and peak bytes of a new kernel of this kind, fitted on some graphs."""
+        tracemalloc.start()
+        begun = time.process_time()
+        type(self)(**self.parameters).fit(graphs).neighbors(10)
+        seconds, peak = time.process_time() - begun, tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return seconds, float(peak)
+
+
+def continued(sizes: tuple[int, int], values: Sequence[float], total: float) -> float:
+    """Continue values at two sizes to another size, as a·n + b·n² with a and b not below 0."""
+    (small, large), (low, high) = sizes, values
+    square = (high / large - low / small) / (large - small)
+    if square <= 0:
+        return high / large * total
+    linear = max(low / small - square * small, 0.0)
+    return linear * total + square * total**2
+
+
+def checked(graphs: Graphs) -> tuple[ArchitectureGraph, ...]:
+    """Return the graphs, or raise InputError if one has no nodes."""
+    for index, graph in enumerate(graphs):
+        if not len(graph):
+            raise InputError(f"graphs[{index}]", "have at least one node", 0, "Leave empty graphs out.")
+    return tuple(graphs)
+
+
+def one_way(direction: Direction | str) -> Direction:
+    """Return the direction, or raise InputError if it is neither ``OUT`` nor ``IN``."""
+    if direction not in (Direction.OUT, Direction.IN):
+        raise InputError("direction", "be out or in", str(direction), "Add the two kernels to look both ways.")
+    return Direction(direction)
+
+
+def state_to_bytes(state: State) -> bytes:
+    """Pack a state into one blob: numpy's ``.npz`` with a JSON document for what is not an array."""
+    arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
+    rest = {key: value for key, value in state.items() if key not in arrays}
+    arrays["json"] = np.frombuffer(json.dumps(rest).encode(), dtype=np.uint8)
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def state_from_bytes(blob: bytes) -> State:
+    """Unpack ``state_to_bytes``.
+
+    Raises:
+        DataError: the blob is damaged.
+    """
+    try:
+        with np.load(io.BytesIO(blob), allow_pickle=False) as file:
+            state: State = {key: file[key] for key in file.files}
+        return state | json.loads(state.pop("json").tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        remedy = "Build the space again."
+        raise DataError("fitted kernel", f"be a saved state ({error})", f"{len(blob)} bytes", remedy) from None
+
+
+def entries(state: Mapping[str, Any], *names: str) -> list[Any]:
+    """Return entries of a state, or raise DataError if one is missing."""
+    missing = [name for name in names if name not in state]
+    if missing:
+        remedy = "Build the space again."
+        raise DataError("fitted kernel", f"hold {', '.join(missing)}", sorted(state), remedy)
+    return [state[name] for name in names]
