@@ -55,6 +55,7 @@ class PairKernel(GraphKernel):
         self._means: Array = np.empty(0)
         self._projection: Array = np.empty((0, DIMENSIONS))
         self._vectors: NDArray[np.float32] = np.empty((0, DIMENSIONS), dtype=np.float32)
+        self._landmark_graphs: tuple[ArchitectureGraph, ...] = ()
 
     @abstractmethod
     def compare(
@@ -90,12 +91,12 @@ class PairKernel(GraphKernel):
         if not graphs:
             raise InputError("graphs", "hold at least one graph", 0, "Give the graphs of the space.")
         self._graphs = checked(graphs)
-        self._learn(self._graphs)
         count = len(self._graphs)
         rng = np.random.default_rng(SEED)
         self._landmarks = np.arange(count) if count <= EXACT else np.sort(rng.choice(count, LANDMARKS, replace=False))
-        landmarks = self._landmark_graphs()
-        among = self._similarities(landmarks, landmarks)
+        self._landmark_graphs = tuple(self._graphs[row] for row in self._landmarks)
+        self._learn(self._graphs)
+        among = self._similarities(self._landmark_graphs, self._landmark_graphs)
         among = (among + among.T) / 2
         self._means = among.mean(axis=0)
         self._projection = _axes(among)
@@ -118,17 +119,13 @@ class PairKernel(GraphKernel):
         if not self._graphs:
             raise InputError("kernel", "be fitted first", self.name, "Call fit with the graphs of the library.")
 
-    def _landmark_graphs(self) -> tuple[ArchitectureGraph, ...]:
-        return tuple(self._graphs[row] for row in self._landmarks)
-
     def transform(self, graphs: Graphs) -> NDArray[np.float32]:
         """Return vectors ``[N, 16]`` of any graphs. See ``GraphKernel.transform``."""
         self._require_fitted()
         found = checked(graphs)
-        landmarks = self._landmark_graphs()
         placed = [np.empty((0, DIMENSIONS), dtype=np.float32)]
         for start in range(0, len(found), BLOCK_ROWS):
-            placed.append(self._placed(self._similarities(found[start : start + BLOCK_ROWS], landmarks)))
+            placed.append(self._placed(self._similarities(found[start : start + BLOCK_ROWS], self._landmark_graphs)))
         return np.concatenate(placed)
 
     def _placed(self, similarities: Array) -> NDArray[np.float32]:
@@ -256,7 +253,7 @@ class PairKernel(GraphKernel):
         names = ("landmarks", "means", "projection", "vectors")
         kernel._landmarks, kernel._means, kernel._projection, kernel._vectors = entries(state, *names)
         kernel._graphs = _graphs_from(state)
-        kernel._learn(kernel._graphs)
+        kernel._landmark_graphs = tuple(kernel._graphs[row] for row in kernel._landmarks)
         return kernel
 
 

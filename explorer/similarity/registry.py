@@ -10,14 +10,16 @@ from typing import Any
 from explorer.errors import InputError
 from explorer.similarity.kernel import GraphKernel, State, entries
 
+_GRAKEL = "grakel:"
 _CLASSES = {
     "views": ("explorer.similarity.multi_view", "MultiViewKernel"),
     "wl": ("explorer.similarity.weisfeiler_lehman", "WeisfeilerLehman"),
     "neighborhood_hash": ("explorer.similarity.neighborhood_hash", "NeighborhoodHash"),
     "random_walk": ("explorer.similarity.random_walk", "RandomWalk"),
+    _GRAKEL: ("explorer.similarity.grakel_kernels", "GrakelKernel"),
 }
-KERNELS: tuple[str, ...] = tuple(_CLASSES)
-"""Names that ``kernel_named`` knows."""
+KERNELS: tuple[str, ...] = tuple(name for name in _CLASSES if name != _GRAKEL)
+"""Names that ``kernel_named`` knows, next to ``grakel:NAME`` for each of GraKeL's."""
 DEFAULT = "views"
 _STORED = {"weisfeiler_lehman": "wl"}
 """What the store calls a kernel, where that is not its name here."""
@@ -27,12 +29,14 @@ def kernel_named(name: str, **parameters: Any) -> GraphKernel:
     """Make the kernel called ``name``, not fitted yet.
 
     Args:
-        name: one of ``KERNELS``, or what the store calls it.
+        name: one of ``KERNELS``, ``grakel:NAME`` with a name of GraKeL, or what the store calls it.
         parameters: the kernel's own arguments; others keep their defaults.
 
     Raises:
         InputError: the name or a parameter is unknown, or a value is not allowed.
     """
+    if name.startswith(_GRAKEL):
+        parameters = {"kernel": name.removeprefix(_GRAKEL), **parameters}
     try:
         return kernel_class(name)(**parameters)
     except TypeError as error:
@@ -42,9 +46,10 @@ def kernel_named(name: str, **parameters: Any) -> GraphKernel:
 
 def kernel_class(name: str) -> type[GraphKernel]:
     """Return the class of the kernel called ``name``. Raises InputError."""
-    known = _STORED.get(name, name)
+    known = _GRAKEL if name.startswith(_GRAKEL) else _STORED.get(name, name)
     if known not in _CLASSES:
-        raise InputError("kernel", f"be one of {', '.join(KERNELS)}", name, "Use one of these names.")
+        rule = f"be one of {', '.join(KERNELS)} or {_GRAKEL}NAME with a name of GraKeL"
+        raise InputError("kernel", rule, name, "Use one of these names.")
     module, attribute = _CLASSES[known]
     found: type[GraphKernel] = getattr(importlib.import_module(module), attribute)
     return found

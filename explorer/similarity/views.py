@@ -126,6 +126,12 @@ def _describe(kind: str, label: str) -> _Described:
     return _Described(kind, label, plain, plain, hidden, width, 0)
 
 
+def sizes_in(kind: str, label: str) -> tuple[int, int, int]:
+    """Return the hidden size, feed-forward width and head size that a label names, 0 where it names none."""
+    described = _describe(kind, label)
+    return described.hidden, described.width, described.head_size
+
+
 class LabelledNodes:
     """All nodes of many graphs in arrays, and the patterns that views count at them.
 
