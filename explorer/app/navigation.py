@@ -21,25 +21,25 @@ PAGES = {
     "pareto": ("Pareto", ":material/balance:"),
     "jobs": ("Jobs and store", ":material/database:"),
 }
-"""Address of each page → title and icon, in the menu's order; the first one is where a visit begins."""
+"""URL path of each page → title and icon, in the order of the menu. The first page is the start page."""
 
 PURPOSES = {
-    "space": "All architectures of a design space: near each other where their graphs are alike. Click one to meet it.",
-    "architecture": "One architecture, from its graph to its scores; what is like it; its files to take away.",
-    "compare": "Two to six architectures beside each other: what differs in layers, graphs, sizes and scores.",
-    "build": "Draft an architecture layer by layer, see what to expect of it, and queue it for training.",
+    "space": "All architectures of a design space, close together where their graphs are similar.",
+    "architecture": "One architecture: its graph, layers, scores, nearest neighbours, and files to download.",
+    "compare": "Two to six architectures side by side: how their layers, graphs, sizes and scores differ.",
+    "build": "Edit an architecture layer by layer, see its predicted score, and queue it for training.",
     "query": "Find architectures by their layers, sizes and scores.",
-    "search": "Let a policy choose what to try next, and watch what it finds. Each such search is a study.",
-    "heterogeneity": "Is it good if layers differ? Operations and widths by depth, and what scores say.",
+    "search": "Let a search policy propose architectures and follow their scores. Each search is a study.",
+    "heterogeneity": "Does it help if layers differ? Operations and widths by depth, and their relation to scores.",
     "shapes": "SuperShaper's shapes: encoders that differ only in how wide each layer is.",
-    "pareto": "What a better score costs in size, latency or energy. The Pareto set: what nothing beats in both.",
-    "jobs": "What runs and has run in this store, and whether the store is sound.",
+    "pareto": "Score against size, latency or energy: the Pareto front of non-dominated architectures.",
+    "jobs": "Running and finished jobs of this store, and whether the store is consistent.",
 }
-"""What each page is for, in a line."""
+"""Purpose of each page in one line."""
 
 
 def _body(name: str) -> Callable[[], None]:
-    """The page's function, imported only when the page is shown."""
+    """Return the page's render function; its module is imported when the page is first shown."""
 
     def render() -> None:
         import_module(f"explorer.app.{name}.page").render()
@@ -48,27 +48,27 @@ def _body(name: str) -> Callable[[], None]:
 
 
 def page(name: str) -> StreamlitPage:
-    """The page with this address."""
+    """Return the page with this URL path."""
     title, icon = PAGES[name]
     return st.Page(_body(name), title=title, icon=icon, url_path=name, default=name == next(iter(PAGES)))
 
 
 def pages() -> list[StreamlitPage]:
-    """All pages, in the menu's order."""
+    """Return all pages in the order of the menu."""
     return [page(name) for name in PAGES]
 
 
 def architecture_address(id: str, space: str) -> str:
-    """Address of an architecture's page, relative to the app."""
+    """Return the URL of an architecture's page, relative to the app."""
     return f"architecture?{urlencode({'id': id, 'space': space})}"
 
 
 def link(name: str, id: str, space: str, label: str) -> None:
-    """A link to the page called ``name``, showing this architecture, that keeps the visit's state."""
+    """Show a link to page ``name`` for this architecture; following it keeps the session state."""
     st.page_link(page(name), label=label, icon=PAGES[name][1], query_params={"id": id, "space": space})
 
 
 def compare_link(ids: Sequence[str], space: str, label: str) -> None:
-    """A link to the Compare page with these architectures."""
+    """Show a link to the Compare page with these architectures."""
     parameters = {"ids": ",".join(ids), "space": space}
     st.page_link(page("compare"), label=label, icon=PAGES["compare"][1], query_params=parameters)

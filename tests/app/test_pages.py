@@ -310,7 +310,7 @@ def test_study_keeps_its_bare_name_while_its_job_begins(open_page, own_store):
         info = {"studies": ["mine"], "arguments": ["search"]}
         store.put_job(JobRecord("j", "search", JobState.STOPPED, 0, "", now, 0.5, "stopped", "", info, now))
     page = open_page("search", own_store, study="mine")
-    assert "has not begun" in messages(page)
+    assert "has not started yet" in messages(page)
     assert page.selectbox(key="pick_study").options == ["mine"]
     with open_store(own_store) as store:
         store.create_study(StudyRecord("mine", "nano", "random", "mean", 0, 2, {}, StudyState.DONE, now))

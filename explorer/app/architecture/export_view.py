@@ -1,4 +1,4 @@
-"""What a visitor may take away of an architecture: its ``model_dict``, and its folder with a trained model as a ZIP."""
+"""Downloads of an architecture: its ``model_dict``, and its export folder with a trained model as a ZIP."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from explorer.space.spec import ArchitectureSpec
 from graphstore.records import ArchitectureRecord
 
 PACKED = "export_packed"
-"""Of the visit: what was packed last, and its bytes."""
+"""Session state: the last packed folder and its bytes."""
 
 
 @st.cache_resource(show_spinner=False)
 def _one_at_a_time() -> threading.Lock:
-    """Packing loads models to check them, so visitors take turns."""
+    """Return the lock for packing, which loads models and runs for one session at a time."""
     return threading.Lock()
 
 
@@ -40,7 +40,7 @@ def _runs(url: str, id: str, revision: int, _spec: ArchitectureSpec) -> list[Tra
 
 
 def render(record: ArchitectureRecord) -> None:
-    """Draw the buttons."""
+    """Show the download buttons."""
     spec = from_json(record.spec)
     name = downloads.file_name(record.name or record.id[:8])
     row = st.container(horizontal=True)
@@ -58,8 +58,8 @@ def render(record: ArchitectureRecord) -> None:
     runs = _runs(services.store_url(), record.id, services.store().revision("scores"), spec)
     if not runs:
         st.caption(
-            "It has no trained model in this store's files, so the folder holds its description: model_dict, graph, "
-            "card. A search that trains it adds one."
+            "This store's files hold no trained model of it, so the folder contains its description: model_dict, graph "
+            "and card. A search that trains it adds a model."
         )
         _zip(record, spec, name)
         return
@@ -77,13 +77,13 @@ def render(record: ArchitectureRecord) -> None:
     text = f"This model has {size.total:,} parameters in all, {size.encoder:,} without embeddings and its task's head."
     if size.encoder != record.parameters:
         text += (
-            f" Above, {record.parameters:,} are counted: with relative-position tables for 512 tokens. This model's "
-            f"are for {size.positions}, the longest sequence of its recipe."
+            f" The {record.parameters:,} above include relative-position tables for 512 tokens. The tables of this "
+            f"model cover {size.positions} tokens, the longest sequence of its recipe."
         )
     st.caption(text)
     if run_bytes(chosen) > MAX_PACKED_BYTES:
         st.caption(
-            f"Its models are larger than the {MAX_PACKED_BYTES >> 20} MiB that may be packed here: run "
+            f"Its models exceed the limit of {MAX_PACKED_BYTES >> 20} MiB for a ZIP here: run "
             f"`archex export {record.id} DIR` on the machine of the store."
         )
         return
@@ -115,9 +115,9 @@ def _zip(
     what = "the model directory" if run else "the folder"
     if not st.button(f"Pack {what} as a ZIP", icon=":material/folder_zip:", key="export_pack"):
         st.caption(
-            "A directory that `transformers` loads, checked before it is packed; visitors take turns."
+            "A directory that `transformers` loads; it is checked before it is packed, for one session at a time."
             if run
-            else "Seconds of work."
+            else "Takes a few seconds."
         )
         return
     with st.spinner("Packing …"), _one_at_a_time():
@@ -130,9 +130,9 @@ def _zip(
 
 
 def _use(main: MainModel) -> None:
-    """How the folder is loaded, as its card says too."""
+    """Show the code that loads the folder; its card has it too."""
     st.caption(
-        f"The folder itself is the model of {literal(main.task)}; others of the training lie in its folder `models`. "
-        "Unpack it and run these lines in it, where this explorer is installed; its README.md has them too."
+        f"The folder itself is the model of {literal(main.task)}; models of other tasks are in its subfolder `models`. "
+        "Unpack it and run these lines in it where this package is installed; its README.md has them too."
     )
     st.code(usage(main.kind), language="python")

@@ -1,4 +1,4 @@
-"""The computational graph of an architecture on its page, and the facts of the node that the visitor clicks."""
+"""The computational graph of an architecture, and the facts of a clicked node."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from graphstore.records import ArchitectureRecord, OpRecord
 
 KEY = "architecture_graph"
 NODE = "node"
-"""Name in the address of the clicked node's number."""
+"""URL parameter of the clicked node's number."""
 KINDS = {
     "input": "the embedded tokens",
     "head": "an attention head",
-    "add_norm": "adds what goes past the layer, and normalises",
+    "add_norm": "adds the residual and normalises",
     "feed_forward": "a feed-forward layer",
     "bottleneck": "a linear map between two widths",
-    "output": "what the encoder gives",
+    "output": "the output of the encoder",
 }
 
 
 def render(record: ArchitectureRecord) -> None:
-    """Draw the graph; a click on a node shows its facts below."""
+    """Draw the graph; clicking a node shows its facts below."""
     chosen = _chosen(record)
     downloads.figure(
         architecture_graph(record.ops, record.feeds, record.layers, chosen),
@@ -36,8 +36,8 @@ def render(record: ArchitectureRecord) -> None:
     )
     has_convolution = any(layer.family == "c" for layer in record.layers)
     st.caption(
-        "From input (left) to output (right), a box for each layer. Curves below are the residual connections. Point "
-        "at a node for its label, click it for its facts."
+        "From input (left) to output (right), one box per layer. The curves below are residual connections. Hover "
+        "over a node for its label; click it for its facts."
         + (" Half of the heads of a convolution layer are attention, as in ConvBERT." if has_convolution else "")
     )
     if chosen is not None:
@@ -55,7 +55,7 @@ def _chosen(record: ArchitectureRecord) -> int | None:
 
 
 def _select() -> None:
-    """Take the clicked node's number into the address; a click beside the nodes takes it out."""
+    """Write the number of the clicked node to the URL; a click next to the nodes removes it."""
     state = st.session_state.get(KEY)
     points = state.selection.points if state is not None else []
     data = points[0].get("customdata") if points else None
@@ -66,11 +66,11 @@ def _select() -> None:
 
 
 def node_facts(record: ArchitectureRecord, number: int) -> pd.Series:
-    """What is known of a node, for people; ``number`` is its position among the operations."""
+    """Return the facts of a node; ``number`` is its position among the operations."""
     op = record.ops[number]
     before = [source for source, target in record.feeds if target == number]
     after = [target for source, target in record.feeds if source == number]
-    facts = {"What it is": _kind(op)}
+    facts = {"Kind": _kind(op)}
     layer = next((layer for layer in record.layers if layer.index == op.layer), None)
     if layer is not None:
         facts["Its layer"] = (
@@ -91,7 +91,7 @@ def _kind(op: OpRecord) -> str:
 
 
 def _nodes(record: ArchitectureRecord, numbers: list[int]) -> str:
-    """Nodes by their labels, those with the same label together."""
+    """Return the node labels, with a count for repeated ones."""
     counts: dict[str, int] = {}
     for number in numbers:
         counts[record.ops[number].label] = counts.get(record.ops[number].label, 0) + 1

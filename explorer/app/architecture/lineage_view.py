@@ -1,4 +1,4 @@
-"""Where an architecture's trained instances got their first weights from, on the Architecture page."""
+"""The weight initialisation of an architecture's trained instances, on the Architecture page."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from graphstore.records import ArchitectureRecord, LineageRecord
 
 
 def render(record: ArchitectureRecord, space: str) -> None:
-    """Show which trained instances gave the weights, and theirs, back to the beginning.
+    """Show the donors of inherited weights, their donors, and so on.
 
     Args:
         record: the architecture of the page.
-        space: what the links to the donors name as their space.
+        space: space that the links to the donors name.
     """
     found = services.store().lineage(record.id)
     if not found:
         st.caption(
-            "No weights handed down: none of its trained instances is recorded as having taken its first weights from "
-            "another one. What a search trains with the weights of a trained neighbour is listed here."
+            "No inherited weights: no trained instance of it is recorded as initialised from another one. "
+            "Trainings that a search starts from the weights of a trained neighbour are listed here."
         )
         return
     downloads.table(
@@ -34,21 +34,21 @@ def render(record: ArchitectureRecord, space: str) -> None:
         hide_index=True,
         placeholder=components.UNKNOWN,
         column_config={
-            "run": st.column_config.TextColumn("trained instance", help="As the source of its scores names it."),
+            "run": st.column_config.TextColumn("trained instance", help="The run, as in the source of its scores."),
             "architecture": st.column_config.LinkColumn("architecture", display_text=r"id=(\w{8})"),
-            "donor_run": st.column_config.TextColumn("took weights from"),
-            "donor": st.column_config.LinkColumn("architecture of it", display_text=r"id=(\w{8})"),
-            "method": st.column_config.TextColumn("method", help="How the weights were fitted in."),
+            "donor_run": st.column_config.TextColumn("initialised from"),
+            "donor": st.column_config.LinkColumn("its architecture", display_text=r"id=(\w{8})"),
+            "method": st.column_config.TextColumn("method", help="Method of weight transfer."),
             "share": st.column_config.NumberColumn(
-                "share of parameters", format="percent", help="Part of the parameters that was taken over."
+                "share of parameters", format="percent", help="Share of the parameters that was copied."
             ),
         },
     )
-    st.caption("Its own instances first, then those they took weights from, and so on.")
+    st.caption("Its own instances first, then their donors, and so on.")
 
 
 def lineage_table(records: Sequence[LineageRecord], space: str) -> pd.DataFrame:
-    """One row per record: ``run, architecture, donor_run, donor, method, share``; architectures as addresses."""
+    """Return one row per record: ``run, architecture, donor_run, donor, method, share``; architectures as URLs."""
     return pd.DataFrame(
         {
             "run": [record.run for record in records],

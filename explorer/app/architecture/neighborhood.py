@@ -1,4 +1,4 @@
-"""The similarity graph around an architecture on its page; a click on a node opens its neighbours, or closes them."""
+"""The similarity graph around an architecture; clicking a node expands or collapses its neighbours."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from explorer.plots.similarity_graph import similarity_figure
 
 KEY = "similarity_graph"
 EXPANDED = "expand"
-"""Name in the address of an architecture whose neighbours are drawn too; repeated for several."""
+"""URL parameter of an expanded architecture; repeated for several."""
 CLICKED = "similarity_clicked"
-"""Of the visit: the node that was clicked last."""
+"""Session state: the node that was clicked last."""
 ID = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -32,9 +32,9 @@ def render(id: str, space: str, scores: pd.DataFrame, series: str | None) -> Non
 
     Args:
         id: the architecture of the page.
-        space: whose neighbours count.
-        scores: of the space.
-        series: the score that colours the nodes; ``None`` for none.
+        space: space whose neighbours are drawn.
+        scores: scores of the space.
+        series: score that colours the nodes; ``None`` for none.
     """
     asked = tuple(one for one in st.query_params.get_all(EXPANDED) if ID.fullmatch(one))[:MOST_EXPANDED]
     found = _graph(services.store_url(), space, id, asked, services.store().revision("library"))
@@ -54,8 +54,8 @@ def render(id: str, space: str, scores: pd.DataFrame, series: str | None) -> Non
         alt="Similarity graph",
     )
     st.caption(
-        f"{len(nodes)} architectures; squares have all of their {SHOWN} nearest drawn. Click a circle to see its "
-        f"neighbours too, a square to close it again; at most {MOST_EXPANDED} are open. Short and thick edges are "
+        f"{len(nodes)} architectures; squares are expanded to their {SHOWN} nearest. Click a circle to expand it, "
+        f"a square to collapse it; at most {MOST_EXPANDED} can be expanded. Short and thick edges are "
         "small dissimilarities."
     )
     clicked = str(st.session_state.get(CLICKED, ""))
@@ -68,7 +68,7 @@ def render(id: str, space: str, scores: pd.DataFrame, series: str | None) -> Non
 
 
 def _select() -> None:
-    """Open or close the neighbours of the clicked node."""
+    """Expand or collapse the clicked node."""
     state = st.session_state.get(KEY)
     points = state.selection.points if state is not None else []
     data = points[0].get("customdata") if points else None

@@ -16,7 +16,7 @@ from explorer.space.formats import from_json
 from graphstore.records import ArchitectureRecord, NeighborRecord
 
 MOST_OFFERED = 500
-"""Most architectures the list of choices offers; any other is found by its id."""
+"""Most architectures in the select box; any other can be entered by its id."""
 
 
 @components.page
@@ -32,7 +32,7 @@ def render() -> None:
     record = services.architecture(id)
     home = services.space_of(record.id, space)
     if home is not None and home != space:
-        st.caption(f"It is not in {space}; its neighbours are those in {home}.")
+        st.caption(f"It is not in {space}; the neighbours shown are those in {home}.")
         space, architectures, scores = home, services.architectures(home), services.scores(home)
     _facts(record)
     found = services.neighbors(space, record.id)
@@ -59,15 +59,15 @@ def render() -> None:
 
 
 def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
-    """Let the visitor choose a stored architecture, which the address names as ``id``; return its id."""
+    """Show the selectors of a stored architecture, kept in the URL as ``id``; return its id."""
     left, right = st.columns(2)
     stated = st.query_params.get("id", "")
-    # Of each address its own, and written when they are changed: so the way back leads to what was seen before.
+    # One key per URL, written on change, so that the browser's Back returns to the previous view.
     typed_key, picked_key = f"architecture_typed_{stated}", f"architecture_picked_{stated}"
 
     def go(key: str) -> None:
         asked = str(st.session_state[key] or "").strip()
-        # What was opened of another architecture is not there in this one.
+        # Expanded nodes of another architecture do not exist in this one.
         for name in (graph_view.NODE, neighborhood.EXPANDED, similarity.PARAMETER):
             st.query_params.pop(name, None)
         try:
@@ -86,7 +86,7 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
     offered = _offered(architectures, scores)
     labels = dict(zip(offered.index, offered["shown"], strict=True))
     right.selectbox(
-        "Or choose a scored or named one",
+        "Or select a scored or named one",
         list(labels),
         index=None,
         format_func=lambda id: labels.get(id, id),
@@ -98,7 +98,7 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
     )
     if not stated.strip():
         st.info(
-            "Name an architecture, choose one from the list, or click one on the Space page.", icon=":material/info:"
+            "Enter an architecture, select one from the list, or click one on the Space page.", icon=":material/info:"
         )
         return None
     try:
@@ -115,7 +115,7 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
 
 
 def _offered(architectures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Scored architectures, best first, then named ones, with a text ``shown``."""
+    """Return scored architectures, best first, then named ones, with a column ``shown`` for the select box."""
     series = frames.series_names(scores)
     table = architectures[["label", "name", "operations", "parameters"]].copy()
     table["score"] = frames.mean_scores(scores, series[0]).reindex(table.index) if series else float("nan")
@@ -140,7 +140,7 @@ def _facts(record: ArchitectureRecord) -> None:
 
 
 def _links(record: ArchitectureRecord, home: str | None, neighbors: list[str]) -> None:
-    """Where to go from here; an architecture of no space is on no map, but can be built upon."""
+    """Show links to other pages; an architecture outside all spaces has no map but can be edited."""
     with st.container(horizontal=True):
         if home is not None:
             navigation.link("space", record.id, home, "Show it on the map")
@@ -171,11 +171,11 @@ def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
             "series": st.column_config.TextColumn("task"),
             "mean": st.column_config.NumberColumn("mean", format="%.4f"),
             "deviation": st.column_config.NumberColumn(
-                "± deviation", format="%.4f", help="Standard deviation over its runs; unknown of a single one."
+                "± deviation", format="%.4f", help="Standard deviation over its runs; unknown for a single run."
             ),
-            "runs": st.column_config.NumberColumn("runs", help="Scores behind the mean: seeds and sources."),
-            "rank": st.column_config.NumberColumn("rank", help="By mean score, 1 is the best."),
-            "scored": st.column_config.NumberColumn("of", help="Architectures of the space with such a score."),
+            "runs": st.column_config.NumberColumn("runs", help="Number of scores in the mean, over seeds and sources."),
+            "rank": st.column_config.NumberColumn("rank", help="Rank by mean score; 1 is the best."),
+            "scored": st.column_config.NumberColumn("of", help="Number of architectures of the space with this score."),
         },
     )
     with st.expander(f"Every run ({len(own)})"):
@@ -187,8 +187,8 @@ def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
             column_config={
                 "series": st.column_config.TextColumn("task"),
                 "value": st.column_config.NumberColumn("value", format="%.4f"),
-                "source": st.column_config.TextColumn("source", help="Which study's trial, or which published table."),
-                "fidelity": st.column_config.TextColumn("fidelity", help="How much training stands behind it."),
+                "source": st.column_config.TextColumn("source", help="The trial of a study, or a published table."),
+                "fidelity": st.column_config.TextColumn("fidelity", help="The amount of training behind it."),
                 "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
             },
             placeholder=components.UNKNOWN,
@@ -199,8 +199,8 @@ def _measurements(record: ArchitectureRecord) -> None:
     found = services.store().measurements(architecture=record.id)
     if not found:
         st.caption(
-            "Nothing has been measured of it. `archex measure` measures latency and memory where it runs; "
-            "`archex import` brings in what was measured elsewhere."
+            "It has no measurements. `archex measure` measures latency and memory on the machine it runs on; "
+            "`archex import` adds measurements from elsewhere."
         )
         return
     table = pd.DataFrame([(one.device, one.quantity, one.value, one.unit) for one in found])
@@ -239,9 +239,9 @@ def _neighbors(
     if series is None:
         columns.remove("score")
     components.architecture_table(table, columns, space, "architecture_neighbors", height=420)
-    st.caption("By exact Weisfeiler–Lehman dissimilarity: 0 for equal graphs, larger for more different ones.")
+    st.caption("By exact kernel dissimilarity: 0 for equal graphs, larger for more different ones.")
     if series is not None and table["score"].isna().all():
         st.info(
-            "None of them has this score yet. Open one and build on it: the Build page trains it.",
+            "None of them has this score yet. Open one on the Build page to train it.",
             icon=":material/model_training:",
         )

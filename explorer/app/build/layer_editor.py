@@ -1,4 +1,4 @@
-"""The fields and buttons of the Build page by which a draft is edited; the draft lives in the address."""
+"""The fields and buttons that edit a draft on the Build page; the draft is kept in the URL."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from explorer.space.operations import operation_title
 from explorer.space.spec import MAX_HEADS, MAX_HIDDEN, MAX_LAYERS
 
 MODEL = "model"
-"""Name in the address of the draft's text."""
+"""URL parameter of the draft's text."""
 GROUP = 12
-"""Layers that are shown at once."""
+"""Layers shown on one page of the editor."""
 WIDTHS = [0.3, 4.0, 1.2, 1.3, 1.7, 0.45, 0.45, 0.45, 0.45]
 
 
 def write(draft: Draft) -> None:
-    """Put a draft into the address, instead of what was there to start from."""
+    """Write a draft to the URL, replacing its starting point."""
     text = drafting.pack(draft)
     if len(text) > drafting.LONGEST_TEXT:
-        st.session_state["build_refused"] = "This architecture is too long to be kept in an address."
+        st.session_state["build_refused"] = "This architecture is too long for a URL."
         return
     st.query_params[MODEL] = text
     st.query_params.pop("id", None)
 
 
 def render(draft: Draft, grammar: DesignSpace | None) -> None:
-    """Draw the editor."""
+    """Show the editor."""
     st.subheader("Layers, input to output")
     round = _round(drafting.pack(draft))
     first = 0
@@ -56,7 +56,7 @@ def render(draft: Draft, grammar: DesignSpace | None) -> None:
         on_click=_edit,
         args=(lambda now: drafting.added(now, now.layers[-1]),),
         disabled=len(draft.layers) >= MAX_LAYERS,
-        help="Another one like the last, before the output.",
+        help="A copy of the last layer, before the output.",
     )
     key = f"build_{round}_backbone"
     backbone.number_input(
@@ -68,14 +68,14 @@ def render(draft: Draft, grammar: DesignSpace | None) -> None:
         key=key,
         on_change=_typed,
         args=(lambda now: dataclasses.replace(now, backbone=_size(key)),),
-        help="Width between the layers, if each stands between two bottlenecks, as in SuperShaper's shapes.",
+        help="Width between the layers if each has an input and an output bottleneck, as in SuperShaper's shapes.",
     )
     if grammar is not None:
         st.caption(building.choices_text(grammar))
 
 
 def _round(text: str) -> int:
-    """Counts how often the draft became another one by anything but its fields, which then begin anew."""
+    """Count changes of the draft by anything but its fields, which are then reset."""
     if st.session_state.get("build_shown") != text:
         st.session_state["build_shown"] = text
         st.session_state["build_round"] = int(st.session_state.get("build_round", 0)) + 1
@@ -88,10 +88,10 @@ def _row(draft: Draft, index: int, offered: list[str], key: str, is_first: bool)
     number.markdown(f"**{index}**")
 
     def field(title: str, name: str, read: Callable[[str], Any]) -> dict[str, Any]:
-        """What all fields have in common; what is typed becomes the layer's attribute of this name."""
+        """Return the arguments that all fields share; the input becomes the layer's attribute of this name."""
         own = f"{key}_{name}"
         return {
-            # Every field has its own name for screen readers; the visible ones head the columns.
+            # Each field has a label for screen readers; the visible labels are the column headers.
             "label": title if is_first else f"{title} of layer {index}",
             "label_visibility": "visible" if is_first else "collapsed",
             "key": own,
@@ -102,7 +102,7 @@ def _row(draft: Draft, index: int, offered: list[str], key: str, is_first: bool)
     operation.selectbox(
         options=offered,
         index=offered.index(layer.operation),
-        format_func=lambda value: "several, head by head" if value == MIXED else operation_title(value),
+        format_func=lambda value: "mixed, per head" if value == MIXED else operation_title(value),
         **field("Operation", "operation", lambda own: str(st.session_state[own])),
     )
     longest = drafting.LONGEST_FIELD
@@ -128,7 +128,7 @@ def _row(draft: Draft, index: int, offered: list[str], key: str, is_first: bool)
         place.button(
             words,
             icon=f":material/{icon}:",
-            # Not of the round: whoever works by keys stays on the button.
+            # Keep the key constant across reruns so that keyboard focus stays on the button.
             key=f"build_{index}_{icon}",
             help=words,
             on_click=_edit,
@@ -139,7 +139,7 @@ def _row(draft: Draft, index: int, offered: list[str], key: str, is_first: bool)
 
 
 def _edit(change: Callable[[Draft], Draft]) -> None:
-    """Change the draft of the address; a page that shows another one by now changes that one."""
+    """Change the draft in the URL, even if the page shows a different one by now."""
     try:
         write(change(drafting.unpack(st.query_params.get(MODEL, ""))))
     except SpecError:
@@ -147,7 +147,7 @@ def _edit(change: Callable[[Draft], Draft]) -> None:
 
 
 def _typed(change: Callable[[Draft], Draft]) -> None:
-    """The same for a change that the fields show already."""
+    """Change the draft in the URL where the fields already show the change."""
     _edit(change)
     st.session_state["build_shown"] = st.query_params.get(MODEL, "")
 
@@ -160,7 +160,7 @@ def _setter(index: int, change: Callable[[LayerDraft], LayerDraft]) -> Callable[
 
 
 def _changed(layer: LayerDraft, name: str, value: Any) -> LayerDraft:
-    """The layer with another value; its heads are listed where they are to be edited one by one."""
+    """Return the layer with another value; per-head editing lists its heads."""
     if (name, value) == ("operation", MIXED) and not layer.mix:
         try:
             mix = drafting.counted([str(head) for head in drafting.read_layer(layer, "layer").heads])

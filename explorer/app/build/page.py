@@ -1,4 +1,4 @@
-"""Build: edit an architecture layer by layer, and see at once its size, its like and its expected score."""
+"""Build: edit an architecture layer by layer and see its size, nearest neighbours and predicted score."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from graphstore.records import ArchitectureRecord, SpaceRecord
 
 MODEL = layer_editor.MODEL
 MOST_DRAWN = 2_000
-"""Nodes of the largest graph that is drawn."""
+"""Most nodes of a graph that is drawn."""
 READING_EVERY = "1s"
 
 
@@ -95,7 +95,7 @@ def _reading(space: SpaceRecord) -> None:
 
 
 def _current(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
-    """The draft of the address: its model, else the architecture it names, else a plain one of the space."""
+    """Return the draft in the URL: its model, else the architecture it names, else a default one of the space."""
     text = st.query_params.get(MODEL)
     if text is not None:
         try:
@@ -121,7 +121,7 @@ def _named(text: str, space: str) -> ArchitectureSpec:
 
 
 def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
-    """What to start from: a stored architecture, a named one, a plain one, or a pasted one."""
+    """Show the starting points: a stored, a named, a default or a pasted architecture."""
     stored, named, plain = st.columns([3, 3, 2], vertical_alignment="bottom")
 
     def start(make: Callable[[], ArchitectureSpec | Draft | None]) -> None:
@@ -146,13 +146,13 @@ def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
             start(lambda: find_named(str(name)))
 
     stored.text_input(
-        "Start from an id, the beginning of one, or a name",
+        "Start from an id, an id prefix, or a name",
         max_chars=services.LONGEST_NAME,
         key="build_from",
         on_change=from_typed,
     )
     named.selectbox(
-        "… or a model of the literature",
+        "… or a published model",
         list(named_models()),
         index=None,
         placeholder="Choose one",
@@ -160,7 +160,7 @@ def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
         on_change=from_named,
     )
     plain.button(
-        f"Blank of {space.name}",
+        f"New from {space.name}",
         icon=":material/note_add:",
         key="build_blank",
         on_click=start,
@@ -188,14 +188,14 @@ def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
 def _verdict(
     spec: ArchitectureSpec | None, errors: list[SpecError], space: SpaceRecord, grammar: DesignSpace | None
 ) -> ArchitectureRecord | None:
-    """Whether the draft is an architecture, and its facts."""
+    """Show whether the draft is valid, and its facts."""
     if spec is None:
         st.error(
-            f"**Not an architecture yet: {len(errors)} thing{'s' if len(errors) > 1 else ''} to correct.**\n\n"
+            f"**Not a valid architecture: {len(errors)} error{'s' if len(errors) > 1 else ''} to correct.**\n\n"
             + "\n".join(f"* {literal(error)}" for error in errors),
             icon=":material/error:",
         )
-        st.caption("Size, graph and prediction appear as soon as every layer is sound.")
+        st.caption("Size, graph and prediction appear as soon as every layer is valid.")
         return None
     record = architecture_record(spec)
     try:
@@ -235,25 +235,25 @@ def _membership(spec: ArchitectureSpec, space: SpaceRecord, grammar: DesignSpace
     if in_library:
         st.success(f"It is one of the architectures of {space.name}.", icon=":material/check_circle:")
         return
-    # A space without a finished library adopts nothing.
-    adopted = f" If it is queued to be trained, it is added to {space.name}." if space.info.get("ready") else ""
+    # Architectures can only be added to a space with a finished library.
+    adopted = f" Queueing it for training adds it to {space.name}." if space.info.get("ready") else ""
     if grammar is None:
-        st.info(f"It is new: {space.name} does not have it.{adopted}", icon=":material/fiber_new:")
+        st.info(f"It is new to {space.name}.{adopted}", icon=":material/fiber_new:")
         return
     reason = building.outside(grammar, spec)
     if reason is None:
-        text = f"It is in the grammar of {space.name}, and new to its library.{adopted}"
+        text = f"It fits the grammar of {space.name} and is new to its library.{adopted}"
         st.success(text, icon=":material/check_circle:")
         return
     if adopted:
-        adopted = f" You can train it all the same: it is then added to {space.name} as one of your own."
-    text = f"It lies outside the grammar of {space.name}, where {literal(reason)}.{adopted}"
+        adopted = f" You can still train it: it is then added to {space.name} as an architecture of your own."
+    text = f"It is outside the grammar of {space.name}, where {literal(reason)}.{adopted}"
     st.info(text, icon=":material/fence:")
 
 
 def _graph(record: ArchitectureRecord) -> None:
     if len(record.ops) > MOST_DRAWN:
-        st.info(f"Its graph has {len(record.ops):,} nodes, too many to be drawn here.", icon=":material/info:")
+        st.info(f"Its graph has {len(record.ops):,} nodes, too many to draw.", icon=":material/info:")
         return
     figure = architecture_graph(record.ops, record.feeds, record.layers)
     downloads.figure(figure, f"graph-{record.id[:8]}", "build_graph", alt="Computational graph")
@@ -281,7 +281,7 @@ def _nearest(
         hide_index=True,
         placeholder=components.UNKNOWN,
     )
-    st.caption("By exact Weisfeiler–Lehman dissimilarity of the graphs: 0 for equal ones, 1 for nothing in common.")
+    st.caption("By exact kernel dissimilarity of the graphs: 0 for equal graphs, 1 for no common pattern.")
     ids = [str(id) for id in table.index[:2]]
     parameters = {"ids": ",".join(ids), "space": space.name, "model": st.query_params.get(MODEL, "")}
     title, icon = "Compare it with the nearest: layers, graphs and patterns", navigation.PAGES["compare"][1]

@@ -1,4 +1,4 @@
-"""What the Compare page shows, as tables: sizes, layers, scores and measurements of a few architectures."""
+"""Tables of the Compare page: sizes, layers, scores and measurements of a few architectures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from explorer.space.drafts import read_draft, unpack
 from explorer.space.heterogeneity import heterogeneity
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
-ABSENT = "– not there"
+ABSENT = "– missing"
 SHORTEST_TITLE = 8
 FIELDS = {
     "operation": ("family", "parameter", "mix"),
@@ -28,7 +28,7 @@ FIELDS = {
     "heads": ("heads", "head_size"),
     "feed_forward": ("feed_forward",),
 }
-"""Parts of a layer's text → the fields of a difference that they show."""
+"""Parts of a layer's text → fields of the layer difference that they show."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Chosen:
     """An architecture to compare.
 
     Attributes:
-        id: of its graph, whether the store has it or not.
-        title: unlike those of the others.
+        id: hash of its graph, in the store or not.
+        title: title, distinct from those of the others.
         spec: the architecture.
         stored: whether the store has it.
-        named: what an address calls it where its id is not known to the store; empty for an edited one.
+        named: its name in a URL if the store does not know its id; empty for an edited one.
     """
 
     id: str
@@ -66,11 +66,11 @@ def edited(model: str) -> Chosen:
 
 
 def gather(texts: Sequence[str], model: str, known: pd.DataFrame) -> tuple[list[Chosen], list[str]]:
-    """What an address asks for: architectures, each once, and a sentence for each thing that is not to be had.
+    """Return the distinct architectures that a URL names, and a sentence for each one that is unavailable.
 
     Args:
         texts: ids or names.
-        model: text of an edited architecture, or empty.
+        model: JSON of an edited architecture, or empty.
         known: as for ``find``.
     """
     found: dict[str, Chosen] = {}
@@ -90,18 +90,18 @@ def gather(texts: Sequence[str], model: str, known: pd.DataFrame) -> tuple[list[
         except SpecError as error:
             wrong.append(str(error))
     if len(found) > MOST:
-        wrong.append(f"The address asks for {len(found)} architectures; the first {MOST} are shown.")
+        wrong.append(f"The URL names {len(found)} architectures; the first {MOST} are shown.")
     return _distinct(list(found.values())[:MOST]), wrong
 
 
 def _distinct(chosen: list[Chosen]) -> list[Chosen]:
-    """The same with whole ids as titles where shorter ones are equal."""
+    """Return the architectures with full ids as titles where short titles are equal."""
     titles = [one.title for one in chosen]
     return [one if titles.count(one.title) == 1 else dataclasses.replace(one, title=one.id) for one in chosen]
 
 
 def sizes(chosen: Sequence[Chosen]) -> pd.DataFrame:
-    """Numbers of each architecture, a column for each, indexed by what they are."""
+    """Return the sizes of each architecture, one column each, indexed by quantity."""
     columns = {
         one.title: [
             one.spec.depth,
@@ -117,7 +117,7 @@ def sizes(chosen: Sequence[Chosen]) -> pd.DataFrame:
 
 
 def measurements(chosen: Sequence[Chosen]) -> pd.DataFrame:
-    """Measured values, a column for each architecture, indexed by device, quantity and unit; missing where unknown."""
+    """Return measured values, one column per architecture, indexed by device, quantity and unit; NaN if unknown."""
     store = services.store()
     rows: dict[str, dict[str, float]] = {}
     for one in chosen:
@@ -131,7 +131,7 @@ def measurements(chosen: Sequence[Chosen]) -> pd.DataFrame:
 
 
 def compared(numbers: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as texts, those after the first column with their difference from it in per cent."""
+    """Return numbers as text; columns after the first include their difference from it in per cent."""
     first = numbers.iloc[:, 0]
 
     def text(value: float, base: float, is_first: bool) -> str:
@@ -150,7 +150,7 @@ def compared(numbers: pd.DataFrame) -> pd.DataFrame:
 
 
 def score_tables(chosen: Sequence[Chosen]) -> pd.DataFrame:
-    """Scores of the architectures; see ``score_spread``. Those of one series are comparable with each other."""
+    """Return the scores of the architectures; see ``score_spread``. Scores of one series are comparable."""
     store = services.store()
     found = [record for one in chosen for record in store.scores(architecture=one.id)]
     scores = frames.scores_frame(found)
@@ -160,7 +160,7 @@ def score_tables(chosen: Sequence[Chosen]) -> pd.DataFrame:
 
 
 def wide_scores(table: pd.DataFrame, chosen: Sequence[Chosen]) -> pd.DataFrame:
-    """Scores as texts, a row for each series and a column for each architecture."""
+    """Return scores as text, one row per series and one column per architecture."""
     rows: dict[str, dict[str, str]] = {}
     titles = {one.id: one.title for one in chosen}
     for id, series, mean, deviation, count in table.itertuples(index=False):
@@ -174,12 +174,12 @@ def wide_scores(table: pd.DataFrame, chosen: Sequence[Chosen]) -> pd.DataFrame:
 
 
 def layer_rows(rows: Sequence[Row], chosen: Sequence[Chosen], marked: bool) -> pd.DataFrame:
-    """The aligned layers, a column for each architecture, indexed by row.
+    """Return the aligned layers, one column per architecture, indexed by row.
 
     Args:
-        rows: as ``aligned_layers`` gives them.
+        rows: result of ``aligned_layers``.
         chosen: the architectures, in the same order.
-        marked: whether what differs is marked for the page, in bold and by colour; in a file signs are enough.
+        marked: whether differences are bold and coloured, for the page; in a file the symbols suffice.
     """
     columns = {one.title: [_cell(row, place, one.spec, marked) for row in rows] for place, one in enumerate(chosen)}
     return pd.DataFrame(columns, index=pd.RangeIndex(1, len(rows) + 1, name="row"))

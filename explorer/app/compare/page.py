@@ -17,8 +17,7 @@ from explorer.similarity.graph import build_graph
 from explorer.space.drafts import LONGEST_TEXT
 
 IDS, MODEL, ONE = "ids", "model", "id"
-"""Names in the address: ids or names, separated by commas; an edited architecture of the Build page; one to begin with.
-"""
+"""URL parameters: ids or names separated by commas; an edited architecture of the Build page; the first one."""
 MOST_OFFERED, SUGGESTED = 300, 3
 PICKER, TYPED = "compare_chosen", "compare_typed"
 PATTERNS_SHOWN = 60
@@ -38,14 +37,14 @@ def render() -> None:
         left = aligned.FEWEST - len(chosen)
         more = "one more" if left == 1 else "two or more"
         st.info(
-            f"Choose {more} of {len(known):,} architectures, at most {aligned.MOST} in all; or follow a Compare link "
-            "of another page.",
+            f"Select {more} of {len(known):,} architectures, at most {aligned.MOST} in all, or follow a Compare link "
+            "on another page.",
             icon=":material/compare_arrows:",
         )
         _suggest(chosen, known, space)
         return
     st.caption(
-        f"The others are compared with the first, **{literal(chosen[0].title)}**: ≠ differs, = does not, + is added."
+        f"The others are compared with the first, **{literal(chosen[0].title)}**: ≠ different, = equal, + added."
     )
     _sizes(chosen)
     _scores(chosen)
@@ -61,12 +60,12 @@ def _asked(known: pd.DataFrame) -> tuple[list[Chosen], list[str]]:
 
 
 def _suggest(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
-    """A button that fills up to three with the best scored, where there are any."""
+    """Show a button that adds the best scored architectures, up to three in all."""
     ids = [one.id for one in chosen]
     best = _ranked(known, space)["score"].dropna().index[:SUGGESTED]
     added = [str(id) for id in best if id not in ids][: SUGGESTED - len(ids)]
     words = [one.id if one.stored else one.named for one in chosen]
-    # An edited one has no word: it stays in the address by its model.
+    # An edited architecture has no id in the URL; its model is there instead.
     filled = ",".join(word for word in [*words, *added] if word)
     if len(ids) + len(added) >= aligned.FEWEST:
         label = f"Add the best scored ({len(added)})" if ids else f"Compare the {len(added)} best scored"
@@ -74,10 +73,10 @@ def _suggest(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
 
 
 def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
-    """Let the visitor change what is compared; the choice is in the address."""
+    """Show the selectors of the compared architectures; the selection is kept in the URL."""
     labels = {one.id: one.title for one in chosen}
     labels |= {id: text for id, text in _offered(known, space).items() if id not in labels}
-    # An edited architecture has no word of its own: it stands in the address by its model.
+    # An edited architecture has no id in the URL; its model is there instead.
     words = {one.id: one.id if one.stored else one.named for one in chosen}
 
     def write(asked: list[str]) -> None:
@@ -99,16 +98,16 @@ def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     st.session_state[PICKER] = [one.id for one in chosen]
     left.multiselect(
-        "Architectures, the first is what the others are compared with",
+        "Architectures; the others are compared with the first",
         list(labels),
         format_func=lambda id: labels.get(id, id),
         max_selections=aligned.MOST,
-        placeholder="Choose scored or named ones",
+        placeholder="Select scored or named ones",
         key=PICKER,
         on_change=picked,
     )
     right.text_input(
-        "Add another by its id, the beginning of its id, or a known name",
+        "Add another by its id, an id prefix, or a known name",
         max_chars=services.LONGEST_NAME,
         key=TYPED,
         on_change=typed,
@@ -118,7 +117,7 @@ def _choose(chosen: list[Chosen], known: pd.DataFrame, space: str) -> None:
 
 
 def _offered(known: pd.DataFrame, space: str) -> dict[str, str]:
-    """Scored architectures, best first, and named ones: id → text."""
+    """Return scored architectures, best first, and named ones: id → text."""
     table = _ranked(known, space)
     is_scored = table.index.isin(services.scores(space)["id"])
     table = table[table["score"].notna() | (table["name"] != "") | is_scored].head(MOST_OFFERED)
@@ -129,7 +128,7 @@ def _offered(known: pd.DataFrame, space: str) -> dict[str, str]:
 
 
 def _ranked(known: pd.DataFrame, space: str) -> pd.DataFrame:
-    """The architectures with the space's first kind of ``score``, best first."""
+    """Return the architectures with the space's first kind of ``score``, best first."""
     scores = services.scores(space)
     series = frames.series_names(scores)
     if not series:
@@ -161,8 +160,8 @@ def _sizes(chosen: list[Chosen]) -> None:
     st.table(named_literally(comparison.compared(everything)), border="horizontal")
     downloads.csv_button(everything, _file(chosen, "sizes"), "compare_sizes_csv")
     st.caption(
-        f"Parameters: {components.PARAMETERS_HELP} FLOPs: {components.FLOPS_HELP} In brackets the difference from the "
-        "first one." + ("" if len(measured) else " None of them was measured on a device yet.")
+        f"Parameters: {components.PARAMETERS_HELP} FLOPs: {components.FLOPS_HELP} In brackets: the difference from the "
+        "first one." + ("" if len(measured) else " None of them has been measured on a device yet.")
     )
 
 
@@ -179,7 +178,7 @@ def _scores(chosen: list[Chosen]) -> None:
     lacking = [one.title for one in chosen if one.id not in set(table["id"])]
     note = f" No score yet: {literal(', '.join(lacking))}." if lacking else ""
     st.caption(
-        "Mean over trained instances; the bar is their standard deviation, and there is none where one was trained. "
+        "Mean over trained instances; the bar is their standard deviation, absent for a single instance. "
         f"Scores on one line are comparable.{note}"
     )
 
@@ -187,7 +186,7 @@ def _scores(chosen: list[Chosen]) -> None:
 def _layers(chosen: list[Chosen]) -> None:
     st.subheader("Layer by layer")
     rows = aligned.aligned_layers([one.spec for one in chosen])
-    # A table rather than a data frame, because its cells wrap and show what is marked.
+    # st.table instead of st.dataframe, because its cells wrap and render Markdown.
     st.table(named_literally(comparison.layer_rows(rows, chosen, marked=True)), border="horizontal")
     downloads.csv_button(
         comparison.layer_rows(rows, chosen, marked=False), _file(chosen, "layers"), "compare_layers_csv"
@@ -196,7 +195,7 @@ def _layers(chosen: list[Chosen]) -> None:
     if len(set(backbones.values())) > 1:
         words = (f"{title}: {width if width else 'none'}" for title, width in backbones.items())
         st.caption(f"≠ The width between the layers (backbone) differs. {literal('; '.join(words))}.")
-    st.caption("Layers are aligned so that as little as possible differs from the first architecture.")
+    st.caption("Layers are aligned to minimise the differences from the first architecture.")
 
 
 def _graphs(chosen: list[Chosen]) -> None:
@@ -206,7 +205,7 @@ def _graphs(chosen: list[Chosen]) -> None:
     drawn = [DrawnGraph(one.title, build_graph(one.spec), nodes) for one, nodes in zip(chosen, marks, strict=True)]
     downloads.figure(graphs_side_by_side(drawn), _file(chosen, "graphs"), "compare_graphs", alt="Computational graphs")
     st.caption(
-        "A ring marks a node that the aligned layer of the first architecture does not have; in the first one, a node "
+        "A ring marks a node that the aligned layer of the first architecture lacks; in the first one, a node "
         "that another one lacks."
     )
 
@@ -221,7 +220,7 @@ def _kernel(chosen: list[Chosen]) -> None:
         downloads.figure(figure, _file(chosen, "dissimilarity"), "compare_kernel", alt="Dissimilarities")
         table = pd.DataFrame(values, index=pd.Index(titles, name="architecture"), columns=titles)
         downloads.csv_button(table, _file(chosen, "dissimilarity"), "compare_kernel_csv")
-        st.caption("By the exact Weisfeiler–Lehman kernel of the graphs: 0 for equal ones, 1 for nothing in common.")
+        st.caption("By the exact Weisfeiler–Lehman kernel of the graphs: 0 for equal graphs, 1 for no common pattern.")
     with right:
         _why(chosen)
 
@@ -230,15 +229,15 @@ def _why(chosen: list[Chosen]) -> None:
     titles = {one.title: one for one in chosen}
     here, there = st.columns(2)
     with here:
-        first = titles[address.choice("What keeps …", list(titles), "first")]
+        first = titles[address.choice("Difference of …", list(titles), "first")]
     others = [title for title in titles if title != first.title]
     with there:
-        second = titles[address.choice("… apart from", others, "second")]
+        second = titles[address.choice("… from", others, "second")]
     explanation, _ = why_similar(first.spec, second.spec)
     different = explanation.different
     st.markdown(f"Similarity **{explanation.similarity:.4f}**, dissimilarity **{explanation.dissimilarity:.4f}**")
     if not different:
-        st.caption("Nothing: their graphs are equal.")
+        st.caption("None: their graphs are equal.")
         return
     whole = similarity.pattern_table(different, [pattern.different for pattern in different])
     downloads.table(

@@ -1,4 +1,4 @@
-"""Heterogeneity: operation and width at each layer, all architectures against the best and the selected one."""
+"""Heterogeneity: operation and width at each layer, for all, the best and the selected architectures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from explorer.app.shared.messages import literal
 from explorer.errors import InputError
 from explorer.plots import heterogeneity_scatter, kind_frontiers, operation_shares, width_shares
 
-VIEWS = ("All sizes", "Bins of equal size", "Size taken out")
+VIEWS = ("All sizes", "Bins of equal size", "Controlled for size")
 MOST_BINS = 6
 SHOWN = ["label", "kind", "score", "parameters", "heterogeneity", "operations", "hiddens"]
 
@@ -32,12 +32,12 @@ def render() -> None:
     with left:
         series = components.pick_series(scores, "Scores", "heterogeneity_series")
         if series is None:
-            st.caption("No scores yet: there are no best ones to compare with.")
+            st.caption("No scores yet, so the best architectures are unknown.")
     known = pd.Series(dtype=float, name="score") if series is None else frames.mean_scores(scores, series)
     with middle:
         depth = _pick_depth(architectures, known)
     with right:
-        asked = address.number("How many of the best", "heterogeneity_best", 1, 50, 10, disabled=series is None)
+        asked = address.number("Number of best architectures", "heterogeneity_best", 1, 50, 10, disabled=series is None)
         count = int(asked or 10)
     lower = frames.lower_is_better(scores, series)
     points = architectures.join(known, how="inner")
@@ -58,14 +58,14 @@ def render() -> None:
         components.no_scores_yet()
         return
     if lower:
-        st.caption(f"Of {literal(series)} less is better.")
+        st.caption(f"Lower values of {literal(series)} are better.")
     _scatter(points, series, space)
     st.subheader("Homogeneous against heterogeneous")
     _frontiers(points, series, lower, space)
 
 
 def _pick_depth(architectures: pd.DataFrame, known: pd.Series) -> int:
-    """One depth at a time: a layer's index means something else in a deeper architecture."""
+    """Show one depth at a time, because a layer index is not comparable across depths."""
     depths = sorted(int(depth) for depth in architectures["depth"].unique())
     scored = architectures.loc[architectures.index.isin(known.index), "depth"]
     usual = int((scored if len(scored) else architectures["depth"]).mode().iloc[0])
@@ -89,7 +89,7 @@ def _groups(
         if len(best):
             groups[f"best {len(best)} by {series}"] = layers[layers["id"].isin(best.index)]
         else:
-            st.caption(f"None of those with {depth} layers is scored.")
+            st.caption(f"No architecture with {depth} layers is scored.")
     selected = _selected(members)
     if selected is not None:
         groups[f"selected: {selected[:8]}"] = layers[layers["id"] == selected]
@@ -97,9 +97,9 @@ def _groups(
 
 
 def _selected(members: pd.DataFrame) -> str | None:
-    """The architecture to compare: from the address, or typed. ``None`` if there is none of this depth."""
+    """Return the architecture to compare, from the URL or the input; ``None`` if none of this depth is given."""
     stated = st.query_params.get("id", "")
-    # Of each address its own, and written when it is changed: so the way back leads to what was seen before.
+    # One key per URL, written on change, so that the browser's Back returns to the previous view.
     key = f"heterogeneity_id_{stated}"
     st.text_input(
         "Compare with an architecture (id, its first 6 or more characters, or a known name)",
@@ -117,7 +117,7 @@ def _selected(members: pd.DataFrame) -> str | None:
         st.warning(literal(error), icon=":material/search_off:")
         return None
     if id not in members.index:
-        st.caption(f"{id[:8]} is not among those with this number of layers in this space.")
+        st.caption(f"{id[:8]} is not an architecture of this space with this number of layers.")
         return None
     return id
 
@@ -134,13 +134,13 @@ def _scatter(points: pd.DataFrame, series: str, space: str) -> None:
         drawn = heterogeneity_scatter(points, series, groups="bin")
     elif view == VIEWS[2]:
         points = points.assign(beyond=heterogeneity.beyond_size(points))
-        drawn = heterogeneity_scatter(points, f"{series}, beyond what size explains", "beyond")
+        drawn = heterogeneity_scatter(points, f"{series}, controlled for size", "beyond")
     else:
         drawn = heterogeneity_scatter(points, series)
     downloads.figure(drawn, f"{space}-heterogeneity-{view}", "heterogeneity_scatter", alt="Heterogeneity and score")
     if view == VIEWS[2]:
-        st.caption("Score less what a line through the logarithm of the parameters explains of it.")
-        rows = {"all, given their size": _correlation(points, given_size=True)}
+        st.caption("Residual of the score after a linear fit to the logarithm of the parameters.")
+        rows = {"all, controlled for size": _correlation(points, given_size=True)}
     else:
         group = "bin" if view == VIEWS[1] else "depth"
         titles = {name: str(name) if group == "bin" else f"{name} layers" for name in points[group].unique()}
@@ -154,8 +154,12 @@ def _scatter(points: pd.DataFrame, series: str, space: str) -> None:
         placeholder=components.UNKNOWN,
         column_config={
             "rho": st.column_config.NumberColumn("rank correlation", format="%+.2f", help="Spearman, -1 to 1."),
-            "low": st.column_config.NumberColumn("from", format="%+.2f", help="2.5 % of bootstrap samples are below."),
-            "high": st.column_config.NumberColumn("to", format="%+.2f", help="2.5 % of bootstrap samples are above."),
+            "low": st.column_config.NumberColumn(
+                "from", format="%+.2f", help="2.5 % quantile of the bootstrap samples."
+            ),
+            "high": st.column_config.NumberColumn(
+                "to", format="%+.2f", help="97.5 % quantile of the bootstrap samples."
+            ),
         },
     )
     st.caption(
@@ -181,7 +185,7 @@ def _frontiers(points: pd.DataFrame, series: str, lower: bool, space: str) -> No
         0.95,
         0.0,
         step=0.05,
-        help="0: only those whose layers are all alike.",
+        help="0: only architectures whose layers are all equal.",
     )
     points = points.assign(kind=heterogeneity.kinds(points, most or 0.0))
     rated = points.assign(score=-points["score"]) if lower else points
@@ -189,7 +193,7 @@ def _frontiers(points: pd.DataFrame, series: str, lower: bool, space: str) -> No
     missing = [kind for kind, front in fronts.items() if not len(front)]
     if missing:
         st.info(
-            f"No scored architecture is {missing[0]} by this measure, so there is only one frontier.",
+            f"No scored architecture is {missing[0]} by this measure, so there is only one Pareto front.",
             icon=":material/info:",
         )
     downloads.figure(
@@ -198,8 +202,8 @@ def _frontiers(points: pd.DataFrame, series: str, lower: bool, space: str) -> No
     joint = points.loc[heterogeneity.frontier(rated)]
     shares = (joint["kind"].eq(heterogeneity.KINDS[1]).mean(), points["kind"].eq(heterogeneity.KINDS[1]).mean())
     st.caption(
-        "A frontier holds what no other of its kind beats in size or score without losing in the other. Of the "
-        f"{len(joint)} on the frontier of both together, {shares[0]:.0%} are heterogeneous; of all {len(points):,} "
+        "A Pareto front holds the architectures that no other of its kind dominates in size and score. Of the "
+        f"{len(joint)} on the joint front, {shares[0]:.0%} are heterogeneous; of all {len(points):,} "
         f"scored, {shares[1]:.0%} are."
     )
     components.architecture_table(joint, SHOWN, space, "heterogeneity_frontier_table")

@@ -1,4 +1,4 @@
-"""Jobs and store: what runs and what has run in this store, and whether the store is sound."""
+"""Jobs and store: running and finished jobs of this store, and whether the store is consistent."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TABS = ("Jobs", "Store")
 LOG_LINES = (50, 200, 1000)
 TABLE = "jobs_table"
 MOST_LISTED = 500
-"""Newest jobs that the table lists."""
+"""Most jobs in the table, newest first."""
 COLUMNS = {
     "state": st.column_config.TextColumn("state", width="small"),
     "progress": st.column_config.ProgressColumn("progress", format="percent", min_value=0.0, max_value=1.0),
     "begun": st.column_config.DatetimeColumn("begun", format="DD MMM YYYY, HH:mm:ss"),
-    "seen": st.column_config.DatetimeColumn("last sign of life", format="DD MMM YYYY, HH:mm:ss"),
+    "seen": st.column_config.DatetimeColumn("last heartbeat", format="DD MMM YYYY, HH:mm:ss"),
 }
 
 
@@ -45,11 +45,11 @@ def render() -> None:
     store = services.store()
     jobs, studies = refresh_jobs(store), store.studies()
     live.watch(live.fingerprint(jobs, studies), any(live.is_active(job) for job in jobs))
-    # The key is the name in the address.
+    # The key is the URL parameter.
     first, second = st.tabs(TABS, key="view", bind="query-params")
     with first:
         _jobs(store, jobs, studies)
-    # Drawn only when looked at.
+    # Draw a tab only when it is open.
     if second.open:
         with second:
             store_health.draw(store)
@@ -57,7 +57,7 @@ def render() -> None:
 
 def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
     known = {job.id: job for job in jobs}
-    # Above everything else, as the log itself is far down.
+    # Show this notice at the top, because the log is far down the page.
     asked = address.read("job", known.__contains__, "job")
     if not jobs:
         st.info(
@@ -120,7 +120,7 @@ def _study_links(job: JobRecord, studies: Sequence[StudyRecord]) -> None:
 
 
 def jobs_frame(jobs: Sequence[JobRecord]) -> pd.DataFrame:
-    """One row per job, indexed by id: what it is, its state, progress, message, and times on this machine's clock."""
+    """Return one row per job, indexed by id: kind, state, progress, message, and times in the server's time zone."""
     rows = [
         (
             job.id,
@@ -148,7 +148,7 @@ def _table(jobs: Sequence[JobRecord]) -> None:
         st.info("No job is in these states.", icon=":material/search_off:")
         return
 
-    # A table of other jobs begins without a selection, which would be of another row's job.
+    # A new key resets the selection, which would otherwise point to another job's row.
     key = f"{TABLE}_{len(jobs)}_{jobs[0].id}"
 
     def select() -> None:
@@ -156,7 +156,7 @@ def _table(jobs: Sequence[JobRecord]) -> None:
         rows = state.selection.rows if state is not None else []
         address.write("job", jobs[rows[0]].id if rows and rows[0] < len(jobs) else None)
 
-    st.caption("Select a row for its log. Times are those of the machine the app runs on.")
+    st.caption("Select a row to see its log. Times are in the time zone of the app's server.")
     downloads.table(
         jobs_frame(jobs),
         "jobs",
@@ -171,7 +171,7 @@ def _table(jobs: Sequence[JobRecord]) -> None:
 
 
 def _chosen(store: GraphStore, job: JobRecord, studies: Sequence[StudyRecord]) -> None:
-    """Details of the job that the address names; the newest one where it names none."""
+    """Show details of the job in the URL, by default the newest one."""
     st.subheader(f"Job {job.id}")
     _title(job)
     if job.message and job.message != job.state.value:
@@ -200,7 +200,7 @@ def _resume_button(store: GraphStore, job: JobRecord) -> None:
 
 
 def _log(job: JobRecord, lines: int, studies: Sequence[str]) -> None:
-    """The end of a job's log, drawn anew while the job runs; without one, what the workers of its studies said."""
+    """Show the end of a job's log, refreshed while the job runs; without one, the logs of its studies' workers."""
 
     @access.drawn_again(live.BUSY_EVERY if live.is_active(job) else None)
     def log() -> None:
@@ -216,15 +216,15 @@ def _log(job: JobRecord, lines: int, studies: Sequence[str]) -> None:
             return
         here = current.host == socket.gethostname()
         if not current.log or Path(current.log).exists():
-            st.caption("Nothing has been logged.")
+            st.caption("The log is empty.")
         elif not here:
-            st.caption(f"The log is not here: the job ran on {literal(current.host)}.")
+            st.caption(f"The log is on another machine: the job ran on {literal(current.host)}.")
         else:
-            st.caption("There is no log file of it: a job that is run in a terminal prints its progress there.")
+            st.caption("It has no log file: a job that runs in a terminal prints its progress there.")
         for name in studies if here else ():
             said = read_end(workers_log(store.url, name), lines)
             if said:
-                st.caption(f"What the workers of study {literal(name)} said on this machine, in all its runs:")
+                st.caption(f"Logs of the workers of study {literal(name)} on this machine, over all its runs:")
                 _text(said, f"{name}-workers", f"jobs_workers_{name}")
 
     log()

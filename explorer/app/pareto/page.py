@@ -1,4 +1,4 @@
-"""Pareto: the best trade-offs between a score and what it costs, within limits, and what studies found of them."""
+"""Pareto: the best trade-offs between a score and a cost, within limits, and the share that studies found."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from graphstore.errors import NotFoundError
 CHART = "pareto_chart"
 MOST_STUDIES, MOST_LIMITS = 5, 4
 LARGEST = 1e15
-"""No number a visitor gives may be larger."""
+"""Largest number accepted from a form or a URL."""
 COLUMNS = ["label", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
 STUDY_COLUMNS = {
     "evaluated": st.column_config.NumberColumn("evaluated", help="Different architectures with a finite value."),
     "failed": st.column_config.NumberColumn("failed", help="Failed trials."),
-    "drawn": st.column_config.NumberColumn("drawn", help="Of the evaluated: have both values and keep the limits."),
-    "front": st.column_config.NumberColumn("in the set", help="Of the drawn: are in the Pareto set."),
-    "volume": st.column_config.NumberColumn("hypervolume", format="percent", help="What the drawn dominate."),
+    "drawn": st.column_config.NumberColumn("drawn", help="Evaluated architectures with both values within the limits."),
+    "front": st.column_config.NumberColumn("on the front", help="Drawn architectures on the Pareto front."),
+    "volume": st.column_config.NumberColumn(
+        "hypervolume", format="percent", help="Hypervolume that the drawn architectures dominate."
+    ),
 }
 
 
@@ -39,7 +41,7 @@ def render() -> None:
     components.watch_scores(shown)
     if services.architectures(space).empty:
         st.info(
-            f"There are no architectures in {space} yet; {components.how_to_finish(space)}.",
+            f"{space} has no architectures yet; {components.how_to_finish(space)}.",
             icon=":material/hourglass_empty:",
         )
         return
@@ -74,7 +76,7 @@ def render() -> None:
 
 
 def _objectives(offered: Mapping[str, Objective]) -> tuple[list[Objective], bool]:
-    """Let the visitor choose the cost and the score; they are in the address. Also whether the cost is logarithmic."""
+    """Show the selectors of cost, score and axis scale; all are kept in the URL."""
     left, middle, right = st.columns([5, 5, 2], vertical_alignment="bottom")
     titles = {name: one.title.removeprefix("score ") for name, one in offered.items()}
     with left:
@@ -87,24 +89,24 @@ def _objectives(offered: Mapping[str, Objective]) -> tuple[list[Objective], bool
             tradeoffs.usual_cost(offered),
             "against",
             title=titles.__getitem__,
-            help="Sizes by formula, and what was measured on each device. `archex measure` measures more.",
+            help="Sizes by formula, and measurements on each device. `archex measure` adds more.",
         )
     with right:
         logarithmic = address.switch("Log scale", "log", help="Logarithmic axis of the cost.")
     if not any(name.startswith(MEASURED) for name in offered):
-        st.caption("Nothing has been measured in this space; `archex measure` adds latency and memory.")
+        st.caption("This space has no measurements; `archex measure` adds latency and memory.")
     return [offered[cost], offered[score]], logarithmic
 
 
 def _limits(offered: Mapping[str, Objective]) -> list[Limit]:
-    """Let the visitor limit what may be chosen; the limits are in the address."""
+    """Show the limits; they are kept in the URL."""
     limitable = [name for name in offered if not name.startswith("-")]
     chosen = address.choices(
         "Limits",
         limitable,
         "limits",
         title=lambda name: offered[name].title,
-        placeholder="None: choose a quantity to limit it",
+        placeholder="None: select a quantity to limit it",
         max_selections=MOST_LIMITS,
     )
     found: list[Limit] = []
@@ -118,14 +120,14 @@ def _limits(offered: Mapping[str, Objective]) -> list[Limit]:
         with right:
             high = address.number(f"{title} at most", f"to {name}", -LARGEST, LARGEST, format="%.15g")
         if low is not None and high is not None and low > high:
-            st.warning(f"The limits of {title} end before they begin; they were left out.")
+            st.warning(f"The upper limit of {title} is below the lower one; both were ignored.")
         elif low is not None or high is not None:
             found.append(Limit(offered[name], (low, high)))
     return found
 
 
 def _studies(space: str) -> list[Picks]:
-    """Let the visitor choose studies whose evaluated architectures are marked."""
+    """Show the selector of studies whose evaluated architectures are marked."""
     store = services.store()
     known = {study.name: study for study in store.studies() if study.space == space}
     if not known:
@@ -134,7 +136,7 @@ def _studies(space: str) -> list[Picks]:
         "Studies",
         list(known),
         "studies",
-        placeholder="None: choose a study to mark what it evaluated",
+        placeholder="None: select a study to mark its evaluated architectures",
         max_selections=MOST_STUDIES,
     )
     found = []
@@ -150,9 +152,9 @@ def _nothing_fits(whole: Trade, objectives: Sequence[Objective], limits: Sequenc
     names = " and ".join(f"*{literal(one.title)}*" for one in objectives)
     if whole.total and limits:
         kept = literal("; ".join(limit.text for limit in limits))
-        text = f"{whole.total:,} architectures have {names}, but none keeps the limits: {kept}. Widen them."
+        text = f"{whole.total:,} architectures have {names}, but none satisfies the limits: {kept}. Relax them."
     else:
-        text = f"No architecture has both {names}. Choose others, or measure those that are scored."
+        text = f"No architecture has both {names}. Select others, or measure the scored architectures."
     st.info(text, icon=":material/search_off:")
 
 
@@ -160,9 +162,10 @@ def _headline(whole: Trade) -> None:
     kept = f" (of {whole.total:,} without limits)" if whole.total > len(whole.points) else ""
     volume = "" if whole.volume is None else f" Hypervolume **{whole.volume:.1%}**."
     st.markdown(
-        f"**{len(whole.front):,}** of {len(whole.points):,} architectures{kept} make the Pareto set.{volume}",
-        help="No other beats them in one of the two without losing in the other. The hypervolume is the share of the "
-        "box between the worst and the best values of all points, limits aside, that they dominate.",
+        f"**{len(whole.front):,}** of {len(whole.points):,} architectures{kept} form the Pareto front.{volume}",
+        help="They are non-dominated: none is better in one value and at least as good in the other. "
+        "The hypervolume is the share of the box between the worst and the best values of all points, ignoring limits, "
+        "that they dominate.",
     )
 
 
@@ -179,7 +182,7 @@ def _chart(whole: Trade, objectives: Sequence[Objective], found: Sequence[Picks]
     if logarithmic and (whole.points[axes[0].column] > 0).all():
         figure.update_xaxes(type="log", range=None)
     elif logarithmic:
-        st.caption("Some of the costs are not above 0, so the axis is not logarithmic.")
+        st.caption("Some costs are not positive, so the axis is linear.")
     downloads.figure(
         figure,
         "pareto",
@@ -187,16 +190,16 @@ def _chart(whole: Trade, objectives: Sequence[Objective], found: Sequence[Picks]
         on_select=_select,
         selection_mode="points",
         config={"scrollZoom": True},
-        alt=f"Pareto set of {axes[1].title} against {axes[0].title}",
+        alt=f"Pareto front of {axes[1].title} against {axes[0].title}",
     )
     st.caption("Click a point to see its architecture. Values are means over seeds and sources.")
 
 
 def _marked(drawing: tuple[Hashable, ...], selected: str | None) -> str | None:
-    """The architecture to mark.
+    """Return the architecture to mark.
 
-    A click is shown by the chart itself, which keeps the visitor's zoom. Only when the figure is drawn anew, or has a
-    mark already, the mark has to follow.
+    The chart itself shows a click and keeps its zoom. The server draws a mark only when it redraws the figure or the
+    figure already has one.
     """
     state = st.session_state
     if state.get("pareto_drawing") != drawing or state.get("pareto_marked") is not None:
@@ -206,7 +209,7 @@ def _marked(drawing: tuple[Hashable, ...], selected: str | None) -> str | None:
 
 
 def _select() -> None:
-    """Take the clicked point's id into the address."""
+    """Write the id of the clicked point to the URL."""
     state = st.session_state.get(CHART)
     points = state.selection.points if state is not None else []
     told = points[0].get("customdata") if points else None
@@ -218,7 +221,7 @@ def _selected(whole: Trade, space: str) -> None:
     st.markdown("##### Selected")
     id = address.read("id", whole.points.index.__contains__, "architecture among these points")
     if id is None:
-        st.caption("Nothing yet. Click a point of the figure.")
+        st.caption("Nothing is selected. Click a point of the figure.")
         return
     components.summary_card(id, whole.points.loc[[id]].iloc[0], services.scores(space), space)
 
@@ -235,7 +238,7 @@ def _listed(whole: Trade, objectives: Sequence[Objective], space: str) -> None:
 def _compared(found: Sequence[Picks], whole: Trade, objectives: Sequence[Objective], space: str) -> None:
     if not found:
         return
-    st.subheader("What the studies found of it")
+    st.subheader("Share found by the studies")
     table: pd.DataFrame = tradeoffs.picks_table(found, whole, objectives)
     downloads.table(
         table,

@@ -1,4 +1,4 @@
-"""What the Pareto page draws: architectures with a score and a cost, the best trade-offs, what studies found of them.
+"""Data of the Pareto page: architectures with a score and a cost, the Pareto front, and the share that studies found.
 
 Units: those of the objectives; a hypervolume is a share from 0 to 1 of the box between the worst and the best values of
 all points. No widgets here.
@@ -25,7 +25,7 @@ from graphstore.queries import Fact, MeasurementKey
 from graphstore.records import ScoreKind, StudyRecord, TrialRecord
 
 SCORE, MEASURED = "score:", "measured:"
-"""How the names of objectives begin that are scores, or measured."""
+"""Prefixes of objective names that are scores or measurements."""
 COSTS = ("parameters", "flops", "depth")
 """Costs that every architecture has."""
 Ends = tuple[float | None, float | None]
@@ -33,14 +33,14 @@ Ends = tuple[float | None, float | None]
 
 @dataclass(frozen=True)
 class Limit:
-    """A constraint: the values of an objective that are allowed, both ends included."""
+    """A constraint: the closed interval of allowed values of an objective."""
 
     objective: Objective
     ends: Ends
 
     @property
     def text(self) -> str:
-        """The constraint for people."""
+        """Return the constraint as text."""
         low, high = self.ends
         parts = [f"{sign} {end:,.15g}" for sign, end in (("≥", low), ("≤", high)) if end is not None]
         return f"{self.objective.title} {' and '.join(parts)}"
@@ -51,11 +51,11 @@ class Trade:
     """Architectures that can be traded off.
 
     Attributes:
-        points: those that have both values, finite, and keep the limits; as ``services.architectures`` gives them, with
-            a column for each objective.
-        front: ids of the Pareto set, by cost.
-        total: how many have both values, whatever the limits.
-        volume: share of the box that the front dominates; ``None`` where all points are equal in one of them.
+        points: architectures with both values finite and within the limits: rows of ``services.architectures`` with one
+            column per objective.
+        front: ids of the Pareto front, by cost.
+        total: number of architectures with both values, ignoring limits.
+        volume: share of the box that the front dominates; ``None`` if all points are equal in one objective.
     """
 
     points: pd.DataFrame
@@ -66,7 +66,7 @@ class Trade:
 
 @dataclass(frozen=True)
 class Picks:
-    """What a study evaluated.
+    """The architectures that a study evaluated.
 
     Attributes:
         study: the study.
@@ -87,7 +87,7 @@ def _offered(url: str, space: str, revision: tuple[int, int]) -> dict[str, Objec
 
 
 def offered(space: str) -> dict[str, Objective]:
-    """What can be traded off in a space, by name; scores begin with ``score:``, measurements with ``measured:``."""
+    """Return the objectives of a space by name; scores have prefix ``score:``, measurements ``measured:``."""
     return _offered(services.store_url(), space, _revision())
 
 
@@ -99,7 +99,7 @@ def _measured(url: str, space: str, revision: tuple[int, int]) -> pd.DataFrame:
 
 
 def values(space: str, objective: Objective) -> pd.Series[float]:
-    """The values of an objective, indexed by id; architectures without one are left out."""
+    """Return the values of an objective, indexed by id, without missing values."""
     quantity = objective.sort.quantity
     if isinstance(quantity, Fact):
         return services.architectures(space)[quantity.value].astype(float)
@@ -111,12 +111,12 @@ def values(space: str, objective: Objective) -> pd.Series[float]:
 
 
 def trade(space: str, objectives: Sequence[Objective], limits: Sequence[Limit] = ()) -> Trade:
-    """Weigh the architectures of a space.
+    """Return the trade-off between two objectives of a space.
 
     Args:
-        space: its name.
+        space: name of the space.
         objectives: cost and score, of different columns.
-        limits: all of them must hold; what lacks a limited value does not.
+        limits: limits that must all hold; a missing value violates its limit.
     """
     points = services.architectures(space).copy()
     for objective in objectives:
@@ -132,16 +132,16 @@ def trade(space: str, objectives: Sequence[Objective], limits: Sequence[Limit] =
 
 
 def gains(points: pd.DataFrame, objectives: Sequence[Objective]) -> NDArray[np.float64]:
-    """The objectives of some points, turned so that larger is better, ``[N, m]``."""
+    """Return the objectives of some points ``[N, m]``, negated where minimised."""
     signs = [1.0 if one.sort.descending else -1.0 for one in objectives]
     return points[[one.column for one in objectives]].to_numpy(float) * signs
 
 
 def dominated(some: NDArray[np.float64], everything: NDArray[np.float64]) -> float | None:
-    """Share of the box between the worst and the best of ``everything`` ``[N, m]`` that ``some`` ``[M, m]`` dominate.
+    """Return the share of the box spanned by ``everything`` ``[N, m]`` that ``some`` ``[M, m]`` dominate.
 
     Returns:
-        From 0 to 1; ``None`` where the box is flat.
+        A value from 0 to 1; ``None`` if the box has no volume.
     """
     if not len(everything):
         return None
@@ -152,18 +152,18 @@ def dominated(some: NDArray[np.float64], everything: NDArray[np.float64]) -> flo
 
 
 def picks_of(study: StudyRecord, trials: Sequence[TrialRecord]) -> Picks:
-    """What a study has evaluated, each architecture once; a trial without a finite value does not count."""
+    """Return the distinct architectures for which a study has a finite value."""
     known = [trial for trial in trials if value_of(trial) is not None]
     failed = sum(bool(trial.reason) and value_of(trial) is None for trial in trials)
     return Picks(study, tuple(dict.fromkeys(trial.architecture for trial in known)), failed)
 
 
 def picks_table(found: Sequence[Picks], whole: Trade, objectives: Sequence[Objective]) -> pd.DataFrame:
-    """What studies found of a trade-off: one row per study, by the order given.
+    """Return the share of a trade-off that each study found, one row per study in the order given.
 
     Returns:
-        ``study, policy, evaluated, failed, drawn, front, volume``: how many it evaluated and how many failed, how many
-        of those are among the points and in the Pareto set, and the share of the box that its points dominate.
+        ``study, policy, evaluated, failed, drawn, front, volume``: numbers of evaluated and failed trials, of evaluated
+        architectures among the points and on the Pareto front, and the share of the box that they dominate.
     """
     everything = gains(whole.points, objectives)
     rows = []
@@ -177,12 +177,12 @@ def picks_table(found: Sequence[Picks], whole: Trade, objectives: Sequence[Objec
 
 
 def axes(objectives: Sequence[Objective]) -> list[Axis]:
-    """The objectives as a figure's axes."""
+    """Return the objectives as axes of a figure."""
     return [Axis(one.column, one.title, one.sort.descending) for one in objectives]
 
 
 def usual_cost(offered: Mapping[str, Objective]) -> list[str]:
-    """What a score can be set against: sizes first, then what was measured."""
+    """Return the costs that a score can be plotted against: sizes, then measurements."""
     return [*COSTS, *(name for name in offered if name.startswith(MEASURED))]
 
 

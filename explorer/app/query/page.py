@@ -1,4 +1,4 @@
-"""Query: which architectures are like this, by a form or in Cypher."""
+"""Query: find architectures by a form or in Cypher."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from graphstore.queries import Ends
 TABS = ("Guided", "Best per task", "Pareto", "Cypher")
 ANYTHING = "any"
 LONGEST_VECTOR, LONGEST_SHARED = 100_000, 2_000
-"""Characters of a pasted vector, and of one that is in the address."""
+"""Most characters of a pasted vector, and of one in the URL."""
 POSITION_TITLES = {"first": "First layer", "last": "Last layer", "any": "Any layer"}
 FACT_TITLES = {"parameters": "Parameters", "flops": "FLOPs", "depth": "Layers", "heterogeneity": "Heterogeneity"}
 SHOWN = ["label", "score", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
@@ -48,13 +48,13 @@ def render() -> None:
     """Draw the page."""
     components.head("query")
     space = components.pick_space().name
-    # The key is the name in the address.
+    # The key is the URL parameter.
     guided, best, pareto, cypher = st.tabs(TABS, key="tab", bind="query-params")
     with guided:
         asked = _guided(space)
     with cypher:
         cypher_console.render(space)
-    # Drawn only when looked at: their answers are the costly ones.
+    # Draw these tabs only when they are open: their queries are the slow ones.
     if best.open:
         with best:
             standings.best(space)
@@ -64,7 +64,7 @@ def render() -> None:
 
 
 def _guided(space: str) -> tuple[Wish, Choices] | None:
-    """Draw the tab; returns what is asked for, or ``None`` where there is nothing to ask about."""
+    """Draw the tab and return the query, or ``None`` if the space is empty."""
     layers, scores = services.layers(space), services.scores(space)
     if layers.empty:
         _nothing_yet(space)
@@ -72,7 +72,7 @@ def _guided(space: str) -> tuple[Wish, Choices] | None:
     choices = choices_of(layers, scores, frames.series_names(scores))
     wish, wrong = read_address(st.query_params.to_dict(), choices)
     if wrong:
-        st.warning(f"The address asks for what this space does not have: {', '.join(wrong)}. It was left out.")
+        st.warning(f"The URL names values that this space does not have: {', '.join(wrong)}. They were ignored.")
     new = _form(wish, choices, space)
     if new is not None:
         for name in ADDRESS:
@@ -88,7 +88,7 @@ def _guided(space: str) -> tuple[Wish, Choices] | None:
 
 def _nothing_yet(space: str) -> None:
     st.info(
-        f"There are no architectures in {space} yet; {components.how_to_finish(space)}.",
+        f"{space} has no architectures yet; {components.how_to_finish(space)}.",
         icon=":material/hourglass_empty:",
     )
 
@@ -110,7 +110,7 @@ def _pareto(asked: tuple[Wish, Choices] | None, space: str) -> None:
 
 
 def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
-    """The architectures nearest to a point of the space's embedding that the visitor gives, or the address does."""
+    """Show the architectures nearest to a vector of the space's embedding, from the input or the URL."""
     left, right = st.columns([4, 1])
     text = left.text_area(
         "Vector",
@@ -118,7 +118,7 @@ def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
         height=80,
         max_chars=LONGEST_VECTOR,
         placeholder="[0.25, -1, 3e-2, …]",
-        help="A JSON list of as many numbers as the space's vectors have.",
+        help="A JSON list with as many numbers as the vectors of the space.",
         key="nearest_vector",
     )
     with right:
@@ -127,7 +127,9 @@ def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
     if not text.strip():
         return
     if len(text.strip()) > LONGEST_SHARED:
-        st.caption(f"The vector is too long for the address, which takes {LONGEST_SHARED:,} characters of it.")
+        st.caption(
+            f"The vector exceeds the {LONGEST_SHARED:,} characters that a URL can hold, so this view cannot be linked."
+        )
     try:
         found = nearest_to_vector(services.store(), space, vector_of(_json(text)), int(k))
     except (InputError, StoreInputError) as error:
@@ -154,10 +156,10 @@ def _json(text: str) -> object:
 
 
 def _form(wish: Wish, choices: Choices, space: str) -> Wish | None:
-    """The form, filled as the wish says; returns what it says once its button is pressed."""
+    """Show the form with the current query; return the submitted one."""
     stated = (space, tuple(sorted(wish.address().items())))
     if st.session_state.get("query_stated") != stated:
-        # Arrived by a link, or went back: the fields begin anew with what the address says.
+        # After a link or the browser's Back, reset the fields to the URL's values.
         st.session_state["query_stated"] = stated
         st.session_state["query_round"] = st.session_state.get("query_round", 0) + 1
     key = f"query_{st.session_state['query_round']}"
@@ -176,7 +178,7 @@ def _form(wish: Wish, choices: Choices, space: str) -> Wish | None:
             names,
             index=names.index(wish.series) if wish.series in names else 0,
             format_func=lambda name: name or "with or without",
-            help="Only architectures with this score; of a task with scores that do not compare, each kind by itself.",
+            help="Only architectures with this score. Kinds of scores that are not comparable are listed separately.",
             key=f"{key}_series",
         )
         score = _range(middle, "Score", wish.score, f"{key}_score", False)
@@ -188,16 +190,16 @@ def _form(wish: Wish, choices: Choices, space: str) -> Wish | None:
             format_func=lambda name: SORTS.get(name, "By id"),
             key=f"{key}_sort",
         )
-        limit = last.selectbox("Rows at most", LIMITS, index=LIMITS.index(wish.limit), key=f"{key}_limit")
+        limit = last.selectbox("Maximal number of rows", LIMITS, index=LIMITS.index(wish.limit), key=f"{key}_limit")
         pressed = st.form_submit_button("Find", icon=":material/search:", type="primary")
     if not pressed:
         return None
     asked = tuple(layer for layer in rules if not layer.is_empty)
-    # To order by a score without saying which means the first one.
+    # Ordering by score without a selected score uses the first one.
     series = series or (next(iter(choices.series), "") if sort == "score" else "")
     new = Wish(asked, ranges, series, score if series else OPEN, sort if sort != "score" or series else "", limit)
     if sort == "score" and not series:
-        st.warning("Nothing has a score yet to order by.")
+        st.warning("There is no score to order by yet.")
     st.session_state["query_stated"] = (space, tuple(sorted(new.address().items())))
     return new
 
@@ -229,7 +231,7 @@ def _layer(wish: Wish, n: int, choices: Choices, key: str) -> Layer:
             families,
             index=families.index(now.family),
             format_func=lambda value: family_titles().get(value, title(value)),
-            help="A layer that mixes operations has all of them.",
+            help="A layer with mixed operations matches each of them.",
             label_visibility=visible,
             key=f"{key}_family{n}",
         ),
@@ -280,7 +282,7 @@ def _answer(wish: Wish, choices: Choices, space: str) -> None:
     shown = f"; the first {len(page.rows):,} are shown" if len(page.rows) < page.total else ""
     st.markdown(f"**{page.total:,}** {noun}{shown}.")
     if not page.rows:
-        st.info("Nothing fits all of it. Widen a range, or leave a rule out.", icon=":material/search_off:")
+        st.info("No architecture matches. Widen a range or remove a rule.", icon=":material/search_off:")
         return
     table = tables.architectures_frame([found.summary for found in page.rows])
     key = wish.quantity(choices)

@@ -1,7 +1,7 @@
-"""The form of the Query page: its values in the address, and the typed question that they stand for.
+"""The query of the Query page: its URL parameters and the typed question for the store.
 
-``explorer.analysis.ranges`` describes ranges. A layer rule is ``position,family,parameter,hidden``, of which an empty
-part matches anything. Invalid parts of an address are ignored with a notice.
+``explorer.analysis.ranges`` describes ranges. A layer rule is ``position,family,parameter,hidden``, in which an empty
+part matches anything. Invalid URL parameters are ignored with a notice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from graphstore.queries import ANY, ArchitectureQuery, Condition, Ends, Fact, La
 from graphstore.records import ScoreKind
 
 POSITIONS = {"first": 0, "last": -1, "any": None}
-"""Where a layer rule looks → its place in ``LayerRule``."""
+"""Title of a layer position → ``LayerRule.position``."""
 MOST_RULES = 3
 LIMITS = (20, 50, 100, 500)
 FACTS = {"parameters": Fact.PARAMETERS, "flops": Fact.FLOPS, "depth": Fact.DEPTH, "heterogeneity": Fact.HETEROGENEITY}
@@ -29,19 +29,19 @@ SORTS = {
     "-flops": "Most FLOPs first",
     "depth": "Fewest layers first",
     "-depth": "Most layers first",
-    "heterogeneity": "Most alike layers first",
-    "-heterogeneity": "Most different layers first",
+    "heterogeneity": "Most homogeneous first",
+    "-heterogeneity": "Most heterogeneous first",
 }
-"""Orders by their place in the address → for people."""
+"""Value of an order in the URL → its title."""
 LARGEST = 10**15
-"""No number a visitor gives may be larger."""
+"""Largest number accepted from a form or a URL."""
 
 OPEN: Ends = (None, None)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer rule as the form has it; empty and 0 stand for anything."""
+    """A layer rule in the form; empty strings and 0 match anything."""
 
     position: str = "any"
     family: str = ""
@@ -50,25 +50,25 @@ class Layer:
 
     @property
     def is_empty(self) -> bool:
-        """Whether every layer fits."""
+        """Return whether the rule matches every layer."""
         return not (self.family or self.parameter or self.hidden)
 
     @property
     def rule(self) -> LayerRule:
-        """The typed rule."""
+        """Return the rule as a typed question of the store."""
         hidden = Range(self.hidden, self.hidden) if self.hidden else ANY
         return LayerRule(POSITIONS[self.position], self.family or None, self.parameter or None, hidden=hidden)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What may be chosen in a space.
+    """The values that the form offers for a space.
 
     Attributes:
         families: parts of the layers' families.
         parameters: parts of their parameters.
         hiddens: hidden sizes.
-        series: comparable scores, as ``frames.series_names`` calls them → their key.
+        series: name of comparable scores (see ``frames.series_names``) → their kind.
     """
 
     families: tuple[str, ...]
@@ -79,7 +79,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Wish:
-    """What the visitor asks for."""
+    """A query of the form."""
 
     layers: tuple[Layer, ...] = ()
     ranges: Mapping[str, Ends] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Wish:
     limit: int = LIMITS[0]
 
     def address(self) -> dict[str, str]:
-        """Its place in the address; what is as usual is left out."""
+        """Return the URL parameters; default values are left out."""
         found = {f"layer{n}": _layer_text(layer) for n, layer in enumerate(self.layers, 1) if not layer.is_empty}
         found |= {name: format_ends(ends) for name, ends in self.ranges.items() if ends != OPEN}
         if self.series:
@@ -103,7 +103,7 @@ class Wish:
         return found
 
     def question(self, space: str, choices: Choices) -> ArchitectureQuery:
-        """The typed question. Raises StoreInputError for a range that ends before it begins."""
+        """Return the typed question. Raises StoreInputError for a range whose end is below its start."""
         conditions = [Condition(FACTS[name], Range(*ends)) for name, ends in self.ranges.items() if ends != OPEN]
         key = choices.series.get(self.series)
         if key is not None:
@@ -117,21 +117,21 @@ class Wish:
         return ArchitectureQuery(space, rules, (), tuple(conditions), sort, self.limit)
 
     def quantity(self, choices: Choices) -> Quantity | None:
-        """The score whose values the answer shows."""
+        """Return the score whose values the result shows."""
         return choices.series.get(self.series)
 
 
 ADDRESS = (*(f"layer{n}" for n in range(1, MOST_RULES + 1)), *FACTS, "series", "score", "sort", "limit")
-"""The names in the address that belong to a wish."""
+"""The URL parameters of a query."""
 
 
 def choices_of(layers: pd.DataFrame, scores: pd.DataFrame, names: list[str]) -> Choices:
-    """What a space offers.
+    """Return the values that the form offers for a space.
 
     Args:
-        layers: as ``frames.layers_frame`` gives them.
-        scores: as ``frames.scores_frame`` gives them.
-        names: the series, in the order to offer.
+        layers: frame of ``frames.layers_frame``.
+        scores: frame of ``frames.scores_frame``.
+        names: the series in display order.
     """
     operations = [str(one).partition("_")[::2] for one in layers["operation"].unique()]
     firsts = scores.drop_duplicates("series").set_index("series")
@@ -145,7 +145,7 @@ def choices_of(layers: pd.DataFrame, scores: pd.DataFrame, names: list[str]) -> 
 
 
 def read_address(address: Mapping[str, str], choices: Choices) -> tuple[Wish, list[str]]:
-    """The wish an address states, and the names of what in it does not fit the space or the form."""
+    """Return the query in a URL and the names of its invalid parameters."""
     wrong: list[str] = []
     wish = Wish()
     layers = []

@@ -1,8 +1,8 @@
-"""Tabs of the Query page that compare: the best of every task, and the Pareto set of what the visitor cares for.
+"""Comparing tabs of the Query page: the best architecture of every task, and the Pareto front of chosen objectives.
 
-An objective stands in the address as ``parameters``, ``-heterogeneity`` (more is better), ``score:`` with the name of
-comparable scores, or ``measured:`` with device and quantity. Of a measured quantity less is better, unless its unit is
-a rate, that is, ends with ``/s``.
+In the URL an objective is ``parameters``, ``-heterogeneity`` (maximised), ``score:`` with the name of comparable
+scores, or ``measured:`` with device and quantity. A measured quantity is minimised unless its unit is a rate, that is,
+ends with ``/s``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from graphstore.queries import ArchitectureQuery, Fact, MeasurementKey, Sort
 from graphstore.records import MeasurementRecord
 
 PARAMETER = "objective"
-"""Name in the address; repeated for each objective."""
+"""URL parameter; repeated for each objective."""
 FEWEST = 2
 FACTS = {
     "parameters": (Fact.PARAMETERS, "parameters", False),
@@ -35,17 +35,17 @@ FACTS = {
     "heterogeneity": (Fact.HETEROGENEITY, "heterogeneity", False),
     "-heterogeneity": (Fact.HETEROGENEITY, "heterogeneity", True),
 }
-"""Objectives of what every architecture has: place in the address → fact, title, whether more is better."""
+"""Objectives that every architecture has: URL value → fact, title, whether it is maximised."""
 SHOWN = ["label", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What counts.
+    """An objective of the Pareto front.
 
     Attributes:
-        column: of the frame of points.
-        title: for people.
+        column: column of the frame of points.
+        title: title on the page.
         sort: the order that puts the best first.
     """
 
@@ -55,12 +55,12 @@ class Objective:
 
     @property
     def text(self) -> str:
-        """The objective as the list of choices shows it."""
+        """Return the objective's text in the selector."""
         return f"{'↑' if self.sort.descending else '↓'} {self.title}"
 
     @property
     def look(self) -> Any:
-        """How a table shows its column."""
+        """Return the configuration of its table column."""
         return st.column_config.NumberColumn(self.title, format="%.4f" if self.column.startswith("score:") else None)
 
 
@@ -87,7 +87,7 @@ def best(space: str) -> None:
 
 
 def objectives_of(choices: Choices, measurements: Sequence[MeasurementRecord]) -> dict[str, Objective]:
-    """What may be chosen in a space: place in the address → objective."""
+    """Return the objectives of a space: URL value → objective."""
     found = {name: Objective(fact.value, title, Sort(fact, more)) for name, (fact, title, more) in FACTS.items()}
     for name, key in choices.series.items():
         sort = Sort(key, descending=not key.lower_is_better)
@@ -101,34 +101,34 @@ def objectives_of(choices: Choices, measurements: Sequence[MeasurementRecord]) -
 
 
 def usual(objectives: Mapping[str, Objective]) -> list[str]:
-    """What to begin with: size and the first score, or in a space without scores size and heterogeneity."""
+    """Return the initial objectives: size and the first score, or size and heterogeneity without scores."""
     scored = (name for name in objectives if name.startswith("score:"))
     return ["parameters", next(scored, "-heterogeneity")]
 
 
 def pareto(space: str, choices: Choices, question: ArchitectureQuery, filters: str) -> None:
-    """Draw the tab of the Pareto set.
+    """Draw the tab of the Pareto front.
 
     Args:
         space: name of the space.
         choices: its comparable scores.
-        question: which architectures; its order and limit do not matter.
-        filters: what narrows the choice, for people; empty where nothing does.
+        question: query that selects the architectures; its order and limit are ignored.
+        filters: description of the filters; empty if there are none.
     """
     offered = objectives_of(choices, services.store().measurements(space=space))
     chosen = _choose(offered)
     if not choices.series:
-        st.caption("No architecture of this space has a score yet; scores can be chosen as soon as there are some.")
+        st.caption("No architecture of this space has a score yet; scores can be selected as soon as there are some.")
     st.caption(
-        f"Among what the Guided tab asks for: {literal(filters)}."
+        f"Among the architectures of the Guided tab: {literal(filters)}."
         if filters
         else f"Among all architectures of {space}."
     )
     if len(chosen) < FEWEST:
-        st.info("Choose two objectives or more.", icon=":material/info:")
+        st.info("Select two objectives or more.", icon=":material/info:")
         return
     if len({offered[name].sort.quantity for name in chosen}) < len(chosen):
-        st.warning("One objective asks for more of what another asks less of. Leave one of them out.")
+        st.warning("One objective maximises what another minimises. Remove one of them.")
         return
     objectives = [offered[name] for name in chosen]
     try:
@@ -138,16 +138,22 @@ def pareto(space: str, choices: Choices, question: ArchitectureQuery, filters: s
         return
     if points.empty:
         st.info(
-            "No architecture that fits has all of these values. Choose other objectives, or widen what the Guided tab "
-            "asks for.",
+            "No matching architecture has all of these values. Select other objectives, or widen the "
+            "filters of the Guided tab.",
             icon=":material/search_off:",
         )
         return
     axes = [Axis(one.column, one.title, one.sort.descending) for one in objectives]
-    st.markdown(f"**{len(front):,}** of {len(points):,} that have all of these values make the Pareto set.")
+    st.markdown(f"**{len(front):,}** of {len(points):,} architectures with all of these values form the Pareto front.")
     downloads.figure(pareto_plot(points, front, axes), f"{space}-pareto", "pareto_plot", alt="Pareto set")
-    note = " Drawn by the first two; a point that seems beaten is better in another one." if len(axes) > FEWEST else ""
-    st.caption(f"No other beats them in one objective without losing in another.{note}")
+    note = (
+        " Drawn by the first two objectives; a point that looks dominated is better in another one."
+        if len(axes) > FEWEST
+        else ""
+    )
+    st.caption(
+        f"They are non-dominated: no other architecture is at least as good in all objectives and better in one.{note}"
+    )
     table = points.loc[front]
     extra = {one.column: one.look for one in objectives if one.column not in SHOWN}
     components.architecture_table(table, ["label", *extra, *SHOWN[1:]], space, "pareto_table", height=420, looks=extra)
@@ -157,7 +163,7 @@ def pareto_frame(question: ArchitectureQuery, objectives: Sequence[Objective]) -
     """Return the architectures that have all values, with a column for each objective, and the ids of the Pareto set.
 
     Raises:
-        StoreInputError: scores that do not compare, or no such space.
+        StoreInputError: the scores are not comparable, or the space does not exist.
     """
     answer = pareto_front(services.store(), question, [objective.sort for objective in objectives])
     points = tables.architectures_frame([found.summary for found in answer.rows])
@@ -167,27 +173,28 @@ def pareto_frame(question: ArchitectureQuery, objectives: Sequence[Objective]) -
 
 
 def _choose(offered: Mapping[str, Objective]) -> list[str]:
-    """Let the visitor choose; the choice is in the address."""
+    """Show the selector of objectives; the selection is kept in the URL."""
     asked = st.query_params.get_all(PARAMETER)
     wrong = [name for name in asked if name and name not in offered]
     if wrong:
         st.warning(
-            f"The address asks for what this space does not have: {literal(', '.join(wrong)[:300])}. It was left out."
+            f"The URL names objectives that this space does not have: {literal(', '.join(wrong)[:300])}. "
+            "They were ignored."
         )
     key = "pareto_objectives"
     known = list(dict.fromkeys(name for name in asked if name in offered))
     st.session_state[key] = known if asked else usual(offered)
 
     def changed() -> None:
-        # An empty choice is a choice as well, and not the usual one.
+        # An empty selection differs from the default.
         st.query_params[PARAMETER] = st.session_state[key] or [""]
 
     return st.multiselect(
         "Objectives",
         list(offered),
         format_func=lambda name: offered[name].text,
-        placeholder="Choose two or more",
-        help="↓ less is better, ↑ more is better.",
+        placeholder="Select two or more",
+        help="↓ minimised, ↑ maximised.",
         key=key,
         on_change=changed,
     )

@@ -1,6 +1,6 @@
-"""Parts of the Search page that draw themselves anew while work goes on. They only display.
+"""Fragments of the Search page that refresh while jobs run. They only display.
 
-What has buttons is drawn outside of them; when a job or a study changes its state, they ask for a whole new page.
+Widgets are outside these fragments; when a job or a study changes its state, a fragment reruns the whole page.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graphstore.records import JobRecord, JobState, StudyRecord, StudyState, Tri
 
 BUSY_EVERY, IDLE_EVERY = "2s", "10s"
 BROKEN_OFF = {JobState.STOPPED: "Stopped.", JobState.LOST: "Its process is gone."}
-"""Jobs of these states can be resumed by a button, so the hints that a command line needs are not shown."""
+"""Job states with a Resume button, for which the command-line hint is omitted."""
 LOG_LINES = 40
 STATE_COLORS = {
     JobState.STARTING: "blue",
@@ -35,8 +35,8 @@ STATE_COLORS = {
 TRIAL_COLUMNS = {
     "trial": st.column_config.NumberColumn("trial", width="small"),
     "value": st.column_config.NumberColumn("value", format="%.4f"),
-    "origin": st.column_config.TextColumn("origin", help="How the policy chose it."),
-    "acquisition": st.column_config.TextColumn("acquisition", help="The figures behind the choice."),
+    "origin": st.column_config.TextColumn("origin", help="How the policy proposed it."),
+    "acquisition": st.column_config.TextColumn("acquisition", help="Acquisition values of the proposal."),
     "seconds": st.column_config.NumberColumn("seconds", format="%.1f"),
     "link": st.column_config.LinkColumn("", display_text="open", help="Open the Architecture page."),
 }
@@ -44,7 +44,7 @@ Fingerprint = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
 
 
 def fingerprint(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> Fingerprint:
-    """What a page with buttons depends on: which jobs and studies there are, and their states."""
+    """Return the jobs, the studies and their states, on which the widgets of the page depend."""
     return (
         tuple((job.id, job.state.value) for job in jobs),
         tuple((study.name, study.state.value) for study in studies),
@@ -52,7 +52,7 @@ def fingerprint(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> Fi
 
 
 def watch(drawn: Fingerprint, busy: bool) -> None:
-    """Ask for a new page once jobs or studies are others than those drawn."""
+    """Rerun the page when jobs or studies differ from those drawn."""
 
     @access.drawn_again(BUSY_EVERY if busy else IDLE_EVERY)
     def indicator() -> None:
@@ -71,12 +71,12 @@ def watch(drawn: Fingerprint, busy: bool) -> None:
 
 
 def badge(state: JobState) -> str:
-    """A job's state in its colour, as Markdown."""
+    """Return a job's state as coloured Markdown."""
     return f":{STATE_COLORS[state]}-badge[{state.value}]"
 
 
 def job_progress(id: str) -> None:
-    """Progress bar and message of a running job, drawn anew while it runs."""
+    """Show the progress bar and message of a running job, refreshed while it runs."""
 
     @access.drawn_again(BUSY_EVERY)
     def progress() -> None:
@@ -92,7 +92,7 @@ def job_progress(id: str) -> None:
 
 
 def message(job: JobRecord, studies: Sequence[StudyRecord]) -> str:
-    """What a job said last, as Markdown; empty where its state says as much."""
+    """Return a job's last message as Markdown; empty if the state says it all."""
     if job.state in BROKEN_OFF:
         resumable = launching.can_resume(job, studies)
         return BROKEN_OFF[job.state] + (" Resume it to continue where it was." if resumable else "")
@@ -100,13 +100,13 @@ def message(job: JobRecord, studies: Sequence[StudyRecord]) -> str:
 
 
 def job_of(jobs: Sequence[JobRecord], study: str) -> JobRecord | None:
-    """The job that works on a study; while none does, the newest that did."""
+    """Return the job that runs a study, or the newest one that did."""
     own = [job for job in jobs if study in launching.studies_of(job)]
     return next((job for job in own if is_active(job)), own[0] if own else None)
 
 
 def study_view(name: str, busy: bool) -> None:
-    """Its job, progress, figures, trials and log of one study, drawn anew while a job works on it."""
+    """Show job, progress, trials and log of one study, refreshed while a job runs it."""
 
     @access.drawn_again(BUSY_EVERY if busy else None)
     def view() -> None:
@@ -125,7 +125,7 @@ def _draw_study(store: GraphStore, name: str) -> None:
     except NotFoundError:
         if job is not None:
             st.markdown(_state(job, []))
-        st.info(f"Study {literal(name)} has not begun yet.", icon=":material/hourglass_empty:")
+        st.info(f"Study {literal(name)} has not started yet.", icon=":material/hourglass_empty:")
         return
     trials = store.trials(name)
     _headline(study, trials, job)
@@ -133,7 +133,7 @@ def _draw_study(store: GraphStore, name: str) -> None:
     _trials(study, frames.trials_frame(trials))
     log = "" if job is None else read_log(job, LOG_LINES)
     with st.expander("End of the log"):
-        st.code(log or "Nothing has been logged.", language=None, wrap_lines=True, height=260)
+        st.code(log or "The log is empty.", language=None, wrap_lines=True, height=260)
 
 
 def _state(job: JobRecord, studies: Sequence[StudyRecord]) -> str:
@@ -147,7 +147,7 @@ def _headline(study: StudyRecord, trials: Sequence[TrialRecord], job: JobRecord 
     running = sum(trial.state is TrialStatus.RUNNING for trial in trials)
     known = [(trial.value, trial.architecture) for trial in trials if trial.value is not None]
     text = f"{done} of {study.budget} done" + (f", {running} running" if running else "")
-    text += (f", {failed} failed" if failed else "") + (f", {stale} stale and to be tried again" if stale else "")
+    text += (f", {failed} failed" if failed else "") + (f", {stale} stale, to be retried" if stale else "")
     st.progress(min(1.0, (done + failed) / max(1, study.budget)), text=text)
     objective = literal(study.objective)
     best, id = max(known, default=(None, ""))
@@ -158,7 +158,7 @@ def _headline(study: StudyRecord, trials: Sequence[TrialRecord], job: JobRecord 
 
 
 def _study_state(study: StudyRecord, job: JobRecord | None) -> str:
-    """The state of the job that works on a study, or failed to; the study's own state tells nothing of these."""
+    """Return the state of the study's job if it is running or failed, otherwise the study's own state."""
     if job is not None:
         broken = job.state in (JobState.FAILED, JobState.LOST) and study.state is not StudyState.DONE
         if is_active(job) or broken:
@@ -197,5 +197,5 @@ def _trials(study: StudyRecord, table: pd.DataFrame) -> None:
 
 
 def is_active(job: JobRecord) -> bool:
-    """Whether the job is starting, running or stopping."""
+    """Return whether the job is starting, running or stopping."""
     return job.state in ACTIVE

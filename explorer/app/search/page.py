@@ -1,4 +1,4 @@
-"""Search: launch a study as a background job, watch it, stop it, resume it, compare it with its rivals."""
+"""Search: launch a study as a background job, watch, stop, resume and compare it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphstore import GraphStore
 from graphstore.records import JobRecord, JobState, StudyRecord
 
 EARLIER = 8
-"""Most ended jobs that are listed."""
+"""Most finished jobs in the list."""
 
 
 @components.page
@@ -35,7 +35,8 @@ def render() -> None:
             launch_form.render(store, space.name, jobs, studies)
         else:
             st.info(
-                "The library of this space is not finished yet; a search needs it.", icon=":material/hourglass_empty:"
+                "A search needs the library of this space, which is not finished yet.",
+                icon=":material/hourglass_empty:",
             )
         _jobs(store, jobs, studies)
     with right:
@@ -58,7 +59,7 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
                 stop_job(store, job.id)
                 st.rerun()
     if ended:
-        with st.expander(f"Ended jobs ({len(ended)})", expanded=not active):
+        with st.expander(f"Finished jobs ({len(ended)})", expanded=not active):
             for job in ended[:EARLIER]:
                 _ended(store, job, studies)
 
@@ -105,10 +106,10 @@ def _study(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord], space: str
     if wanted is not None and wanted not in names and any(wanted in launching.studies_of(job) for job in jobs):
         names.append(wanted)
     if not names:
-        st.info("No study has been run in this store yet. Launch one: its trials and curve appear here.")
+        st.info("This store has no study yet. Launch one to see its trials and curve here.")
         return
     if wanted is not None and wanted not in names:
-        st.warning(f"There is no study {literal(repr(wanted[: components.LONGEST_WRONG]))} in this store.")
+        st.warning(f"This store has no study {literal(repr(wanted[: components.LONGEST_WRONG]))}.")
     here = [study.name for study in studies if study.space == space]
     chosen = components.pick(
         "Study",

@@ -1,7 +1,7 @@
-"""The figures of a study on the Search page, one at a time; frames are cached by what they depend on.
+"""The figures of a study on the Search page, one at a time; frames are cached by their inputs.
 
-History, choices, importance and Pareto set are of all studies comparable with the shown one; the belief and the
-timeline are its own.
+History, parallel coordinates, importance and Pareto front cover all studies comparable with the shown one; the
+posterior and the timeline are its own.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from explorer.plots.pareto import study_axes
 from explorer.studies import frames as pictures
 from graphstore.records import StudyRecord, StudyState, TrialRecord
 
-WAITING = "The figure begins with the first finished trial."
+WAITING = "The figure starts with the first finished trial."
 QUANTITIES = {
     PosteriorQuantity.UCB: "Upper bound",
     PosteriorQuantity.MEAN: "Expected",
@@ -41,12 +41,12 @@ QUANTITIES = {
 
 
 def draw(study: StudyRecord, trials: Sequence[TrialRecord], running: bool) -> None:
-    """Let the visitor choose a figure, and draw it.
+    """Show the selector of the figure, and draw it.
 
     Args:
         study: the shown study.
-        trials: its own, as they are now.
-        running: whether a job works on it.
+        trials: its current trials.
+        running: whether a job runs it.
     """
     names = list(FIGURES)
     chosen = st.segmented_control("Figure", names, default=names[0], key="search_figure", label_visibility="collapsed")
@@ -61,7 +61,7 @@ def draw(study: StudyRecord, trials: Sequence[TrialRecord], running: bool) -> No
 
 
 def _how_to_get_more(study: StudyRecord, running: bool) -> str:
-    """What to do for more trials of a study, in the words of its controls."""
+    """Return how to get more trials of a study, with the names of its buttons."""
     if running:
         return "Wait for more trials."
     if launching.can_go_on(study):
@@ -78,7 +78,7 @@ def _rivals(url: str, name: str, revision: int) -> tuple[list[StudyRecord], dict
 
 
 def rivals(name: str) -> tuple[list[StudyRecord], dict[str, list[TrialRecord]]]:
-    """The studies comparable with one, itself included, newest first, and the trials of each."""
+    """Return the studies comparable with one, including itself, newest first, with their trials."""
     return _rivals(services.store_url(), name, services.store().revision("studies"))
 
 
@@ -90,29 +90,31 @@ def _best_known(url: str, name: str, revision: tuple[int, int]) -> float | None:
 
 def _history(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     if all(pictures.value_of(trial) is None for trial in trials):
-        # The curves of others alone would be taken for its own.
-        st.info("The curve begins with the first finished trial.", icon=":material/hourglass_empty:")
+        # Without a curve of its own, the curves of other studies would be mistaken for it.
+        st.info("The curve starts with the first finished trial.", icon=":material/hourglass_empty:")
         return
     store = services.store()
     studies, found = rivals(study.name)
     known = (store.revision("scores"), store.revision("library"))
     try:
         best = _best_known(services.store_url(), study.name, known)
-    except ExplorerError:  # The scores it ran on are gone; its history is not.
+    except ExplorerError:  # The known scores were deleted, but the history remains.
         best = None
     curves = pictures.history_frame(studies, found, best)
-    regret = best is not None and st.toggle("Simple regret", key="search_regret", help="Best known less best found.")
+    regret = best is not None and st.toggle(
+        "Simple regret", key="search_regret", help="Best known value minus best found value."
+    )
     bands = pictures.history_bands(curves, "regret" if regret else "best")
     figure = best_so_far_curves(curves, study.objective, study.name, bands, regret)
     downloads.figure(figure, f"{study.name}-history", "search_curves", alt="Best value against evaluations")
     shown = curves["study"].nunique()
     note = f"{shown} studies of {study.space} on {study.objective}." if shown > 1 else ""
     if len(bands):
-        note += " Of policies with three or more finished studies: median, and its 95 % bootstrap interval."
+        note += " Policies with three or more finished studies: median with its 95 % bootstrap interval."
     st.caption(note)
 
 
-@st.cache_data(show_spinner="Asking the policy what it believes …", max_entries=16)
+@st.cache_data(show_spinner="Computing the policy's posterior …", max_entries=16)
 def _belief(
     url: str, name: str, told: tuple[tuple[object, ...], ...], revision: tuple[int, int], _trials: Sequence[TrialRecord]
 ) -> pd.DataFrame:
@@ -143,8 +145,8 @@ def _acquisition(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         alt="Posterior over the map",
     )
     st.caption(
-        f"What {study.policy} believes of {len(belief):,} architectures after these trials; numbers are trials in the "
-        "order of asking. It sees more coordinates than the two drawn."
+        f"Posterior of {study.policy} over {len(belief):,} architectures after these trials. Numbers are trials in the "
+        "order of the proposals. The policy uses more dimensions than the two drawn."
     )
 
 
@@ -160,7 +162,7 @@ def _choices(url: str, name: str, revision: tuple[int, int]) -> tuple[pd.Series,
 
 
 def _evaluated(study: StudyRecord) -> tuple[pd.Series, pd.DataFrame, str]:
-    """Values, choices, and how many of how many studies, for people."""
+    """Return values, design choices, and a text with the number of studies."""
     store = services.store()
     revision = (store.revision("studies"), store.revision("library"))
     values, choices, studies = _choices(services.store_url(), study.name, revision)
@@ -177,8 +179,8 @@ def _parallel(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     figure = parallel_coordinates(axes, values, study.objective)
     downloads.figure(figure, f"{study.name}-choices", "search_parallel", alt="Design choices and scores")
     left_out = len(choices.columns) - len(axes)
-    rest = f" {left_out} choices that tell less are left out." if left_out else ""
-    st.caption(f"{counted}. Drag along an axis to mark a range; – is a layer that an architecture does not have.{rest}")
+    rest = f" {left_out} less important choices are left out." if left_out else ""
+    st.caption(f"{counted}. Drag along an axis to select a range; – marks a missing layer.{rest}")
 
 
 @st.cache_data(show_spinner="Growing forests …", max_entries=8)
@@ -199,10 +201,10 @@ def _importance(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         alt="Importance",
     )
     st.caption(
-        f"Permutation importance in a random forest on {counted}: by how much its error on held-out architectures "
-        "grows when the values of one choice are exchanged among them. Median and middle 90 % of 20 bootstrap samples; "
-        f"grey ones reach 0. The forest explains {found.explained:.0%} of the held-out variance"
-        + ("." if found.explained > 0 else ", so it has learned nothing yet.")
+        f"Permutation importance in a random forest on {counted}: the increase of its error on held-out architectures "
+        "when the values of one choice are permuted. Median and middle 90 % of 20 bootstrap samples; "
+        f"intervals of grey ones contain 0. The forest explains {found.explained:.0%} of the held-out variance"
+        + ("." if found.explained > 0 else ", so it is uninformative.")
     )
 
 
@@ -227,10 +229,10 @@ def _pareto(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
 def _timeline(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     frame = pictures.timeline_frame([study], {study.name: trials}, time.time())
     if frame.empty:
-        st.info("The timeline begins with the first trial that is started.", icon=":material/hourglass_empty:")
+        st.info("The timeline starts with the first running trial.", icon=":material/hourglass_empty:")
         return
     downloads.figure(trial_timeline(frame), f"{study.name}-timeline", "search_timeline", alt="Timeline of trials")
-    st.caption("The last attempt of each trial; × tells which it was. Lanes are what ran at the same time on a host.")
+    st.caption("The last attempt of each trial, numbered by ×. Lanes are parallel trainings on a host.")
 
 
 FIGURES: dict[str, Callable[[StudyRecord, Sequence[TrialRecord]], None]] = {
@@ -241,4 +243,4 @@ FIGURES: dict[str, Callable[[StudyRecord, Sequence[TrialRecord]], None]] = {
     "Pareto": _pareto,
     "Timeline": _timeline,
 }
-"""Figures by their names, the first one first."""
+"""Figures by name, in display order."""

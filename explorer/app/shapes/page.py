@@ -1,4 +1,4 @@
-"""Shapes: edit the widths of the layers, predict, make shapes to order, search within limits, compare machines."""
+"""Shapes: edit layer widths, predict perplexity and latency, generate, search and compare machines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VIEWS = ("Explore", "Search", "Layers", "Devices")
 PER_ROW = 6
 SHAPE = "shape"
 MOST_SHAPES = 4
-"""Kinds drawn beside the edited shape; more lines could not be told apart."""
+"""Most kinds drawn with the edited shape; more lines could not be distinguished."""
 
 
 @components.page
@@ -39,7 +39,7 @@ def render() -> None:
         _none_yet()
         return
     with st.sidebar:
-        # Kept apart, so that the other pages go on with the space they showed.
+        # Keep this selection separate, so that other pages keep their space.
         space = components.pick("Design space", names, "space", lambda: names[0], kept_as="shapes_space")
     known = shape_services.learned(space)
     if known is None:
@@ -66,8 +66,8 @@ def render() -> None:
 def _none_yet() -> None:
     st.info("No space of this store holds shapes yet.", icon=":material/hourglass_empty:")
     st.markdown(
-        "A shape says how wide each layer between the bottlenecks of a backbone is. Bring in measured ones, a table "
-        "with `h1`, `h2`, …, `perplexity` and latencies in columns `NAME_s`:\n\n"
+        "A shape is the list of widths of the layers between the bottlenecks of a backbone. Import measured "
+        "shapes, a table with `h1`, `h2`, …, `perplexity` and latencies in columns `NAME_s`:\n\n"
         "```\narchex import shapes shapes_700.csv\n```"
     )
 
@@ -77,7 +77,7 @@ def _key(layer: int) -> str:
 
 
 def _wanted(known: Learned) -> tuple[int, ...]:
-    """The edited shape: from the widgets, else the address, else the good one of the middle size."""
+    """Return the edited shape: from the widgets, else the URL, else the heuristic one of median size."""
     grid, state = known.predictors.grid, st.session_state
     place = (grid.widths, grid.layers)
     keys = [_key(layer) for layer in range(grid.layers)]
@@ -87,12 +87,14 @@ def _wanted(known: Learned) -> tuple[int, ...]:
         return tuple(state[SHAPE])
     found = parse_widths(st.query_params.get(SHAPE, ""))
     if found is None or len(found) != grid.layers or not set(found) <= set(grid.widths):
-        if SHAPE in st.query_params and "shape_grid" not in state:  # Else it is what another space left there.
-            st.caption(":orange[The address asks for a shape that is not of this space; it was ignored.]")
+        if (
+            SHAPE in st.query_params and "shape_grid" not in state
+        ):  # Otherwise another space left it in the session state.
+            st.caption(":orange[The URL names a shape that does not belong to this space; it was ignored.]")
         middle = float(np.median(grid.parameters(known.table.shapes)))
         found = generate(grid, ShapeFamily.GOOD, middle, 0.05).widths
     state["shape_grid"] = place
-    _set(found)  # The widgets would go on with widths of the space before, or fall back to the narrowest.
+    _set(found)  # Without this the widgets keep widths of the previous space, or fall back to the narrowest.
     return found
 
 
@@ -103,7 +105,7 @@ def _set(widths: tuple[int, ...]) -> None:
 
 
 def _generate(known: Learned) -> None:
-    """Put a generated shape into the editor; what is impossible is told on the page."""
+    """Write a generated shape to the editor; errors are shown on the page."""
     state = st.session_state
     rng = np.random.default_rng(int(state["shapes_seed"]))
     try:
@@ -132,7 +134,7 @@ def _generator(known: Learned, widths: tuple[int, ...]) -> None:
     own = float(known.predictors.grid.parameters(np.array([widths]))[0]) / 1e6
     with st.container(horizontal=True, vertical_alignment="bottom"):
         family = st.selectbox("Make one", list(ShapeFamily), format_func=_title, key="shapes_family")
-        # Floats of six digits: the ends must not exclude what they bound.
+        # Round outwards: with six digits the limits must not exclude their own shapes.
         st.number_input(
             "Parameters, in millions", low, high, min(max(own, low), high), 1.0, "%.2f", key="shapes_budget"
         )
@@ -164,7 +166,7 @@ def _editor(known: Learned, widths: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _facts(report: ShapeReport) -> None:
-    """Parameters, perplexity and latencies, each with what it may be."""
+    """Show parameters, perplexity and latencies with their intervals."""
     facts = [
         ("Parameters, merged", f"{report.parameters / 1e6:.2f} M", f"unmerged {report.parameters_unmerged / 1e6:.2f} M")
     ]
@@ -180,7 +182,7 @@ def _facts(report: ShapeReport) -> None:
             )
         )
     for column, (name, value, note) in zip(st.columns(len(facts)), facts, strict=True):
-        # Narrow windows cut long names of machines off.
+        # Metrics truncate long machine names in narrow windows.
         column.metric(literal(name), value, help=name if name.startswith("Latency") else None)
         column.caption(note)
 
@@ -195,12 +197,12 @@ def _made(_known: Learned, budget: int, space: str) -> dict[str, tuple[int, ...]
         try:
             found[_title(family)] = generate(grid, family, budget).widths
         except InputError:
-            continue  # No shape of this grid has so many parameters within the tolerance.
+            continue  # No shape of this grid has this number of parameters within the tolerance.
     return found
 
 
 def _kinds(known: Learned, report: ShapeReport) -> None:
-    """The edited shape beside one of every family of its size."""
+    """Draw the edited shape with one shape of every family at the same size."""
     made = _made(known, report.parameters, str(st.query_params.get("space", "")))
     shapes = {"this shape": report.widths} | made
     rows = np.array(list(shapes.values()))

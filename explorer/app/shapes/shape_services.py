@@ -1,4 +1,4 @@
-"""Shapes of the open store and what was learned from them, cached for all visitors."""
+"""Shapes of the open store and their fitted predictors, cached for all sessions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from explorer.supershaper.shapes.importance import layer_importance
 from explorer.supershaper.shapes.tables import ShapeTable
 
 HELD_OUT = 0.3
-"""Share of the shapes on which the importance of layers is seen."""
+"""Share of the shapes held out to measure the importance of layers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ def spaces() -> list[str]:
     return _spaces(services.store_url(), services.store().revision("library"))
 
 
-@st.cache_resource(show_spinner="Learning from the measured shapes …", max_entries=4)
+@st.cache_resource(show_spinner="Fitting predictors to the measured shapes …", max_entries=4)
 def _learned(url: str, space: str, revision: tuple[int, ...]) -> Learned | None:
     found = stored_shapes(services.store(), space)
     if found is None:
@@ -57,11 +57,11 @@ def _learned(url: str, space: str, revision: tuple[int, ...]) -> Learned | None:
 
 
 def learned(space: str) -> Learned | None:
-    """What is known of a space's shapes; ``None`` where it holds none."""
+    """Return a space's shapes with fitted predictors; ``None`` if it holds none."""
     return _learned(services.store_url(), space, _revision())
 
 
-@st.cache_data(show_spinner="Looking which layers matter …", max_entries=4)
+@st.cache_data(show_spinner="Computing the importance of layers …", max_entries=4)
 def _importance(url: str, space: str, revision: tuple[int, ...]) -> pd.DataFrame:
     known = learned(space)
     assert known is not None
@@ -79,7 +79,7 @@ def _importance(url: str, space: str, revision: tuple[int, ...]) -> pd.DataFrame
 
 
 def importance(space: str) -> pd.DataFrame:
-    """How much each layer's width matters for perplexity: ``layer, importance, low, high``."""
+    """Return the importance of each layer's width for perplexity: ``layer, importance, low, high``."""
     return _importance(services.store_url(), space, _revision())
 
 
@@ -97,7 +97,7 @@ def _devices(url: str, space: str, revision: tuple[int, ...]) -> tuple[dict[str,
 
 
 def devices(space: str) -> tuple[dict[str, VarianceShares], Agreement | None]:
-    """What latencies and perplexity are due to, by name, and how machines agree, if enough shapes were timed."""
+    """Return the variance shares of latencies and perplexity by name, and the agreement of machines if measurable."""
     return _devices(services.store_url(), space, _revision())
 
 
@@ -121,13 +121,13 @@ def _search(
 def search(
     space: str, limits: Limits, objective: Objective, device: str | None, seed: int
 ) -> tuple[list[ShapeReport], int]:
-    """The best shapes within limits, and how many were looked at. Raises InputError if there are none."""
+    """Return the best shapes within limits and the number evaluated. Raises InputError if there are none."""
     key = (limits.parameters, limits.perplexity, tuple(sorted(limits.latency_s.items())))
     return _search(services.store_url(), space, _revision(), key, objective, device, seed)
 
 
 def relative_points(known: Learned) -> pd.DataFrame:
-    """Measured latencies and perplexities relative to their medians: ``name, parameters, relative, shape``."""
+    """Return measured latencies and perplexities relative to their medians: ``name, parameters, relative, shape``."""
     measured = {name: known.table.timed(name) for name in known.table.latency} | {"perplexity": known.table.scored}
     parts = []
     for name, (shapes, values) in measured.items():
@@ -141,5 +141,5 @@ def relative_points(known: Learned) -> pd.DataFrame:
 
 
 def texts(shapes: Shapes) -> list[str]:
-    """Shapes as people and the address write them."""
+    """Return shapes as text, as in URLs."""
     return [",".join(map(str, shape)) for shape in shapes.tolist()]

@@ -1,4 +1,4 @@
-"""Views of the Shapes page that do not depend on the editor: search, layers, machines."""
+"""Views of the Shapes page that are independent of the editor: search, layers, machines."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from explorer.supershaper.shapes.devices import Agreement
 from explorer.supershaper.shapes.importance import width_effects
 
 DRAWN = 3
-"""Found shapes that are drawn; the others differ little from them."""
+"""Number of best shapes that are drawn; the others differ little from them."""
 COLUMNS = {
     **{name: st.column_config.NumberColumn(format="localized") for name in ("parameters", "unmerged")},
     **{name: st.column_config.NumberColumn(format="%.2f") for name in ("perplexity", "from", "to", "low", "high")},
 }
-"""How numbers of shapes are shown."""
+"""Number formats of the columns of shapes."""
 BACKGROUND = 200
 """Measured shapes over which a width's effect is averaged."""
 
 
 def search_view(space: str, known: Learned) -> None:
-    """Ask for limits and show the best shapes within them."""
+    """Show the limits and the best shapes within them."""
     grid, devices = known.predictors.grid, list(known.predictors.latency)
     objectives = [one for one in Objective if _possible(one, known)]
     low, high = (size / 1e6 for size in grid.extent)
@@ -52,14 +52,14 @@ def search_view(space: str, known: Learned) -> None:
         {} if device is None or milliseconds is None else {device: milliseconds / 1000},
     )
     if limits == Limits():
-        st.info("Set at least one limit; the search begins by itself.", icon=":material/tune:")
+        st.info("Set at least one limit; the search then starts automatically.", icon=":material/tune:")
         return
     try:
         reports, evaluated = shape_services.search(space, limits, objective, device, int(seed or 0))
     except InputError as error:
         st.warning(literal(error), icon=":material/search_off:")
         return
-    st.caption(f"Evolution looked at {evaluated:,} of {grid.count:,} shapes. What is told is predicted.")
+    st.caption(f"Evolutionary search evaluated {evaluated:,} of {grid.count:,} shapes. All values are predictions.")
     frame = report_frame(reports)
     downloads.table(frame, "found-shapes", "shapes_found", hide_index=True, column_config=COLUMNS)
     drawn = {f"{place}. best": report.widths for place, report in enumerate(reports[:DRAWN], start=1)}
@@ -76,7 +76,7 @@ def _possible(objective: Objective, known: Learned) -> bool:
 
 
 def report_frame(reports: list[ShapeReport]) -> pd.DataFrame:
-    """One row per shape, with the ends of the intervals."""
+    """Return one row per shape with the limits of the intervals."""
     rows = []
     for report in reports:
         row: dict[str, object] = {
@@ -91,7 +91,7 @@ def report_frame(reports: list[ShapeReport]) -> pd.DataFrame:
 
 
 def layers_view(space: str, known: Learned) -> None:
-    """Which layers' widths matter for perplexity."""
+    """Show the importance of the layers' widths for perplexity."""
     predictor = known.predictors.perplexity
     if predictor is None:
         st.info("Too few shapes of this space have a perplexity to learn from.", icon=":material/hourglass_empty:")
@@ -99,8 +99,8 @@ def layers_view(space: str, known: Learned) -> None:
     st.subheader("Which layers matter")
     figure = layer_importance_plot(shape_services.importance(space))
     downloads.figure(figure, "layer-importance", "shapes_importance", alt="Importance of each layer's width")
-    st.caption("What the predictor loses on held-out shapes if it is told another shape's width of one layer.")
-    st.subheader("What each width does")
+    st.caption("Increase of the predictor's error on held-out shapes when the widths of one layer are permuted.")
+    st.subheader("Effect of each width")
     grid = known.predictors.grid
     effects = width_effects(grid, predictor, known.table.scored[0][:BACKGROUND])
     frame = pd.DataFrame(effects, columns=[f"width {width}" for width in grid.widths])
@@ -110,12 +110,12 @@ def layers_view(space: str, known: Learned) -> None:
 
 
 def devices_view(space: str, known: Learned, widths: tuple[int, ...]) -> None:
-    """How far latencies depend on the shape, at equal parameters."""
+    """Show how far latency depends on the shape at equal parameters."""
     shares, agreement = shape_services.devices(space)
     if not shares:
         st.info("Too few shapes of this space were timed or scored.", icon=":material/hourglass_empty:")
         return
-    st.subheader("What the differences between shapes are due to")
+    st.subheader("Sources of the differences between shapes")
     frame = pd.DataFrame(
         [
             {
@@ -124,7 +124,7 @@ def devices_view(space: str, known: Learned, widths: tuple[int, ...]) -> None:
                 "shape": one.shape,
                 "rest": one.rest,
                 "spread at equal parameters": one.at_equal_parameters,
-                "of it by shape": one.explained_there,
+                "explained by shape": one.explained_there,
                 "shapes": one.count,
             }
             for name, one in shares.items()
@@ -135,8 +135,8 @@ def devices_view(space: str, known: Learned, widths: tuple[int, ...]) -> None:
     formats = dict.fromkeys(frame.columns[1:6], percent)
     downloads.table(frame, "variance-of-latency", "shapes_variance_table", hide_index=True, column_config=formats)
     st.caption(
-        "From predictions of held-out shapes: by a curve of the number of parameters alone, and by the widths of the "
-        "single layers besides. The spread is the standard deviation among shapes of one size."
+        "From predictions of held-out shapes: by a curve of the number of parameters alone, and additionally by the "
+        "widths of the layers. The spread is the standard deviation among shapes of equal size."
     )
     _agreement(agreement)
     st.subheader("Against the number of parameters")
@@ -155,18 +155,18 @@ def _agreement(agreement: Agreement | None) -> None:
             "machine": [agreement.devices[j] for _, j in pairs],
             "and": [agreement.devices[i] for i, _ in pairs],
             "rank correlation": [agreement.overall[pair] for pair in pairs],
-            "among shapes of one size": [agreement.at_equal_parameters[pair] for pair in pairs],
+            "among shapes of equal size": [agreement.at_equal_parameters[pair] for pair in pairs],
         }
     )
     downloads.table(frame.round(3), "machines-agree", "shapes_agreement", hide_index=True)
     st.caption(
-        f"Spearman, of {agreement.count:,} shapes that all machines timed. Near 0 in the last column, what is fast for "
-        "its size on one machine is so on the other by chance only."
+        f"Spearman correlation over {agreement.count:,} shapes timed on all machines. A value near 0 in the last "
+        "column means that being fast for its size on one machine says nothing about the other."
     )
 
 
 def _chosen(known: Learned, widths: tuple[int, ...]) -> pd.DataFrame:
-    """The edited shape's predictions, relative to the medians of what was measured."""
+    """Return the edited shape's predictions relative to the medians of the measurements."""
     report = known.predictors.reports(np.array([widths]))[0]
     told = {name: one.value for name, one in report.latency_s.items()}
     medians = {name: float(np.median(known.table.timed(name)[1])) for name in told}

@@ -1,6 +1,6 @@
-"""Who may see the app, where it is shared: a password, or the log-in of an OpenID Connect provider.
+"""Access control of a shared app: a password, or the log-in of an OpenID Connect provider.
 
-Without either everybody who reaches the app's address may use it; by default that is this machine only.
+Without either, everyone who can reach the app's address may use it; by default that is this machine only.
 
 * A password: the environment variable ``EXPLORER_APP_PASSWORD``, or the first line of the file that
   ``EXPLORER_APP_PASSWORD_FILE`` names. It is never part of a command, a page or a log.
@@ -31,7 +31,7 @@ def _guesses() -> Guesses:
 
 
 def has_provider() -> bool:
-    """Whether Streamlit has an OpenID Connect provider to log in at."""
+    """Return whether Streamlit is configured with an OpenID Connect provider."""
     try:
         return "auth" in st.secrets
     except FileNotFoundError:
@@ -39,19 +39,19 @@ def has_provider() -> bool:
 
 
 def drawn_again(every: str | None) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Draw a part of a page again and again by itself, as ``st.fragment`` does, as long as the visit may see it.
+    """Make a fragment that reruns periodically, as ``st.fragment`` does, while the session has access.
 
     Args:
-        every: the time between, such as ``3s``; ``None`` for a part that is drawn again only with the page or by what
-            is in it.
+        every: interval between reruns, such as ``3s``; ``None`` for a fragment that reruns only with the page or by
+            its own widgets.
     """
 
     def decorated(draw: Callable[[], None]) -> Callable[[], None]:
         @st.fragment(run_every=every)
         @wraps(draw)
         def part() -> None:
-            # It runs without the page, which asks who may see it.
-            if not _may_go_on():
+            # A fragment reruns without the page's script, so it must check access itself.
+            if not _has_access():
                 st.rerun()
             draw()
 
@@ -60,7 +60,7 @@ def drawn_again(every: str | None) -> Callable[[Callable[[], None]], Callable[[]
     return decorated
 
 
-def _may_go_on() -> bool:
+def _has_access() -> bool:
     try:
         password = password_of(os.environ)
     except InputError:
@@ -71,15 +71,15 @@ def _may_go_on() -> bool:
 
 
 def _mark(password: str) -> str:
-    # The digest, and not just "yes": a changed password shuts out who knew the old one.
+    # Store the digest rather than a flag, so that changing the password ends existing sessions.
     return digest(password).hex()
 
 
 def admit(name_pages: Callable[[], object]) -> None:
-    """Let this visit go on if it may; else show how to log in, and stop.
+    """Return if this session has access; otherwise show the log-in and stop the script.
 
     Args:
-        name_pages: tells the browser what pages there are; without that it forgets which one was asked for.
+        name_pages: declares the pages; without it the browser forgets which page was requested.
     """
     try:
         password = password_of(os.environ)
@@ -119,7 +119,7 @@ def _by_provider(users: list[str], name_pages: Callable[[], object]) -> None:
         st.title("Architecture explorer")
         st.button("Log in", on_click=st.login, icon=":material/login:", type="primary")
         st.stop()
-    # An address that the provider has not verified may be anybody's.
+    # Anyone could claim an address that the provider has not verified.
     address = str(st.user.get("email", "")).casefold() if st.user.get("email_verified", True) else ""
     if users and address not in users:
         name_pages()

@@ -1,8 +1,8 @@
-"""Widgets whose value stands in the page's address, so that every view can be linked and reloaded.
+"""Widgets whose value is kept in the URL, so that every view can be linked and reloaded.
 
-Streamlit's own binding does the work: the widget's key is the name in the address, a value as usual is left out, and
-what an address states wrongly is ignored. These helpers add what it keeps silent about: a note that something was
-ignored. Numbers and texts have limits, because an address can hold anything.
+Streamlit's ``bind="query-params"`` does the work: the widget's key is the name of the URL parameter, default values
+are left out, and invalid values are ignored. These helpers add a notice about ignored values. Numbers and texts have
+limits, because a URL can hold anything.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import streamlit as st
 
 Option = TypeVar("Option")
 LONGEST_TEXT = 200
-"""Characters of a text in the address."""
+"""Most characters of a text in the URL."""
 LONGEST_NOTE = 60
-"""Characters of a wrong value that the note repeats."""
+"""Most characters of an invalid value that the notice repeats."""
 
 
 def choice(
@@ -28,18 +28,18 @@ def choice(
     title: Callable[[Option], str] = str,
     **looks: Any,
 ) -> Option:
-    """A list to choose one from.
+    """Show a select box for one option.
 
     Args:
-        label: for people.
-        options: at least one; their titles differ from each other.
-        key: name in the address, and of the widget; no other widget of the page has it.
-        default: what to begin with; the first option if it is not among them.
-        title: an option as people and the address see it.
-        **looks: the rest of ``st.selectbox``.
+        label: label of the widget.
+        options: at least one option; titles must be distinct.
+        key: name of the URL parameter and key of the widget, unique on the page.
+        default: initial option; the first one if it is not among the options.
+        title: function from an option to its text on the page and in the URL.
+        **looks: further arguments of ``st.selectbox``.
 
     Returns:
-        The chosen option.
+        The selected option.
     """
     _note_unknown(key, [title(option) for option in options], label)
     index = options.index(default) if default in options else 0
@@ -55,7 +55,7 @@ def segments(
     title: Callable[[Option], str] = str,
     **looks: Any,
 ) -> Option:
-    """A few options beside each other to choose one from; arguments and result as for ``choice``."""
+    """Show a segmented control for one of a few options; arguments and result as in ``choice``."""
     _note_unknown(key, [title(option) for option in options], label)
     first = default if default is not None and default in options else options[0]
     chosen = st.segmented_control(
@@ -72,14 +72,14 @@ def choices(
     title: Callable[[Option], str] = str,
     **looks: Any,
 ) -> list[Option]:
-    """A list to choose several from, or none; arguments as for ``choice``, ``looks`` are of ``st.multiselect``."""
+    """Show a multiselect for any number of options; arguments as in ``choice``, ``looks`` go to ``st.multiselect``."""
     _note_unknown(key, [title(option) for option in options], label)
     usual = [option for option in default if option in options]
     return list(st.multiselect(label, options, default=usual, format_func=title, key=key, bind="query-params", **looks))
 
 
 def switch(label: str, key: str, default: bool = False, **looks: Any) -> bool:
-    """A switch, ``true`` or ``false`` in the address; ``looks`` are of ``st.toggle``."""
+    """Show a toggle, ``true`` or ``false`` in the URL; ``looks`` go to ``st.toggle``."""
     _note_wrong(key, lambda text: text.lower() in ("true", "false"), label)
     return bool(st.toggle(label, value=default, key=key, bind="query-params", **looks))
 
@@ -92,22 +92,22 @@ def number(
     default: float | None = None,
     **looks: Any,
 ) -> float | None:
-    """A number from ``low`` to ``high``, whole if both are ``int``; ``None`` while the field is empty.
+    """Show an input for a number in [``low``, ``high``], an integer if both limits are ``int``.
 
     Args:
-        label: for people.
-        key: name in the address, and of the widget.
-        low: least number that is allowed.
-        high: greatest number that is allowed.
-        default: what to begin with; an empty field if ``None``.
-        **looks: the rest of ``st.number_input``.
+        label: label of the widget.
+        key: name of the URL parameter and key of the widget.
+        low: smallest value allowed.
+        high: largest value allowed.
+        default: initial value; ``None`` starts with an empty field.
+        **looks: further arguments of ``st.number_input``.
 
     Returns:
-        The number, or ``None``.
+        The number; ``None`` while the field is empty.
     """
     _note_wrong(key, lambda text: _is_between(text, low, high), label)
     whole = isinstance(low, int) and isinstance(high, int)
-    # Whole numbers are asked for as fractional ones as well, because an endless one in the address breaks the others.
+    # Use a float input for integers too: an `inf` in the URL would crash Streamlit's integer input.
     if whole:
         looks = {"step": 1.0, "format": "%.0f"} | looks
     begin = None if default is None else float(default)
@@ -116,22 +116,22 @@ def number(
 
 
 def text(label: str, key: str, default: str = "", longest: int = LONGEST_TEXT, **looks: Any) -> str:
-    """A line of text without white space around it, cut after ``longest``; ``looks`` are of ``st.text_input``."""
+    """Show a text input; return the stripped text, cut after ``longest``. ``looks`` go to ``st.text_input``."""
     found = st.text_input(label, value=default, max_chars=longest, key=key, bind="query-params", **looks) or ""
     return found[:longest].strip()
 
 
 def read(key: str, known: Callable[[str], bool], label: str, longest: int = LONGEST_TEXT) -> str | None:
-    """What the address states under a name that belongs to no widget, such as a selected point.
+    """Return a URL parameter that belongs to no widget, such as a selected point.
 
     Args:
-        key: name in the address.
-        known: whether a value makes sense.
-        label: what it is, for the note about one that does not.
+        key: name of the URL parameter.
+        known: predicate that accepts valid values.
+        label: what the parameter is, for the notice about an invalid value.
         longest: most characters of a value.
 
     Returns:
-        The value; ``None`` where there is none or it makes no sense.
+        The value; ``None`` if it is missing or invalid.
     """
     found = st.query_params.get(key)
     if found is None or (len(found) <= longest and known(found)):
@@ -141,7 +141,7 @@ def read(key: str, known: Callable[[str], bool], label: str, longest: int = LONG
 
 
 def write(key: str, value: str | None) -> None:
-    """State a value in the address under a name that belongs to no widget; ``None`` takes the name out of it."""
+    """Set a URL parameter that belongs to no widget; ``None`` removes it."""
     if value is None:
         st.query_params.pop(key, None)
     elif st.query_params.get(key) != value:
@@ -161,7 +161,7 @@ def _note_unknown(key: str, titles: list[str], label: str) -> None:
 
 
 def _note_wrong(key: str, fits: Callable[[str], bool], label: str) -> None:
-    """Say which values of the address do not fit; only when they arrive, not after later choices of the visitor."""
+    """Show a notice about invalid URL values when they arrive, not again after later selections."""
     found, noted = st.query_params.get_all(key), f"address_{key}"
     if st.session_state.get(noted) == found:
         return
@@ -173,6 +173,6 @@ def _note_wrong(key: str, fits: Callable[[str], bool], label: str) -> None:
 
 def _note(label: str, wrong: str) -> None:
     shown = wrong if len(wrong) <= LONGEST_NOTE else wrong[:LONGEST_NOTE] + "…"
-    # As code, because a visitor's signs are no markdown.
-    st.caption(f":orange[The address asks for a {label.lower()} that is not there; it was ignored:]")
+    # Show the text as code, so that Markdown in it is not rendered.
+    st.caption(f":orange[The URL names a {label.lower()} that does not exist; it was ignored:]")
     st.code(shown, language=None)

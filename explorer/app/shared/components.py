@@ -1,4 +1,4 @@
-"""Pieces that several pages share: guards, pickers, cards, the live indicator."""
+"""Components that several pages share: guards, selectors, cards, the live indicator."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from graphstore.url import without_password
 
 LIVE_EVERY = "3s"
 LONGEST_WRONG = 64
-"""Characters of a wrong name that a message repeats."""
+"""Most characters of an invalid name that a message repeats."""
 UNKNOWN = "–"
-"""Stands in tables for a value that is not known."""
+"""Shown in tables for an unknown value."""
 PARAMETERS_HELP = (
     "Weights of the encoder without token and position embeddings, but with its relative-position tables for 512 "
     "tokens. A trained model has tables for the sequences of its recipe, so it may be much smaller."
@@ -46,17 +46,17 @@ COLUMNS = {
     "heterogeneity": st.column_config.NumberColumn("heterogeneity", format="%.2f", help=HETEROGENEITY_HELP),
     "score": st.column_config.NumberColumn("score", format="%.4f"),
     "dissimilarity": st.column_config.NumberColumn("dissimilarity", format="%.4f"),
-    "difference": st.column_config.TextColumn("what it has otherwise", width="large"),
+    "difference": st.column_config.TextColumn("differences", width="large"),
     "link": st.column_config.LinkColumn("", display_text="open", help="Open the Architecture page."),
 }
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Show what the store or the user's input is wrong about as a message, never as a traceback, and stop there."""
+    """Show errors of the store or of the user's input as a message instead of a traceback, and stop the script."""
     try:
         yield
-    # What the machine refuses, a full disk or a folder that may only be read, is no fault of the page either.
+    # OSError covers a full disk and a read-only folder, which are not faults of the page.
     except (StoreError, ExplorerError, OSError) as error:
         st.error(literal(error), icon=":material/error:")
         shown = without_password(services.store_url())
@@ -66,7 +66,7 @@ def guarded() -> Iterator[None]:
 
 
 def page(body: Callable[[], None]) -> Callable[[], None]:
-    """Make a page of a function: whatever the store refuses becomes a message."""
+    """Wrap the body of a page so that errors of the store become messages."""
 
     def render() -> None:
         with guarded():
@@ -77,18 +77,18 @@ def page(body: Callable[[], None]) -> Callable[[], None]:
 
 
 def head(name: str) -> None:
-    """The title of the page with this address, and what it is for."""
+    """Show the title of the page with this address and its purpose."""
     st.title(navigation.PAGES[name][0])
     st.caption(navigation.PURPOSES[name])
 
 
 def empty_store() -> None:
-    """Say how to fill a store without spaces, and stop."""
+    """Explain how to fill a store without spaces, and stop the script."""
     st.info("There is nothing in the store yet.", icon=":material/inventory_2:")
     st.markdown(
         "Build the `nano` space of 9,312 architectures and train the first models of it:\n\n"
         "```\narchex demo\n```\n\n"
-        "Or only build the space, or bring in results from elsewhere:\n\n"
+        "Or build the space alone, or import results:\n\n"
         "```\narchex space build nano\narchex import nas-bench-bert BERT_benchmark.json\n```"
     )
     st.caption(f"Store: `{without_password(services.store_url())}`. Other commands need `--store` with this URL.")
@@ -97,13 +97,13 @@ def empty_store() -> None:
 
 
 def steady(options: Sequence[str], key: str) -> list[str]:
-    """The options in the order in which this visit has seen them, new ones last.
+    """Return the options in the order in which this session has seen them, new ones last.
 
-    A list that is open on the screen closes if the chosen option moves in it, which a live page must not bring about.
+    An open list on the screen closes if the selected option changes its position, so a live page must keep the order.
 
     Args:
-        options: each once.
-        key: what the visit calls the list.
+        options: distinct options.
+        key: name of the list in the session state.
     """
     kept = f"order_{key}"
     seen = [option for option in st.session_state.get(kept, ()) if option in options]
@@ -120,18 +120,18 @@ def pick(
     hidden_label: bool = False,
     kept_as: str | None = None,
 ) -> str:
-    """A list to choose from whose choice is in the address and, from page to page, in the visit.
+    """Show a select box whose value is kept in the URL and, across pages, in the session state.
 
     Args:
-        label: for people.
-        options: at least one.
-        parameter: name in the address.
-        default: what to begin with if neither the address nor the visit has a choice.
-        hidden_label: whether the label is for screen readers only.
-        kept_as: what the visit calls the choice; by default as the address does.
+        label: label of the select box.
+        options: at least one option.
+        parameter: name of the URL parameter.
+        default: initial value if neither the URL nor the session state has one.
+        hidden_label: whether only screen readers see the label.
+        kept_as: name in the session state; by default that of the URL parameter.
 
     Returns:
-        The chosen option.
+        The selected option.
     """
     key, kept = f"pick_{parameter}", f"kept_{kept_as or parameter}"
 
@@ -141,8 +141,7 @@ def pick(
     found = next((c for c in (st.query_params.get(parameter), st.session_state.get(kept)) if c in options), None)
     st.session_state[key] = found if found is not None else default()
     shown: Literal["collapsed", "visible"] = "collapsed" if hidden_label else "visible"
-    # Options are shown as they are: with a title that changes, the browser's choice would not be found again.
-    # They stay in their places as well.
+    # Show options verbatim and in stable positions: Streamlit finds the browser's selection by its title.
     order = steady(options, parameter)
     chosen = str(st.selectbox(label, order, key=key, on_change=changed, label_visibility=shown))
     st.session_state[kept] = st.query_params[parameter] = chosen
@@ -150,7 +149,7 @@ def pick(
 
 
 def pick_space() -> SpaceRecord:
-    """Let the visitor choose a space, kept in the address as ``space``; stops where there is none."""
+    """Show the selector of a space, kept in the URL as ``space``; stop the script if there is none."""
     if services.is_missing():
         empty_store()
     known = {space.name: space for space in services.spaces()}
@@ -167,20 +166,20 @@ def pick_space() -> SpaceRecord:
 
 
 def note_unknown_space(names: Sequence[str]) -> None:
-    """Say so where the address asks for a space that is not among these."""
+    """Show a notice if the URL names a space that is not among these."""
     wanted = st.query_params.get("space")
     if wanted is not None and wanted not in names:
         shown = literal(repr(wanted[:LONGEST_WRONG]))
-        st.warning(f"There is no space {shown} in this store; showing another one.")
+        st.warning(f"This store has no space {shown}; another one is shown.")
 
 
 def default_space(names: Sequence[str]) -> str:
-    """The space to begin with: one with scores if there is one."""
+    """Return the initial space: the first one with scores, if any."""
     return next((name for name in names if not services.scores(name).empty), names[0])
 
 
 def pick_series(scores: pd.DataFrame, label: str, key: str) -> str | None:
-    """Let the visitor choose scores that are comparable with each other; ``None`` where there are none."""
+    """Show the selector of comparable scores; return ``None`` if there are none."""
     names = frames.series_names(scores)
     if not names:
         return None
@@ -189,14 +188,14 @@ def pick_series(scores: pd.DataFrame, label: str, key: str) -> str | None:
 
 
 def how_to_finish(space: str) -> str:
-    """What to do about a space whose library was not finished, as the end of a sentence."""
+    """Return the remedy for a space whose library is incomplete, as the end of a sentence."""
     if space in preset_names():
         return f"run `archex space build {space}`"
     return "train or import again to finish it"
 
 
 def no_scores_yet() -> None:
-    """Say how scores come about."""
+    """Explain how to get scores."""
     st.info(
         "No architecture of this space has a score yet. Start a search on the Search page, or run `archex demo`; "
         "scores appear here as they arrive.",
@@ -205,10 +204,10 @@ def no_scores_yet() -> None:
 
 
 def watch_scores(shown: int) -> None:
-    """Poll the store and draw the page anew once there are more scores than those shown.
+    """Poll the store and rerun the page when it has newer scores than those shown.
 
     Args:
-        shown: the revision of the scores that the page was drawn with.
+        shown: revision of the scores that the page shows.
     """
 
     @access.drawn_again(LIVE_EVERY)
@@ -220,14 +219,14 @@ def watch_scores(shown: int) -> None:
             return
         if changed:
             st.rerun()
-        st.caption(":green[●] Live: new scores appear by themselves.")
+        st.caption(":green[●] Live: new scores appear automatically.")
 
     with st.sidebar:
         indicator()
 
 
 def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, title: str = "") -> None:
-    """What a visitor wants to know first about an architecture, with a link to its page."""
+    """Show the main facts of an architecture with a link to its page."""
     with st.container(border=True):
         st.markdown(f"**{literal(title or row['label'])}**")
         st.markdown(f"{row['operations']}  \nhidden {row['hiddens']}", help=OPERATIONS_HELP)
@@ -246,7 +245,7 @@ def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, titl
 
 
 def compact(value: float) -> str:
-    """A large number in three digits, for example ``61.2 M`` or ``167 k``."""
+    """Return a large number with three digits, for example ``61.2 M`` or ``167 k``."""
     for unit, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= factor:
             shown = value / factor
@@ -255,7 +254,7 @@ def compact(value: float) -> str:
 
 
 def addresses(ids: Iterable[object], space: str) -> list[str]:
-    """Address of each architecture's page."""
+    """Return the URL of each architecture's page."""
     return [navigation.architecture_address(str(id), space) for id in ids]
 
 
@@ -267,15 +266,15 @@ def architecture_table(
     height: int = 320,
     looks: Mapping[str, Any] | None = None,
 ) -> None:
-    """A table of architectures, indexed by id, whose first column opens an architecture's page; it downloads as CSV.
+    """Show a table of architectures whose first column links to their pages, with a CSV download.
 
     Args:
-        table: the rows.
-        columns: those that are shown.
-        space: what the links name as their space.
-        key: of the table, unlike all others of the page.
-        height: at most, in pixels.
-        looks: of the columns that other tables do not have.
+        table: the rows, indexed by architecture id.
+        columns: columns to show.
+        space: space that the links name.
+        key: key of the table, unique on the page.
+        height: maximal height in pixels.
+        looks: configuration of columns that other tables do not have.
     """
     shown = table.copy()
     shown.insert(0, "link", addresses(table.index, space))

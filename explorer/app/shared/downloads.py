@@ -1,6 +1,6 @@
-"""Tables and figures with buttons that download them: CSV, a page that needs nothing else, or a picture.
+"""Tables and figures with download buttons: CSV, a self-contained HTML page, or a PNG.
 
-What is downloaded is made when a visitor asks for it, not whenever a page is drawn.
+Files are created on click, not on every rerun of the page.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from explorer.plots.saving import PAGE, can_draw_pictures, figure_bytes
 PICTURE = ".png"
 ICON = ":material/download:"
 NO_PICTURES = (
-    "A picture is drawn by an installed Chromium or Chrome and kaleido, and the machine of this app lacks one of them. "
-    "Download HTML instead: open it in a browser, and its camera button saves a picture."
+    "PNG needs kaleido and an installed Chromium or Chrome, and the app's server lacks one of them. "
+    "Download HTML instead and use the camera button of the figure."
 )
 LINKS = "link"
-"""Column of a table that only opens pages; it is not downloaded."""
+"""Column of links to pages, left out of downloads."""
 
 
 def table(frame: pd.DataFrame, name: str, key: str, whole: pd.DataFrame | None = None, **looks: Any) -> Any:
     """Show a table and, under it, a button that downloads it as CSV.
 
     Args:
-        frame: the rows to show.
-        name: of the file, without ending.
-        key: of the table, unlike all others of the page; the button's is ``{key}_csv``.
-        whole: what to download if not the shown rows without their column of links.
-        **looks: the rest of ``st.dataframe``.
+        frame: rows to show.
+        name: file name without suffix.
+        key: key of the table, unique on the page; the button's key is ``{key}_csv``.
+        whole: frame to download; by default the shown rows without their column of links.
+        **looks: further arguments of ``st.dataframe``.
 
     Returns:
-        What ``st.dataframe`` returns, which with ``on_select`` is the selection.
+        The return value of ``st.dataframe``, the selection with ``on_select``.
     """
     drawn = st.dataframe(frame, key=key, **looks)
     csv_button(frame if whole is None else whole, name, f"{key}_csv")
@@ -47,26 +47,26 @@ def table(frame: pd.DataFrame, name: str, key: str, whole: pd.DataFrame | None =
 
 
 def csv_button(frame: pd.DataFrame, name: str, key: str) -> None:
-    """A button that downloads a table as CSV; arguments as for ``table``."""
+    """Show a button that downloads a table as CSV; arguments as in ``table``."""
     _button("CSV", partial(csv_bytes, frame), f"{file_name(name)}.csv", "text/csv", key, "Download the table as CSV")
 
 
 def text_button(text: str, name: str, key: str) -> None:
-    """A button that downloads a text; arguments as for ``table``."""
+    """Show a button that downloads a text; arguments as in ``table``."""
     _button("Text", text.encode(), f"{file_name(name)}.txt", "text/plain", key, "Download the text")
 
 
 def figure(drawn: go.Figure, name: str, key: str, **looks: Any) -> Any:
-    """Show a figure and, under it, buttons that download it as a page or as a picture.
+    """Show a figure and, under it, buttons that download it as HTML or PNG.
 
     Args:
         drawn: the figure.
-        name: of the files, without ending.
-        key: of the figure, unlike all others of the page; the buttons' are ``{key}_html`` and ``{key}_png``.
-        **looks: the rest of ``st.plotly_chart``; give ``alt``.
+        name: file name without suffix.
+        key: key of the figure, unique on the page; the buttons' keys are ``{key}_html`` and ``{key}_png``.
+        **looks: further arguments of ``st.plotly_chart``; ``alt`` should be given.
 
     Returns:
-        What ``st.plotly_chart`` returns, which with ``on_select`` is the selection.
+        The return value of ``st.plotly_chart``, the selection with ``on_select``.
     """
     chart = st.plotly_chart(drawn, key=key, **looks)
     with st.container(horizontal=True, gap="small"):
@@ -75,21 +75,21 @@ def figure(drawn: go.Figure, name: str, key: str, **looks: Any) -> Any:
 
 
 def figure_buttons(drawn: go.Figure, name: str, key: str) -> None:
-    """The buttons of ``figure``, for a figure that is shown in another way."""
+    """Show the download buttons of ``figure`` for a figure that is displayed elsewhere."""
     file = file_name(name)
     make_page = partial(figure_bytes, drawn, PAGE)
-    _button("HTML", make_page, f"{file}{PAGE}", "text/html", f"{key}_html", "Download the figure as a page")
+    _button("HTML", make_page, f"{file}{PAGE}", "text/html", f"{key}_html", "Download the figure as HTML")
     if _pictures():
         make_picture = partial(_picture, drawn)
-        _button("PNG", make_picture, f"{file}{PICTURE}", "image/png", f"{key}_png", "Download the figure as a picture")
+        _button("PNG", make_picture, f"{file}{PICTURE}", "image/png", f"{key}_png", "Download the figure as PNG")
     else:
         _button("PNG", b"", f"{file}{PICTURE}", "image/png", f"{key}_png", NO_PICTURES, disabled=True)
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
-    """A table as CSV, without its column of links; an index counts as a column if it has a name.
+    """Return a table as CSV without its column of links; a named index becomes a column.
 
-    A text that a spreadsheet would take for a formula gets a quotation mark before it.
+    Text that a spreadsheet would read as a formula is prefixed with a quotation mark.
     """
     found = frame.reset_index() if frame.index.name else frame
     found = found.drop(columns=LINKS, errors="ignore")
@@ -101,7 +101,7 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 
 
 def file_name(text: str) -> str:
-    """A name that every system takes for a file: letters, digits, dots and hyphens, at most 80."""
+    """Return a portable file name of at most 80 letters, digits, dots and hyphens."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:80] or "download"
 
 
@@ -112,7 +112,7 @@ def _pictures() -> bool:
 
 @st.cache_resource(show_spinner=False)
 def _one_browser() -> threading.Lock:
-    """One picture at a time for all visitors, because each starts a browser."""
+    """Return the lock that renders one PNG at a time, because each rendering starts a browser."""
     return threading.Lock()
 
 

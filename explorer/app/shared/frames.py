@@ -1,7 +1,7 @@
-"""Tables of the store's records, as the pages show them: pure functions from records to pandas frames.
+"""Tables of the store's records for the pages: pure functions from records to pandas frames.
 
-Units: ``parameters`` counts the encoder's weights without embeddings, ``flops`` one forward pass of 128 tokens,
-``heterogeneity`` runs from 0 (all layers alike) to 1, scores are as their metric has them; of most more is better.
+Units: ``parameters`` counts the encoder's weights without embeddings, ``flops`` is one forward pass of 128 tokens,
+``heterogeneity`` runs from 0 (all layers equal) to 1, and scores are in units of their metric; most are maximised.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from graphstore.records import (
 )
 
 OVERALL_TASKS = ("mean", "glue")
-"""Names of tasks that stand for a mean over others; they are offered first."""
+"""Names of tasks that are means over other tasks; they are offered first."""
 
 
 def layers_frame(summaries: Sequence[ArchitectureSummary]) -> pd.DataFrame:
-    """One row per layer: ``id, depth, layer, operation, hidden``."""
+    """Return one row per layer with columns ``id, depth, layer, operation, hidden``."""
     rows = [
         (s.id, s.depth, layer, operation, hidden)
         for s in summaries
@@ -72,16 +72,16 @@ def mean_scores(scores: pd.DataFrame, series: str) -> pd.Series[float]:
 
 
 def lower_is_better(scores: pd.DataFrame, series: str | None) -> bool:
-    """Whether the smaller of two scores of a series is the better one, as of a perplexity."""
+    """Return whether lower scores of a series are better, as for a perplexity."""
     return bool(scores.loc[scores["series"] == series, "metric"].isin(LOWER_IS_BETTER).any())
 
 
 def best_first(table: pd.DataFrame, lower: bool = False) -> pd.DataFrame:
-    """The same rows, the best ``score`` first and those without one last; of equal ones the smaller architecture.
+    """Return the rows sorted by ``score``, best first; ties by size, rows without a score last.
 
     Args:
-        table: with ``score`` and ``parameters``.
-        lower: whether the smaller score is the better one.
+        table: frame with columns ``score`` and ``parameters``.
+        lower: whether lower scores are better.
     """
     return table.sort_values(["score", "parameters"], ascending=[lower, True], na_position="last")
 
@@ -101,14 +101,14 @@ def objective_tasks(scores: pd.DataFrame) -> dict[str, int]:
 
 
 def stack_text(widths: Sequence[int]) -> str:
-    """A feed-forward stack in few characters: ``3 × 128`` where all widths are alike."""
+    """Return a short text of a feed-forward stack, for example ``3 × 128`` for equal widths."""
     if len(widths) > 1 and len(set(widths)) == 1:
         return f"{len(widths)} × {widths[0]}"
     return " → ".join(map(str, widths))
 
 
 def layer_table(layers: Iterable[LayerRecord]) -> pd.DataFrame:
-    """The layers of one architecture for a table."""
+    """Return the layers of one architecture as a table."""
     rows = [
         (
             layer.index,
@@ -125,7 +125,7 @@ def layer_table(layers: Iterable[LayerRecord]) -> pd.DataFrame:
 def neighbor_table(
     neighbors: Sequence[NeighborRecord], architectures: pd.DataFrame, score: pd.Series[float] | None
 ) -> pd.DataFrame:
-    """Neighbours by rank with what is known of them; those not in ``architectures`` are left out."""
+    """Return neighbours by rank with their facts and scores, without those missing in ``architectures``."""
     found = [n for n in neighbors if n.target in architectures.index]
     table = architectures.loc[[n.target for n in found]].copy()
     table.insert(0, "rank", [n.rank for n in found])
@@ -135,9 +135,10 @@ def neighbor_table(
 
 
 def trials_frame(trials: Sequence[TrialRecord]) -> pd.DataFrame:
-    """One row per trial.
+    """Return one row per trial.
 
-    ``seconds`` runs from its start to its end, ``acquisition`` is text, ``progress`` the message of a running trial.
+    ``seconds`` is the time from start to end, ``acquisition`` is text, and ``progress`` is the message of a running
+    trial.
     """
     rows = []
     for trial in trials:

@@ -1,14 +1,14 @@
-"""What the theme's settings cannot say about the looks: text that is readable on its ground in light and in dark."""
+"""CSS for what Streamlit's theme settings cannot express: readable contrast in the light and the dark theme."""
 
 from __future__ import annotations
 
 BUILD_LAYERS = "build_layers"
-"""Key of the container whose buttons show their icons only; the words are for screen readers."""
+"""Key of the container whose buttons show only icons; their labels are for screen readers."""
 
-# The chosen tab or segment, and what is pointed at: white has to stand on the dark theme's primary colour, so that is
-# too dark for a text.
-# Captions: Streamlit's own are at 60 %, for which grey on white and code on any ground are too faint.
-# Figures: the grey is Streamlit's for a light page, and no setting changes it.
+# Selected and hovered tabs and segments: the dark theme's primary colour must carry white text, so it is too dark to be
+# a text colour itself.
+# Captions: Streamlit renders them at 60 % opacity, which is too faint for grey on white and for code.
+# Figures: Streamlit sets this grey for light pages, and no setting changes it.
 STYLE = f"""
 [role=tab]:is([aria-selected=true], :hover) p, [data-testid=stButtonGroup] [data-selected=true] p,
 :is([data-testid=stBaseButton-secondary], [data-testid=stBaseButton-tertiary]):is(:hover, :active) p {{

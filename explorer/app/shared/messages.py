@@ -1,4 +1,4 @@
-"""Texts of visitors inside of messages, which Streamlit reads as Markdown."""
+"""Escape user text in messages, which Streamlit renders as Markdown."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _SIGNS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
 def literal(text: object) -> str:
-    """A text as it stands: nothing in it is a link, a picture or an icon."""
+    """Escape a text so that Markdown in it is shown verbatim."""
     return _SIGNS.sub(r"\\\1", str(text))
 
 
 def named_literally(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the names of rows and columns as they stand, for ``st.table``, which reads them as Markdown."""
+    """Return the table with escaped row and column names, because ``st.table`` renders them as Markdown."""
     return table.rename(index=literal, columns=literal)

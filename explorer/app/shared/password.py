@@ -1,4 +1,4 @@
-"""The password of a shared app: where it comes from, and how often it may be guessed."""
+"""The password of a shared app: its source, and a limit on failed attempts."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from explorer.errors import InputError
 PASSWORD, PASSWORD_FILE = "EXPLORER_APP_PASSWORD", "EXPLORER_APP_PASSWORD_FILE"
 TRIES, PAUSE_S = 5, 30.0
 LONGEST = 256
-"""Characters of a password."""
+"""Most characters of a password."""
 
 
 def password_of(environment: Mapping[str, str]) -> str:
-    """The password the app asks for, or nothing.
+    """Return the password of the app, or an empty string if it has none.
 
     Raises:
-        InputError: the file that should hold it cannot be read or is empty, or the password is too long to be typed.
-            The app must not be open because of that.
+        InputError: the password file cannot be read or is empty, or the password is too long for the form. The app
+            must then stay closed.
     """
     if environment.get(PASSWORD):
         return _typeable(environment[PASSWORD], PASSWORD)
@@ -29,7 +29,7 @@ def password_of(environment: Mapping[str, str]) -> str:
     if not name:
         return ""
     try:
-        # With or without the mark that some editors put first.
+        # utf-8-sig accepts files with and without a byte-order mark.
         lines = Path(name).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError):
         lines = []
@@ -45,11 +45,11 @@ def _typeable(password: str, field: str) -> str:
 
 
 class Guesses:
-    """Counts wrong passwords of all visitors together, so that nobody can try thousands of them.
+    """A counter of failed log-ins across all sessions that limits password guessing.
 
     Args:
-        tries: wrong ones in a row after which everybody waits.
-        pause_s: for how long, in seconds.
+        tries: number of consecutive failures after which log-in is paused.
+        pause_s: length of the pause in seconds.
     """
 
     def __init__(self, tries: int = TRIES, pause_s: float = PAUSE_S) -> None:
@@ -58,16 +58,16 @@ class Guesses:
         self._lock = threading.Lock()
 
     def wait_s(self, now: float) -> float:
-        """Seconds until the next try is looked at; 0 if it may be made now."""
+        """Return the seconds until the next attempt is accepted; 0 if one may be made now."""
         with self._lock:
             return max(0.0, self._until - now)
 
     def check(self, given: str, password: str, now: float) -> bool:
-        """Whether a try is right; one made during a pause is wrong, whatever it is."""
+        """Return whether an attempt is correct; any attempt during a pause is rejected."""
         with self._lock:
             if now < self._until:
                 return False
-            # Compared by digest: in a time that says nothing of the password, its length included.
+            # Compare digests: the time then reveals nothing about the password, not even its length.
             right = hmac.compare_digest(digest(given), digest(password))
             self._wrong = 0 if right else self._wrong + 1
             if self._wrong >= self._tries:
@@ -76,5 +76,5 @@ class Guesses:
 
 
 def digest(password: str) -> bytes:
-    """What stands for a password where it is kept or compared."""
+    """Return the digest that represents a password in the session state and in comparisons."""
     return hashlib.sha256(password.encode("utf-8", errors="surrogatepass")).digest()

@@ -1,7 +1,7 @@
-"""The open store and its tables, cached for all visitors.
+"""The open store and its tables, cached for all sessions.
 
-Tables are cached by the store's revision of their topic, so that they are read again only when something changed.
-Every function raises StoreError where the store does; pages show it by ``components.guarded``.
+Tables are cached by the store's revision of their topic, so they are read again only after a change.
+Functions propagate StoreError; ``components.guarded`` shows it on the page.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from graphstore.records import ArchitectureRecord, JobRecord, NeighborRecord, Sp
 from graphstore.url import SQLITE_PREFIX
 
 LONGEST_NAME = 64
-"""Characters of an id or a name that a visitor gives."""
+"""Most characters of an id or a name in a URL or a form."""
 STORE_VARIABLE = "EXPLORER_STORE"
 DEFAULT_STORE = "sqlite:///explorer.db"
 KERNEL = "weisfeiler_lehman"
-"""Kernel whose exact neighbours the library holds."""
+"""Kernel of the exact neighbours in the library."""
 
 
 def store_url() -> str:
-    """URL of the store, as the environment names it."""
+    """Return the store URL from the environment."""
     return os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """An open store, and which file it is."""
+    """An open store and the identity of its file."""
 
     store: GraphStore
     file: tuple[int, int] | None
@@ -60,7 +60,7 @@ def _open(url: str) -> GraphStore:
 
 
 def _file(url: str) -> tuple[int, int] | None:
-    """What tells the store's file from another one of its name; ``None`` where there is none, or a server."""
+    """Return the identity of the store's file; ``None`` for a missing file or a server."""
     if not url.startswith(SQLITE_PREFIX):
         return None
     try:
@@ -71,20 +71,20 @@ def _file(url: str) -> tuple[int, int] | None:
 
 
 def is_missing() -> bool:
-    """Whether the store is a file that nobody has made yet; the app only looks and makes none."""
+    """Return whether the store is a file that does not exist; the app never creates one."""
     url = store_url()
     return url.startswith(SQLITE_PREFIX) and not Path(url.removeprefix(SQLITE_PREFIX)).exists()
 
 
 def store() -> GraphStore:
-    """The open store, shared by all visitors.
+    """Return the open store, shared by all sessions.
 
     Raises:
-        StoreError: it is missing, foreign, newer, or does not answer.
+        StoreError: the store is missing, not a store, of a newer version, or does not answer.
     """
     url = store_url()
     if _opened(url).file != _file(url):
-        # A restored or rebuilt store counts its changes anew, so whatever was kept of the old one may seem current.
+        # A restored store restarts its revision count, so cached tables of the old file could look current.
         st.cache_data.clear()
         st.cache_resource.clear()
     return _open(url)
@@ -97,13 +97,13 @@ def _one_at_a_time() -> threading.Lock:
 
 @contextmanager
 def starting(opened: GraphStore) -> Iterator[list[JobRecord]]:
-    """The jobs as they are now; until the block ends no other visitor starts one, so limits hold for all together."""
+    """Yield the current jobs under a lock, so that limits on running jobs hold across sessions."""
     with _one_at_a_time():
         yield refresh_jobs(opened)
 
 
 def spaces() -> list[SpaceRecord]:
-    """All spaces, by name."""
+    """Return all spaces, sorted by name."""
     return store().spaces()
 
 
@@ -113,7 +113,7 @@ def _architectures(url: str, space: str, revision: int) -> pd.DataFrame:
 
 
 def architectures(space: str) -> pd.DataFrame:
-    """One row per architecture of a space; see ``tables.architectures_frame``."""
+    """Return one row per architecture of a space; see ``tables.architectures_frame``."""
     return _architectures(store_url(), space, store().revision("library"))
 
 
@@ -123,7 +123,7 @@ def _layers(url: str, space: str, revision: int) -> pd.DataFrame:
 
 
 def layers(space: str) -> pd.DataFrame:
-    """One row per layer of a space's architectures; see ``frames.layers_frame``."""
+    """Return one row per layer of a space's architectures; see ``frames.layers_frame``."""
     return _layers(store_url(), space, store().revision("library"))
 
 
@@ -133,7 +133,7 @@ def _map_points(url: str, space: str, revision: int) -> tuple[pd.DataFrame, tabl
 
 
 def map_points(space: str) -> tuple[pd.DataFrame, tables.Spread]:
-    """Architectures of a space with coordinates ``x`` and ``y``, and the axes' shares of the variance."""
+    """Return the architectures of a space with coordinates ``x`` and ``y``, and the explained variance of both axes."""
     return _map_points(store_url(), space, store().revision("library"))
 
 
@@ -143,9 +143,9 @@ def _scores(url: str, space: str, revision: tuple[int, int]) -> pd.DataFrame:
 
 
 def scores(space: str) -> pd.DataFrame:
-    """One row per score of a space's architectures; see ``frames.scores_frame``."""
+    """Return one row per score of a space's architectures; see ``frames.scores_frame``."""
     opened = store()
-    # A score joins a space when its architecture does, which is a change of the library.
+    # A score joins a space together with its architecture, which changes the library's revision.
     return _scores(store_url(), space, (opened.revision("scores"), opened.revision("library")))
 
 
@@ -155,10 +155,10 @@ def _architecture(url: str, id: str, revision: int) -> ArchitectureRecord:
 
 
 def architecture(id: str) -> ArchitectureRecord:
-    """One architecture whole, by id or unique prefix.
+    """Return one complete architecture by id or unique prefix.
 
     Raises:
-        NotFoundError: it is unknown, or several begin like this.
+        NotFoundError: no id, or more than one, begins like this.
     """
     return _architecture(store_url(), id, store().revision("library"))
 
@@ -185,17 +185,17 @@ def find_architecture(text: str, known: pd.DataFrame) -> FoundArchitecture:
 
 
 def has_published(space: str) -> bool:
-    """Whether the space has scores that no study of this store trained."""
+    """Return whether the space has scores that no study of this store trained."""
     return not scores(space)["source"].map(is_trained).all()
 
 
 def neighbors(space: str, id: str) -> list[NeighborRecord]:
-    """The stored exact neighbours of an architecture, by rank."""
+    """Return the stored exact neighbours of an architecture by rank."""
     return store().neighbors(space, id, KERNEL)
 
 
 def space_of(id: str, preferred: str | None = None) -> str | None:
-    """A space that holds the architecture: the preferred one if it does, else the first by name."""
+    """Return a space that holds the architecture: the preferred one if possible, else the first by name."""
     names = [space.name for space in spaces()]
     ordered = [name for name in names if name == preferred] + [name for name in names if name != preferred]
     return next((name for name in ordered if id in architectures(name).index), None)

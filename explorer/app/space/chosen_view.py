@@ -1,4 +1,4 @@
-"""The architectures that a visitor has chosen on the map: a table, what they have in common, a link to compare them."""
+"""The architectures selected on the map: a table, a summary, and a link to compare them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from explorer.app.shared import components, downloads, frames
 from explorer.app.shared.messages import literal
 
 FEWEST, MOST = 2, 6
-"""How many architectures can be compared."""
+"""Numbers of architectures that can be compared."""
 MOST_ROWS = 1000
-"""Rows of the table; the download has all."""
+"""Most rows of the table; the download has all rows."""
 
 
 def render(chosen: pd.DataFrame, series: str | None, lower: bool, space: str, forget: Callable[[], None]) -> None:
-    """Show them.
+    """Show the selected architectures.
 
     Args:
-        chosen: indexed by id, as ``services.architectures`` gives them, with ``score``.
-        series: what the score is; ``None`` where there is none.
-        lower: whether the smaller score is the better one.
+        chosen: rows of ``services.architectures``, indexed by id, with a column ``score``.
+        series: name of the score; ``None`` if there is none.
+        lower: whether lower scores are better.
         space: name of the space.
-        forget: called by the button that undoes the choice.
+        forget: callback of the button that clears the selection.
     """
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     left.subheader(f"Chosen: {len(chosen):,}")
-    right.button("Undo the choice", icon=":material/deselect:", key="undo_areas", on_click=forget, width="stretch")
+    right.button("Clear the selection", icon=":material/deselect:", key="undo_areas", on_click=forget, width="stretch")
     if chosen.empty:
-        st.caption("There is no architecture in the chosen area, or none of those passes the filters.")
+        st.caption("The selected area holds no architecture that passes the filters.")
         return
     st.caption(_summary(chosen, series, lower))
     table = frames.best_first(chosen, lower)
@@ -59,7 +59,7 @@ def render(chosen: pd.DataFrame, series: str | None, lower: bool, space: str, fo
 
 
 def compare_link(ids: list[str], space: str, by_hand: bool, total: int) -> None:
-    """A link to the Compare page, if so many can be compared."""
+    """Show a link to the Compare page if the number of architectures allows it."""
     if len(ids) < FEWEST or len(ids) > MOST:
         st.caption(f"Mark {FEWEST} to {MOST} rows to compare them.")
         return

@@ -1,4 +1,4 @@
-"""What a visitor chooses about the map of the Space page: projection, colour, size, filters; it is in the address."""
+"""Controls of the map on the Space page: projection, colour, size and filters, all kept in the URL."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ NUMBERS = {
 OPERATIONS = {"Operation of the last layer": "last", "Operation of the first layer": "first"}
 MOST_PARAMETERS, MOST_LAYERS, MOST_SCORE, MOST_SEED = 10**12, 10**4, 1e12, 99
 FILTERS = ("parameters_from", "parameters_to", "layers_from", "layers_to", "score_from", "score_to", "has", "scored")
-"""Names of the filters in the address."""
+"""URL parameters of the filters."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What a space has to colour and size its map by.
+    """Quantities of a space by which the map can be coloured and sized.
 
     Attributes:
-        points: as ``services.architectures`` gives them.
-        scores: as ``services.scores`` gives them.
-        shares: as ``map_values.layer_shares`` gives them.
-        measured: as ``map_values.measured_values`` gives them.
+        points: frame of ``services.architectures``.
+        scores: frame of ``services.scores``.
+        shares: frame of ``map_values.layer_shares``.
+        measured: frame of ``map_values.measured_values``.
     """
 
     points: pd.DataFrame
@@ -54,13 +54,13 @@ class Offer:
 
     @property
     def numbers(self) -> list[str]:
-        """Titles of everything that is a number, scores first."""
+        """Return the titles of all numeric quantities, scores first."""
         scores = [f"{SCORE}{name}" for name in frames.series_names(self.scores)]
         measured = [f"{MEASURED}{name}" for name in self.measured]
         return [*scores, *NUMBERS, *measured, *(f"{SHARE}{operation_title(str(one))}" for one in self.shares)]
 
     def values(self, title: str) -> tuple[pd.Series, str]:
-        """The numbers with this title by id, and how one is written."""
+        """Return the values of a quantity by id, and their number format."""
         if title.startswith(SCORE):
             return frames.mean_scores(self.scores, title.removeprefix(SCORE)), ".4f"
         if title.startswith(MEASURED):
@@ -72,7 +72,7 @@ class Offer:
         return self.points[column], shown
 
     def color(self, title: str) -> MapColor:
-        """What colours the map under this title."""
+        """Return the values that colour the map under this title."""
         if title in OPERATIONS:
             values = self.points[OPERATIONS[title]]
             palette: dict[Hashable, str] = {value: operation_color(value) for value in values.unique()}
@@ -86,20 +86,20 @@ class Offer:
 
 
 def pick_color(offer: Offer) -> MapColor:
-    """Let the visitor choose what colours the map."""
+    """Show the selector of the map's colour."""
     scores = [title for title in offer.numbers if title.startswith(SCORE)]
     rest = [title for title in offer.numbers if title not in scores]
     return offer.color(address.choice("Colour by", [*scores, *OPERATIONS, *rest], "space_color"))
 
 
 def pick_size(offer: Offer) -> MapSize | None:
-    """Let the visitor choose what gives the points their size; ``None`` for nothing."""
+    """Show the selector of the point size; return ``None`` for a constant size."""
     title = address.choice("Size by", [PLAIN, *offer.numbers], "space_size")
     return None if title == PLAIN else MapSize(title.removeprefix(SCORE), *offer.values(title))
 
 
 def pick_projection(space: str, ready: bool) -> Projection:
-    """Let the visitor choose the projection; a t-SNE that nobody has computed yet is offered to be computed.
+    """Show the selector of the projection, with a button that computes a missing t-SNE.
 
     Args:
         space: name of the space.
@@ -121,7 +121,7 @@ def _offer_tsne(space: str, seed: int, ready: bool) -> None:
     jobs = refresh_jobs(services.store())
     job = map_services.job_for(jobs, space, seed)
     if job is not None:
-        st.caption("The t-SNE is being computed; it appears by itself. Until then this is the PCA.")
+        st.caption("The t-SNE is being computed and will appear automatically. Until then the map shows the PCA.")
         live.job_progress(job.id)
         live.watch(live.fingerprint(jobs, services.store().studies()), True)
         return
@@ -129,11 +129,11 @@ def _offer_tsne(space: str, seed: int, ready: bool) -> None:
     try:
         projections.check_tsne(count)
     except InputError as error:
-        st.caption(f"{literal(error)} This is the PCA.")
+        st.caption(f"{literal(error)} The map shows the PCA.")
         return
     st.caption(
-        f"This t-SNE has not been computed yet: about {max(5, count // 150)} s, once, for all visitors. "
-        f"At most {launching.MAX_ACTIVE_JOBS} jobs run at once. Until then this is the PCA."
+        f"This t-SNE has not been computed yet. It takes about {max(5, count // 150)} s, once for all users. "
+        f"At most {launching.MAX_ACTIVE_JOBS} jobs run at once. Until then the map shows the PCA."
     )
     if st.button("Compute the t-SNE", icon=":material/calculate:", key="compute_tsne", disabled=not ready):
         try:
@@ -145,15 +145,15 @@ def _offer_tsne(space: str, seed: int, ready: bool) -> None:
 
 
 def describe_projection(projection: Projection) -> str:
-    """A projection's method, settings and faithfulness, for people."""
+    """Describe a projection's method, settings and faithfulness."""
     words = f"{projections.TITLES[projection.method]} ({describe(projection.settings)})."
     if projection.held is not None:
         first, second = projection.held
-        words += f" Nothing in it is random; the two axes hold {first:.1%} and {second:.1%} of the variance."
+        words += f" It is deterministic; the two axes explain {first:.1%} and {second:.1%} of the variance."
     else:
-        words += " It keeps neighbourhoods; its distances and axes have no meaning."
+        words += " It preserves neighbourhoods; its axes and large distances have no meaning."
     if projection.kept == projection.kept:
-        words += f" Of the ten nearest by all coordinates, {projection.kept:.0%} are among the ten nearest here."
+        words += f" The map keeps {projection.kept:.0%} of the ten nearest neighbours in all 16 dimensions."
     return words
 
 
@@ -161,8 +161,8 @@ def pick_limits(offer: Offer, has_score: bool) -> MapFilters:
     """Let the visitor narrow what is shown.
 
     Args:
-        offer: of the space.
-        has_score: whether there is a score that can be limited.
+        offer: quantities of the space.
+        has_score: whether a score can be limited.
     """
     begun = any(st.query_params.get(name) for name in FILTERS)
     with st.expander("Filters", icon=":material/filter_alt:", expanded=begun):
@@ -181,7 +181,7 @@ def pick_limits(offer: Offer, has_score: bool) -> MapFilters:
                 title=operation_title,
                 placeholder="Any",
             )
-            scored = address.switch("Only scored ones", "scored", disabled=not has_score)
+            scored = address.switch("Scored only", "scored", disabled=not has_score)
     if not has_score:
         score, scored = (None, None), False
     return MapFilters(parameters, depth, score, tuple(has), scored)

@@ -1,4 +1,4 @@
-"""What the map of the Space page is drawn of, cached for all visitors like the tables of ``services``."""
+"""Data of the map on the Space page, cached for all sessions like the tables of ``services``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from explorer.studies.jobs import ACTIVE, launch
 from graphstore.records import JobRecord
 
 PROJECT = "project"
-"""Kind of the jobs that compute a t-SNE."""
+"""Kind of a job that computes a t-SNE."""
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
@@ -25,7 +25,7 @@ def _pca(url: str, space: str, revision: int) -> Projection:
 
 
 def pca(space: str) -> Projection:
-    """The first two principal components of a space's vectors."""
+    """Return the first two principal components of a space's vectors."""
     return _pca(services.store_url(), space, services.store().revision("library"))
 
 
@@ -42,7 +42,7 @@ def _tsne(url: str, space: str, seed: int, file: Path, written: int) -> Projecti
 
 
 def tsne(space: str, seed: int) -> Projection | None:
-    """The t-SNE of a space with this seed; ``None`` where nobody has computed it yet."""
+    """Return the t-SNE of a space with this seed; ``None`` if it has not been computed yet."""
     file = _tsne_file(services.store_url(), space, seed, services.store().revision("library"))
     try:
         written = file.stat().st_mtime_ns
@@ -57,7 +57,7 @@ def _shares(url: str, space: str, revision: int) -> pd.DataFrame:
 
 
 def layer_shares(space: str) -> pd.DataFrame:
-    """Share of each architecture's layers with each operation; see ``map_values.layer_shares``."""
+    """Return the share of each architecture's layers with each operation; see ``map_values.layer_shares``."""
     return _shares(services.store_url(), space, services.store().revision("library"))
 
 
@@ -67,24 +67,24 @@ def _measured(url: str, space: str, revision: tuple[int, int]) -> dict[str, pd.S
 
 
 def measured(space: str) -> dict[str, pd.Series]:
-    """Measured values by device and quantity; see ``map_values.measured_values``."""
+    """Return measured values by device and quantity; see ``map_values.measured_values``."""
     store = services.store()
     return _measured(services.store_url(), space, (store.revision("scores"), store.revision("library")))
 
 
 def job_for(jobs: list[JobRecord], space: str, seed: int) -> JobRecord | None:
-    """The job that is computing this t-SNE, if any."""
+    """Return the job that is computing this t-SNE, if any."""
     wanted = arguments(space, seed)
     return next((job for job in jobs if job.state in ACTIVE and launching.arguments_of(job) == wanted), None)
 
 
 def arguments(space: str, seed: int) -> list[str]:
-    """Arguments of ``archex`` that compute a t-SNE."""
+    """Return the arguments of ``archex`` that compute a t-SNE."""
     return ["project", space, "--seed", str(seed)]
 
 
 def start(space: str, seed: int, jobs: list[JobRecord]) -> JobRecord:
-    """Compute a t-SNE in a job of its own.
+    """Start a background job that computes a t-SNE.
 
     Raises:
         InputError: the space is too small or too large, or too many jobs are running.

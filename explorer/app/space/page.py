@@ -1,4 +1,4 @@
-"""Space: the map of all architectures, coloured and sized by what the visitor asks for."""
+"""Space: the map of all architectures, coloured and sized by a chosen quantity."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from graphstore.records import SpaceRecord
 MAP_KEY = "space_map"
 BEST = 15
 MOST_DRAWN = 20_000
-"""Points beyond which only a share of them is drawn, besides those that are scored or pointed out."""
+"""Most points that are drawn; beyond it unscored, unhighlighted points are subsampled."""
 MOST_FOUND = 200
-"""Most architectures that a search points out."""
+"""Most architectures that the search box highlights."""
 AREA = "area"
-"""Name in the address of a chosen area; repeated for several."""
+"""URL parameter of a selected area; repeated for several areas."""
 MOST_AREAS = 4
 DRAWN = "space_drawn"
-"""Of the visit: what the map was last drawn with, and the areas in it."""
+"""Session state: what the map was last drawn with, and its areas."""
 
 
 @components.page
@@ -41,12 +41,12 @@ def render() -> None:
     components.watch_scores(shown)
     architectures = services.architectures(space.name)
     vectors = map_services.pca(space.name)
-    # Not isin, which takes twenty times as long on ids.
+    # Index.isin takes twenty times as long on ids.
     known = architectures.loc[vectors.points.index.get_indexer(architectures.index) >= 0]
     if known.empty:
         st.info(
-            f"The architectures of {space.name} have no vectors yet. If its library is being built, look again in a "
-            f"minute; if that was interrupted, {components.how_to_finish(space.name)}.",
+            f"The architectures of {space.name} have no vectors yet. If its library is being built, come back in a "
+            f"minute; if the build was interrupted, {components.how_to_finish(space.name)}.",
             icon=":material/hourglass_empty:",
         )
         st.button("Look again", icon=":material/refresh:", key="look_again")
@@ -73,7 +73,7 @@ def render() -> None:
     left, right = st.columns([3, 1], gap="medium")
     with left:
         if kept.empty:
-            st.info("Nothing passes the filters. Widen them to see the map.", icon=":material/filter_alt_off:")
+            st.info("No architecture passes the filters. Relax them to see the map.", icon=":material/filter_alt_off:")
         else:
             _map(kept, projection, offer, (color, size, limits), selected, found, space)
     with right:
@@ -85,7 +85,7 @@ def render() -> None:
 
 
 def _selected(points: pd.DataFrame) -> str | None:
-    """The selected id from the address, or ``None``; says so if it is not in this space."""
+    """Return the selected id from the URL or ``None``; show a notice if it is not in this space."""
     wanted = st.query_params.get("id")
     if wanted is None:
         return None
@@ -95,8 +95,7 @@ def _selected(points: pd.DataFrame) -> str | None:
     if len(meant) == 1:
         return meant[0]
     st.warning(
-        f"There is no architecture {literal(repr(wanted[:64]))} in this space. Click a point of the map to select "
-        "another one."
+        f"This space has no architecture {literal(repr(wanted[:64]))}. Click a point of the map to select another one."
     )
     return None
 
@@ -111,7 +110,7 @@ def _search(points: pd.DataFrame, text: str) -> list[str]:
 
 
 def _found(points: pd.DataFrame) -> list[str]:
-    """What the visitor looks for by id or name; a single one becomes the selected one when it is typed."""
+    """Return the ids that match the search box; a single match becomes the selected architecture."""
 
     def typed() -> None:
         hits = _search(points, str(st.session_state.get("find") or ""))
@@ -138,10 +137,10 @@ def _found(points: pd.DataFrame) -> list[str]:
             st.query_params["id"] = found[0]
             st.rerun()
         label = literal(points["label"].loc[found[0]])
-        st.caption(f"Found {label}; the map looks at it closely. Double-click to see all of it.")
+        st.caption(f"Found {label}; the map is zoomed in on it. Double-click the map to zoom out.")
     elif found:
         some = ", ".join(literal(points["label"].loc[id]) for id in found[:5])
-        st.caption(f"{len(found):,} fit, drawn as diamonds: {some}{', …' if len(found) > 5 else ''}")
+        st.caption(f"{len(found):,} matches, drawn as diamonds: {some}{', …' if len(found) > 5 else ''}")
     return found[:MOST_FOUND]
 
 
@@ -162,7 +161,7 @@ def _figure(
     _size: MapSize | None,
     _scored: pd.Index,
 ) -> go.Figure:
-    """The map; made once for all visitors who look at the same. What is made of it must not change it."""
+    """Return the map figure, cached for all sessions with the same view; callers must not modify it."""
     return with_revision(space_map(_points, _color, _scored, _projection.axes, _size, highlight))
 
 
@@ -180,7 +179,7 @@ def _map(
         _about_values(color.values.reindex(points.index), offer.scores)
     scored = pd.Index(offer.scores["id"].unique())
     store = services.store()
-    # All that the picture depends on besides what the visitor points out.
+    # Everything the figure depends on except highlighted points.
     drawing = (
         (services.store_url(), space.name, store.revision("library"), store.revision("scores")),
         (color.title, size and size.title, projection.method, *projection.settings.values()),
@@ -189,7 +188,7 @@ def _map(
     )
     ring, areas = _highlight(drawing, selected)
     highlight = Highlight(ring, tuple(found), found[0] if len(found) == 1 else None, tuple(areas))
-    # The ring's architecture is drawn even where there are too many for all.
+    # Always draw the selected architecture, even if the other points are subsampled.
     always = [*scored, *found, *([ring] if ring else [])]
     drawn = points.loc[map_values.drawn_ids(points, always, MOST_DRAWN)]
     downloads.figure(
@@ -205,16 +204,16 @@ def _map(
     agreement = space.info.get("embedding_spearman")
     order = ""
     if agreement and len(points) > 2 and math.isfinite(agreement):
-        order = f" All coordinates together keep the order of the exact dissimilarities (Spearman {agreement:.2f})."
+        order = f" Distances in all 16 dimensions follow the exact dissimilarities with Spearman {agreement:.2f}."
     st.caption(
-        "Each point is an architecture; near ones have similar graphs (kernel of many views). "
-        f"{map_choices.describe_projection(projection)}{order}{few} Click a point to select it; choose many by the box "
-        "or the lasso of the tool bar above the map, and undo that by a double click."
+        "Each point is an architecture; close points have similar graphs (multi-view kernel). "
+        f"{map_choices.describe_projection(projection)}{order}{few} Click a point to select it. Select an area with "
+        "the box or lasso tool above the map; a double click clears it."
     )
 
 
 def _about_values(values: pd.Series, scores: pd.DataFrame) -> None:
-    """Say of a number that colours the map how many have it, where that is fewer than are scored, and if all agree."""
+    """Show how many architectures have the value that colours the map, and whether all values are equal."""
     known = values.dropna()
     notes = []
     if values.name == SCORE_COLUMN and len(known) < scores["id"].nunique():
@@ -226,10 +225,10 @@ def _about_values(values: pd.Series, scores: pd.DataFrame) -> None:
 
 
 def _highlight(drawing: tuple[object, ...], selected: str | None) -> tuple[str | None, list[map_values.Area]]:
-    """The architecture to draw a ring around, and the areas to draw.
+    """Return the architecture to mark with a ring, and the areas to draw.
 
-    A click and a lasso are shown by the chart itself, which keeps the visitor's zoom. Only when the map is drawn anew,
-    or has them already, they have to follow.
+    The chart itself shows a new click or lasso and keeps its zoom. The server draws them only when it redraws the map
+    or when they come from the URL.
     """
     before = st.session_state.get(DRAWN)
     if before is None or before[0] != drawing or before[1] is not None or before[2]:
@@ -241,7 +240,7 @@ def _highlight(drawing: tuple[object, ...], selected: str | None) -> tuple[str |
 
 
 def _areas() -> list[map_values.Area]:
-    """The areas of the map that the address states; what states none is left out."""
+    """Return the map areas in the URL without invalid ones."""
     stated = st.query_params.get_all(AREA)[:MOST_AREAS]
     return [area for text in stated if (area := map_values.read_area(text)) is not None]
 
@@ -252,7 +251,7 @@ def _forget_areas() -> None:
 
 
 def _select() -> None:
-    """Take the clicked point's id, or the areas that were drawn, into the address."""
+    """Write the id of the clicked point, or the drawn areas, to the URL."""
     state = st.session_state.get(MAP_KEY)
     if state is None:
         return
@@ -274,7 +273,7 @@ def _select() -> None:
 def _card(selected: str | None, points: pd.DataFrame, scores: pd.DataFrame, space: str) -> None:
     st.markdown("##### Selected")
     if selected is None:
-        st.caption("Nothing yet. Click a point of the map, find one by its id or name, or choose one below.")
+        st.caption("Nothing is selected. Click a point of the map, search for an id or a name, or select one below.")
         return
     components.summary_card(selected, points.loc[[selected]].iloc[0], scores, space)
 
@@ -286,7 +285,7 @@ def _best(points: pd.DataFrame, series: str | None, lower: bool, space: str) -> 
         return
     table = frames.best_first(points.dropna(subset=[SCORE_COLUMN]), lower).head(BEST)
     if table.empty:
-        st.caption("None of those that pass the filters has this score.")
+        st.caption("No architecture that passes the filters has this score.")
         return
     columns = ["label", "score", "operations", "hiddens", "parameters", "flops", "heterogeneity"]
     components.architecture_table(table, columns, space, "space_best_table")

@@ -92,7 +92,7 @@ def test_error_bars_are_the_deviation_over_runs(visit, own_store):
 def test_measurements_of_every_device(visit, own_store):
     with open_store(own_store) as store:
         id = store.summaries("nano")[0].id
-    assert "Nothing has been measured" in "\n".join(one.value for one in visit(own_store, id=id).caption)
+    assert "It has no measurements" in "\n".join(one.value for one in visit(own_store, id=id).caption)
     with open_store(own_store) as store:
         store.add_measurements([MeasurementRecord(id, device, "latency", 0.25, "s") for device in ("pi", "laptop")])
     table = visit(own_store, id=id).dataframe[1].value
@@ -148,8 +148,8 @@ def test_a_trained_model_is_told_as_it_is_and_how_it_is_loaded(visit, own_store)
     page = visit(own_store, id=summary.id)
     told = "\n".join(one.value for one in page.caption)
     assert f"This model has {model.num_parameters():,} parameters in all" in told
-    assert f"Above, {listed:,} are counted: with relative-position tables for 512 tokens" in told
-    assert "are for 32, the longest" in told
+    assert f"The {listed:,} above include relative-position tables for 512 tokens" in told
+    assert "cover 32 tokens, the longest" in told
     assert "from_pretrained" not in "\n".join(one.value for one in page.code)
     page.session_state[PACKED] = ((summary.id, "trained:train/aabb"), b"zip")
     page.run()

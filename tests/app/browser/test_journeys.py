@@ -204,7 +204,7 @@ def compare(tab, url: str, summaries: list[ArchitectureSummary]) -> None:
     words = tab.inner_text("[data-testid=stMain]")
     assert all(id[:8] in words for id in ids)
     assert "≠" in words
-    fill(tab, "Add another by its id, the beginning of its id, or a known name", "BERT-Tiny")
+    fill(tab, "Add another by its id, an id prefix, or a known name", "BERT-Tiny")
     tab.get_by_text("Not in the store.").wait_for()
     tab.wait_for_url("**BERT-Tiny*")
     settle(tab, 3)

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from explorer.analysis.tables import architectures_frame
 from graphstore import open_store
 
-VIEWS = ("All sizes", "Bins of equal size", "Size taken out")
+VIEWS = ("All sizes", "Bins of equal size", "Controlled for size")
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_frontiers_are_those_that_nothing_beats(visit, filled, points):
 def test_a_kind_that_is_missing_is_told(visit, filled, points):
     page = visit(filled.url, homogeneous_to="0.95")
     missing = [] if (points["heterogeneity"] > 0.95).any() else ["heterogeneous"]
-    assert [one.value for one in page.info if "only one frontier" in one.value] == [
-        f"No scored architecture is {kind} by this measure, so there is only one frontier." for kind in missing
+    assert [one.value for one in page.info if "only one Pareto front" in one.value] == [
+        f"No scored architecture is {kind} by this measure, so there is only one Pareto front." for kind in missing
     ]
 
 

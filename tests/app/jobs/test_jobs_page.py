@@ -95,7 +95,7 @@ def test_a_failed_job_says_why(visit, worked):
     page = visit(worked, job="job-failed")
     assert not page.exception
     assert "InputError: <b>budget</b> must be above 0" in [one.value for one in page.text]
-    assert "Nothing has been logged" in said(page)
+    assert "The log is empty" in said(page)
     assert page.button(key="resume_job-failed")
 
 
@@ -108,7 +108,7 @@ def test_an_unknown_job_in_the_address(visit, worked, tmp_path):
     for url in (worked, f"sqlite:///{tmp_path / 'idle.db'}"):
         page = visit(url, job="nope")
         first = page.tabs[0].children[0]
-        assert "asks for a job that is not there" in first.value
+        assert "names a job that does not exist" in first.value
         assert page.code[0].value == "nope"
 
 
@@ -125,8 +125,8 @@ def test_a_job_of_a_terminal_shows_what_its_workers_said(visit, tmp_path):
     log.write_text("\n".join(f"epoch {number}" for number in range(70)))
     page = visit(url, job="here")
     assert not page.exception
-    assert "a job that is run in a terminal prints its progress there" in said(page)
-    assert "What the workers of study found said" in said(page)
+    assert "a job that runs in a terminal prints its progress there" in said(page)
+    assert "Logs of the workers of study found" in said(page)
     assert page.code[0].value.splitlines() == [f"epoch {number}" for number in range(20, 70)]
     page = visit(url, job="there")
     assert "the job ran on elsewhere" in said(page)

@@ -114,7 +114,7 @@ def test_limits_that_nothing_keeps(visit, measured):
 def test_limits_that_end_before_they_begin(visit, measured):
     page = visit(measured[0], limits="FLOPs", **{"to flops": "1", "from flops": "2"})
     assert not page.exception
-    assert "end before they begin" in page.warning[0].value
+    assert "is below the lower one" in page.warning[0].value
     assert len(page.get("plotly_chart")) == 1
 
 

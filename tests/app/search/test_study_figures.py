@@ -96,7 +96,7 @@ def test_the_history_of_a_study_without_a_value_is_not_that_of_others(visit, own
         )
     page = visit(own_store, "s", "History")
     assert charts(page) == []
-    assert "The curve begins with the first finished trial" in told(page)
+    assert "The curve starts with the first finished trial" in told(page)
     assert len(charts(visit(own_store, "other", "History"))) == 1
 
 

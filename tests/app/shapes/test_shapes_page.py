@@ -84,7 +84,7 @@ def test_a_shape_is_made(visit, shape_store):
 @pytest.mark.parametrize("shape", ["1,2", "x", "480" + ",13" * 11])
 def test_a_shape_that_is_none(visit, shape_store, shape):
     page = visit(shape_store, shape=shape)
-    assert "not of this space" in " ".join(caption.value for caption in page.caption)
+    assert "does not belong to this space" in " ".join(caption.value for caption in page.caption)
 
 
 def test_search(visit, shape_store):
@@ -128,4 +128,4 @@ def test_another_space_begins_with_a_shape_of_its_own(visit, shape_file, tmp_pat
     page.selectbox(key="pick_space").set_value("nano").run()
     assert [page.selectbox(key=f"shape_width_{layer}").value for layer in range(3)] == own
     assert not page.exception
-    assert not any("not of this space" in caption.value for caption in page.caption)
+    assert not any("does not belong to this space" in caption.value for caption in page.caption)

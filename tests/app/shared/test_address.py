@@ -111,7 +111,7 @@ def test_what_is_wrong_is_ignored_and_said(name, value, label):
     page = visit(**{name: value})
     assert not page.exception
     assert values(page) == USUAL
-    assert f"asks for a {label} that is not there" in notes(page)
+    assert f"names a {label} that does not exist" in notes(page)
     assert page.code[0].value == value
 
 

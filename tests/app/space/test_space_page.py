@@ -106,7 +106,7 @@ def test_filters_leave_what_passes_them(visit, filled):
     assert set(drawn(page)) == {id for id, value in filled.values.items() if value >= 0.6} & has
     page = visit(filled.url, parameters_to="1")
     assert not page.get("plotly_chart")
-    assert "Nothing passes the filters" in captions(page)
+    assert "No architecture passes the filters" in captions(page)
 
 
 def test_an_address_may_have_the_beginning_of_an_id(visit, filled):
