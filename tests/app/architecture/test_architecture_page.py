@@ -66,8 +66,8 @@ def test_a_clicked_node_is_ringed_and_its_facts_are_told(visit, filled):
 @pytest.mark.parametrize("node", ["-1", "9999", "x", "1.5", "1" * 300, "²"])
 def test_a_node_that_is_not_there_is_left_out(visit, filled, node):
     page = visit(filled.url, id=filled.best, node=node)
-    assert "that is not there" in "\n".join(one.value for one in page.caption)
-    assert not page.table or "What it is" not in page.table[0].value.index
+    assert "that does not exist" in "\n".join(one.value for one in page.caption)
+    assert not page.table or "Kind" not in page.table[0].value.index
 
 
 def test_error_bars_are_the_deviation_over_runs(visit, own_store):

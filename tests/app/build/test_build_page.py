@@ -360,7 +360,7 @@ def test_a_study_is_chosen_by_its_recipe(visit, grammar_store):
     assert page.selectbox(key="into").options == ["A new study", "nano-built-1 (recipe quick)"]
     assert page.selectbox(key="into").value == "nano-built-1"
     assert "build_recipe" not in [one.key for one in page.selectbox]
-    assert "that is not there" not in told(page)
+    assert "that does not exist" not in told(page)
     page.checkbox(key="build_run").uncheck()
     page.button(key="build_queue").click().run()
     assert not page.exception

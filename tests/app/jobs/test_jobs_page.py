@@ -102,7 +102,7 @@ def test_a_failed_job_says_why(visit, worked):
 def test_an_unknown_job_in_the_address(visit, worked, tmp_path):
     page = visit(worked, job="../../etc/passwd", states="nothing", lines="7", view="Nowhere")
     assert not page.exception
-    assert "not there" in said(page)
+    assert "does not exist" in said(page)
     # At once, as what is said below a table of jobs is not seen; and where there is no job at all.
     open_store(f"sqlite:///{tmp_path / 'idle.db'}").close()
     for url in (worked, f"sqlite:///{tmp_path / 'idle.db'}"):

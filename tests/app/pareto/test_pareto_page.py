@@ -108,7 +108,7 @@ def test_limits_narrow_the_choice(visit, measured):
 def test_limits_that_nothing_keeps(visit, measured):
     page = visit(measured[0], limits="FLOPs", **{"to flops": "1"})
     assert not page.exception
-    assert "none keeps the limits: FLOPs ≤ 1" in said(page)
+    assert "none satisfies the limits: FLOPs ≤ 1" in said(page)
 
 
 def test_limits_that_end_before_they_begin(visit, measured):
@@ -138,7 +138,7 @@ def test_the_selected_is_in_the_address(visit, measured):
     assert f"{scores[id]:.4f}" in page.table[0].value.to_string()
     page = visit(url, id="nobody")
     assert not page.exception
-    assert "not there" in said(page)
+    assert "does not exist" in said(page)
 
 
 def test_a_single_point_has_no_box():

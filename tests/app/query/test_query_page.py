@@ -224,7 +224,7 @@ def test_a_range_that_ends_before_it_begins_is_a_message(visit, filled):
 
 
 def test_nothing_fits_is_said(visit, filled):
-    assert "Nothing fits" in texts(visit(filled.url, parameters="~1"))
+    assert "No architecture matches" in texts(visit(filled.url, parameters="~1"))
 
 
 # The Cypher tab -------------------------------------------------------------------------------------------------

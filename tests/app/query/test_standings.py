@@ -175,7 +175,7 @@ def test_what_guided_asks_for_narrows_the_set(visit, scored):
     )
     narrowed = {id: values for id, values in found.items() if values["parameters"] >= least}
     assert set(tab(page, "Pareto").dataframe[0].value.index) == naive_front(narrowed, ("parameters", "latency"))[1]
-    assert "does not have: parameters" in texts(tab(page, "Pareto"))
+    assert "Among the architectures of the Guided tab: parameters" in texts(tab(page, "Pareto"))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_what_guided_asks_for_narrows_the_set(visit, scored):
     [
         (["parameters", "score:nothing"], "score:nothing"),
         (["parameters"], "two objectives or more"),
-        (["heterogeneity", "-heterogeneity"], "Leave one of them out"),
+        (["heterogeneity", "-heterogeneity"], "Remove one of them"),
         (["score:sst (half)", "score:sst (full)"], "has all of these values"),
         (["<b>", "</b>", "parameters", "parameters"], "<b>, </b>"),
     ],

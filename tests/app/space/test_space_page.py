@@ -114,7 +114,7 @@ def test_an_address_may_have_the_beginning_of_an_id(visit, filled):
     assert not page.warning
     assert "selected" in {trace.get("name") for trace in figure(page)["data"]}
     assert f"**{filled.best[:8]}**" in [one.value for one in page.markdown]
-    assert "There is no architecture" in visit(filled.url, id="zz").warning[0].value
+    assert "has no architecture" in visit(filled.url, id="zz").warning[0].value
 
 
 def test_a_search_selects_and_looks_at_the_one_it_finds(visit, filled):
