@@ -1,4 +1,4 @@
-"""Backups: any store into one new SQLite store file. Restoring is copying the other way (graphstore.copying)."""
+"""Backups of any store as a new SQLite store file. To restore one, copy it back (``graphstore.copying``)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class BackupReport:
         url: what was backed up, without a password.
         path: the new file.
         size_bytes: its size.
-        moving: of a server that was written meanwhile: sections that changed to the last, see CopyReport. An embedded
-            store is always saved as it was at one moment.
+        moving: sections of a server that changed until the end, see CopyReport. The backup of an embedded store is
+            always the state of one moment.
     """
 
     url: str
@@ -37,21 +37,21 @@ def backup(
     overwrite: bool = False,
     say: Callable[[str], None] = quiet,
 ) -> BackupReport:
-    """Save a store as a new file, which is whole or absent, while others go on writing to it.
+    """Save a store as a new file, complete or not at all, while others continue to write to it.
 
-    Everything acknowledged before the call is in it. An embedded store is copied by SQLite's online backup, in
-    whatever version its layout is; a server's is copied record by record into a new store file.
+    The backup contains everything that was acknowledged before the call. SQLite's online backup copies an embedded
+    store of any version; a server is copied record by record into a new store file.
 
     Args:
         url: of the store.
         path: of the new file, in an existing folder.
         progress: called with (section, done, total).
-        overwrite: whether a file that has the name is replaced.
-        say: told, one line each, how the managed server starts.
+        overwrite: whether an existing file is replaced.
+        say: receives a line for each step in which the managed server starts.
 
     Raises:
         StoreInputError: the URL names no store, or the path may not be used.
-        StoreError: a store failed, or the backup is not whole; nothing was kept.
+        StoreError: a store failed, or the backup is incomplete; no file was kept.
     """
     from graphstore.embedded.backup import backup_file, new_file
 
@@ -63,7 +63,7 @@ def backup(
     if path.is_symlink() and not path.exists() and not overwrite:
         raise StoreInputError(
             f"backup must have a name that is free, but got {str(path)!r}, a link to nothing. Name another file, or "
-            "say --overwrite."
+            "allow to overwrite it."
         )
     if source is not None and path.exists() and source.exists() and path.samefile(source):
         raise StoreInputError(f"backup must be another file than the store, but got {str(path)!r}. Name another file.")

@@ -1,4 +1,4 @@
-"""Rules both engines check before they write, and the text form of JSON-able maps."""
+"""Rules that both engines check before they write, and JSON-able maps as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphstore.errors import LeaseLostError, NotFoundError, StoreInputError
+from graphstore.errors import Code, LeaseLostError, NotFoundError, StoreInputError
 from graphstore.fields import (
     LONGEST_NAME,
     all_fit,
@@ -42,16 +42,16 @@ from graphstore.records import (
 )
 
 PREFIX_LENGTH = 6
-"""Shortest prefix of an architecture's id that may stand for it."""
+"""Length of the shortest prefix that identifies an architecture."""
 
 LEASE_RAN_OUT = "lease ran out"
-"""Reason of a trial whose worker fell silent."""
+"""Reason of a trial whose worker did not renew its lease."""
 
 LARGEST_STATE = 256 * 2**20
 """Largest state of a fitted kernel, in bytes."""
 
 TOPICS = ("library", "scores", "studies", "jobs")
-"""What a revision counter is kept for."""
+"""Topics that have a revision counter."""
 
 
 def check_topic(topic: str) -> None:
@@ -61,7 +61,7 @@ def check_topic(topic: str) -> None:
 
 
 def check_name(field: str, value: str) -> None:
-    """Raise StoreInputError unless ``value`` is a plain text with something in it that is not too long."""
+    """Raise StoreInputError unless ``value`` is a non-empty plain text that is not too long."""
     if not value or not is_text(value):
         raise StoreInputError(
             f"{field} must be a non-empty plain text of at most {LONGEST_NAME:,} bytes in UTF-8, but got "
@@ -76,7 +76,7 @@ def check_number(field: str, value: float) -> None:
 
 
 def to_json(field: str, value: Mapping[str, Any]) -> str:
-    """The map as JSON text. Raises StoreInputError if it holds what JSON cannot say, such as NaN or an array."""
+    """Return the map as JSON text. Raises StoreInputError for values that JSON lacks, such as NaN or an array."""
     if not isinstance(value, Mapping):
         raise StoreInputError(f"{field} must be a JSON-able map, but got {shown(value)}. Give a dict.")
     try:
@@ -89,16 +89,16 @@ def to_json(field: str, value: Mapping[str, Any]) -> str:
 
 
 def check_space(space: SpaceRecord) -> str:
-    """The space's info as JSON text. Raises StoreInputError for a wrong field."""
+    """Return the space's info as JSON text. Raises StoreInputError for a wrong field."""
     check_name("space name", space.name)
     return to_json("space info", space.info)
 
 
 def check_architectures(architectures: Sequence[ArchitectureRecord]) -> None:
-    """Raise StoreInputError unless all fields are right and every graph joins operations numbered from 0."""
+    """Raise StoreInputError unless all fields are valid and every graph connects operations numbered from 0."""
     check_records(ArchitectureRecord, architectures, lambda record: f"architecture {shown(record.id)}")
     for kind, field in ((LayerRecord, "layers"), (OpRecord, "ops")):
-        # All at once first: one by one takes several times longer, and there are hundreds of thousands of them.
+        # Check the whole column first: checking hundreds of thousands of parts one by one takes several times longer.
         if not all_fit(kind, list(chain.from_iterable(getattr(record, field) for record in architectures))):
             for record in architectures:
                 _check_parts(kind, getattr(record, field), field, f"architecture {shown(record.id)}")
@@ -145,7 +145,7 @@ def _check_graph(architecture: ArchitectureRecord) -> None:
 
 
 def check_embeddings(embeddings: Embeddings) -> NDArray[np.float32]:
-    """The vectors as float32 ``[N, d]``. Raises StoreInputError for a wrong shape, a repeated id or no finite value."""
+    """Return the vectors as float32 ``[N, d]``. Raises StoreInputError for a wrong shape, a repeated id, NaN or inf."""
     for id in embeddings.ids:
         check_name("embedding id", id)
     try:
@@ -183,7 +183,7 @@ def check_members(field: str, space: str, wanted: Iterable[str], members: Iterab
 
 
 def check_neighbors(kernel: str, neighbors: Sequence[NeighborRecord]) -> None:
-    """Raise StoreInputError for another kernel, a rank below 1 or taken twice, or a dissimilarity not finite."""
+    """Raise StoreInputError for another kernel, a rank below 1 or used twice, or a dissimilarity that is not finite."""
     check_name("kernel", kernel)
     check_records(NeighborRecord, neighbors, lambda neighbor: f"neighbour of {shown(neighbor.source)}")
     places = set()
@@ -257,7 +257,7 @@ def check_measurements(measurements: Sequence[MeasurementRecord]) -> None:
 
 
 def check_study(study: StudyRecord) -> str:
-    """The study's settings as JSON text. Raises StoreInputError for a wrong field."""
+    """Return the study's settings as JSON text. Raises StoreInputError for a wrong field."""
     check_name("study name", study.name)
     check_fields(study, f"study {study.name!r}")
     return to_json("study settings", study.settings)
@@ -266,7 +266,7 @@ def check_study(study: StudyRecord) -> str:
 def check_study_changes(
     name: str, state: StudyState | None, budget: int | None, settings: Mapping[str, Any] | None
 ) -> str | None:
-    """The settings as JSON text, if there are any. Raises StoreInputError unless what is given may stand in a study."""
+    """Return the settings as JSON text, if there are any. Raises StoreInputError for a value that breaks a rule."""
     for field, value in (("state", state), ("budget", budget)):
         if value is not None:
             check_field(StudyRecord, field, value, f"study {shown(name)}")
@@ -276,7 +276,7 @@ def check_study_changes(
 def changed_study(
     study: StudyRecord, state: StudyState | None, budget: int | None, settings: str | None
 ) -> tuple[str, int, str] | None:
-    """State, budget and settings (as text) to store instead of a study's, or ``None`` where they are as they were."""
+    """Return the state, budget and settings (as text) to store, or ``None`` if nothing changes."""
     held = (study.state.value, study.budget, to_json("study settings", study.settings))
     after = (
         StudyState(state or study.state).value,
@@ -287,7 +287,7 @@ def changed_study(
 
 
 def check_proposals(proposals: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
-    """The infos of proposed trials as JSON text, by architecture. Raises StoreInputError for a wrong one."""
+    """Return the infos of proposed trials as JSON text, by architecture. Raises StoreInputError for a wrong one."""
     for id, _ in proposals:
         check_name("architecture of a trial", id)
     return {id: to_json("trial info", info) for id, info in reversed(proposals)}
@@ -296,7 +296,7 @@ def check_proposals(proposals: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[
 def check_finish(
     state: TrialStatus, now: float, value: float | None, reason: str, scores: Sequence[ScoreRecord]
 ) -> None:
-    """Raise StoreInputError unless ``state`` ends a trial and a value comes with ``complete`` and only with it."""
+    """Raise StoreInputError unless ``state`` ends a trial, and has a value exactly if it is ``complete``."""
     check_number("now", now)
     check_field(TrialRecord, "reason", reason, "a trial")
     check_scores(scores)
@@ -313,7 +313,7 @@ def check_finish(
 
 
 def check_lease(lease_s: float, now: float, info: Mapping[str, Any] | None = None) -> None:
-    """Raise StoreInputError unless the lease is longer than nothing, both are finite, and ``info`` is JSON-able."""
+    """Raise StoreInputError unless the lease is above 0, both numbers are finite, and ``info`` is JSON-able."""
     if info is not None:
         to_json("trial info", info)
     if not (is_number(now) and is_number(lease_s) and lease_s > 0):
@@ -331,19 +331,19 @@ def check_expiry(now: float, max_attempts: int) -> None:
 
 
 def check_job(job: JobRecord) -> str:
-    """The job's info as JSON text. Raises StoreInputError for a wrong field."""
+    """Return the job's info as JSON text. Raises StoreInputError for a wrong field."""
     check_name("job id", job.id)
     check_fields(job, f"job {job.id!r}")
     return to_json("job info", job.info)
 
 
 def operations_of(architecture: ArchitectureRecord) -> list[str]:
-    """``family_parameter`` of each layer, as a summary shows it."""
+    """Return ``family_parameter`` of each layer, as in a summary."""
     return [f"{layer.family}_{layer.parameter}" for layer in architecture.layers]
 
 
 def one_id(prefix: str, found: Sequence[str]) -> str:
-    """The one id a prefix stands for, among up to two candidates. Raises NotFoundError."""
+    """Return the id that a prefix identifies, among up to two candidates. Raises NotFoundError."""
     if prefix in found:
         return prefix
     if len(prefix) < PREFIX_LENGTH or not found:
@@ -359,9 +359,9 @@ def one_id(prefix: str, found: Sequence[str]) -> str:
     return found[0]
 
 
-def missing(kind: str, name: str, remedy: str) -> NotFoundError:
-    """The error for an unknown name."""
-    return NotFoundError(f"{kind} must be in the store, but got {name!r}, which is not. {remedy}")
+def missing(kind: str, name: str, remedy: str = "", code: Code | None = None) -> NotFoundError:
+    """Return the error for an unknown name."""
+    return NotFoundError(f"{kind} must be in the store, but got {name!r}, which is not. {remedy}".rstrip(), code)
 
 
 def check_known_architectures(wanted: Iterable[str], known: Iterable[str]) -> None:
@@ -373,7 +373,7 @@ def check_known_architectures(wanted: Iterable[str], known: Iterable[str]) -> No
 
 
 def is_repeat(stored: TrialRecord, trial: TrialRecord, state: TrialStatus, value: float | None, reason: str) -> bool:
-    """Whether a trial was already ended by this claim, in this way: the writer missed the acknowledgement."""
+    """Return whether this claim already ended the trial in this way: the writer missed the acknowledgement."""
     return (stored.token, stored.state, stored.value, stored.reason) == (trial.token, state, value, reason)
 
 
@@ -388,7 +388,7 @@ def check_held(stored: TrialRecord, trial: TrialRecord) -> None:
 
 
 def changed_job(job: JobRecord, changes: Mapping[str, Any]) -> JobRecord:
-    """The job with changed fields. Raises StoreInputError for a field it does not have, its id, or no state."""
+    """Return the job with changed fields. Raises StoreInputError for an unknown field or the id."""
     allowed = [field.name for field in dataclasses.fields(JobRecord) if field.name != "id"]
     unknown = sorted(set(changes) - set(allowed))
     if unknown:

@@ -1,12 +1,12 @@
-"""Copies a whole catalogue from one store to another, of any engines, and proves it by counts and digests.
+"""Copy a whole catalogue from one store to another, of any engines, and verify it by counts and digests.
 
-A copy may be killed at any point and run again: it writes only what is missing or has changed. What can change in a
-store (a space's info, vectors, neighbours, measurements, a study's state and budget, the progress of trials, jobs) is
-brought to the source's state; a target that holds anything else is refused before the first write. A space's info is
-written last, so that nobody takes half a library for a ready one.
+A copy may be killed at any point and run again: it writes only missing or changed records. Records that can
+change in a store (a space's info, vectors, neighbours, kernels, measurements, the state and budget of a study, the
+progress of trials, jobs) get the source's state. A target that holds anything else is refused before the first write. A
+space's info is written last, so that nobody mistakes half a library for a complete one.
 
-At most one batch of architectures is held at a time, one space's vectors or neighbours of one kernel, the scores, or
-one study's trials.
+Memory holds at most one batch of architectures, the vectors of one space, its neighbours by one kernel, one kernel, the
+scores, or the trials of one study.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from graphstore.digests import (
     digests,
     section_digest,
 )
-from graphstore.errors import StoreError, StoreInputError
+from graphstore.errors import Code, StoreError, StoreInputError
 from graphstore.records import Embeddings, MeasurementRecord, SpaceRecord
 from graphstore.restoring import to_restore
 
 __all__ = ["BATCH", "CopyReport", "Digest", "SectionProgress", "copy_store", "digests"]
 
 PASSES = 8
-"""How often a source that is written meanwhile is gone over."""
+"""Maximum number of passes over a source that others write to."""
 
 
 @dataclass(frozen=True)
 class CopyReport:
-    """What a copy did.
+    """Result of a copy.
 
     Attributes:
         source, target: URLs of the stores, without passwords.
         sections: count and digest of every section that is equal on both sides.
-        passes: how often the source was gone over.
-        moving: sections the source went on changing to the last; their copies lack the newest changes and were not
-            found equal. Empty for a source at rest.
+        passes: number of passes over the source.
+        moving: sections that the source changed until the end; their copies lack the newest changes and were not
+            verified. Empty for a source that did not change.
     """
 
     source: str
@@ -59,10 +59,10 @@ class CopyReport:
 
 
 def copy_store(source: GraphStore, target: GraphStore, progress: SectionProgress | None = None) -> CopyReport:
-    """Copy everything the source holds, except jobs that still run, into the target.
+    """Copy everything from the source into the target, except running jobs.
 
-    Nobody else may write to the target meanwhile. A source that is written meanwhile is gone over again, those parts
-    that have changed, up to PASSES times.
+    Nobody else may write to the target during the copy. If others write to the source, the changed parts are copied
+    again, in up to PASSES passes.
 
     Args:
         source: only read.
@@ -70,10 +70,10 @@ def copy_store(source: GraphStore, target: GraphStore, progress: SectionProgress
         progress: called with (section, done, total).
 
     Raises:
-        StoreInputError: both are one store, by whatever names, or the target holds something that the source has not;
-            nothing was written.
-        StoreError: the source is not sound (nothing was written), a store failed, or a section differs after all; the
-            error names it.
+        StoreInputError: both are the same store, or the target holds a record that the source lacks; nothing was
+            written.
+        StoreError: the source is inconsistent (nothing was written), a store failed, or a section of the copy differs;
+            the error names it.
     """
     return _Copy(source, target, progress or (lambda section, done, total: None)).run()
 
@@ -109,11 +109,11 @@ class _Copy:
         return CopyReport(self.source.url, self.target.url, ordered, passes, moving)
 
     def _try_topic(self, topic: str, at: Mapping[str, int]) -> bool:
-        """Copy and compare a topic's sections; whether they are equal. Raises if they differ in a source at rest."""
+        """Copy and compare a topic's sections; return whether they are equal. Raises if the source did not change."""
         try:
             getattr(self, f"_copy_{topic}")()
         except StoreInputError:
-            # What was read second may name what was not there when the first was read.
+            # The section read second may name records that were missing when the first one was read.
             if all(self.source.revision(name) == at[name] for name in at):
                 raise
             return False
@@ -206,22 +206,24 @@ class _Copy:
 
 
 def check_source(source: GraphStore) -> None:
-    """Raise StoreError if the source is no sound catalogue: what its methods do not show would be left out unseen."""
+    """Raise StoreError if the source is inconsistent: records that its methods do not return would be lost silently."""
     for _ in range(PASSES):
         at = source.revision()
         problems = source.problems()
         if not problems:
             return
-        if source.revision() == at:  # else it was written meanwhile, and a server shows that in halves
+        if source.revision() == at:  # otherwise somebody wrote in between, and a server shows a commit piece by piece
             break
     raise StoreError(
-        f"source of a copy must be sound, but got {source.url!r} with {'; '.join(problems)}. "
-        "Mend it, as `archex store check` says; nothing was written."
+        f"source of a copy must be consistent, but got {source.url!r} with {'; '.join(problems)}. Repair it first; "
+        "nothing was written.",
+        Code.INCONSISTENT,
+        source.url,
     )
 
 
 def check_target(source: GraphStore, target: GraphStore) -> None:
-    """Raise StoreInputError if the target holds anything the source has not. Writes nothing."""
+    """Raise StoreInputError if the target holds a record that the source lacks. Writes nothing."""
     spaces = {space.name for space in source.spaces()}
     for space in target.spaces():
         _only(target, "space", [space.name], spaces)
@@ -238,7 +240,7 @@ def check_target(source: GraphStore, target: GraphStore) -> None:
         theirs = {summary.id: summary for summary in source.summaries(ids=batch)}
         for summary in target.summaries(ids=batch):
             if canonical(theirs[summary.id]) != canonical(summary):
-                raise _refused(target, f"architecture {summary.id!r} with other facts")
+                raise _refused(target, f"architecture {summary.id!r} with other properties")
     _same(target, "score", {s.id: s for s in target.scores()}, {s.id: s for s in source.scores()})
     lines = [{(line.run, line.donor_run): line for line in store.lineage()} for store in (target, source)]
     _same(target, "lineage of run", *lines)
@@ -277,7 +279,7 @@ def _same(target: GraphStore, kind: str, held: Mapping[Any, Any], theirs: Mappin
 
 def _refused(target: GraphStore, what: str) -> StoreInputError:
     return StoreInputError(
-        f"target of a copy must hold nothing that the source has not, but got {what} in {target.url!r}. "
+        f"target of a copy must hold nothing that the source lacks, but got {what} in {target.url!r}. "
         "Name an empty store, or an earlier copy of this source; nothing was written."
     )
 

@@ -1,42 +1,43 @@
-"""Reading Cypher that a person typed, for stores that understand it: its limits and its answers.
+"""Read-only Cypher statements that a person types: limits and results.
 
-The engine's side is in ``graphstore.neo4j.console``; nothing here needs its driver.
+``graphstore.neo4j.console`` runs them; this module needs no driver.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from graphstore.checks import to_json
 from graphstore.contract import GraphStore
-from graphstore.errors import StoreInputError
+from graphstore.errors import Code, StoreInputError
 
 LONGEST_TEXT = 10_000
-"""Characters a query may have."""
+"""Maximum number of characters of a query."""
 LONGEST_PARAMETERS = 100_000
-"""Characters all parameters together may have as JSON."""
+"""Maximum number of characters of all parameters as JSON."""
 MOST_ROWS = 10_000
-"""The highest row limit."""
+"""Largest row limit."""
 LONGEST_TIME_S = 300.0
-"""The highest time limit."""
+"""Largest time limit, in seconds."""
 ROWS = 100
-"""The row limit where none is named."""
+"""Default row limit."""
 TIME_S = 10.0
-"""The time limit where none is named, in seconds."""
+"""Default time limit, in seconds."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query gave.
+    """Result of a query.
 
     Attributes:
-        columns: their names.
-        rows: JSON-able values, one per column; nodes, relations and paths are maps, see ``graphstore.neo4j.values``.
-        truncated: whether there was more than the row limit.
-        seconds: how long it took, from the first word to the last row.
+        columns: names of the columns.
+        rows: JSON-able values, one per column; ``graphstore.neo4j.values`` describes nodes and relationships.
+        truncated: whether there were more rows than the row limit.
+        seconds: time from sending the statement to the last row.
     """
 
     columns: tuple[str, ...]
@@ -47,7 +48,7 @@ class Answer:
 
 @runtime_checkable
 class CypherStore(Protocol):
-    """A store that understands Cypher."""
+    """A store that runs Cypher."""
 
     def console(self, text: str, parameters: Mapping[str, Any], row_limit: int, time_limit_s: float) -> Answer:
         """Run one reading statement; see ``run_query``."""
@@ -70,20 +71,24 @@ def run_query(
         time_limit_s: above 0, at most LONGEST_TIME_S.
 
     Returns:
-        The answer, cut to the limits.
+        The result, cut to the limits.
 
     Raises:
         StoreInputError: the store has no Cypher; the text is wrong, would do more than read the graph, lacks a
-            parameter, or needs more time or memory than it may have; a limit is out of bounds.
+            parameter, or exceeds the time or memory limit; or a limit is out of bounds.
         StoreError: the server does not answer.
     """
     if not isinstance(store, CypherStore):
         raise StoreInputError(
-            f"store of a Cypher query must be a Neo4j server, but got {store.url!r}. Ask with `archex find` instead, "
-            "or put the catalogue on a server with --store neo4j."
+            f"store of a Cypher query must be a Neo4j server, but got {store.url!r}.", Code.NO_CYPHER, store.url
         )
     _check(text, parameters or {}, row_limit, time_limit_s)
     return store.console(text, parameters or {}, row_limit, time_limit_s)
+
+
+def parameter_names(text: str) -> frozenset[str]:
+    """Return the names behind ``$`` in a statement, including those in comments and texts."""
+    return frozenset(re.findall(r"\$(\w+)", text))
 
 
 def _check(text: str, parameters: Mapping[str, Any], row_limit: int, time_limit_s: float) -> None:

@@ -1,8 +1,8 @@
-"""Digests of everything a store holds, the same on every engine: what is equal has equal digests.
+"""Digests of the contents of a store; equal contents have equal digests on every engine.
 
 Every record becomes canonical bytes (JSON with sorted keys, floats as their shortest exact text, vectors as
-little-endian float32), framed by its length, in the order the contract states; BLAKE2b of the stream is the section's
-digest.
+little-endian float32), framed by its length, in the order that the contract states. The digest of a section is
+the BLAKE2b hash of this stream.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from graphstore.contract import GraphStore
-from graphstore.errors import StoreError
+from graphstore.errors import Code, StoreError
 from graphstore.records import JobRecord, JobState
 
 Item = TypeVar("Item")
 SectionProgress = Callable[[str, int, int], None]
-"""Called with (section, done, total) while a long walk over a store goes on."""
+"""Called with (section, done, total) during a long pass over a store."""
 
 BATCH = 500
-"""Architectures read, and records written, at a time."""
+"""Number of architectures read, or records written, at a time."""
 
 ENDED = (JobState.DONE, JobState.STOPPED, JobState.FAILED, JobState.LOST)
-"""Jobs in another state are processes of one machine and do not belong to a catalogue."""
+"""States of jobs that belong to a catalogue; jobs in other states are processes of one machine."""
 
 TOPIC_SECTIONS = {
     "library": ("spaces", "members", "architectures", "vectors", "neighbors", "kernels"),
@@ -33,29 +33,29 @@ TOPIC_SECTIONS = {
     "studies": ("studies", "trials"),
     "jobs": ("jobs",),
 }
-"""The sections of a catalogue by the revision topic that says when they change."""
+"""Sections of a catalogue by the revision topic that counts their changes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Digest:
-    """Number of records in a section, and the hexadecimal digest of them all."""
+    """Number of records in a section, and their hexadecimal digest."""
 
     count: int
     hexadecimal: str
 
 
 def digests(store: GraphStore, progress: SectionProgress | None = None) -> dict[str, Digest]:
-    """Digests of all sections of a store, in the order of TOPIC_SECTIONS.
+    """Return the digests of all sections of a store, in the order of TOPIC_SECTIONS.
 
-    Jobs that still run are left out. The sections are read one after the other: a store that is written meanwhile may
-    have been at no time what they say together.
+    Running jobs are left out. The sections are read one after the other, so if others write in between, the digests
+    together may describe a state that never existed.
     """
     sections = [section for topic in TOPIC_SECTIONS.values() for section in topic]
     return {section: section_digest(store, section, progress) for section in sections}
 
 
 def section_digest(store: GraphStore, section: str, progress: SectionProgress | None = None) -> Digest:
-    """Digest of one section of a store."""
+    """Return the digest of one section of a store."""
     state, count = hashlib.blake2b(digest_size=16), 0
     if progress is not None:
         progress(section, 0, 1)
@@ -69,23 +69,23 @@ def section_digest(store: GraphStore, section: str, progress: SectionProgress | 
 
 
 def batches(items: Sequence[Item], size: int = BATCH) -> Iterator[Sequence[Item]]:
-    """The items in runs of at most ``size``."""
+    """Yield the items in batches of at most ``size``."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
 
 def ended_jobs(store: GraphStore) -> list[JobRecord]:
-    """The jobs that belong to a catalogue."""
+    """Return the jobs that belong to a catalogue."""
     return [job for job in store.jobs() if job.state in ENDED]
 
 
 def canonical(record: Any) -> bytes:
-    """A record as bytes that are equal for equal records of any engine."""
+    """Return a record as bytes that are equal for equal records of all engines."""
     facts = dict(vars(record))
     for field in dataclasses.fields(record):
         value = facts[field.name]
         if "float" in str(field.type) and value is not None:
-            # A whole number may come back as an integer from one engine, and -0.0 as 0.0 from another.
+            # One engine returns whole floats as integers, another returns -0.0 as 0.0.
             facts[field.name] = float(value) + 0.0
     return _bytes(facts)
 
@@ -95,8 +95,8 @@ def _bytes(value: Any) -> bytes:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=vars).encode()
     except ValueError as error:
         raise StoreError(
-            f"what a store holds must be finite, but got {str(value)[:200]} ({error}): it is damaged. "
-            "See `archex store check`."
+            f"numbers in a store must be finite, but got {str(value)[:200]} ({error}): it is damaged.",
+            Code.INCONSISTENT,
         ) from None
 
 
@@ -113,7 +113,7 @@ def _members(store: GraphStore, progress: SectionProgress | None) -> Iterator[by
 def _architectures(store: GraphStore, progress: SectionProgress | None) -> Iterator[bytes]:
     ids, done = store.architecture_ids(), 0
     for batch in batches(ids):
-        # The summary too: an engine may keep it beside the layers that it was made of.
+        # Include the summary, because an engine may store it in addition to the layers.
         for record, summary in zip(store.architectures(batch), store.summaries(ids=batch), strict=True):
             yield canonical(record) + canonical(summary)
         done += len(batch)

@@ -1,7 +1,7 @@
-"""What the fields of a record may hold, taken from the annotations of its class, and checked before a write.
+"""Rules for the fields of records, taken from the annotations of their classes and checked before a write.
 
-Both engines hold only plain texts, integers of 64 bits, finite floats, and lists of them; the checks are made here so
-that both refuse the same values with the same words. Whole columns are checked at once: a load holds hundreds of
+Both engines store only plain texts, 64-bit integers, finite floats, and lists of them. The checks are here so that both
+refuse the same values with the same messages. Whole columns are checked together, because one load contains hundreds of
 thousands of operations.
 """
 
@@ -20,31 +20,31 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from graphstore.errors import StoreInputError
 
 LONGEST_NAME = 1_000
-"""Bytes in UTF-8 a name may have: three of them together fit an index of either engine."""
+"""Maximum bytes of a name in UTF-8; three such names fit into an index of either engine."""
 
 LONGEST_TEXT = 1_000_000
-"""Bytes in UTF-8 any other text may have."""
+"""Maximum bytes of any other text in UTF-8."""
 
 TEXTS = ("spec", "reason", "message", "log")
-"""Fields that are no names."""
+"""Fields with longer texts than names."""
 
 NOT_NEGATIVE = ("budget",)
-"""Integers that must not lie below 0."""
+"""Integer fields that must not be negative."""
 
 Kind = Literal["text", "integer", "number", "state", "map", "list"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What one field may hold.
+    """Rule for one field.
 
     Attributes:
-        kind: of value; ``list`` for anything that has values of its own.
-        types: exact types of its usual values.
-        fits: whether a value is right.
-        says: what it must be.
-        remedy: what to do about another.
-        items: kind of a list's values; ``None`` where it is no list of plain values.
+        kind: kind of the value; ``list`` for all sequences.
+        types: exact types of the usual values.
+        fits: returns whether a value is valid.
+        says: the rule in words.
+        remedy: what to do about an invalid value.
+        items: kind of the values in a list; ``None`` if it is not a list of plain values.
     """
 
     kind: Kind
@@ -56,17 +56,17 @@ class Rule:
 
 
 def is_integer(value: object) -> bool:
-    """Whether a value is a plain integer of 64 bits; a truth value is none."""
+    """Return whether a value is a plain 64-bit integer; booleans are not."""
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a plain finite number; ``numpy.float64`` is one, as Python itself takes it for a float."""
+    """Return whether a value is a plain finite number; ``numpy.float64`` is, because it is a subclass of float."""
     return math.isfinite(value) if isinstance(value, float) else is_integer(value)
 
 
 def is_text(value: object, longest: int = LONGEST_NAME) -> bool:
-    """Whether a value is a text that can be written as UTF-8 in so many bytes."""
+    """Return whether a value is a text of at most ``longest`` bytes in UTF-8."""
     try:
         return isinstance(value, str) and len(value) <= longest and len(value.encode()) <= longest
     except UnicodeEncodeError:
@@ -74,7 +74,7 @@ def is_text(value: object, longest: int = LONGEST_NAME) -> bool:
 
 
 def shown(value: object) -> str:
-    """A value as an error shows it, cut short."""
+    """Return a value as an error message shows it, shortened."""
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:97]}..."
 
@@ -96,7 +96,7 @@ _PLAIN: dict[Any, Rule] = {
 
 @functools.cache
 def rules(record: type) -> Mapping[str, Rule]:
-    """The rule of every field of a dataclass."""
+    """Return the rule of every field of a dataclass."""
     hints = get_type_hints(record)
     return {name: _rule(name, hints[name]) for name in record.__dataclass_fields__}  # type: ignore[attr-defined]
 
@@ -138,13 +138,13 @@ def _rule(name: str, hint: Any) -> Rule:
 
 
 def check_field(record: Any, name: str, value: object, where: str) -> None:
-    """Raise StoreInputError unless a value may stand in a record's field.
+    """Raise StoreInputError unless a value is valid for a record's field.
 
     Args:
         record: the dataclass.
-        name: of the field.
-        value: what is to stand there.
-        where: what the error says it belongs to, for example ``"score 'SST-2'"``.
+        name: name of the field.
+        value: the value.
+        where: owner of the field in the error message, for example ``"score 'SST-2'"``.
     """
     rule = rules(record)[name]
     if not rule.fits(value):
@@ -152,20 +152,20 @@ def check_field(record: Any, name: str, value: object, where: str) -> None:
 
 
 def check_fields(record: object, where: str) -> None:
-    """Raise StoreInputError unless every field of a dataclass holds what its annotation says."""
+    """Raise StoreInputError unless every field of a dataclass fits its annotation."""
     kind: Any = type(record)
     for name in rules(kind):
         check_field(kind, name, getattr(record, name), where)
 
 
 def all_fit(kind: Any, records: Sequence[Any]) -> bool:
-    """Whether all fields of many records hold right values of the usual types; a rarer type gives ``False`` too."""
+    """Return whether all fields of many records have valid values of the usual types; ``False`` for rarer types."""
     if set(map(type, records)) - {kind}:
         return False
     for name, rule in rules(kind).items():
         values: Any = map(operator.attrgetter(name), records)
         try:
-            # Each text once; of numbers not, as in a set a truth value is the same as a number.
+            # Check each text once. Numbers need their list, because True equals 1 in a set.
             values = set(values) if rule.kind == "text" else list(values)
         except TypeError:
             return False
@@ -183,19 +183,19 @@ def _lists_fit(rule: Rule, values: Iterable[tuple[Any, ...]]) -> bool:
     plain = next((one for one in _PLAIN.values() if one.kind == rule.items), None)
     if plain is None:
         return True
-    # By type first: in a set, a truth value is the same as a number.
+    # Check the types first, because True equals 1 in a set.
     flat = list(chain.from_iterable(values))
     return not set(map(type, flat)) - plain.types and all(map(plain.fits, set(flat)))
 
 
 def check_records(kind: Any, records: Sequence[Any], name: Callable[[Any], str], what: str = "records") -> None:
-    """Raise StoreInputError unless every record is of a kind and every field holds what its annotation says.
+    """Raise StoreInputError unless every record has the given class and all its fields fit their annotations.
 
     Args:
         kind: the dataclass.
-        records: what to check.
-        name: what an error calls a record.
-        what: what it calls all of them.
+        records: the records to check.
+        name: returns the name of a record in an error message.
+        what: name of all records in an error message.
     """
     if all_fit(kind, records):
         return

@@ -1,82 +1,25 @@
-"""Looking after a store: is it sound (``check``), and is it of the newest layout (``migrate``).
+"""Check whether a store is consistent, and migrate it to the newest layout.
 
-A check reads only, and reports what it finds instead of stopping at the first thing. A migration leads a store from one
-version of the layout to the next until it is the newest; the migrations are listed with each engine.
+A check only reads, and reports all problems instead of stopping at the first one. A migration converts a store from one
+version of the layout to the next until it has the newest; each engine has a list of its migrations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from graphstore.contract import SCHEMA_VERSION
+from graphstore.reports import CheckReport, MigrationReport
 from graphstore.url import locate, needing_driver, quiet
-
-MISLED = "architectures whose summary is not what their layers make it"
-"""A problem that each engine looks for in its own way."""
-
-EXAMPLES = 3
-"""How many culprits a problem names."""
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """What a check found.
-
-    Attributes:
-        url: of the store, without a password.
-        engine: ``sqlite`` or ``neo4j``.
-        version: of the store's layout; 0 where none could be read.
-        newest: the version this software writes.
-        counts: number of records by kind.
-        problems: one sentence each; none if the store is sound and of the newest version.
-    """
-
-    url: str
-    engine: str
-    version: int
-    newest: int
-    counts: Mapping[str, int]
-    problems: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no problem."""
-        return not self.problems
-
-
-@dataclass(frozen=True)
-class MigrationReport:
-    """What a migration did.
-
-    Attributes:
-        url: of the store, without a password.
-        before, after: version of the layout when the migration had the store to itself, and now.
-        backup: the copy that was made of an embedded store before it was changed; empty if none was made.
-    """
-
-    url: str
-    before: int
-    after: int
-    backup: str = ""
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What an engine's check found; see CheckReport."""
-
-    version: int
-    counts: Mapping[str, int]
-    problems: tuple[str, ...]
 
 
 def check(url: str, say: Callable[[str], None] = quiet) -> CheckReport:
-    """Check a store of any version, damaged or not, and change nothing.
+    """Check a store of any version, damaged or not, without changing it.
 
     Args:
-        url: as ``open_store`` takes it.
-        say: told, one line each, how the managed server starts.
+        url: as for ``open_store``.
+        say: receives a line for each step in which the managed server starts.
 
     Raises:
         StoreInputError: the URL breaks a rule, or the file is missing.
@@ -93,25 +36,24 @@ def check(url: str, say: Callable[[str], None] = quiet) -> CheckReport:
         shown, engine, found = place.name, "neo4j", check_server(place)
     problems = found.problems
     if 0 < found.version < SCHEMA_VERSION:
-        remedy = f"bring it up with `archex store migrate --store {shown}`"
-        problems = (f"the layout's version is {found.version}, the newest is {SCHEMA_VERSION}: {remedy}", *problems)
+        problems = (f"the layout's version is {found.version}, the newest is {SCHEMA_VERSION}: migrate it", *problems)
     return CheckReport(shown, engine, found.version, SCHEMA_VERSION, found.counts, problems)
 
 
 def migrate(url: str, say: Callable[[str], None]) -> MigrationReport:
-    """Bring a store to the newest version of the layout, version by version.
+    """Migrate a store to the newest version of the layout, version by version.
 
-    It may be interrupted and run again, and run by several processes at once. An embedded store is copied to
-    ``NAME.v1.bak`` beside it first, by the version it has; others may go on using it meanwhile.
+    A migration can be interrupted and repeated, and several processes may run it at the same time. An embedded store of
+    version N is first copied to ``NAME.vN.bak`` in the same folder; others may continue to use it.
 
     Args:
-        url: as ``open_store`` takes it.
-        say: told, one line each, what is being done.
+        url: as for ``open_store``.
+        say: receives a line for each step.
 
     Raises:
-        StoreInputError: the URL breaks a rule, or there is no store.
-        ForeignFileError: the file is no store, or is damaged; it is left as it is.
-        StoreVersionError: the store is newer than this software; it is left as it is.
+        StoreInputError: the URL breaks a rule, or the store does not exist.
+        ForeignFileError: the file is not a store, or is damaged; it is not changed.
+        StoreVersionError: the store is newer than this software; it is not changed.
         StoreError: the server does not answer, or the disk is full.
     """
     place = locate(url, say)
@@ -122,9 +64,3 @@ def migrate(url: str, say: Callable[[str], None]) -> MigrationReport:
     with needing_driver(place.name):
         from graphstore.neo4j.maintenance import migrate_server
     return migrate_server(place, say)
-
-
-def told(problem: str, culprits: Sequence[object]) -> str:
-    """A problem with the number of its culprits and the first of them by name."""
-    names = ", ".join(str(culprit) for culprit in culprits[:EXAMPLES])
-    return f"{problem}: {len(culprits)} ({names}{', …' if len(culprits) > EXAMPLES else ''})"

@@ -1,4 +1,4 @@
-"""Values of a composed query, kept apart from its text: nothing a user writes becomes part of the text."""
+"""Values of a composed query, separate from its text, so that user input never becomes part of the text."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from graphstore.queries import Ends
 
 
 class Parameters:
-    """Collects values and gives the places that stand for them in the text.
+    """Collects values and returns placeholders for them.
 
     Args:
-        mark: how the query language begins a place: ``:`` in SQLite, ``$`` in Cypher.
+        mark: prefix of a placeholder in the query language: ``:`` in SQLite, ``$`` in Cypher.
 
     Attributes:
-        values: by name of the place, without the mark.
+        values: by name of the placeholder, without the prefix.
     """
 
     def __init__(self, mark: str) -> None:
@@ -22,12 +22,12 @@ class Parameters:
         self.values: dict[str, Any] = {}
 
     def place(self, value: Any) -> str:
-        """A new place in the text for a value."""
+        """Return a new placeholder for a value."""
         name = f"p{len(self.values)}"
         self.values[name] = value
         return self._mark + name
 
     def within(self, expression: str, ends: Ends) -> list[str]:
-        """The conditions that ``expression`` lies between two ends, both included; none for an open one."""
+        """Return the conditions that ``expression`` is between two ends, both included; none for an open end."""
         signs = zip((">=", "<="), ends, strict=True)
         return [f"{expression} {sign} {self.place(end)}" for sign, end in signs if end is not None]

@@ -1,9 +1,9 @@
-"""Typed questions about architectures, and their answers. Both engines answer them alike.
+"""Typed queries over architectures, and their results, which are equal on both engines.
 
-A question names quantities: facts of the architecture itself, its scores, its measurements. The value of a score is
-the mean over all scores of its kind: the values added up in ascending order, divided by their number. If a question
+A query names quantities: facts of the architecture itself, its scores, its measurements. The value of a score is
+the mean over all scores of its kind: the values added up in ascending order, divided by their number. If a query
 names a task by a kind with open fields, all of the task's scores that it covers, over the whole space (or store) and
-irrespective of the question's other conditions, must be of one kind. Scores of different kinds are never averaged.
+irrespective of the query's other conditions, must be of one kind. Scores of different kinds are never averaged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from graphstore.errors import StoreInputError
 from graphstore.records import ArchitectureSummary, ScoreKind
 
 Ends = tuple[float | None, float | None]
-"""Both ends of a range; ``None`` where it is open."""
+"""Both ends of a range; ``None`` for an open end."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ class Range:
             )
 
     def holds(self, value: float) -> bool:
-        """Whether a value fits."""
+        """Return whether a value is in the range."""
         above = self.at_least is None or value >= self.at_least
         return above and (self.at_most is None or value <= self.at_most)
 
     @property
     def whole_ends(self) -> Ends:
-        """The ends that say the same of whole numbers as whole numbers, which every engine compares exactly."""
+        """The ends rounded to integers with the same meaning for integers, which every engine compares exactly."""
         low = None if self.at_least is None else math.ceil(self.at_least)
         high = None if self.at_most is None else math.floor(self.at_most)
         return _storable(low), _storable(high)
 
     @property
     def real_ends(self) -> Ends:
-        """The ends as floats; zero is never negative, as one engine tells the two zeros apart."""
+        """The ends as floats; never -0.0, because one engine distinguishes it from 0.0."""
         low, high = (None if side is None else float(side) + 0.0 for side in (self.at_least, self.at_most))
         return low, high
 
@@ -61,20 +61,19 @@ SOME = Range(at_least=1)
 
 @dataclass(frozen=True)
 class LayerRule:
-    """What layers must be like.
+    """A rule for layers.
 
     Attributes:
-        position: the layer it is about, from 0, or from the end if negative (-1 is the last); an architecture without
-            such a layer does not fit. ``None``: every layer is looked at and those that fit are counted.
-        family: the layer has all these parts, in whatever order: ``c`` fits the families ``c`` and ``c+sa``, ``c+sa``
+        position: index of the layer, from 0, or from the end if negative (-1 is the last); an architecture without
+            this layer does not fit. ``None``: all layers that fit are counted.
+        family: the layer has all these parts, in any order: ``c`` fits the families ``c`` and ``c+sa``, ``c+sa``
             fits ``c+sa`` and ``c+l+sa``, and ``s`` fits none of them.
-        parameter: likewise, of its parameter.
-        pure: what is named of family and parameter is all there is: the layer's has each of those parts once and no
-            other.
+        parameter: the same for its parameter.
+        pure: the layer's family and parameter have each of these parts once and no others.
         hidden, heads: hidden size, number of heads.
-        feed_forward: every width of the feed-forward stack lies in this range; so does every width of an empty one.
-        feed_forward_depth: how many widths the stack has.
-        count: how many layers must fit; only where ``position`` is ``None``.
+        feed_forward: every width of the feed-forward stack is in this range; an empty stack fits.
+        feed_forward_depth: number of widths in the stack.
+        count: number of layers that must fit; only if ``position`` is ``None``.
     """
 
     position: int | None = None
@@ -90,13 +89,13 @@ class LayerRule:
 
 @dataclass(frozen=True)
 class OpRule:
-    """How many operations of a kind the computational graph must have.
+    """A rule for the number of operations in the computational graph.
 
     Attributes:
         kind: ``head``, ``add_norm``, ``feed_forward``, …; ``None`` for any.
-        label: the whole label, or its beginning if it ends with ``*``: ``c_*`` for every convolution head. Upper and
-            lower case differ; no other character has a meaning of its own.
-        count: how many must fit.
+        label: the whole label, or a prefix that ends with ``*``: ``c_*`` for every convolution head. Case matters; no
+            other character is special.
+        count: number of operations that must fit.
     """
 
     kind: str | None = None
@@ -105,7 +104,7 @@ class OpRule:
 
 
 class Fact(StrEnum):
-    """A number every architecture has."""
+    """A number that every architecture has."""
 
     PARAMETERS = "parameters"
     FLOPS = "flops"
@@ -126,7 +125,7 @@ Quantity = Fact | ScoreKind | MeasurementKey
 
 @dataclass(frozen=True)
 class Condition:
-    """The quantity is known and lies in the range."""
+    """The condition that a quantity is known and in the range."""
 
     quantity: Quantity
     range: Range = ANY
@@ -134,7 +133,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Sort:
-    """An order: ascending, or ``descending``; architectures of unknown value come last either way."""
+    """An order: ascending or ``descending``; unknown values come last in both."""
 
     quantity: Quantity
     descending: bool = False
@@ -142,14 +141,14 @@ class Sort:
 
 @dataclass(frozen=True)
 class ArchitectureQuery:
-    """Which architectures, in which order, how many.
+    """A query over architectures.
 
     Attributes:
         space: name of a space, or ``None`` for the whole store.
-        layers, ops, conditions: all of them must hold.
-        sort: the first decides, the next breaks its ties; the id, ascending by code points, breaks what is left.
-        limit: at most so many, or ``None`` for all.
-        offset: so many are passed over first.
+        layers, ops, conditions: all must be fulfilled.
+        sort: keys, most important first; remaining ties are broken by id, ascending by code points.
+        limit: maximum number of architectures, or ``None`` for all.
+        offset: number of architectures to skip.
     """
 
     space: str | None = None
@@ -173,14 +172,14 @@ class ArchitectureQuery:
 
     @property
     def quantities(self) -> tuple[ScoreKind | MeasurementKey, ...]:
-        """Scores and measurements that conditions and order name, each once, in this order."""
+        """Scores and measurements in conditions and order, each once, in this order."""
         named = [condition.quantity for condition in self.conditions] + [sort.quantity for sort in self.sort]
         return tuple(dict.fromkeys(quantity for quantity in named if not isinstance(quantity, Fact)))
 
 
 @dataclass(frozen=True)
 class Found:
-    """An architecture a query found, with its values of the query's ``quantities`` (``None``: not known)."""
+    """An architecture that a query found, with its values of the query's ``quantities`` (``None``: unknown)."""
 
     summary: ArchitectureSummary
     values: tuple[float | None, ...]
@@ -188,7 +187,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Page:
-    """``total`` architectures fit; these are the ones asked for, in order."""
+    """A page of results, in order; ``total`` architectures fit in all."""
 
     total: int
     rows: tuple[Found, ...]
@@ -200,8 +199,8 @@ class Best:
 
     Attributes:
         kind: the score kind.
-        architecture: id of the architecture with the best mean of its values; of equal ones the first by id.
-        value: that mean.
+        architecture: id of the architecture with the best mean of its values; ties by id.
+        value: this mean.
         scored: number of architectures that have such a score.
     """
 
@@ -221,13 +220,13 @@ def quantity_value(found: Found, quantities: Sequence[Quantity], quantity: Quant
 
 
 def ends_of(condition: Condition) -> Ends:
-    """The ends of a condition's range, of the type that its quantity is stored as."""
+    """Return the ends of a condition's range, in the type of its stored quantity."""
     whole = isinstance(condition.quantity, Fact) and condition.quantity is not Fact.HETEROGENEITY
     return condition.range.whole_ends if whole else condition.range.real_ends
 
 
 def mean_value(values: Sequence[float]) -> float:
-    """Mean of comparable values as every engine computes it: added up in ascending order."""
+    """Return the mean of comparable values as every engine computes it: summed in ascending order."""
     total = 0.0
     for value in sorted(values):
         total += value
@@ -235,7 +234,7 @@ def mean_value(values: Sequence[float]) -> float:
 
 
 def parts_of(text: str) -> list[str]:
-    """The distinct parts of a mixed family or parameter, in order: ``c`` and ``sa`` of ``sa+c``."""
+    """Return the distinct parts of a mixed family or parameter, in order: ``c`` and ``sa`` of ``sa+c``."""
     return sorted(set(text.split("+")))
 
 
@@ -252,5 +251,5 @@ def check_comparable(key: ScoreKind, kinds: Iterable[ScoreKind]) -> None:
 
 
 def _storable(end: int | None) -> float | None:
-    # A whole number that 64 bits cannot hold lies outside of all that is stored; a float says so as well.
+    # An integer beyond 64 bits is outside of all stored values; a float compares the same.
     return float(end) if end is not None and not -(2**63) <= end < 2**63 else end

@@ -1,4 +1,4 @@
-"""Frozen records the store takes and gives. Plain Python values and numpy arrays only."""
+"""Frozen records of the store, with plain Python values and NumPy arrays."""
 
 from __future__ import annotations
 
@@ -96,9 +96,9 @@ class ArchitectureRecord:
 
 @dataclass(frozen=True)
 class ArchitectureSummary:
-    """What a table or a map shows of an architecture.
+    """Summary of an architecture for tables and maps.
 
-    ``families`` (``sa``), ``operations`` (family and parameter, ``sa_sdp``) and ``hiddens`` hold one entry per layer.
+    ``families`` (``sa``), ``operations`` (family and parameter, ``sa_sdp``) and ``hiddens`` have one entry per layer.
     """
 
     id: str
@@ -195,10 +195,10 @@ class ScoreKind:
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """How well one trained instance of an architecture does one task.
+    """Score of one trained instance of an architecture on one task.
 
-    Only scores of the same ``kind`` are comparable. ``source`` says where the score comes from,
-    for example ``trained:study/3`` or ``nas-bench-bert:47``. Two records with the same ``id`` are the same score.
+    Only scores of the same ``kind`` are comparable. ``source`` is the origin of the score, for example
+    ``trained:study/3`` or ``nas-bench-bert:47``. Two records with the same ``id`` are the same score.
     """
 
     architecture: str
@@ -233,15 +233,15 @@ class ScoreRecord:
 
 @dataclass(frozen=True)
 class LineageRecord:
-    """Which weights a trained instance of an architecture inherited, and from which other instance.
+    """The weights that one trained instance of an architecture inherited from another.
 
     Attributes:
-        run: the trained instance, as its scores' ``source`` names it: ``trained:study/3``.
+        run: the trained instance, as in the ``source`` of its scores: ``trained:study/3``.
         architecture: id of its architecture.
-        donor_run: the trained instance the weights were taken from.
+        donor_run: the trained instance that the weights come from.
         donor: id of its architecture.
-        method: how they were transferred, for example ``ordered``.
-        share: part of the parameters that was inherited, 0 to 1.
+        method: transfer method, for example ``ordered``.
+        share: share of the parameters that was inherited, 0 to 1.
     """
 
     run: str
@@ -254,7 +254,7 @@ class LineageRecord:
 
 @dataclass(frozen=True)
 class MeasurementRecord:
-    """One measured quantity of an architecture on a device. Same architecture, device, quantity: replaced."""
+    """One measured quantity of an architecture on a device; unique by architecture, device and quantity."""
 
     architecture: str
     device: str
@@ -299,7 +299,7 @@ class StudyRecord:
 
 
 class TrialStatus(StrEnum):
-    """State of a stored trial. ``stale``: its lease ran out; it is given out again up to the limit."""
+    """State of a stored trial. ``stale``: its lease ran out; it is retried up to the limit of attempts."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -317,12 +317,12 @@ class TrialRecord:
         number: from 0, unique in the study.
         architecture: id of the architecture.
         state: see TrialStatus.
-        attempt: how often it was claimed.
+        attempt: number of claims.
         token: fencing token of the newest claim; a writer with an older one is refused.
-        owner: who holds the lease; empty when nobody does.
+        owner: holder of the lease; empty if there is none.
         lease_expires: seconds since the epoch; 0 without a lease.
         value: objective once complete.
-        reason: why it failed or went stale.
+        reason: why it failed or became stale.
         info: JSON-able: origin of the proposal, acquisition, progress, seed.
         created, started, finished: seconds since the epoch; 0 if not yet.
     """
@@ -344,7 +344,7 @@ class TrialRecord:
 
 
 class JobState(StrEnum):
-    """State of a job. ``lost``: its process is gone without having said how it ended."""
+    """State of a job. ``lost``: its process ended without a final state."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -357,16 +357,16 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A process that the app or the command line started.
+    """A process that works in the background.
 
     Attributes:
         id: unique.
         kind: ``search``, ``demo``, …
         state: see JobState.
         pid, host: the process; 0 and empty before it runs.
-        heartbeat: seconds since the epoch of its newest sign of life.
+        heartbeat: seconds since the epoch of its last heartbeat.
         progress: 0 to 1.
-        message: what it is doing, one line.
+        message: its current activity, one line.
         log: path of its log file on ``host``, or empty.
         info: JSON-able: the command's options, the study's name.
         created: seconds since the epoch.

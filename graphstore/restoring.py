@@ -1,4 +1,4 @@
-"""Which trials of a copied study are to be written, as both engines decide it inside their transaction."""
+"""Decide which trials of a copied study must be written; both engines call this inside their transaction."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from graphstore.records import TrialRecord, TrialStatus
 
 
 def to_restore(study: str, given: Sequence[TrialRecord], stored: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The trials among ``given`` that are not in the store, or are there as they were earlier, by number.
+    """Return the trials among ``given`` that the store lacks or holds in an earlier state, by number.
 
     Args:
-        study: name of the study they belong to.
+        study: name of the study.
         given: trials to write exactly as they are.
-        stored: the study's trials in the store.
+        stored: the stored trials of the study.
 
     Raises:
-        StoreInputError: a trial belongs to another study or has an impossible number or value; its number or its
-            architecture is taken by another trial; or the stored trial has gone further than the one given.
+        StoreInputError: a trial belongs to another study or has an impossible number or value; another trial
+            has its number or its architecture; or the stored trial is in a later state than the given one.
     """
     held = {trial.number: trial for trial in stored}
     taken = {trial.architecture: trial.number for trial in held.values()}
@@ -36,7 +36,7 @@ def to_restore(study: str, given: Sequence[TrialRecord], stored: Iterable[TrialR
             )
         if before is not None and before != trial and not _earlier(before, trial):
             raise StoreInputError(
-                f"trial {study}/{trial.number} must have gone no further in the store than the one given, but got "
+                f"trial {study}/{trial.number} must not be in a later state in the store than the given one, but got "
                 f"{trial.state} with token {trial.token} where it is {before.state} with token {before.token}. "
                 "Keep the stored one."
             )
@@ -52,7 +52,7 @@ def _check(study: str, trial: TrialRecord) -> None:
     if trial.study != study:
         raise StoreInputError(
             f"study of trial {trial.number} must be {study!r}, but got {shown(trial.study)}. "
-            "Restore each study by itself."
+            "Restore each study separately."
         )
     if trial.number < 0 or trial.state not in set(TrialStatus):
         raise StoreInputError(
@@ -62,7 +62,7 @@ def _check(study: str, trial: TrialRecord) -> None:
 
 
 def _earlier(one: TrialRecord, other: TrialRecord) -> bool:
-    """Whether ``one`` can be a former state of ``other``: claimed less often, or not yet ended while it ran."""
+    """Return whether ``one`` can be a former state of ``other``: claimed less often, or still running."""
     if one.token != other.token:
         return one.token < other.token
     if one.state is not TrialStatus.RUNNING:

@@ -1,7 +1,7 @@
-"""From a URL to a store: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``bolt://``, ``neo4j://`` and kin.
+"""Open stores by URL: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``bolt://``, ``neo4j://`` and similar.
 
-The single word ``neo4j`` names the server that this software manages on this machine; see ``graphstore.neo4j.managed``.
-The engine a URL names is imported only then, so that an embedded store needs no Neo4j driver.
+The word ``neo4j`` alone names the server that this software manages on this machine; see ``graphstore.neo4j.managed``.
+An engine is imported only when it is needed, so an embedded store needs no Neo4j driver.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from graphstore.contract import GraphStore
 from graphstore.errors import StoreError, StoreInputError
+from graphstore.neo4j.status import Server
 
 SQLITE_PREFIX = "sqlite:///"
 MANAGED = "neo4j"
@@ -24,35 +24,17 @@ NEO4J_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
 _LOGIN = re.compile(r"[A-Za-z][\w+.-]*:.*@", re.DOTALL)
 _URL = re.compile(r"[A-Za-z][\w+.-]*:/[^\s]*@")
-EXAMPLES = "sqlite:///explorer.db or neo4j://localhost:7687, or neo4j alone for a server that is started for you"
-
-
-@dataclass(frozen=True)
-class Server:
-    """A Neo4j database and how to log in to it.
-
-    Attributes:
-        url: scheme, host and port.
-        user, password: empty for a server without authentication.
-        database: empty for the server's default.
-        name: what the store's URL is; it can be shown, and it opens the same store again.
-    """
-
-    url: str
-    user: str
-    password: str = field(repr=False)
-    database: str
-    name: str
+EXAMPLES = "sqlite:///store.db or neo4j://localhost:7687, or neo4j alone for a server that is started for you"
 
 
 def quiet(_: str) -> None:
-    """Tell nobody."""
+    """Discard a message."""
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown: what stands before its last ``@`` is left out but for the scheme.
+    """Return the URL without everything between its scheme and its last ``@``.
 
-    A file's path stays whole. A password may hold any sign, so that only the last ``@`` ends it for sure.
+    The path of a file stays unchanged. A password may contain any character, so it ends only at the last ``@``.
     """
     if "@" not in url or url.startswith(SQLITE_PREFIX):
         return url
@@ -61,11 +43,12 @@ def without_password(url: str) -> str:
 
 
 def scrubbed(text: str, words: Iterable[str] = ()) -> str:
-    """A text as it may be shown: without the passwords of the URLs in it.
+    """Return a text without the passwords of the URLs in it.
 
     Args:
-        text: any text, such as an error's.
-        words: what may stand in it and hold a password, such as the words of a command line; spaces are part of it.
+        text: any text, such as an error message.
+        words: words that may occur in the text and contain a password, such as command-line arguments; they may
+            contain spaces.
     """
     for word in words:
         url = word.partition("=")[2] if word.startswith("--") else word
@@ -76,23 +59,23 @@ def scrubbed(text: str, words: Iterable[str] = ()) -> str:
 
 
 def open_store(url: str, create: bool = True, say: Callable[[str], None] = quiet) -> GraphStore:
-    """Open the store a URL names.
+    """Open the store at a URL.
 
     Args:
-        url: ``sqlite:///`` and a path, or a Neo4j server's URL, or ``neo4j`` for the managed server, which is started
-            if it does not run. User and password of a server stand in the URL or in the environment as ``NEO4J_USER``
-            and ``NEO4J_PASSWORD``; a path behind the host names the database. ``NEO4J_CA_FILE`` names a PEM file of
-            the authorities to trust where the scheme ends with ``+s``.
-        create: whether a missing SQLite file is made.
-        say: told, one line at a time, how the managed server starts.
+        url: ``sqlite:///`` and a path, or the URL of a Neo4j server, or ``neo4j`` for the managed server, which is
+            started if it does not run. The URL, or ``NEO4J_USER`` and ``NEO4J_PASSWORD`` in the environment, contain
+            the user and the password; a path behind the host names the database. ``NEO4J_CA_FILE`` names a PEM file
+            of trusted authorities for schemes that end with ``+s``.
+        create: whether a missing SQLite file is created.
+        say: receives a line for each step in which the managed server starts.
 
     Returns:
         The opened store; close it after use.
 
     Raises:
         StoreInputError: the URL breaks a rule, or the file is missing and ``create`` is false.
-        ForeignFileError: the file is no store, or is damaged.
-        StoreVersionError: the store is of a newer version, or of an older one and to be migrated first.
+        ForeignFileError: the file is not a store, or is damaged.
+        StoreVersionError: the store has a newer version, or an older one and must be migrated first.
         StoreError: the server does not answer.
     """
     place = locate(url, say)
@@ -102,13 +85,30 @@ def open_store(url: str, create: bool = True, say: Callable[[str], None] = quiet
         return SQLiteStore(place, create=create)
     with needing_driver(place.name):
         from graphstore.neo4j.store import Neo4jStore
-    store = Neo4jStore(place.url, user=place.user, password=place.password, database=place.database)
+    restart = (lambda: _restart(place, say)) if place.name == MANAGED else None
+    store = Neo4jStore(place.url, place.user, place.password, place.database, restart=restart)
     store.url = place.name
     return store
 
 
+def _restart(place: Server, say: Callable[[str], None]) -> None:
+    """Start the managed server if it has ended.
+
+    Raises:
+        StoreError: it cannot be started, or only at another address.
+    """
+    from graphstore.neo4j.managed import ManagedNeo4j
+
+    login = ManagedNeo4j().start(say)
+    if login.url != place.url:
+        raise StoreError(
+            f"the managed Neo4j had ended and now listens at {login.url!r} instead of {place.url!r}. Open the store "
+            "again."
+        )
+
+
 def locate(url: str, say: Callable[[str], None] = quiet) -> Path | Server:
-    """The file or the server that a URL names, as ``open_store`` takes it; the managed server is started.
+    """Return the file or the server at a URL; the managed server is started if it does not run.
 
     Raises:
         StoreInputError: the URL breaks a rule.
@@ -140,46 +140,46 @@ def needing_driver(name: str) -> Iterator[None]:
 
 
 def sqlite_path(url: str) -> Path:
-    """The file that a URL of an embedded store names, whether it is there or not.
+    """Return the file of an embedded store's URL; it may be missing.
 
     Raises:
-        StoreInputError: it names none, or none that there could be.
+        StoreInputError: the URL has no path, or an impossible one.
     """
     path = url.removeprefix(SQLITE_PREFIX)
     if path == url or not Path(path).name or path.startswith(":"):
         raise StoreInputError(
             f"store URL must be sqlite:/// and the path of a file, but got {without_password(url)!r}. "
-            "Write sqlite:///explorer.db for a file here, sqlite:////home/me/explorer.db for one elsewhere."
+            "Write sqlite:///store.db for a file here, sqlite:////home/me/store.db for one elsewhere."
         )
     check_name(Path(path), "store URL")
     return Path(path)
 
 
 def check_name(path: Path, what: str) -> None:
-    """Raise StoreInputError for a path that the system cannot have.
+    """Raise StoreInputError for an impossible path.
 
     Args:
-        path: of a file, whether it is there or not.
-        what: it is, for the error.
+        path: path of a file, which may be missing.
+        what: its name in the error message.
     """
     try:
-        # SQLite's own files beside it have longer names.
+        # SQLite creates files with longer names in the same folder.
         path.with_name(f"{path.name}-journal").stat()
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise StoreInputError(
-            f"{what} must name a file there can be, but got {str(path)[:100]!r} ({reason}). Name another."
+            f"{what} must be a possible path, but got {str(path)[:100]!r} ({reason}). Name another."
         ) from None
 
 
 def find_server(url: str, say: Callable[[str], None] = quiet) -> Server:
-    """The server that a URL and the environment name; the managed one is started if it does not run.
+    """Return the server at a URL, with the log-in from the URL or the environment; the managed one is started.
 
     Args:
-        url: as ``open_store`` takes it, but of a server.
-        say: told how the managed server starts.
+        url: as for ``open_store``, of a server.
+        say: receives a line for each step in which the managed server starts.
 
     Raises:
         StoreInputError: the URL breaks a rule, or a password is missing.
@@ -220,11 +220,11 @@ def find_server(url: str, say: Callable[[str], None] = quiet) -> Server:
     address = f"{parts.scheme}://{place}" + (f":{port}" if port is not None else "")
     name = address + (f"/{database}" if database else "")
     if host in LOOPBACK and database in ("", "neo4j"):
-        # The managed server by its address is the same store as by its name, so that its work folder is the same too.
+        # The address of the managed server is the same store as its name, so both use the same work folder.
         from graphstore.neo4j.managed import FIRST_PORT, ManagedNeo4j
 
         login_there = None
-        # Whatever is wrong with the managed server's own files, this may be another one.
+        # Problems with the files of the managed server do not matter, because this may be another server.
         with contextlib.suppress(StoreError, OSError):
             login_there = ManagedNeo4j().login_at(port or FIRST_PORT)
         if login_there is not None:

@@ -1,4 +1,4 @@
-"""Exact nearest vectors by numpy, with a cache that lives as long as the library's revision."""
+"""Exact nearest vectors with NumPy, and a cache of vectors that is valid for one revision of the library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphstore.records import Embeddings
 
 
 def check_point(point: NDArray[np.floating[Any]], length: int) -> NDArray[np.float64]:
-    """The point ``[length]`` as float64. Raises StoreInputError for another length, or what is not finite."""
+    """Return the point ``[length]`` as float64. Raises StoreInputError for another length, NaN or inf."""
     checked = np.asarray(point, dtype=np.float64)
     if checked.shape != (length,):
         raise StoreInputError(
@@ -29,9 +29,9 @@ def check_point(point: NDArray[np.floating[Any]], length: int) -> NDArray[np.flo
 def exact_nearest(
     ids: Sequence[str], vectors: NDArray[np.float64], query: NDArray[np.floating[Any]], k: int
 ) -> list[tuple[str, float]]:
-    """The ``k`` ids whose rows of ``vectors`` ``[N, d]`` are nearest to ``query`` ``[d]``, with Euclidean distances.
+    """Return the ``k`` ids whose rows of ``vectors`` ``[N, d]`` are nearest to ``query`` ``[d]``, with distances.
 
-    Ordered by distance, ties by id.
+    Distances are Euclidean. The order is by distance, ties by id.
 
     Raises:
         StoreInputError: the query has another length, or is not finite.
@@ -51,7 +51,7 @@ def exact_nearest(
 
 
 class VectorCache:
-    """Vectors of each space as float64, kept until the library's revision moves on. Threads may share it."""
+    """Vectors of each space as float64, cached until the library's revision changes. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class VectorCache:
     def get(
         self, space: str, revision: int, load: Callable[[], Embeddings]
     ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-        """Ids and vectors ``[N, d]`` of a space at a revision; ``load`` reads them if they are not held."""
+        """Return ids and vectors ``[N, d]`` of a space at a revision; ``load`` reads them if they are not cached."""
         with self._lock:
             held = self._held.get(space)
         if held is None or held[0] != revision:

@@ -1,4 +1,4 @@
-"""``archex cypher``: ask a Neo4j store in Cypher, or by one of the saved queries."""
+"""``archex cypher``: run a Cypher statement or a saved query on a Neo4j store."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from rich.text import Text
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.errors import InputError
-from graphstore.cypher import LONGEST_TIME_S, MOST_ROWS, ROWS, TIME_S, run_query
+from graphstore.cypher import LONGEST_TIME_S, MOST_ROWS, ROWS, TIME_S, parameter_names, run_query
 from graphstore.neo4j.saved_queries import SavedQuery, saved_queries, saved_query
-from graphstore.neo4j.screening import parameter_names
 
 WIDEST_CELL = 200
-"""Characters of a value that the table shows; --json has all of it."""
+"""Maximum number of characters of a value in the table; --json prints the whole value."""
 
 
 def cypher(
@@ -27,16 +26,18 @@ def cypher(
         list[str] | None,
         typer.Option(
             "--param",
-            help="NAME=VALUE of a parameter, repeatable. In a statement of your own the value is JSON, else text.",
+            help="NAME=VALUE of a parameter, repeatable. In your own statement the value is JSON, otherwise text.",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", help="How many rows at most.", min=1, max=MOST_ROWS)] = ROWS,
-    timeout: Annotated[float, typer.Option("--timeout", help=f"Seconds at most, up to {LONGEST_TIME_S:g}.")] = TIME_S,
-    list_saved: Annotated[bool, typer.Option("--list", help="List the saved queries and what they tell.")] = False,
+    limit: Annotated[int, typer.Option("--limit", help="Maximum number of rows.", min=1, max=MOST_ROWS)] = ROWS,
+    timeout: Annotated[
+        float, typer.Option("--timeout", help=f"Time limit in seconds, up to {LONGEST_TIME_S:g}.")
+    ] = TIME_S,
+    list_saved: Annotated[bool, typer.Option("--list", help="List the saved queries.")] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Ask a Neo4j store in Cypher. It only reads: the server refuses whatever would change something."""
+    """Run a reading Cypher statement on a Neo4j store; the server refuses to write."""
     if list_saved + bool(saved) + bool(text) != 1:
         raise InputError(
             "query", "be a statement, --saved NAME or --list, and only one of them", text or saved, "Choose."
@@ -70,7 +71,7 @@ def cypher(
     for row in answer.rows:
         table.add_row(*(_cell(value) for value in row))
     output.print(table)
-    more = f", more were left out: raise --limit {limit}" if answer.truncated else ""
+    more = f", further rows were left out: raise --limit {limit}" if answer.truncated else ""
     rows_said = "1 row" if len(answer.rows) == 1 else f"{len(answer.rows):,} rows"
     output.print(f"{rows_said} in {answer.seconds:.2f} s{more}", markup=False)
 
@@ -83,7 +84,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _value(text: str) -> Any:
-    """The JSON value a text stands for, else the text itself."""
+    """Return the JSON value of a text, or the text itself if it is not JSON."""
     try:
         return json_text.loads(text)
     except (ValueError, RecursionError):
@@ -91,7 +92,7 @@ def _value(text: str) -> Any:
 
 
 def _cell(value: Any) -> Text:
-    """A value in a table: texts as they are, numbers short, the rest as JSON."""
+    """Return a table cell: texts unchanged, floats shortened, all others as JSON."""
     if isinstance(value, str):
         shown = value
     elif isinstance(value, float):
@@ -109,7 +110,7 @@ def _print_list(queries: Sequence[SavedQuery], json: bool) -> None:
         output.print(Text.assemble((query.name, "bold"), f": {query.title}"))
         output.print(Text(f"  {query.explanation}"))
         for parameter in query.parameters:
-            default = "must be given" if parameter.default is None else f"by default {parameter.default!r}"
+            default = "required" if parameter.default is None else f"default {parameter.default!r}"
             output.print(Text(f"  --param {parameter.name}=…  {parameter.help}; {default}"))
         output.print()
 

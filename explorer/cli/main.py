@@ -15,6 +15,7 @@ from types import FrameType
 import typer
 
 from explorer.cli.console import errors
+from explorer.cli.remedies import with_remedy
 from explorer.errors import ExplorerError, InputError
 from graphstore.errors import StoreError, StoreInputError
 from graphstore.url import scrubbed
@@ -121,7 +122,7 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _say(error: object, code: int) -> int:
-    text = scrubbed(str(error), [*sys.argv[1:], os.environ.get("EXPLORER_STORE", "")])
+    text = scrubbed(with_remedy(error), [*sys.argv[1:], os.environ.get("EXPLORER_STORE", "")])
     if code == 2:
         text = " ".join(text.split())
     errors.print(f"error: {text}", markup=False, soft_wrap=True)

@@ -1,6 +1,6 @@
-"""``archex neo4j …``: a Neo4j server on this machine that is yours: start, status, stop, logs.
+"""``archex neo4j …``: manage a Neo4j server of your own on this machine.
 
-Every command takes ``--store neo4j`` for it, and starts it if it does not run.
+Every command reaches it by ``--store neo4j``, and starts it if it does not run.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ def _document(status: Status) -> dict[str, object]:
 
 @group.command()
 def start(json: JsonOption = False) -> None:
-    """Start the server and wait until it answers. It goes on running until `archex neo4j stop`.
+    """Start the server and wait until it answers. It runs until `archex neo4j stop`.
 
-    It listens on this machine only. NEO4J_HOME may name a Neo4j distribution; without one, Java and Maven bring the
-    server, or a container runs it.
+    It listens on this machine only. NEO4J_HOME may name a Neo4j distribution; otherwise Maven downloads the server and
+    Java runs it, or a container does.
     """
     server = ManagedNeo4j()
     login = server.start(say)
     if json:
         print_json(_document(server.status()))
         return
-    output.print(f"Neo4j runs at {login.url}; every command reaches it by --store neo4j.", markup=False)
+    output.print(
+        f"Neo4j runs at {login.url} until `archex neo4j stop`; every command reaches it by --store neo4j.", markup=False
+    )
     output.print(
         f"Other programs log in as {login.user} with the password in {server.home / 'password'}.", soft_wrap=True
     )
@@ -42,7 +44,7 @@ def start(json: JsonOption = False) -> None:
 
 @group.command()
 def status(json: JsonOption = False) -> None:
-    """Say whether the server runs, and what it runs from. The exit code is 0 if it runs, else 1."""
+    """Show whether the server runs, and from which distribution. The exit code is 0 if it runs, else 1."""
     found = ManagedNeo4j().status()
     if json:
         print_json(_document(found))
@@ -57,7 +59,7 @@ def _print(status: Status) -> None:
     process = f" (process {status.pid})" if status.pid else ""
     lines = [f"Neo4j: {status.condition.value}{where}{process}"]
     if status.condition is Condition.CRASHED:
-        lines.append("  It ended without having been stopped; `archex neo4j start` takes up again what is stored.")
+        lines.append("  It ended without being stopped. `archex neo4j start` starts it again with all that was stored.")
     if status.condition is Condition.SILENT:
         lines.append("  Its process lives but does not answer: wait, or `archex neo4j stop` and start it again.")
     verb = "runs" if status.pid or where else "would run"
@@ -70,7 +72,7 @@ def _print(status: Status) -> None:
 
 @group.command()
 def stop(json: JsonOption = False) -> None:
-    """Stop the server in good order; its data stay."""
+    """Stop the server; its data are kept."""
     ran = ManagedNeo4j().stop(say)
     if json:
         print_json({"stopped": ran})
@@ -81,10 +83,10 @@ def stop(json: JsonOption = False) -> None:
 @group.command()
 def logs(
     lines: Annotated[int, typer.Option("--lines", help="How many lines, from the end.", min=0)] = 40,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Follow the log until Ctrl-C.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show what the server printed."""
+    """Show the server's log."""
     if json and follow:
         raise InputError("--follow", "be left out with --json, which prints one document", follow, "Choose one.")
     found = ManagedNeo4j().logs(lines, follow)

@@ -1,4 +1,4 @@
-"""``archex store``: look after the graph store: check, migrate, copy, backup."""
+"""``archex store``: check, migrate, copy and back up stores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UrlArgument = Annotated[str, typer.Argument(help="sqlite:///FILE, neo4j://HOST:7
 
 @group.command()
 def check(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """Check that a store is sound: its version, its layout, and that what belongs together is there."""
+    """Check that a store is consistent: its version, its layout and the references between its records."""
     report = maintenance.check(store, say)
     if json:
         print_json(dataclasses.asdict(report) | {"ok": report.ok})
@@ -50,12 +50,12 @@ def check(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
 
 @group.command()
 def migrate(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """Bring a store that an older version of this software wrote to the newest layout."""
+    """Migrate a store of an older version of this software to the newest layout."""
     report = maintenance.migrate(store, say)
     if json:
         print_json(dataclasses.asdict(report))
     else:
-        kept = f"; the store as it was is kept as {report.backup}" if report.backup else ""
+        kept = f"; a copy of the old store is {report.backup}" if report.backup else ""
         text = f"{report.url}: version {report.before} -> {report.after}{kept}"
         output.print(text, markup=False, soft_wrap=True)
 
@@ -65,11 +65,11 @@ def copy(
     source: UrlArgument,
     target: UrlArgument,
     with_files: Annotated[
-        bool, typer.Option("--with-files", help="Take prepared data, trained models and logs along.")
+        bool, typer.Option("--with-files", help="Also copy prepared data, trained models and logs.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Copy a whole catalogue from one store to another, and compare both by digests; an interrupted copy goes on."""
+    """Copy a whole catalogue to another store and verify it by digests; an interrupted copy resumes."""
     start = time.perf_counter()
     # Not ``opened``: the password of one server must not be offered to the other.
     with (
@@ -91,23 +91,23 @@ def copy(
         _table(f"{report.source} -> {report.target}", counts)
         if files is not None:
             output.print(
-                f"files: {files.copied} copied ({files.size_bytes / 2**20:.1f} MiB), {files.kept} were there already"
+                f"files: {files.copied} copied ({files.size_bytes / 2**20:.1f} MiB), {files.kept} existed already"
             )
         if not report.moving:
-            output.print(f"both sides are equal, digest by digest ({seconds:.1f} s)")
-    _say_what_moved(report.moving, "run the same command again when it rests")
+            output.print(f"all digests are equal ({seconds:.1f} s)")
+    _say_what_moved(report.moving, "run the same command again when nobody writes")
 
 
 @group.command()
 def backup(
-    path: Annotated[Path | None, typer.Argument(help="New file; without it, a name with date and time.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="New file; by default a name with date and time.")] = None,
     store: StoreOption = DEFAULT_STORE,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that has the name.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Save a store as one new file, checked, also while searches write to it. `archex store copy` brings it back.
+    """Save a store as one new, checked file, also while searches write to it. `archex store copy` restores it.
 
-    The trained models that lie beside the store are not in it.
+    The backup does not contain trained models.
     """
     start = time.perf_counter()
     with progress_reporter() as reporter:
@@ -115,7 +115,7 @@ def backup(
         report = save(store, place, reporter.update, overwrite, say)
     seconds = time.perf_counter() - start
     located = locate(store)
-    # A server may be named in several ways, and has one folder.
+    # A server can have several URLs, but has one folder.
     name = report.url if isinstance(located, Path) else located.name
     models, models_bytes = models_folder(name), models_size(name)
     if json:
@@ -127,14 +127,14 @@ def backup(
         if models_bytes:
             text += (
                 f"\nnot in it: trained models, {models_bytes / 2**20:.1f} MiB in {models}; "
-                "`archex store copy --with-files` takes them along"
+                "`archex store copy --with-files` copies them"
             )
         output.print(text, markup=False, soft_wrap=True)
-    _say_what_moved(report.moving, "take another backup when it rests")
+    _say_what_moved(report.moving, "make another backup when nobody writes")
 
 
 def default_path(store: str, now: datetime.datetime) -> Path:
-    """Where a backup goes: beside an embedded store, in the current folder for a server."""
+    """Return the default path of a backup: next to an embedded store, or in the current folder for a server."""
     moment = now.strftime("%Y%m%d-%H%M%S")
     if store.startswith(SQLITE_PREFIX):
         file = sqlite_path(store)

@@ -1,4 +1,4 @@
-"""Backups of the SQLite file while others write to it, and how a finished one gets its name."""
+"""Online backups of the SQLite file, and their atomic creation."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from pathlib import Path
 
 from graphstore.embedded import schema
 from graphstore.embedded.database import BUSY_SECONDS, is_writable, reading_options
-from graphstore.errors import StoreError, StoreInputError
+from graphstore.errors import Code, StoreError, StoreInputError
 
 PAGES = 1024
 """Pages between two reports of progress."""
 
 
 def backup_file(source: Path, path: Path, progress: Callable[[int, int], None] | None = None) -> None:
-    """Copy a store's file as it is at one moment, by SQLite's online backup.
+    """Copy the state of a store's file at one moment, by SQLite's online backup.
 
-    The whole copy is made inside one reading transaction: in WAL mode writers go on undisturbed, and SQLite need not
-    begin again when they change what was copied already (https://www.sqlite.org/backup.html).
+    One reading transaction covers the whole copy. In WAL mode writers continue undisturbed, and SQLite does not restart
+    the copy when they change pages that were copied already (https://www.sqlite.org/backup.html).
 
     Args:
         source: file of a store, of this version or an older one.
         path: a new or empty file.
-        progress: called with (pages done, pages in all).
+        progress: called with (pages done, total pages).
 
     Raises:
-        StoreInputError: the source is missing or no store.
+        StoreInputError: the source is missing or is not a store.
         StoreError: it is damaged, or the disk is full.
     """
     if not source.is_file() or not schema.recognise(source):
-        raise StoreInputError(f"store file must exist, but got {str(source)!r}. Name another with --store.")
+        raise StoreInputError(f"store file must exist, but got {str(source)!r}. Name another.")
 
     options = "mode=rw" if is_writable(source) else reading_options(source)
 
@@ -58,15 +58,15 @@ def backup_file(source: Path, path: Path, progress: Callable[[int, int], None] |
 
 @contextlib.contextmanager
 def new_file(path: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary path beside ``path`` that is checked, made durable and renamed to it when the block ends well.
+    """A temporary path next to ``path``, which is checked, synced and renamed to it if the block succeeds.
 
     Args:
-        path: the backup's name.
-        overwrite: whether a file that has the name is replaced.
+        path: path of the backup.
+        overwrite: whether an existing file is replaced.
 
     Raises:
-        StoreInputError: there is such a file, or its folder is missing or not writable.
-        StoreError: what was written is not whole.
+        StoreInputError: the file exists, or its folder is missing or not writable.
+        StoreError: the written file is incomplete.
     """
     check_free(path, overwrite)
     try:
@@ -96,7 +96,7 @@ def check_free(path: Path, overwrite: bool) -> None:
             )
     if path.is_dir() or (path.exists() and not overwrite):
         raise StoreInputError(
-            f"backup must have a name that is free, but got {str(path)!r}. Name another file, or say --overwrite."
+            f"backup must have a name that is free, but got {str(path)!r}. Name another file, or allow to overwrite it."
         )
 
 
@@ -113,7 +113,8 @@ def _verify(path: Path) -> None:
     if verdicts != ["ok"] or orphans:
         raise StoreError(
             f"the backup must be undamaged, but got {'; '.join(verdicts)} and {len(orphans)} rows that refer to "
-            "nothing; it was not kept. Check the store with `archex store check`."
+            "nothing; it was not kept.",
+            Code.INCONSISTENT,
         )
 
 
@@ -123,7 +124,7 @@ def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
         if overwrite:
             os.replace(temporary, path)
         else:
-            os.link(temporary, path)  # unlike a rename, it never replaces a file that came in between
+            os.link(temporary, path)  # unlike rename, link never replaces a file that was created in between
     except FileExistsError:
         check_free(path, overwrite)
         raise

@@ -1,4 +1,4 @@
-"""Connections and transactions of the SQLite file, and its errors in the store's own words."""
+"""Connections and transactions of the SQLite file, and its errors as errors of the store."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ from pathlib import Path
 from typing import Any
 
 from graphstore.embedded import schema
-from graphstore.errors import ForeignFileError, StoreError, StoreInputError
+from graphstore.errors import Code, ForeignFileError, StoreError, StoreInputError
 
 BUSY_SECONDS = 60.0
-"""How long a writer waits for another before it gives up."""
+"""Maximum seconds that a writer waits for another one."""
 
 FULL_BYTES = 2**16
-"""A disk with less room than this is full when writing fails."""
+"""If a write fails and the disk has fewer free bytes, the disk is considered full."""
 
 OLDEST_SQLITE = (3, 38, 0)
 """The first SQLite with STRICT tables and JSON functions in every build."""
 
 
 class Database:
-    """A pool of connections: each thread has one to itself while it reads or writes.
+    """A pool of connections; a thread has one exclusively while it reads or writes.
 
     A store whose file or folder is not writable can be read, and refuses the first write.
 
     Args:
         path: the file; its folder must exist.
-        create: whether a missing file is made.
-        any_version: for maintenance: whether a file of an older version is opened too.
+        create: whether a missing file is created.
+        any_version: for maintenance: whether a file of an older version is opened.
 
     Raises:
-        StoreInputError: the file is missing and ``create`` is false, or is to be made in a folder that is missing or
-            not writable.
-        ForeignFileError: the file is no store, or is damaged; it is left as it is.
-        StoreVersionError: the file is newer, or older and to be migrated first; it is left as it is.
+        StoreInputError: the file is missing and ``create`` is false, or its folder is missing or not writable.
+        ForeignFileError: the file is not a store, or is damaged; it is not changed.
+        StoreVersionError: the file has a newer version, or an older one that must be migrated; it is not changed.
         StoreError: SQLite is too old, or the file cannot be opened.
     """
 
@@ -59,7 +58,7 @@ class Database:
             shown = str(self.path) if len(str(self.path)) <= 200 else f"{str(self.path)[:197]}..."
             raise StoreInputError(
                 f"store file must have a path that can be looked up, but got {shown!r} ({error.strerror}). "
-                "Name another with --store."
+                "Name another."
             ) from None
         with self._errors():
             self._open_file(any_version)
@@ -73,10 +72,7 @@ class Database:
                 f"store file must lie in an existing folder, but got {shown!r}. Make the folder first."
             )
         if not create and (not self.path.exists() or not self.path.stat().st_size):
-            raise StoreInputError(
-                f"store file must exist, but got {shown!r}. "
-                "Make one with `archex demo` or `archex space build nano`, or name another with --store."
-            )
+            raise StoreInputError(f"store file must exist, but got {shown!r}.", Code.NO_STORE)
 
     def _open_file(self, any_version: bool) -> None:
         if schema.recognise(self.path):
@@ -102,17 +98,17 @@ class Database:
         self._idle.append(first)
 
     def _look(self) -> int:
-        """Check the file before anything that could change it, or leave files beside it; returns its version."""
+        """Check the file before anything could change it or create files next to it; return its version."""
         log = self.path.with_name(self.path.name + "-wal")
         shared = log.exists()
-        # Without a log nobody else has the file open, so it may be read as if it never changed.
+        # Without a write-ahead log nobody else has the file open, so it can be read as immutable.
         looker = self._connect(reading_options(self.path) if shared else "immutable=1")
         try:
             return schema.verify(self.path, looker)
         except ForeignFileError:
             if shared or not log.exists():
                 raise
-            # Somebody opened it meanwhile and may have moved pages under our eyes: look again, with locks.
+            # Somebody opened it in between and may have moved pages during the check: check again, with locks.
             looker.close()
             looker = self._connect("mode=ro")
             return schema.verify(self.path, looker)
@@ -129,7 +125,7 @@ class Database:
         return connection
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
-        # Changing the journal mode needs the file alone for a moment, and SQLite does not wait for that by itself.
+        # Changing the journal mode needs an exclusive lock, and SQLite does not wait for that.
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
@@ -142,7 +138,7 @@ class Database:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn SQLite's errors into the store's."""
+        """Convert SQLite's errors to errors of the store."""
         try:
             yield
         except (OverflowError, UnicodeEncodeError, sqlite3.IntegrityError, sqlite3.InterfaceError) as error:
@@ -155,13 +151,13 @@ class Database:
                 raise ForeignFileError(
                     f"store file must be undamaged, but got {str(self.path)!r} ({error}). Restore it from a copy."
                 ) from error
-            # The low byte tells the kind of error: https://www.sqlite.org/rescode.html, section 2.
+            # The low byte is the primary result code: https://www.sqlite.org/rescode.html, section 2.
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
                 raise StoreInputError(_not_writable(self.path, error)) from error
             if self._is_full(error):
                 raise StoreError(
-                    f"the disk is full under the store {str(self.path)!r} ({error}); of this transaction nothing was "
-                    "written. Make space there and try again."
+                    f"the disk is full under the store {str(self.path)!r} ({error}); this transaction wrote "
+                    "nothing. Free some space and try again."
                 ) from error
             raise StoreError(
                 f"the store {str(self.path)!r} failed: {error}. Try again, or check disk and rights."
@@ -171,7 +167,7 @@ class Database:
 
     def _is_full(self, error: sqlite3.Error) -> bool:
         kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        # Of the files beside the store SQLite only says that they could not be written.
+        # For its journal files SQLite reports only an I/O error.
         return kind == sqlite3.SQLITE_FULL or (
             kind == sqlite3.SQLITE_IOERR and shutil.disk_usage(self.path.parent).free < FULL_BYTES
         )
@@ -184,7 +180,7 @@ class Database:
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         with self._errors():
-            # What cannot be written is looked at anew each time: somebody who may write to it may have come or gone.
+            # Reopen a file that is not writable each time, because another user may have started or stopped writing.
             connection = connection or self._connect(reading_options(self.path) if self._readable_only else "mode=rwc")
             try:
                 connection.execute(begin)
@@ -204,21 +200,21 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that sees one state of the store."""
+        """A reading transaction, which sees one state of the store."""
         with self._transaction("BEGIN") as connection:
             yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that writes; it is taken back if the block raises."""
+        """A writing transaction; it is rolled back if the block raises."""
         if self._readable_only:
             raise StoreInputError(_not_writable(self.path, "it was opened for reading"))
-        # Threads of one process queue here in order; processes wait for each other in SQLite's busy handler.
+        # Threads of one process queue here; processes wait for each other in SQLite's busy handler.
         with self._writer, self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
 
     def close(self) -> None:
-        """Close the idle connections; those in use are closed when they come back."""
+        """Close the idle connections; connections in use are closed when they are returned."""
         with self._lock:
             idle, self._idle, self._closed = self._idle, [], True
         if os.getpid() == self._pid:
@@ -227,16 +223,16 @@ class Database:
 
 
 def is_writable(path: Path) -> bool:
-    """Whether a store's file can be written, and files beside it."""
+    """Return whether a store's file can be written, and files can be created next to it."""
     effective = os.access in os.supports_effective_ids
     return all(os.access(place, os.W_OK, effective_ids=effective) for place in (path, path.parent))
 
 
 def reading_options(path: Path) -> str:
-    """How to open a store's file to read it where files beside it cannot be made, as a part of SQLite's URI.
+    """Return the URI parameters to read a store's file whose folder is not writable.
 
-    Without a log nobody has the file open, so that it may be read as if it never changed; with one, SQLite reads it by
-    the files that its writer keeps beside it.
+    Without a write-ahead log nobody has the file open, so it is read as immutable. With one, SQLite uses the files that
+    its writer keeps next to it.
     """
     log = path.with_name(path.name + "-wal")
     return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
@@ -245,7 +241,7 @@ def reading_options(path: Path) -> str:
 def _not_writable(path: Path, why: object) -> str:
     return (
         f"store file must be writable, and so must its folder, but got {str(path)!r} ({why}). "
-        "Copy it to a place of your own, or change the rights."
+        "Copy it to a folder of your own, or change the permissions."
     )
 
 
@@ -257,7 +253,7 @@ def bump(connection: sqlite3.Connection, topic: str) -> None:
 
 
 def revision_of(connection: sqlite3.Connection, topic: str) -> int:
-    """The number of changes of a topic, or of all if it is empty."""
+    """Return the number of changes of a topic, or of all topics if it is empty."""
     where, values = (" WHERE topic = ?", (topic,)) if topic else ("", ())
     row: tuple[int] = connection.execute(f"SELECT coalesce(sum(value), 0) FROM revision{where}", values).fetchone()
     return row[0]

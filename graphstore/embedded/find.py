@@ -1,8 +1,8 @@
-"""Typed questions in the SQLite file: each is one statement composed of fixed pieces, with all values as parameters.
+"""Typed queries in SQLite: each is one statement composed of fixed parts, with all values as parameters.
 
-Scores are averaged first, in a table ``v0``, ``v1``, … for each quantity that is a score. Where a condition asks for a
-score, its table is the outermost loop, as few architectures have scores. What fits is kept aside (``hit``), counted,
-ordered and cut.
+Scores are averaged first, in a table ``v0``, ``v1``, … for each quantity that is a score. If a condition concerns a
+score, its table is the outermost loop, because few architectures have scores. The matching rows are materialised
+(``hit``), counted, ordered and cut.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ ORDER BY task, metric, dataset, fidelity, recipe
 """
 
 
-class FindPart(Part):
-    """Questions about architectures."""
+class Questions(Part):
+    """Queries over architectures."""
 
     def find(self, query: ArchitectureQuery) -> Page:
-        """The architectures that fit a query. See the contract."""
+        """Return the architectures that fit a query, in its order, and the number that fit in all."""
         with self._database.reading() as db:
             _add_mean(db)
             space = None if query.space is None else space_key(db, query.space)
@@ -71,7 +71,7 @@ class FindPart(Part):
         return Page(total, tuple(Found(summary_of(*row[end:]), tuple(row[1:end])) for row in rows))
 
     def best_per_task(self, space: str | None = None) -> list[Best]:
-        """The best architecture of every score kind. See the contract."""
+        """Return the best architecture of every score kind, ordered by task, metric, dataset, fidelity, recipe."""
         parameters = Parameters(":")
         with self._database.reading() as db:
             _add_mean(db)
@@ -84,17 +84,17 @@ class FindPart(Part):
 
 
 class _Mean:
-    """SQLite's own average adds up in an order of its own; this one is the same on every engine."""
+    """A mean that is equal on every engine; SQLite's own adds the values in an unspecified order."""
 
     def __init__(self) -> None:
         self._values: list[float] = []
 
     def step(self, value: float, /) -> None:
-        """Take one more value."""
+        """Add a value."""
         self._values.append(value)
 
     def finalize(self) -> float:
-        """The mean of what was taken."""
+        """Return the mean of the values."""
         return mean_value(self._values)
 
 
@@ -103,7 +103,7 @@ def _add_mean(db: sqlite3.Connection) -> None:
 
 
 def _in_space(column: str, parameters: Parameters, space: int) -> str:
-    # Not a list of the space's members, which takes longer to make than the few lookups after it.
+    # A list of the space's members would take longer to build than these few lookups.
     return f"EXISTS (SELECT 1 FROM holds h WHERE h.space = {parameters.place(space)} AND h.architecture = {column})"
 
 
@@ -133,7 +133,7 @@ class _Statement:
         self._where = self._conditions()
 
     def page(self) -> tuple[str, dict[str, Any]]:
-        """The rows asked for: how many fit in all, the quantities, the summary."""
+        """Return the page as rows: total number of matches, quantities, summary."""
         values = "".join(f"hit.{table}, " for table in self._tables.values())
         order = ""
         for number, sort in enumerate(self._query.sort):
@@ -147,7 +147,7 @@ class _Statement:
         return text, self._parameters.values
 
     def total(self) -> tuple[str, dict[str, Any]]:
-        """How many fit in all, for a page without rows."""
+        """Return a query for the total number of matches, for a page without rows."""
         return f"{self._hits()} SELECT count(*) FROM hit", self._parameters.values
 
     def _hits(self) -> str:
@@ -170,7 +170,7 @@ class _Statement:
         first = next((key for key in self._tables if isinstance(key, ScoreKind) and key in demanded), None)
         text = "architecture a"
         if first is not None:
-            # CROSS tells SQLite to keep this order.
+            # CROSS JOIN makes SQLite keep this order.
             text = f"{self._tables[first]} CROSS JOIN architecture a ON a.key = {self._tables[first]}.architecture"
         for quantity, table in self._tables.items():
             if quantity == first:

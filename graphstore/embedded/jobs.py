@@ -7,16 +7,18 @@ import json
 from typing import Any
 
 from graphstore.checks import changed_job, check_job, missing
+from graphstore.contract import JobStore
 from graphstore.embedded.database import bump
 from graphstore.embedded.part import Part
+from graphstore.errors import Code
 from graphstore.records import JobRecord, JobState
 
 _FIELDS = [field.name for field in dataclasses.fields(JobRecord)]
 _JOB = f"SELECT {', '.join(_FIELDS)} FROM job"
 
 
-class JobsPart(Part):
-    """Processes the app or the command line started."""
+class Jobs(Part, JobStore):
+    """The job protocol."""
 
     def put_job(self, job: JobRecord) -> None:
         """Create or replace a job."""
@@ -27,11 +29,11 @@ class JobsPart(Part):
                 bump(db, "jobs")
 
     def update_job(self, id: str, **changes: Any) -> JobRecord:
-        """Change fields of a job. Raises NotFoundError."""
+        """Change fields of a job (``state``, ``pid``, ``heartbeat``, ``progress``, …) and return it."""
         with self._database.writing() as db:
             before = db.execute(_JOB + " WHERE id = ?", (id,)).fetchone()
             if before is None:
-                raise missing("job", id, "See `archex search` and the app's page for the jobs there are.")
+                raise missing("job", id, code=Code.UNKNOWN_JOB)
             job = changed_job(_job(before), changes)
             row = _row(job)
             if row != before:
@@ -40,7 +42,7 @@ class JobsPart(Part):
             return job
 
     def jobs(self) -> list[JobRecord]:
-        """All jobs, newest first, ties by id."""
+        """Return all jobs, newest first, ties by id."""
         with self._database.reading() as db:
             rows = db.execute(_JOB + " ORDER BY created DESC, id").fetchall()
         return [_job(row) for row in rows]

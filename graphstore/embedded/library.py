@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from graphstore.checks import PREFIX_LENGTH, check_architectures, check_space, one_id, operations_of
 from graphstore.contract import Progress
@@ -14,20 +14,20 @@ from graphstore.embedded.part import Part, architecture_keys, space_key
 from graphstore.records import ArchitectureRecord, ArchitectureSummary, LayerRecord, OpRecord, SpaceRecord
 
 BATCH = 1000
-"""Architectures a transaction."""
+"""Architectures per transaction."""
 
 LAST_CHARACTER = "\U0010ffff"
-"""Sorts behind every other character, so that it ends the range of a prefix."""
+"""Sorts after every other character, so it ends the range of a prefix."""
 
 SUMMARY = "a.id, a.spec, a.name, a.parameters, a.flops, a.heterogeneity, a.profile"
 """Columns of an architecture ``a`` that ``summary_of`` reads."""
 
 
-class LibraryPart(Part):
+class Architectures(Part):
     """Spaces, architectures, their layers and graphs."""
 
     def put_space(self, space: SpaceRecord) -> None:
-        """Create the space or replace its ``info``."""
+        """Create the space, or replace its ``info``."""
         info = check_space(space)
         with self._database.writing() as db:
             changed = db.execute(
@@ -39,13 +39,13 @@ class LibraryPart(Part):
                 bump(db, "library")
 
     def spaces(self) -> list[SpaceRecord]:
-        """All spaces, by name."""
+        """Return all spaces, by name."""
         with self._database.reading() as db:
             rows = db.execute("SELECT name, info FROM space ORDER BY name").fetchall()
         return [SpaceRecord(name, json.loads(info)) for name, info in rows]
 
     def space(self, name: str) -> SpaceRecord:
-        """One space. Raises NotFoundError."""
+        """Return one space."""
         with self._database.reading() as db:
             key = space_key(db, name)
             (info,) = db.execute("SELECT info FROM space WHERE key = ?", (key,)).fetchone()
@@ -54,7 +54,7 @@ class LibraryPart(Part):
     def add_architectures(
         self, space: str, architectures: Sequence[ArchitectureRecord], progress: Progress | None = None
     ) -> int:
-        """Add architectures to a space, in batches. See the contract."""
+        """Add architectures to a space, in their order, after those it holds."""
         check_architectures(architectures)
         added = 0
         with self._database.reading() as db:
@@ -68,7 +68,7 @@ class LibraryPart(Part):
         return added
 
     def count(self, space: str | None = None) -> int:
-        """Number of architectures in the space, or in the store."""
+        """Return the number of architectures in the space, or in the store."""
         with self._database.reading() as db:
             if space is None:
                 row: tuple[int] = db.execute("SELECT count(*) FROM architecture").fetchone()
@@ -78,28 +78,17 @@ class LibraryPart(Part):
         return row[0]
 
     def architecture(self, id: str) -> ArchitectureRecord:
-        """One architecture whole, by its id or a unique prefix. Raises NotFoundError."""
+        """Return one architecture by its id or a unique prefix of at least 6 characters."""
         with self._database.reading() as db:
             found = [row[0] for row in db.execute("SELECT id FROM architecture WHERE id = ?", (id,))]
             if not found and len(id) >= PREFIX_LENGTH:
                 query = "SELECT id FROM architecture WHERE id > ? AND id < ? ORDER BY id LIMIT 2"
                 found = [row[0] for row in db.execute(query, (id, id + LAST_CHARACTER))]
-            row = db.execute(
-                "SELECT key, id, spec, name, parameters, flops, heterogeneity FROM architecture WHERE id = ?",
-                (one_id(id, found),),
-            ).fetchone()
-            key = row[0]
-            layers = db.execute(_LAYERS + " WHERE l.architecture = ? ORDER BY l.position", (key,)).fetchall()
-            ops = db.execute(
-                "SELECT position, kind, label, layer FROM op WHERE architecture = ? ORDER BY position", (key,)
-            ).fetchall()
-            feeds = db.execute(
-                "SELECT source, target FROM feeds WHERE architecture = ? ORDER BY position", (key,)
-            ).fetchall()
-        return _architecture(*row[1:], layers=layers, ops=ops, feeds=feeds)
+            (key,) = db.execute("SELECT key FROM architecture WHERE id = ?", (one_id(id, found),)).fetchone()
+            return _whole(db, [key])[key]
 
     def summaries(self, space: str | None = None, ids: Sequence[str] | None = None) -> list[ArchitectureSummary]:
-        """Summaries of a space in its order, or of the store by id; with ``ids`` those known, in their order."""
+        """Return the summaries of a space in its order, or of the store by id."""
         joins, conditions, order, values = "", [], " ORDER BY a.id", list[object]()
         with self._database.reading() as db:
             if space is not None:
@@ -118,7 +107,7 @@ class LibraryPart(Part):
         return [by_id[id] for id in ids if id in by_id]
 
     def layers(self, ids: Sequence[str]) -> dict[str, tuple[LayerRecord, ...]]:
-        """Layers of the named architectures; unknown ids are left out."""
+        """Return the layers of the named architectures, without unknown ids."""
         with self._database.reading() as db:
             keys = architecture_keys(db, ids)
             rows = db.execute(
@@ -131,7 +120,28 @@ class LibraryPart(Part):
             grouped[key].append(_layer(*values))
         return {id: tuple(grouped[keys[id]]) for id in ids if id in keys}
 
+    def architectures(self, ids: Sequence[str]) -> list[ArchitectureRecord]:
+        """Return the known architectures among ``ids``, in their order, in few round trips."""
+        with self._database.reading() as db:
+            keys = architecture_keys(db, ids)
+            found = _whole(db, list(keys.values()))
+        return [found[keys[id]] for id in ids if id in keys]
 
+    def architecture_ids(self, space: str | None = None) -> list[str]:
+        """Return the ids of a space's architectures in its order, or of all architectures, sorted."""
+        with self._database.reading() as db:
+            if space is None:
+                rows = db.execute("SELECT id FROM architecture ORDER BY id")
+            else:
+                rows = db.execute(
+                    "SELECT a.id FROM holds h JOIN architecture a ON a.key = h.architecture "
+                    "WHERE h.space = ? ORDER BY h.position",
+                    (space_key(db, space),),
+                )
+            return [id for (id,) in rows]
+
+
+_AMONG = "architecture IN (SELECT value FROM json_each(?)) ORDER BY architecture, position"
 _LAYERS = "SELECT l.position, l.family, l.parameter, l.hidden, l.heads, l.feed_forward FROM layer l"
 
 
@@ -139,20 +149,37 @@ def _layer(index: int, family: str, parameter: str, hidden: int, heads: int, fee
     return LayerRecord(index, family, parameter, hidden, heads, tuple(json.loads(feed_forward)))
 
 
-def _architecture(
-    id: str, spec: str, name: str, parameters: int, flops: int, heterogeneity: float, *,
-    layers: list[tuple[Any, ...]], ops: list[tuple[Any, ...]], feeds: list[tuple[int, int]],
-) -> ArchitectureRecord:  # fmt: skip
-    return ArchitectureRecord(
-        id, spec, name, parameters, flops, heterogeneity,
-        tuple(_layer(*row) for row in layers), tuple(OpRecord(*row) for row in ops), tuple(feeds),
-    )  # fmt: skip
+def _whole(db: sqlite3.Connection, keys: list[int]) -> dict[int, ArchitectureRecord]:
+    wanted = (json.dumps(keys),)
+    layers: dict[int, list[LayerRecord]] = defaultdict(list)
+    for key, index, family, parameter, hidden, heads, widths in db.execute(
+        f"SELECT architecture, position, family, parameter, hidden, heads, feed_forward FROM layer WHERE {_AMONG}",
+        wanted,
+    ):
+        layers[key].append(LayerRecord(index, family, parameter, hidden, heads, tuple(json.loads(widths))))
+    ops: dict[int, list[OpRecord]] = defaultdict(list)
+    for key, *facts in db.execute(f"SELECT architecture, position, kind, label, layer FROM op WHERE {_AMONG}", wanted):
+        ops[key].append(OpRecord(*facts))
+    feeds: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for key, source, target in db.execute(f"SELECT architecture, source, target FROM feeds WHERE {_AMONG}", wanted):
+        feeds[key].append((source, target))
+    rows = db.execute(
+        "SELECT key, id, spec, name, parameters, flops, heterogeneity FROM architecture "
+        "WHERE key IN (SELECT value FROM json_each(?))",
+        wanted,
+    )
+    return {
+        key: ArchitectureRecord(
+            id, spec, name, parameters, flops, heterogeneity, tuple(layers[key]), tuple(ops[key]), tuple(feeds[key])
+        )
+        for key, id, spec, name, parameters, flops, heterogeneity in rows
+    }
 
 
 def summary_of(
     id: str, spec: str, name: str, parameters: int, flops: int, heterogeneity: float, profile: str
 ) -> ArchitectureSummary:
-    """The summary that a row of SUMMARY holds."""
+    """Return the summary from a row of SUMMARY."""
     families, operations, hiddens = json.loads(profile)
     return ArchitectureSummary(
         id, spec, name, len(families), parameters, flops, heterogeneity,
@@ -161,7 +188,7 @@ def summary_of(
 
 
 def add_batch(db: sqlite3.Connection, space: int, batch: dict[str, ArchitectureRecord]) -> int:
-    """Write the new architectures of a batch and make all of it members; returns how many joined the space."""
+    """Write the new architectures of a batch and add all of it to the space; return the number that are new to it."""
     keys = architecture_keys(db, batch)
     (free,) = db.execute("SELECT coalesce(max(key), 0) + 1 FROM architecture").fetchone()
     new = [record for id, record in batch.items() if id not in keys]

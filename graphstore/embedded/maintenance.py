@@ -1,4 +1,4 @@
-"""Checking and migrating a SQLite file."""
+"""Check and migrate a SQLite file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from graphstore.embedded import migrations, schema
 from graphstore.embedded.backup import backup_file, new_file
 from graphstore.embedded.database import BUSY_SECONDS, Database
 from graphstore.errors import StoreError, StoreInputError
-from graphstore.maintenance import MISLED, Findings, MigrationReport, told
 from graphstore.records import JobState, StudyState, TrialStatus
+from graphstore.reports import MISLED, Findings, MigrationReport, told
 
 DAMAGES = 20
-"""How many damaged places are looked for."""
+"""Maximum number of damaged places that a check reports."""
 
 _COUNTED = {
     "spaces": "space", "architectures": "architecture", "layers": "layer", "ops": "op", "feeds": "feeds",
@@ -29,7 +29,7 @@ _COUNTED = {
 
 
 def _gaps(table: str, group: str, position: str) -> str:
-    """Groups of a table's rows that are not numbered from 0 without gaps."""
+    """Return a query for the groups of a table's rows that are not numbered from 0 without gaps."""
     return (
         f"SELECT {group} FROM {table} GROUP BY {group} HAVING min({position}) != 0 OR max({position}) != count(*) - 1"
     )
@@ -39,7 +39,7 @@ def _states(*states: str) -> str:
     return ", ".join(f"'{state}'" for state in states)
 
 
-# Each problem, the tables it is looked for in, and a query that gives the names of the culprits.
+# Each problem, the tables that its query reads, and the query, which returns the names of the faulty records.
 _SEMANTICS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "architectures with another number of layers than their summary says",
@@ -101,18 +101,18 @@ _SEMANTICS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         f"SELECT name FROM study WHERE key IN ({_gaps('trial', 'study', 'number')})",
     ),
     (
-        "studies in a state that is none",
+        "studies in an unknown state",
         ("study",),
         f"SELECT name FROM study WHERE state NOT IN ({_states(*StudyState)})",
     ),
     (
-        "trials in a state that is none",
+        "trials in an unknown state",
         ("trial",),
         f"SELECT study || '/' || number FROM trial WHERE state NOT IN ({_states(*TrialStatus)})",
     ),
-    ("jobs in a state that is none", ("job",), f"SELECT id FROM job WHERE state NOT IN ({_states(*JobState)})"),
+    ("jobs in an unknown state", ("job",), f"SELECT id FROM job WHERE state NOT IN ({_states(*JobState)})"),
     (
-        "counters of changes that are none",
+        "invalid revision counters",
         ("revision",),
         f"SELECT topic FROM revision WHERE value < 0 OR topic NOT IN ({_states(*TOPICS)})",
     ),
@@ -120,7 +120,7 @@ _SEMANTICS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 
 
 def check_file(path: Path) -> Findings:
-    """Check a file of any version and leave it as it is. See ``graphstore.maintenance.check``."""
+    """Check a file of any version without changing it. See ``graphstore.maintenance.check``."""
     _need_file(path)
     try:
         schema.recognise(path)
@@ -132,17 +132,17 @@ def check_file(path: Path) -> Findings:
     shared = log.exists()
     found = _look(path, shared)
     if found.problems and not shared and log.exists():
-        return _look(path, True)  # somebody opened it meanwhile and may have moved pages under our eyes
+        return _look(path, True)  # somebody opened it in between and may have moved pages during the check
     return found
 
 
 def migrate_file(path: Path, say: Callable[[str], None]) -> MigrationReport:
-    """Bring a file to the newest version. See ``graphstore.maintenance.migrate``."""
+    """Migrate a file to the newest version. See ``graphstore.maintenance.migrate``."""
     _need_file(path)
     database = Database(path, create=False, any_version=True)
     backup = ""
     try:
-        # The copy is made inside the transaction, while nobody else can write: it is what the migration began with.
+        # Copy inside the transaction, while nobody else can write, so that the copy is what the migration started with.
         with database.writing() as db:
             before = schema.version_of(db)
             if before < SCHEMA_VERSION:
@@ -161,11 +161,11 @@ def migrate_file(path: Path, say: Callable[[str], None]) -> MigrationReport:
 
 def _need_file(path: Path) -> None:
     if not path.is_file() or not path.stat().st_size:
-        raise StoreInputError(f"store file must exist, but got {str(path)!r}. Name another with --store.")
+        raise StoreInputError(f"store file must exist, but got {str(path)!r}. Name another.")
 
 
 def _look(path: Path, shared: bool) -> Findings:
-    # Without a log nobody else has the file open, so it may be read as if it never changed, leaving nothing beside it.
+    # Without a write-ahead log nobody else has the file open; immutable reading creates no files next to it.
     place = f"{path.absolute().as_uri()}?{'mode=ro' if shared else 'immutable=1'}"
     connection = sqlite3.connect(place, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
     with contextlib.closing(connection) as db:
@@ -174,7 +174,7 @@ def _look(path: Path, shared: bool) -> Findings:
             held = {kind: _names(db, kind) for kind in ("table", "index")}
             version = schema.version_of(db) if "meta" in held["table"] else 0
             if version < 1:
-                return Findings(0, {}, ("the file does not say its version: it is no store, or damaged",))
+                return Findings(0, {}, ("the file has no version: it is not a store, or is damaged",))
             damages = [row[0] for row in db.execute(f"PRAGMA integrity_check({DAMAGES})") if row[0] != "ok"]
         except sqlite3.OperationalError as error:
             raise StoreError(f"the store {str(path)!r} cannot be read: {error}. Check its rights.") from error
@@ -197,7 +197,7 @@ def _names(db: sqlite3.Connection, kind: str) -> set[str]:
 def _counts(db: sqlite3.Connection, tables: set[str]) -> dict[str, int]:
     counts = {}
     for kind, table in _COUNTED.items():
-        # What cannot be counted was reported as damaged.
+        # A table that cannot be counted was reported as damaged.
         with contextlib.suppress(sqlite3.DatabaseError):
             if table in tables:
                 (counts[kind],) = db.execute(f"SELECT count(*) FROM {table}").fetchone()
@@ -205,7 +205,7 @@ def _counts(db: sqlite3.Connection, tables: set[str]) -> dict[str, int]:
 
 
 def unsound(db: sqlite3.Connection) -> Iterator[str]:
-    """What is whole by SQLite's own measure, but is no sound catalogue."""
+    """Yield the problems of a catalogue that SQLite's own checks do not find."""
     tables = _names(db, "table")
     try:
         orphans: dict[tuple[str, str], int] = {}
@@ -235,7 +235,7 @@ def unsound(db: sqlite3.Connection) -> Iterator[str]:
 
 
 def _misled(db: sqlite3.Connection) -> list[str]:
-    """Architectures whose summary is not what their layers make it."""
+    """Return the architectures whose summary does not match their layers."""
     rows = db.execute(
         "SELECT a.id, a.profile, l.family, l.parameter, l.hidden FROM architecture a "
         "LEFT JOIN layer l ON l.architecture = a.key ORDER BY a.key, l.position"

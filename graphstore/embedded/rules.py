@@ -9,7 +9,7 @@ _PAST_LAST = "(SELECT max(x.position) + 1 FROM layer x WHERE x.architecture = a.
 
 
 def layer_condition(rule: LayerRule, parameters: Parameters) -> str:
-    """The condition that layers are as the rule says."""
+    """Return the condition that the layers fit the rule."""
     fits = ["l.architecture = a.key"]
     if rule.position is not None:
         place = parameters.place(rule.position)
@@ -27,7 +27,7 @@ def layer_condition(rule: LayerRule, parameters: Parameters) -> str:
 
 
 def op_condition(rule: OpRule, parameters: Parameters) -> str:
-    """The condition that so many operations are as the rule says."""
+    """Return the condition on the number of operations that fit the rule."""
     fits = ["o.architecture = a.key"]
     if rule.kind is not None:
         fits.append(f"o.kind = {parameters.place(rule.kind)}")
@@ -43,7 +43,7 @@ def _parts(column: str, named: str, pure: bool, parameters: Parameters) -> list[
     wanted = parts_of(named)
     fits = [f"instr('+' || {column} || '+', {parameters.place(f'+{part}+')}) > 0" for part in wanted]
     if pure:
-        # With all wanted parts in it, and as many as are wanted, there is no other and none twice.
+        # If all wanted parts occur and the number of parts is equal, there is no other part and none twice.
         many = f"length({column}) - length(replace({column}, '+', '')) + 1"
         fits.append(f"{many} = {parameters.place(len(wanted))}")
     return fits

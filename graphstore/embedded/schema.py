@@ -1,7 +1,7 @@
-"""Layout of the SQLite file, and how a file is recognised before anything is written to it.
+"""Recognise a store's SQLite file before anything is written to it, and create its layout.
 
-The header of every SQLite file (https://www.sqlite.org/fileformat.html, section 1.3) holds an application id and a user
-version: both are read as plain bytes first, so that a foreign, damaged or newer file stays as it is, byte for byte.
+The header of every SQLite file (https://www.sqlite.org/fileformat.html, section 1.3) contains an application id and a
+user version. Both are read as plain bytes first, so that a foreign, damaged or newer file stays unchanged.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.embedded import migrations
-from graphstore.errors import ForeignFileError, StoreVersionError
+from graphstore.errors import Code, ForeignFileError, StoreVersionError
 
 APPLICATION_ID = 0x41524358
-"""``ARCX``: marks a SQLite file as one of our stores."""
+"""``ARCX``: marks a SQLite file as a store."""
 
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
@@ -23,13 +23,13 @@ _REMEDY = "Name another file, or restore this one from a copy."
 
 
 def recognise(path: Path) -> bool:
-    """Look at a file's header without opening it as a database.
+    """Read a file's header without opening it as a database.
 
     Returns:
-        Whether it holds a store; ``False`` if it is missing or empty.
+        Whether the file is a store; ``False`` if it is missing or empty.
 
     Raises:
-        ForeignFileError: it is something else, or is cut short.
+        ForeignFileError: the file is not a store, or is truncated.
         StoreVersionError: its layout is newer than this software knows.
     """
     if not path.exists():
@@ -39,7 +39,7 @@ def recognise(path: Path) -> bool:
     if not header:
         return False
     if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
-        raise ForeignFileError(f"store file must be a SQLite database, but got {str(path)!r}, which is none. {_REMEDY}")
+        raise ForeignFileError(f"store file must be a SQLite database, but got {str(path)!r}, which is not. {_REMEDY}")
     application = int.from_bytes(header[68:72], "big")
     if application != APPLICATION_ID:
         raise ForeignFileError(
@@ -54,7 +54,7 @@ def recognise(path: Path) -> bool:
     unfinished = any(journal.exists() and journal.stat().st_size for journal in journals)
     if not unfinished and path.stat().st_size < stated:
         raise ForeignFileError(
-            f"store file must be whole ({stated} bytes by its header), but got {path.stat().st_size} bytes in "
+            f"store file must be complete ({stated} bytes by its header), but got {path.stat().st_size} bytes in "
             f"{str(path)!r}: it is damaged. {_REMEDY}"
         )
     return True
@@ -65,7 +65,7 @@ def check_version(path: Path, version: int) -> None:
     if version > SCHEMA_VERSION:
         raise StoreVersionError(
             f"version of the store must be at most {SCHEMA_VERSION}, but got {version} in {str(path)!r}. "
-            "Update this software, or name another store; the file was left as it is."
+            "Update this software, or name another store; the file was not changed."
         )
 
 
@@ -73,16 +73,18 @@ def check_newest(path: Path, version: int) -> None:
     """Raise StoreVersionError if a store's layout is older than what this software writes."""
     if version < SCHEMA_VERSION:
         raise StoreVersionError(
-            f"version of the store must be {SCHEMA_VERSION}, but got {version} in {str(path)!r}. Bring it up with "
-            f"`archex store migrate --store sqlite:///{path}`; the file was left as it is."
+            f"version of the store must be {SCHEMA_VERSION}, but got {version} in {str(path)!r}. Migrate it; the file "
+            "was not changed.",
+            Code.OLD_LAYOUT,
+            f"sqlite:///{path}",
         )
 
 
 def verify(path: Path, database: sqlite3.Connection) -> int:
-    """Check an opened store: its version, its tables and the structure of its pages.
+    """Check the version, the tables and the page structure of an open store.
 
     Returns:
-        Its version, at most SCHEMA_VERSION.
+        The version, at most SCHEMA_VERSION.
 
     Raises:
         ForeignFileError: tables are missing, or the file is damaged.
@@ -111,13 +113,13 @@ def verify(path: Path, database: sqlite3.Connection) -> int:
 
 
 def version_of(database: sqlite3.Connection) -> int:
-    """The version a store's ``meta`` table states; 0 if it states none."""
+    """Return the version in a store's ``meta`` table; 0 if there is none."""
     row: tuple[int] | None = database.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
     return row[0] if row else 0
 
 
 def create(database: sqlite3.Connection) -> None:
-    """Lay out a new store in one transaction, unless another process just did."""
+    """Create the layout of a new store in one transaction, unless another process just did."""
     database.execute("BEGIN EXCLUSIVE")
     try:
         if not database.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone():
@@ -126,7 +128,7 @@ def create(database: sqlite3.Connection) -> None:
             database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         database.execute("COMMIT")
     except BaseException:
-        # SQLite has taken everything back itself where the disk was full.
+        # If the disk is full, SQLite has rolled back already.
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise

@@ -1,22 +1,29 @@
-"""Scores and measurements in the SQLite file."""
+"""Scores, measurements and lineage in the SQLite file."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from graphstore.checks import check_measurements, check_scores
+from graphstore.checks import check_lineage, check_measurements, check_scores
+from graphstore.contract import ScoreStore
 from graphstore.embedded.database import bump, write_many
 from graphstore.embedded.part import Part, known_architecture_keys, space_key
-from graphstore.records import MeasurementRecord, ScoreRecord
+from graphstore.records import LineageRecord, MeasurementRecord, ScoreRecord
+
+_RECORDS = (
+    "SELECT n.run, a.id, n.donor_run, d.id, n.method, n.share FROM lineage n "
+    "JOIN architecture a ON a.key = n.architecture JOIN architecture d ON d.key = n.donor "
+)
 
 
-class ScoresPart(Part):
-    """What is known of how well architectures do, and of what they cost."""
+class Scores(Part, ScoreStore):
+    """The score protocol: scores, measurements and lineage."""
 
     def add_scores(self, scores: Iterable[ScoreRecord]) -> int:
-        """Add scores; returns how many were new. Raises NotFoundError if an architecture is unknown."""
+        """Add scores, in one transaction; a score that is stored already stays as it is."""
         scores = list(scores)
         check_scores(scores)
         with self._database.writing() as db:
@@ -25,7 +32,7 @@ class ScoresPart(Part):
     def scores(
         self, space: str | None = None, architecture: str | None = None, task: str | None = None
     ) -> list[ScoreRecord]:
-        """Scores that fit, ordered by architecture, task, metric, source, seed, id."""
+        """Return the scores that fit, ordered by architecture, task, metric, source, seed, id."""
         query = (
             "SELECT a.id, s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source, s.seconds "
             "FROM score s JOIN architecture a ON a.key = s.architecture"
@@ -40,7 +47,7 @@ class ScoresPart(Part):
         return [ScoreRecord(*row) for row in rows]
 
     def add_measurements(self, measurements: Iterable[MeasurementRecord]) -> int:
-        """Add or replace measurements; returns how many were new. Raises NotFoundError."""
+        """Add or replace measurements, in one transaction."""
         measurements = list(measurements)
         check_measurements(measurements)
         with self._database.writing() as db:
@@ -59,7 +66,7 @@ class ScoresPart(Part):
             return new
 
     def measurements(self, space: str | None = None, architecture: str | None = None) -> list[MeasurementRecord]:
-        """Measurements that fit, ordered by architecture, device, quantity."""
+        """Return the measurements that fit, ordered by architecture, device, quantity."""
         query = (
             "SELECT a.id, s.device, s.quantity, s.value, s.unit "
             "FROM measurement s JOIN architecture a ON a.key = s.architecture"
@@ -70,13 +77,51 @@ class ScoresPart(Part):
             rows = db.execute(query + _where(where) + order, values).fetchall()
         return [MeasurementRecord(*row) for row in rows]
 
+    def add_lineage(self, records: Sequence[LineageRecord]) -> int:
+        """Add which runs inherited weights from which, in one transaction."""
+        check_lineage(records)
+        with self._database.writing() as db:
+            keys = known_architecture_keys(db, {id for record in records for id in (record.architecture, record.donor)})
+            new = write_many(
+                db,
+                "INSERT INTO lineage (run, donor_run, architecture, donor, method, share) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (run, donor_run) DO NOTHING",
+                ((r.run, r.donor_run, keys[r.architecture], keys[r.donor], r.method, r.share) for r in records),
+            )
+            if new:
+                bump(db, "scores")
+            return new
+
+    def lineage(self, architecture: str | None = None) -> list[LineageRecord]:
+        """Return the records upstream of an architecture's runs: its own, then its donors', and so on; each once."""
+        order = "ORDER BY n.run, n.donor_run"
+        with self._database.reading() as db:
+            if architecture is None:
+                return [LineageRecord(*row) for row in db.execute(_RECORDS + order)]
+            runs = {
+                row[0]
+                for row in db.execute(
+                    "SELECT n.run FROM lineage n JOIN architecture a ON a.key = n.architecture WHERE a.id = ?",
+                    (architecture,),
+                )
+            }
+            found: list[LineageRecord] = []
+            seen: set[str] = set()
+            while runs:
+                seen |= runs
+                query = f"{_RECORDS} WHERE n.run IN (SELECT value FROM json_each(?)) {order}"
+                step = [LineageRecord(*row) for row in db.execute(query, (json.dumps(sorted(runs)),))]
+                found += step
+                runs = {record.donor_run for record in step} - seen
+        return found
+
 
 def insert_scores(db: sqlite3.Connection, scores: Sequence[ScoreRecord]) -> int:
-    """Add scores inside a writing transaction; returns how many were new. Raises NotFoundError."""
+    """Add scores inside a writing transaction; return the number of new ones. Raises NotFoundError."""
     keys = known_architecture_keys(db, {score.architecture for score in scores})
     new = write_many(
         db,
-        # A plain OR IGNORE would also pass over values the table refuses.
+        # OR IGNORE would also ignore values that violate other constraints.
         "INSERT INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         (
             (s.id, keys[s.architecture], s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source,

@@ -1,4 +1,4 @@
-"""Embeddings and stored neighbours in the SQLite file."""
+"""Vectors, neighbours and fitted kernels in the SQLite file."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ STEP = 20_000
 """Neighbours between two reports of progress."""
 
 
-class SimilarityPart(Part):
-    """Vectors on (space, architecture), neighbours on (space, kernel)."""
+class Similarity(Part):
+    """Vectors by (space, architecture), neighbours and fitted kernels by (space, kernel)."""
 
     _vectors: VectorCache
 
     def put_embeddings(self, space: str, embeddings: Embeddings) -> None:
-        """Replace the vectors of a space, in one transaction. See the contract."""
+        """Replace all vectors of a space, in one transaction."""
         vectors = check_embeddings(embeddings).astype("<f4")
         with self._database.writing() as db:
             key = space_key(db, space)
@@ -51,12 +51,12 @@ class SimilarityPart(Part):
             bump(db, "library")
 
     def embeddings(self, space: str) -> Embeddings:
-        """All vectors of a space, in its order; ``[0, 0]`` if there are none."""
+        """Return all vectors of a space, in its order; of shape ``[0, 0]`` if there are none."""
         with self._database.reading() as db:
             return _load(db, space_key(db, space))
 
     def nearest(self, space: str, vector: NDArray[np.floating[Any]], k: int) -> list[tuple[str, float]]:
-        """The ``k`` nearest by Euclidean distance, ties by id. See the contract."""
+        """Return the ``k`` architectures whose vectors are nearest to ``vector`` ``[d]``, with Euclidean distances."""
         with self._database.reading() as db:
             key = space_key(db, space)
             ids, vectors = self._vectors.get(space, revision_of(db, "library"), lambda: _load(db, key))
@@ -65,7 +65,7 @@ class SimilarityPart(Part):
     def put_neighbors(
         self, space: str, kernel: str, neighbors: Iterable[NeighborRecord], progress: Progress | None = None
     ) -> None:
-        """Replace the space's neighbours of a kernel; here in one transaction, so readers see the old or the new."""
+        """Replace all neighbours of a space by one kernel; written in batches, each in one transaction."""
         given = list(neighbors)
         check_neighbors(kernel, given)
         with self._database.writing() as db:
@@ -87,7 +87,7 @@ class SimilarityPart(Part):
             bump(db, "library")
 
     def neighbors(self, space: str, id: str, kernel: str, k: int = 10) -> list[NeighborRecord]:
-        """The stored neighbours of an architecture, by rank. Empty if it has none."""
+        """Return the stored neighbours of an architecture, by rank; an empty list if it has none."""
         with self._database.reading() as db:
             rows = db.execute(
                 "SELECT t.id, n.rank, n.dissimilarity FROM similar n JOIN architecture t ON t.key = n.target "
@@ -97,6 +97,22 @@ class SimilarityPart(Part):
             ).fetchall()
         return [NeighborRecord(id, target, kernel, rank, dissimilarity) for target, rank, dissimilarity in rows]
 
+    def kernels(self, space: str) -> list[str]:
+        """Return the names of the kernels that the space has stored neighbours of, sorted."""
+        with self._database.reading() as db:
+            query = "SELECT DISTINCT kernel FROM similar WHERE space = ? ORDER BY kernel"
+            return [kernel for (kernel,) in db.execute(query, (space_key(db, space),))]
+
+    def neighbor_table(self, space: str, kernel: str) -> list[NeighborRecord]:
+        """Return all stored neighbours of a space by one kernel, ordered by source id and rank."""
+        with self._database.reading() as db:
+            rows = db.execute(
+                "SELECT s.id, t.id, n.rank, n.dissimilarity FROM similar n JOIN architecture s ON s.key = n.source "
+                "JOIN architecture t ON t.key = n.target WHERE n.space = ? AND n.kernel = ? ORDER BY s.id, n.rank",
+                (space_key(db, space), kernel),
+            )
+            return [NeighborRecord(source, target, kernel, rank, value) for source, target, rank, value in rows]
+
     def append_to_library(
         self,
         space: str,
@@ -104,7 +120,7 @@ class SimilarityPart(Part):
         embeddings: Embeddings,
         neighbors: Sequence[NeighborRecord],
     ) -> int:
-        """Add architectures with their vectors and neighbours, in one transaction. See the contract."""
+        """Add architectures with their vectors and neighbours to a space, in one transaction."""
         vectors = check_append(architectures, embeddings, neighbors).astype("<f4")
         with self._database.writing() as db:
             key = space_key(db, space)
@@ -141,7 +157,7 @@ class SimilarityPart(Part):
         return joined
 
     def put_kernel(self, space: str, kernel: KernelRecord, replacing: str | None = None) -> KernelRecord:
-        """Store a fitted kernel, by compare-and-set. See the contract."""
+        """Store a fitted kernel, by compare-and-set, in one transaction."""
         parameters = check_kernel(kernel)
         with self._database.writing() as db:
             key = space_key(db, space)
@@ -157,7 +173,7 @@ class SimilarityPart(Part):
             return _kernel(db, key, kernel.name) or kernel
 
     def kernel(self, space: str, name: str) -> KernelRecord:
-        """Return a fitted kernel. Raises NotFoundError."""
+        """Return a fitted kernel."""
         with self._database.reading() as db:
             found = _kernel(db, space_key(db, space), name)
         if found is None:
@@ -165,7 +181,7 @@ class SimilarityPart(Part):
         return found
 
     def fitted_kernels(self, space: str) -> dict[str, str]:
-        """Return the digests of a space's fitted kernels by name."""
+        """Return the digests of the space's fitted kernels by their names, sorted by name; reads no state."""
         with self._database.reading() as db:
             query = "SELECT name, digest FROM kernel WHERE space = ? ORDER BY name"
             return dict(db.execute(query, (space_key(db, space),)))

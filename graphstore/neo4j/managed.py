@@ -1,10 +1,10 @@
 """The user's own Neo4j on this machine: started when it is needed, running until it is stopped.
 
-Its home, ``archex/neo4j`` in the user's data folder, has the configuration, the data, the logs, the password (a file
-its owner alone can read) and ``server.json``, which says what runs: the process by number *and* start, so that another
-process that was given its number is never taken for it. Commands that start or stop it hold a lock, one at a time. The
-server comes from the first of three sources that works (see ``graphstore.neo4j.distribution`` and ``container``); once
-there are data, only from those that see them.
+Its home folder, ``archex/neo4j`` in the user's data folder, contains the configuration, the data, the logs, the
+password (readable by its owner only) and ``server.json``, the state. The state identifies the process by its number
+*and* its start time, so that another process with the same number is never mistaken for it. Starting and stopping hold
+a lock. The server comes from the first of three sources that works (see ``graphstore.neo4j.distribution`` and
+``container``); once it has data, only from sources that can read them.
 """
 
 from __future__ import annotations
@@ -46,27 +46,27 @@ FIRST_PORT = 7687
 HEAP = "1g"
 NAMED, FETCHED, CONTAINER = "NEO4J_HOME", "Java and Maven", "containers"
 
-# Starts a command that is no child of ours, and prints its process number: it outlives us, and others reap it.
+# Starts a command that is not our child and prints its process number, so that it outlives this process.
 _DETACH = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
 
 
 def data_folder() -> Path:
-    """``archex`` in the user's data folder."""
+    """Return ``archex`` in the user's data folder."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "archex"
 
 
 def _started(process: psutil.Process) -> float:
-    # Relative to the boot: the time of day may be set while the server runs.
+    # Relative to the boot time, because the clock may be set while the server runs.
     return float(process.create_time() - psutil.boot_time())
 
 
 class ManagedNeo4j:
-    """The managed server of one home folder. Any number of processes may have such an object of it at once.
+    """The managed server of one home folder. Several processes may manage the same one.
 
     Args:
         home: its folder; by default the user's.
-        first_port: the port it takes at its first start, if that is free; it keeps the port it got.
-        heap: the most memory Java's heap may take, in ``m`` or ``g``.
+        first_port: its port at the first start, if that is free; it keeps its port.
+        heap: maximum size of Java's heap, in ``m`` or ``g``.
     """
 
     def __init__(self, home: Path | None = None, first_port: int = FIRST_PORT, heap: str = HEAP) -> None:
@@ -77,17 +77,17 @@ class ManagedNeo4j:
 
     @property
     def log(self) -> Path:
-        """The file everything it prints goes to, unless it runs in a container."""
+        """The server's log file, unless it runs in a container."""
         return log_file(self.home)
 
     def start(self, say: Say = quiet) -> Login:
-        """Start it if it does not run, and wait until it answers.
+        """Start the server if it does not run, and wait until it answers.
 
         Args:
-            say: told what is going on, one line at a time.
+            say: receives a line for each step.
 
         Raises:
-            StoreError: no source of a server works, each with its reason; or it does not come up.
+            StoreError: no source of a server works (the message has the reasons), or the server does not start.
         """
         state = State.read(self._file)
         if self._is_up(state) and answers(state.port):
@@ -101,7 +101,7 @@ class ManagedNeo4j:
             if not self._is_up(state):
                 return self._start(state, say)
             if state.ready:
-                say(f"Neo4j runs (process {state.pid}) but does not answer; `archex neo4j stop` ends it")
+                say(f"Neo4j runs (process {state.pid}) but does not answer; stop it")
             try:
                 self._wait(state, say)
             except StoreError:
@@ -113,12 +113,12 @@ class ManagedNeo4j:
             return self._login(state)
 
     def login_at(self, port: int) -> Login | None:
-        """How to log in to the running server if it listens on this port of the loopback address."""
+        """Return the log-in of the running server if it listens on this port of the loopback address."""
         state = State.read(self._file)
         return self._login(state) if state.port == port and self._is_up(state) else None
 
     def status(self) -> Status:
-        """What runs, or would run."""
+        """Return the state of the server."""
         state = State.read(self._file)
         source, version, refused = state.source, state.version, state.refused
         if state.up and state.host != socket.gethostname():
@@ -138,10 +138,10 @@ class ManagedNeo4j:
         return Status(condition, url, source, version, pid, refused, str(self.home), str(self.log))
 
     def stop(self, say: Say = quiet) -> bool:
-        """Stop it in good order; one that does not end in a minute is killed, and takes up again at the next start.
+        """Stop the server; if it does not end within a minute, it is killed and recovers at the next start.
 
         Returns:
-            Whether it ran.
+            Whether it was running.
         """
         if not self._file.exists():
             return False
@@ -158,7 +158,7 @@ class ManagedNeo4j:
             return running
 
     def logs(self, lines: int, follow: bool = False) -> Iterator[str]:
-        """The last lines of what it printed, and with ``follow`` all further ones, for ever."""
+        """Yield the last lines of the log, and with ``follow`` all further ones, without end."""
         state = State.read(self._file)
         if state.source == CONTAINER:
             container = find_container(state.port, known_password(self.home))
@@ -181,8 +181,8 @@ class ManagedNeo4j:
             (self.home / "lock").open("a").close()
         except OSError as error:
             raise StoreError(
-                f"the managed Neo4j must have a folder it may write to, but got {str(self.home)!r} ({error.strerror}). "
-                "Correct the rights, or XDG_DATA_HOME."
+                f"the managed Neo4j must have a writable folder, but got {str(self.home)!r} ({error.strerror}). "
+                "Correct the permissions, or XDG_DATA_HOME."
             ) from None
 
     def _start(self, state: State, say: Say) -> Login:
@@ -207,26 +207,26 @@ class ManagedNeo4j:
             new = replace(new, ready=True)
             new.write(self._file)
         except BaseException:
-            with suppress(StoreError):  # What went wrong first is what is told.
+            with suppress(StoreError):  # report the first error
                 self._end(new)
             _stopped(state).write(self._file)
             raise
-        say(f"Neo4j answers at bolt://{HOST}:{port} after {took:.0f} s; `archex neo4j stop` ends it")
+        say(f"Neo4j answers at bolt://{HOST}:{port} after {took:.0f} s and runs until it is stopped")
         return self._login(new)
 
     def _choose(self, state: State, say: Say, fetch: bool) -> tuple[Distribution | Container, dict[str, str]]:
-        """The first source that works, and why those before it do not."""
+        """Return the first source that works, and why those before it do not."""
         sources: dict[str, Callable[[], Distribution | Container]] = {
             NAMED: named_distribution,
             FETCHED: lambda: fetched_distribution(say, fetch),
-            # Only to look needs no password, and makes none.
+            # A status query needs no password and creates none.
             CONTAINER: lambda: find_container(state.port, kept_password(self.home) if fetch else "unused"),
         }
         refused: dict[str, str] = {}
         for name, find in sources.items():
             if state.source and (state.source == CONTAINER) != (name == CONTAINER):
                 place = "in a container's volume" if state.source == CONTAINER else f"in {self.home / 'data'}"
-                refused[name] = f"the data are {place}. Move them with `archex store copy`."
+                refused[name] = f"the data are {place}. Copy the store to move them."
                 continue
             try:
                 return find(), refused
@@ -242,7 +242,7 @@ class ManagedNeo4j:
             start_new_session=True,
         ) as shell:
             pid = int(shell.communicate()[0])
-        with suppress(psutil.Error):  # It may have ended already, which the wait finds out.
+        with suppress(psutil.Error):  # it may have ended already, which the wait detects
             return replace(state, pid=pid, started=_started(psutil.Process(pid)))
         return replace(state, pid=pid)
 
@@ -251,7 +251,7 @@ class ManagedNeo4j:
             return "" if self._is_up(state) else "ended"
 
         def said() -> str:
-            return log_tail(self.log, size) if state.source != CONTAINER else "See `archex neo4j logs`."
+            return log_tail(self.log, size) if state.source != CONTAINER else "See its log."
 
         return wait_ready(state.port, ended, said, say)
 
@@ -269,7 +269,7 @@ class ManagedNeo4j:
                 self._ends(state, STOP_SECONDS)
 
     def _ends(self, state: State, timeout_s: float) -> bool:
-        """Wait for the process; one that has ended and that nobody reaps counts as ended."""
+        """Wait until the process has ended; a zombie counts as ended."""
         deadline = time.monotonic() + timeout_s
         while self._process(state) is not None and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -285,7 +285,7 @@ class ManagedNeo4j:
         return self._process(state) is not None
 
     def _process(self, state: State) -> psutil.Process | None:
-        """The server's process, never another one that was given its number."""
+        """Return the server's process, never another one with the same number."""
         with suppress(psutil.Error):
             process = psutil.Process(state.pid) if state.pid else None
             if process and abs(_started(process) - state.started) < 1.0 and self._is_ours(process, or_beginning=True):
@@ -294,12 +294,12 @@ class ManagedNeo4j:
 
     def _is_ours(self, process: psutil.Process, or_beginning: bool = False) -> bool:
         words = process.cmdline()
-        if not words:  # For a moment, while one program takes the place of another; or it has ended and is not reaped.
+        if not words:  # empty for a moment during exec, and for zombies
             return or_beginning and process.status() != psutil.STATUS_ZOMBIE
         return ENTRY_POINT in words and f"--home-dir={self.home}" in words
 
     def _adopted(self, state: State) -> State:
-        """Find a server on our home whose starter was killed before it could write down that it runs."""
+        """Find a running server of this home folder whose starter was killed before it wrote the state."""
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 if self._is_ours(process):
@@ -323,12 +323,12 @@ class ManagedNeo4j:
 
 
 def _stopped(state: State) -> State:
-    """What is kept of a server that does not run."""
+    """Return the state of a server that does not run."""
     return replace(state, up=False, pid=0, started=0.0, ready=False)
 
 
 def _named(chosen: Distribution | Container) -> tuple[str, str]:
-    """Source and version."""
+    """Return source and version."""
     if isinstance(chosen, Container):
         return CONTAINER, ""
     return chosen.source, chosen.version

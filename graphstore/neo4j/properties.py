@@ -1,7 +1,7 @@
-"""Queries for nodes and relations whose properties are missing, of another type, or not finite.
+"""Queries for nodes and relationships whose properties are missing, of another type, or not finite.
 
-The contract never writes such, but Cypher from elsewhere may. What each property must be is read from the record that
-it is a field of.
+The store never writes such properties, but other programs may. The rule of each property comes from the record that has
+it as a field.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from graphstore.records import (
 )
 
 _TYPES = {"text": "STRING NOT NULL", "integer": "INTEGER NOT NULL", "number": "INTEGER NOT NULL | FLOAT NOT NULL"}
-_TYPES |= {"state": _TYPES["text"], "map": _TYPES["text"]}  # a map is kept as JSON
+_TYPES |= {"state": _TYPES["text"], "map": _TYPES["text"]}  # maps are stored as JSON
 
 _LARGEST = "1.7976931348623157e308"
 
@@ -41,11 +41,11 @@ _HELD: tuple[tuple[str, str, str, type, tuple[str, ...]], ...] = (
     ("trials", "(n:Trial)", "elementId(n)", TrialRecord, ()),
     ("jobs", "(n:Job)", "n.id", JobRecord, ()),
 )
-"""What is held where: what it is called, its pattern, its name, its record, fields that are kept as relations."""
+"""Kinds of records: name, pattern, name of one record, class, and fields that are stored as relationships."""
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Each problem, and a query that gives the names of the culprits."""
+    """Yield each problem, and a query that returns the names of the faulty records."""
     for called, pattern, name, record, elsewhere in _HELD:
         wrong = " OR ".join(
             _wrong(f"n.`{field}`", rule) for field, rule in rules(record).items() if field not in elsewhere
@@ -55,7 +55,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 def _wrong(place: str, rule: Rule) -> str:
-    """The condition that a property is not what a rule says."""
+    """Return the condition that a property violates a rule."""
     if rule.kind == "list":
         return f"NOT {place} IS :: LIST<{_TYPES[rule.items or 'text']}> NOT NULL"
     wrong = f"NOT {place} IS :: {_TYPES[rule.kind]}"

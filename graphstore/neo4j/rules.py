@@ -10,7 +10,7 @@ _OF_LAYERS, _OF_ENDS = "(a)-[:HAS_LAYER]->(:Layer)-[:HAS_OP]->(o:Op)", "(a)-[:HA
 
 
 def layer_condition(rule: LayerRule, parameters: Parameters) -> str:
-    """The condition that layers are as the rule says."""
+    """Return the condition that the layers fit the rule."""
     fits = []
     family, hidden = "l.family", "l.hidden"
     if rule.position is not None:
@@ -34,7 +34,7 @@ def layer_condition(rule: LayerRule, parameters: Parameters) -> str:
 
 
 def op_condition(rule: OpRule, parameters: Parameters) -> str:
-    """The condition that so many operations are as the rule says."""
+    """Return the condition on the number of operations that fit the rule."""
     fits = []
     if rule.kind is not None:
         fits.append(f"o.kind = {parameters.place(rule.kind)}")
@@ -49,7 +49,7 @@ def _parts(field: str, named: str, pure: bool, parameters: Parameters) -> list[s
     wanted = parts_of(named)
     fits = [f"('+' + {field} + '+') CONTAINS {parameters.place(f'+{part}+')}" for part in wanted]
     if pure:
-        # With all wanted parts in it, and as many as are wanted, there is no other and none twice.
+        # If all wanted parts occur and the number of parts is equal, there is no other part and none twice.
         fits.append(f"size(split({field}, '+')) = {parameters.place(len(wanted))}")
     return fits
 

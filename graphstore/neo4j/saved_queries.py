@@ -1,7 +1,7 @@
-"""Questions worth asking in Cypher, ready to run: each with what it tells, its parameters and what its columns mean.
+"""Saved Cypher queries, each with an explanation, parameters and the meaning of its columns.
 
-In all of them a ``kind`` is the metric, dataset, fidelity and recipe of scores; only scores of one kind are compared,
-and losses and errors are better where they are smaller. An empty space means the whole store.
+In all of them a ``kind`` is the metric, dataset, fidelity and recipe of scores. Only scores of one kind are compared;
+losses and errors are minimised, all other metrics maximised. An empty space means the whole store.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from graphstore.errors import StoreInputError
+from graphstore.errors import Code, StoreInputError
 from graphstore.neo4j.saved_texts import TEXTS
 
 
 class ParameterType(StrEnum):
-    """What a parameter's value is."""
+    """Type of a parameter's value."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -26,13 +26,13 @@ class ParameterType(StrEnum):
 
 @dataclass(frozen=True)
 class Parameter:
-    """A value a saved query asks for.
+    """A parameter of a saved query.
 
     Attributes:
         name: as in the text, without ``$``.
-        type: what it is.
-        default: what it is if it is not given; ``None`` where it must be given.
-        help: what it means, for people.
+        type: type of its value.
+        default: value if none is given; ``None`` for a required parameter.
+        help: its meaning, shown to users.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Parameter:
     help: str
 
     def read(self, value: Any) -> str | int | float:
-        """The value as the query needs it, from a text or from a value of the type.
+        """Return the value for the query, from a text or from a value of the type.
 
         Raises:
-            StoreInputError: it is not of the type.
+            StoreInputError: the value has another type.
         """
         try:
             if self.type is ParameterType.TEXT:
@@ -68,15 +68,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class SavedQuery:
-    """A question ready to run.
+    """A saved query.
 
     Attributes:
-        name: what it is called by.
-        title: what it is called for people.
-        explanation: what it tells and why that is useful.
-        columns: what it gives → what that means.
-        text: the Cypher.
-        parameters: what it asks for.
+        name: its unique name.
+        title: its name as shown to users.
+        explanation: what it returns and why that is useful.
+        columns: meaning of each column.
+        text: the Cypher statement.
+        parameters: its parameters.
     """
 
     name: str
@@ -87,15 +87,15 @@ class SavedQuery:
     parameters: tuple[Parameter, ...]
 
     def values(self, given: Mapping[str, Any]) -> dict[str, str | int | float]:
-        """All parameters: those given, and defaults for the others.
+        """Return all parameters: the given ones, and defaults for the others.
 
         Raises:
-            StoreInputError: one is missing, unknown, or not of its type.
+            StoreInputError: a parameter is missing, unknown, or has another type.
         """
         names = [parameter.name for parameter in self.parameters]
         unknown = sorted(set(given) - set(names))
         if unknown:
-            known = ", ".join(names) or "none, as it has no parameters"
+            known = ", ".join(names) or "none, because it has no parameters"
             raise StoreInputError(
                 f"parameters of {self.name} must be among {known}, but got {unknown[0]!r}. Correct it."
             )
@@ -111,21 +111,25 @@ class SavedQuery:
 
 
 def saved_query(name: str) -> SavedQuery:
-    """The saved query of this name. Raises StoreInputError."""
+    """Return the saved query of this name.
+
+    Raises:
+        StoreInputError: there is none.
+    """
     for query in saved_queries():
         if query.name == name:
             return query
     names = ", ".join(query.name for query in saved_queries())
-    raise StoreInputError(f"saved query must be one of {names}, but got {name[:80]!r}. See `archex cypher --list`.")
+    raise StoreInputError(f"saved query must be one of {names}, but got {name[:80]!r}.", Code.UNKNOWN_QUERY)
 
 
-_TASK = Parameter("task", ParameterType.TEXT, "mean", "the task whose scores count")
+_TASK = Parameter("task", ParameterType.TEXT, "mean", "the task of the scores")
 _SPACE = Parameter("space", ParameterType.TEXT, "", "the name of a space; empty for the whole store")
-_KERNEL = Parameter("kernel", ParameterType.TEXT, "weisfeiler_lehman", "the kernel whose neighbours count")
-_LIMIT = Parameter("limit", ParameterType.INTEGER, 20, "how many rows at most")
-_ID = Parameter("id", ParameterType.TEXT, None, "the id of an architecture, or its beginning")
+_KERNEL = Parameter("kernel", ParameterType.TEXT, "", "the kernel of the neighbours; empty for all kernels")
+_LIMIT = Parameter("limit", ParameterType.INTEGER, 20, "the maximum number of rows")
+_ID = Parameter("id", ParameterType.TEXT, None, "the id of an architecture, or a prefix of it")
 
-_KIND = {"kind": "Metric, dataset, fidelity and recipe of the scores; rows of different kinds do not compare."}
+_KIND = {"kind": "Metric, dataset, fidelity and recipe of the scores; rows of different kinds are not comparable."}
 _ARCHITECTURE = {"architecture": "Id of the architecture."}
 
 
@@ -134,26 +138,26 @@ def _query(name: str, title: str, explanation: str, columns: Mapping[str, str], 
 
 
 def saved_queries() -> tuple[SavedQuery, ...]:
-    """All saved queries."""
+    """Return all saved queries."""
     return (
         _query(
             "counts",
-            "What the store holds",
-            "Counts nodes by label and relations by type: the first look at an unknown store, and a quick check after "
+            "Contents of the store",
+            "Counts nodes by label and relationships by type. Use it for a first look at an unknown store, or to check "
             "an import.",
-            {"sort": "node or relation.", "name": "Its label or type.", "count": "How many there are."},
+            {"sort": "node or relation.", "name": "Label or type.", "count": "Number of nodes or relationships."},
         ),
         _query(
             "best-by-last-layer",
-            "The best whose last layer has an operation",
-            "Ranks the scored architectures whose last layer has a given operation family. The last layer makes the "
-            "representation that the task's head reads, so its operation is the first to look at.",
+            "Best architectures with a given last layer",
+            "Ranks the scored architectures whose last layer has a given operation family. The task head reads the "
+            "output of the last layer, so its operation often matters most.",
             _KIND
             | _ARCHITECTURE
             | {
                 "last": "Operation of the last layer.",
                 "value": "Mean score of the architecture.",
-                "parameters": "Weights of the encoder.",
+                "parameters": "Parameters of the encoder.",
             },
             _TASK,
             Parameter("family", ParameterType.TEXT, "c", "the operation family: sa, l or c"),
@@ -162,29 +166,29 @@ def saved_queries() -> tuple[SavedQuery, ...]:
         ),
         _query(
             "operations-by-depth",
-            "Which operations the best have at each layer",
-            "Takes the top k of each kind of a task's scores and counts their operations layer by layer: what the good "
-            "ones agree on, and where it does not matter.",
+            "Operations of the best architectures by layer",
+            "Counts the operations of the top k architectures of each score kind, layer by layer. It shows where the "
+            "best architectures agree and where the choice does not matter.",
             _KIND
             | {
                 "layer": "Index of the layer, from 0 at the input.",
                 "operation": "Family and parameter.",
-                "architectures": "How many of the top k have it there.",
+                "architectures": "Number of the top k that have it there.",
             },
             _TASK,
             _SPACE,
-            Parameter("k", ParameterType.INTEGER, 20, "how many of the best count"),
+            Parameter("k", ParameterType.INTEGER, 20, "the number of best architectures"),
         ),
         _query(
             "untrained-nearby",
             "Untrained neighbours of neighbours",
-            "Walks two SIMILAR steps from an architecture and keeps what has no score and is no neighbour itself: "
-            "candidates just outside what is known around a good one.",
+            "Follows two SIMILAR relationships from an architecture and returns architectures without a score that are "
+            "not neighbours themselves: candidates just outside the known region around a good architecture.",
             _ARCHITECTURE
             | {
-                "paths": "How many neighbours lead there.",
-                "nearest": "The smallest sum of the two dissimilarities.",
-                "parameters": "Weights of the encoder.",
+                "paths": "Number of neighbours that lead to it.",
+                "nearest": "Smallest sum of the two dissimilarities.",
+                "parameters": "Parameters of the encoder.",
             },
             _ID,
             _SPACE,
@@ -193,28 +197,27 @@ def saved_queries() -> tuple[SavedQuery, ...]:
         ),
         _query(
             "path",
-            "The shortest way between two architectures",
-            "Finds the fewest SIMILAR steps that lead from one architecture to another, in either direction of the "
-            "relation: the small changes that turn one design into the other.",
+            "Shortest path between two architectures",
+            "Finds the smallest number of SIMILAR relationships that connect two architectures, in either direction: "
+            "the small changes that turn one design into the other.",
             {
-                "steps": "How many steps.",
-                "dissimilarity": "The sum of the steps' dissimilarities.",
-                "architectures": "Ids on the way, both ends included.",
+                "steps": "Number of relationships.",
+                "dissimilarity": "Sum of their dissimilarities.",
+                "architectures": "Ids on the path, both ends included.",
             },
-            Parameter("from", ParameterType.TEXT, None, "the id where the way begins, or its beginning"),
-            Parameter("to", ParameterType.TEXT, None, "the id where the way ends, or its beginning"),
+            Parameter("from", ParameterType.TEXT, None, "the id of the first architecture, or a prefix of it"),
+            Parameter("to", ParameterType.TEXT, None, "the id of the last architecture, or a prefix of it"),
             _SPACE,
             _KERNEL,
         ),
         _query(
             "heterogeneity",
             "Heterogeneity against score",
-            "Groups scored architectures by heterogeneity in steps of a tenth: do mixed designs do better than uniform "
-            "ones here?",
+            "Groups scored architectures by heterogeneity in steps of 0.1 and compares their scores.",
             _KIND
             | {
                 "heterogeneity": "Lower end of the group; each is 0.1 wide.",
-                "architectures": "How many are in it.",
+                "architectures": "Number of architectures in the group.",
                 "mean": "Mean of their scores.",
                 "lowest": "Their lowest score.",
                 "highest": "Their highest score.",
@@ -225,51 +228,50 @@ def saved_queries() -> tuple[SavedQuery, ...]:
         _query(
             "pareto",
             "Pareto set of score and size",
-            "Keeps the architectures that no other beats in score without being larger: the ones to choose from when "
-            "size matters.",
+            "Returns the non-dominated architectures in score and number of parameters.",
             _KIND
             | _ARCHITECTURE
-            | {"parameters": "Weights of the encoder.", "value": "Mean score of the architecture."},
+            | {"parameters": "Parameters of the encoder.", "value": "Mean score of the architecture."},
             _TASK,
             _SPACE,
         ),
         _query(
             "stale-trials",
-            "Trials that went stale",
-            "Lists trials whose worker fell silent: those that wait for another try, and those that were tried more "
-            "than once. Many of them point to a machine that dies or runs out of memory.",
+            "Stale and repeated trials",
+            "Lists trials whose lease ran out and trials that were attempted more than once. Many of them indicate a "
+            "machine that dies or runs out of memory.",
             {
                 "study": "The study.",
                 "trial": "Number of the trial.",
                 "state": "Its state now.",
-                "attempts": "How often it was begun.",
-                "reason": "Why it ended, where it says.",
+                "attempts": "Number of attempts.",
+                "reason": "Why it ended, if known.",
             }
             | _ARCHITECTURE,
         ),
         _query(
             "best-so-far",
-            "Where each study got better",
-            "Follows each study through its finished trials and gives those that beat all before them: how fast a "
-            "policy finds, and when it stopped finding.",
+            "Improvements of each study",
+            "Returns the finished trials of each study that improved on all earlier ones: how fast a policy improves, "
+            "and when it stops.",
             {
                 "study": "The study.",
                 "policy": "Its policy.",
-                "evaluations": "Finished trials with a value, up to and with this one.",
-                "best": "The best value so far, which this trial brought.",
+                "evaluations": "Number of finished trials with a value, including this one.",
+                "best": "Best value so far, which this trial reached.",
             }
             | _ARCHITECTURE,
         ),
         _query(
             "hubs",
-            "Architectures that many are similar to",
-            "Counts how often an architecture is among the neighbours of others. Hubs stand for whole regions: "
-            "training one tells about many.",
+            "Architectures that are neighbours of many",
+            "Counts how often an architecture is among the neighbours of others. A hub represents a whole region, so "
+            "its score is informative about many architectures.",
             _ARCHITECTURE
             | {
-                "neighbours": "How many have it among their nearest.",
+                "neighbours": "Number of architectures that have it among their nearest.",
                 "mean_dissimilarity": "Mean dissimilarity to them.",
-                "scores": "How many scores it has.",
+                "scores": "Number of its scores.",
             },
             _SPACE,
             _KERNEL,
@@ -277,9 +279,9 @@ def saved_queries() -> tuple[SavedQuery, ...]:
         ),
         _query(
             "skip-connections",
-            "Connections that skip operations",
-            "Follows FEEDS in the computational graph of one architecture and gives the edges beside which a longer "
-            "way of up to eight steps leads to the same operation: the residual connections.",
+            "Skip connections",
+            "Finds the edges of an architecture's computational graph that bypass a path of up to eight operations: "
+            "the residual connections.",
             {
                 "layer": "Layer in which the connection ends.",
                 "source": "Label of the operation where it begins.",
@@ -291,40 +293,39 @@ def saved_queries() -> tuple[SavedQuery, ...]:
         ),
         _query(
             "overlap",
-            "Where spaces overlap",
-            "Counts the architectures that two spaces share. Scores of shared ones are known in both without any "
-            "training.",
+            "Overlap of spaces",
+            "Counts the architectures that two spaces share. Scores of shared architectures count in both spaces.",
             {
                 "first": "A space.",
                 "second": "Another space.",
-                "shared": "How many architectures are in both.",
-                "scored": "How many of them have a score.",
+                "shared": "Number of architectures in both.",
+                "scored": "Number of them that have a score.",
             },
         ),
         _query(
             "lineage",
-            "Where weights came from",
-            "Follows INHERITED from the trained instances of an architecture to the instances whose weights they began "
-            "with, and on to theirs.",
+            "Lineage of weights",
+            "Follows INHERITED relationships from the runs of an architecture to their donor runs, and to the donors "
+            "of those.",
             {
-                "runs": "The trained instances, the first one's donor next, and so on.",
+                "runs": "The runs, each followed by its donor.",
                 "architectures": "Ids of their architectures.",
-                "share": "Part of the weights that came all the way, 0 to 1: the product of the steps' shares.",
+                "share": "Share of the weights inherited along the whole path, 0 to 1: the product of the shares.",
             },
             _ID,
             _LIMIT,
         ),
         _query(
             "improvements",
-            "The largest gains among neighbours",
-            "Compares scored architectures with their scored neighbours: small changes of the design that made a large "
-            "difference are the ones to understand.",
+            "Largest differences between neighbours",
+            "Compares scored architectures with their scored neighbours and finds small changes of the design that "
+            "made a large difference.",
             _KIND
             | {
-                "worse": "Id of the one with the worse score.",
-                "better": "Id of its neighbour with the better one.",
+                "worse": "Id of the architecture with the worse score.",
+                "better": "Id of its neighbour with the better score.",
                 "gain": "Difference of their mean scores, above 0.",
-                "dissimilarity": "How unlike the two are.",
+                "dissimilarity": "Dissimilarity of the two.",
             },
             _TASK,
             _SPACE,

@@ -14,9 +14,9 @@ _SCORED = f"""MATCH (s:Score {{task: $task}})-[:OF]->(a:Architecture)
 WHERE {_HELD}
 WITH {_KIND}, CASE WHEN s.metric IN [{_LOWER}] THEN -1 ELSE 1 END AS sign, a, avg(s.value) AS value
 """
-"""Mean score of each architecture by kind; ``sign * value`` is better where it is more."""
+"""Mean score of each architecture by kind; larger ``sign * value`` is better."""
 
-_SIMILAR = "($space = '' OR r.space = $space) AND r.kernel = $kernel"
+_SIMILAR = "($space = '' OR r.space = $space) AND ($kernel = '' OR r.kernel = $kernel)"
 
 TEXTS: Mapping[str, str] = MappingProxyType(
     {
@@ -46,8 +46,8 @@ MATCH (a)-[r:SIMILAR]->(b:Architecture) WHERE {_SIMILAR}
 WITH a, collect({{node: b, space: r.space, dissimilarity: r.dissimilarity}}) AS near
 UNWIND near AS step
 WITH a, [other IN near | other.node] AS known, step.node AS b, step.space AS space, step.dissimilarity AS first
-MATCH (b)-[r:SIMILAR {{kernel: $kernel, space: space}}]->(c:Architecture)
-WHERE c <> a AND NOT c IN known AND NOT EXISTS {{ (c)<-[:OF]-(:Score) }}
+MATCH (b)-[r:SIMILAR {{space: space}}]->(c:Architecture)
+WHERE ($kernel = '' OR r.kernel = $kernel) AND c <> a AND NOT c IN known AND NOT EXISTS {{ (c)<-[:OF]-(:Score) }}
 RETURN c.id AS architecture, count(DISTINCT b) AS paths, min(first + r.dissimilarity) AS nearest,
     c.parameters AS parameters
 ORDER BY nearest, architecture LIMIT $limit""",

@@ -1,4 +1,8 @@
-"""Scores and measurements in Neo4j: (:Score)-[:OF]->(:Architecture), (:Measurement)-[:OF]->(:Architecture)."""
+"""Scores, measurements and lineage in Neo4j.
+
+(:Score)-[:OF]->(:Architecture), (:Measurement)-[:OF]->(:Architecture) and
+(:Architecture)-[:INHERITED {run, donor_run, …}]->(:Architecture).
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from graphstore.checks import check_known_architectures, check_measurements, check_scores
+from graphstore.checks import check_known_architectures, check_lineage, check_measurements, check_scores
+from graphstore.contract import ScoreStore
 from graphstore.neo4j.graph import LOCK, Statements
 from graphstore.neo4j.part import Part, need_architectures, need_space
-from graphstore.records import MeasurementRecord, ScoreRecord
+from graphstore.records import LineageRecord, MeasurementRecord, ScoreRecord
 
-# What is new is created and counted as a change, unless an architecture is unknown. Scores that come by themselves are
-# locked and added in one round trip: the lines run in their order, so nobody else's scores are missed.
+# Create the new scores and count the change, unless an architecture is unknown. Scores without a trial are locked and
+# added in one round trip; the clauses run in order, so scores of other writers are not missed.
 _ADD = """
 UNWIND $rows AS row
 OPTIONAL MATCH (a:Architecture {id: row[0]})
@@ -35,11 +40,17 @@ RETURN new, m.revision IS NOT NULL AS counted, unknown, added
 _ADD_LOCKED = "MATCH (m:Meta {topic: 'scores'}) WITH m, true AS new " + _ADD
 
 
-class ScoresPart(Part):
-    """What is known of how well architectures do, and of what they cost."""
+_RECORDS = (
+    "RETURN r.run AS run, a.id AS architecture, r.donor_run AS donor_run, d.id AS donor, r.method AS method, "
+    "r.share AS share"
+)
+
+
+class Scores(Part, ScoreStore):
+    """The score protocol: scores, measurements and lineage."""
 
     def add_scores(self, scores: Iterable[ScoreRecord]) -> int:
-        """Add scores; returns how many were new. Raises NotFoundError if an architecture is unknown."""
+        """Add scores, in one transaction; a score that is stored already stays as it is."""
         scores = list(scores)
         check_scores(scores)
         rows = _rows(scores)
@@ -48,7 +59,7 @@ class ScoresPart(Part):
     def scores(
         self, space: str | None = None, architecture: str | None = None, task: str | None = None
     ) -> list[ScoreRecord]:
-        """Scores that fit, ordered by architecture, task, metric, source, seed, id."""
+        """Return the scores that fit, ordered by architecture, task, metric, source, seed, id."""
 
         def work(db: Statements) -> list[ScoreRecord]:
             if space is not None:
@@ -65,7 +76,7 @@ class ScoresPart(Part):
         return sorted(found, key=lambda s: (s.architecture, s.task, s.metric, s.source, s.seed, s.id))
 
     def add_measurements(self, measurements: Iterable[MeasurementRecord]) -> int:
-        """Add or replace measurements; returns how many were new. Raises NotFoundError."""
+        """Add or replace measurements, in one transaction."""
         measurements = list(measurements)
         check_measurements(measurements)
         newest = {(m.architecture, m.device, m.quantity): m for m in measurements}
@@ -97,7 +108,7 @@ class ScoresPart(Part):
         return self._graph.write(["scores"], work)
 
     def measurements(self, space: str | None = None, architecture: str | None = None) -> list[MeasurementRecord]:
-        """Measurements that fit, ordered by architecture, device, quantity."""
+        """Return the measurements that fit, ordered by architecture, device, quantity."""
 
         def work(db: Statements) -> list[MeasurementRecord]:
             if space is not None:
@@ -107,15 +118,62 @@ class ScoresPart(Part):
 
         return sorted(self._graph.read(work), key=lambda m: (m.architecture, m.device, m.quantity))
 
+    def add_lineage(self, records: Sequence[LineageRecord]) -> int:
+        """Add which runs inherited weights from which, in one transaction."""
+        check_lineage(records)
+        first = {(record.run, record.donor_run): record for record in reversed(records)}
+
+        def work(db: Statements) -> int:
+            need_architectures(db, {id for record in records for id in (record.architecture, record.donor)})
+            stored = {
+                (row["run"], row["donor_run"])
+                for row in db.rows(
+                    "MATCH ()-[r:INHERITED]->() WHERE r.run IN $runs RETURN r.run AS run, r.donor_run AS donor_run",
+                    runs=sorted({run for run, _ in first}),
+                )
+            }
+            new = [first[key] for key in sorted(first.keys() - stored)]
+            if new:
+                db.rows(
+                    "UNWIND $rows AS row MATCH (a:Architecture {id: row.architecture}) "
+                    "MATCH (d:Architecture {id: row.donor}) CREATE (a)-[:INHERITED {run: row.run, "
+                    "donor_run: row.donor_run, method: row.method, share: row.share}]->(d)",
+                    rows=[{**vars(record), "share": float(record.share)} for record in new],
+                )
+                db.bump("scores")
+            return len(new)
+
+        return self._graph.write(["scores"], work)
+
+    def lineage(self, architecture: str | None = None) -> list[LineageRecord]:
+        """Return the records upstream of an architecture's runs: its own, then its donors', and so on; each once."""
+
+        def work(db: Statements) -> list[LineageRecord]:
+            if architecture is None:
+                return _records(db.rows(f"MATCH (a)-[r:INHERITED]->(d) {_RECORDS}"))
+            query = "MATCH (:Architecture {id: $id})-[r:INHERITED]->() RETURN DISTINCT r.run AS run"
+            runs = {row["run"] for row in db.rows(query, id=architecture)}
+            found: list[LineageRecord] = []
+            seen: set[str] = set()
+            while runs:
+                seen |= runs
+                query = f"MATCH (a)-[r:INHERITED]->(d) WHERE r.run IN $runs {_RECORDS}"
+                step = _records(db.rows(query, runs=sorted(runs)))
+                found += step
+                runs = {record.donor_run for record in step} - seen
+            return found
+
+        return self._graph.read(work)
+
 
 def insert_scores(db: Statements, scores: Sequence[ScoreRecord]) -> int:
-    """Add scores inside a writing transaction; returns how many were new. Raises NotFoundError."""
+    """Add scores inside a writing transaction; return the number of new ones. Raises NotFoundError."""
     rows = _rows(scores)
     return _added(db.rows(_ADD_LOCKED, rows=rows)[0]) if rows else 0
 
 
 def _rows(scores: Sequence[ScoreRecord]) -> list[list[Any]]:
-    """What _ADD takes: each score once, as first given, in an order in which no two writers deadlock."""
+    """Return the rows for _ADD: each score once, as first given, in an order that prevents deadlocks."""
     first = {score.id: score for score in reversed(scores)}
     rows = [
         [s.architecture, id, s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source, s.seconds]
@@ -125,7 +183,7 @@ def _rows(scores: Sequence[ScoreRecord]) -> list[list[Any]]:
 
 
 def _added(row: dict[str, Any]) -> int:
-    """How many scores _ADD wrote. Raises NotFoundError if an architecture is unknown."""
+    """Return the number of scores that _ADD wrote. Raises NotFoundError if an architecture is unknown."""
     if row["unknown"]:
         check_known_architectures(row["unknown"], ())
     added: int = row["added"]
@@ -133,7 +191,7 @@ def _added(row: dict[str, Any]) -> int:
 
 
 def _found(label: str, space: str | None, architecture: str | None, condition: str) -> str:
-    """A query for the nodes of a label that belong to a space, an architecture, or anything."""
+    """Return a query for the nodes of a label, optionally only of a space or an architecture."""
     start = "(a:Architecture {id: $architecture})" if architecture is not None else "(a:Architecture)"
     pattern = f"MATCH {start}<-[:OF]-(s:{label})"
     conditions = [condition] if condition else []
@@ -141,3 +199,8 @@ def _found(label: str, space: str | None, architecture: str | None, condition: s
         conditions.append("EXISTS {(:Space {name: $space})-[:HOLDS]->(a)}")
     where = " WHERE " + " AND ".join(conditions) if conditions else ""
     return f"{pattern}{where} RETURN properties(s) AS facts"
+
+
+def _records(rows: Sequence[dict[str, Any]]) -> list[LineageRecord]:
+    records = (LineageRecord(**row) for row in rows)
+    return sorted(records, key=lambda record: (record.run, record.donor_run))

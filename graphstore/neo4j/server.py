@@ -1,6 +1,6 @@
-"""How the process of a local Neo4j server is set up, started, waited for and stopped.
+"""Configure, start, await and stop the process of a local Neo4j server.
 
-``LocalNeo4j`` is a server that lives as long as the program that started it; see ``managed`` for one that stays.
+``LocalNeo4j`` lives as long as the program that started it; ``managed`` has a server that stays.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ FOLDERS = ("conf", "data", "import", "logs", "plugins", "run")
 
 _OPENS = ("java.base/java.nio", "java.base/java.io", "java.base/sun.nio.ch")
 
-# A client's first bytes: Bolt's magic number and four versions it could speak (5.0 to 5.8, 4.4, none, none).
+# A client's first bytes: Bolt's magic number and four supported versions (5.0 to 5.8, 4.4, none, none).
 _HANDSHAKE = bytes.fromhex("6060b017" "00080805" "00000404" "00000000" "00000000")  # fmt: skip
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on this port of the loopback address."""
+    """Return whether nobody listens on this port of the loopback address."""
     with socket.socket() as probe:
-        # As the server itself does it: a connection that was closed just now does not keep the port.
+        # As the server does it: a connection that was just closed does not occupy the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -42,7 +42,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on just now."""
+    """Return a free port of the loopback address."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -50,7 +50,7 @@ def free_port() -> int:
 
 
 def answers(port: int) -> bool:
-    """Whether a Bolt server on the loopback address answers the handshake with a version it will speak."""
+    """Return whether a Bolt server on the loopback address answers the handshake with a version."""
     try:
         with socket.create_connection((HOST, port), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(_HANDSHAKE)
@@ -61,7 +61,7 @@ def answers(port: int) -> bool:
 
 
 def log_file(home: Path) -> Path:
-    """The file that everything the server prints goes to."""
+    """Return the server's log file."""
     return home / "logs" / "console.log"
 
 
@@ -70,11 +70,11 @@ def _megabytes(size: str) -> int:
 
 
 def configure(home: Path, port: int, authenticate: bool, heap: str) -> None:
-    """Make the server's folders and write its ``neo4j.conf``.
+    """Create the server's folders and write its ``neo4j.conf``.
 
     Args:
         home: folder of its configuration, data and logs.
-        port: of the loopback address, where it will speak Bolt and nothing else.
+        port: Bolt port on the loopback address; all other protocols are disabled.
         authenticate: whether it asks for a password.
         heap: size of Java's heap in ``m`` or ``g``. One transaction may take half of it.
     """
@@ -88,7 +88,7 @@ def configure(home: Path, port: int, authenticate: bool, heap: str) -> None:
         "server.https.enabled": "false",
         "dbms.usage_report.enabled": "false",
         "dbms.security.auth_enabled": "true" if authenticate else "false",
-        # Whoever may read the graph may not read the machine's files, nor let the server call other machines.
+        # A user who may read the graph must not read files of the machine or make the server call other machines.
         "dbms.security.allow_csv_import_from_file_urls": "false",
         "server.directories.import": str(home / "import"),
         "internal.dbms.cypher_ip_blocklist": "0.0.0.0/0,::/0",
@@ -96,7 +96,7 @@ def configure(home: Path, port: int, authenticate: bool, heap: str) -> None:
         "server.memory.heap.initial_size": heap,
         "server.memory.heap.max_size": heap,
         "server.memory.pagecache.size": "512m",
-        # Otherwise half a gigabyte is set aside for logs of a store of 80 MB.
+        # Otherwise the server preallocates half a gigabyte of logs for a store of 80 MB.
         "db.tx_log.preallocate": "false",
         "db.tx_log.rotation.size": "32M",
         "db.tx_log.rotation.retention_policy": "keep_none",
@@ -106,10 +106,10 @@ def configure(home: Path, port: int, authenticate: bool, heap: str) -> None:
 
 
 def kept_password(home: Path) -> str:
-    """The server's password, generated at the first call; its file can be read by its owner alone, always."""
+    """Return the server's password, generated at the first call; only its owner can read the file."""
     kept = home / "password"
     if not kept.exists():
-        # Renamed when it is whole: a crash leaves either none or all of it. No sign of it has a meaning to a program.
+        # Write and rename, so that a crash leaves no partial file. Hexadecimal digits need no quoting anywhere.
         part = kept.with_name("password.part")
         part.unlink(missing_ok=True)
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
@@ -119,23 +119,23 @@ def kept_password(home: Path) -> str:
 
 
 def known_password(home: Path) -> str:
-    """The password of a server that ran before. Raises StoreError if its file was lost."""
+    """Return the password of a server that ran before. Raises StoreError if its file is missing."""
     if not (home / "password").exists():
-        raise StoreError(f"the server's password must be in {home / 'password'}, but the file is gone. Bring it back.")
+        raise StoreError(f"the server's password must be in {home / 'password'}, but the file is missing. Restore it.")
     return kept_password(home)
 
 
 def set_password(home: Path, distribution: Distribution) -> str:
-    """Give a server that never ran its password, and return it; one that ran before has it already.
+    """Set the password of a server that never ran, and return it; a server that ran before keeps its own.
 
     Raises:
-        StoreError: it could not be set, or was lost.
+        StoreError: the password could not be set, or its file is missing.
     """
     if (home / "data" / "databases" / "system").exists():
         return known_password(home)
     password = kept_password(home)
     command = [distribution.java, "-Dlog4j2.disable.jmx=true", "-cp", f"{distribution.jars}/*"]
-    # The tool reads the word from the file: on a command line everybody on the machine could see it.
+    # The tool reads the password from the file, because everybody on the machine can see command lines.
     command += ["org.neo4j.cli.AdminTool", "dbms", "set-initial-password", f"@{home / 'password'}"]
     places = {"NEO4J_HOME": str(home), "NEO4J_CONF": str(home / "conf")}
     run = subprocess.run(command, env={**os.environ, **places}, capture_output=True, text=True, check=False)
@@ -146,7 +146,7 @@ def set_password(home: Path, distribution: Distribution) -> str:
 
 
 def server_command(home: Path, distribution: Distribution, heap: str) -> list[str]:
-    """The command line that runs a server in the foreground."""
+    """Return the command line that runs a server in the foreground."""
     command = [distribution.java, f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError"]
     command += [f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS]
     command += ["-Dio.netty.tryReflectionSetAccessible=true", "-Dlog4j2.disable.jmx=true", "-Dfile.encoding=UTF-8"]
@@ -157,14 +157,14 @@ def server_command(home: Path, distribution: Distribution, heap: str) -> list[st
 def wait_ready(
     port: int, ended: Callable[[], str], said: Callable[[], str], say: Say, timeout_s: float = START_SECONDS
 ) -> float:
-    """Wait until the server answers; returns the seconds that took.
+    """Wait until the server answers; return the elapsed seconds.
 
     Args:
-        port: where it will answer.
-        ended: how it ended, or an empty text while it runs.
-        said: the end of its log, for the error.
-        say: told every five seconds.
-        timeout_s: when to give up.
+        port: port of the server.
+        ended: returns how the server ended, or an empty text while it runs.
+        said: returns the end of its log, for the error.
+        say: receives a line every five seconds.
+        timeout_s: maximum time in seconds.
 
     Raises:
         StoreError: it ended, or did not answer in time.
@@ -184,23 +184,23 @@ def wait_ready(
 
 
 def log_tail(log: Path, start: int = 0) -> str:
-    """The end of a log, from a byte on, with its name."""
+    """Return the end of a log, from a byte offset, with its path."""
     tail = log.read_bytes()[start:].decode(errors="replace")[-LOG_TAIL:] if log.exists() else ""
     return f"The end of {log}:\n{tail}"
 
 
 class LocalNeo4j:
-    """A server in a folder of its own, child of this process.
+    """A server with its own folder that is a child of this process.
 
     Args:
-        home: folder of its configuration, data and logs; made if missing.
+        home: folder of its configuration, data and logs; created if missing.
         authenticate: whether it asks for a password. It is generated at the first start and kept in the folder,
-            readable by its owner alone.
-        heap: the most memory Java's heap may take, in ``m`` or ``g``.
+            readable by its owner only.
+        heap: maximum size of Java's heap, in ``m`` or ``g``.
 
     Attributes:
-        url: where it listens, once started.
-        user, password: for the log-in; empty without authentication.
+        url: its URL, once started.
+        user, password: its log-in; empty without authentication.
     """
 
     def __init__(self, home: Path, authenticate: bool = True, heap: str = "1g") -> None:
@@ -214,19 +214,19 @@ class LocalNeo4j:
 
     @property
     def log(self) -> Path:
-        """The file everything it prints goes to."""
+        """The server's log file."""
         return log_file(self.home)
 
     def start(self, say: Say = quiet, timeout_s: float = START_SECONDS, settings: str = "") -> None:
-        """Start it and wait until it answers.
+        """Start the server and wait until it answers.
 
         Args:
-            say: told what is going on.
-            timeout_s: when to give up.
+            say: receives a line for each step.
+            timeout_s: maximum time in seconds.
             settings: further lines of ``neo4j.conf``.
 
         Raises:
-            StoreError: Java or Maven is missing, or it does not come up; the end of its log is shown.
+            StoreError: Java or Maven is missing, or the server does not start; the message has the end of its log.
         """
         if self._process is not None:
             raise StoreError(f"the server must be stopped to be started, but got one at {self.url}. Stop it first.")
@@ -239,7 +239,7 @@ class LocalNeo4j:
             self.password = set_password(self.home, distribution)
         say("Starting Neo4j")
         with self.log.open("wb") as log:
-            # A session of its own: an interrupt of the terminal must not end it before we say so.
+            # A new session, so that Ctrl-C in the terminal does not end it.
             process = self._process = subprocess.Popen(
                 server_command(self.home, distribution, self._heap),
                 stdin=subprocess.DEVNULL,
@@ -259,10 +259,10 @@ class LocalNeo4j:
         self.url = f"bolt://{HOST}:{port}"
 
     def stop(self, keep: bool = True) -> None:
-        """End it; does nothing if it is not running.
+        """Stop the server if it runs.
 
         Args:
-            keep: end it in good order, which takes seconds. Without, it is killed: for data that nobody needs again.
+            keep: stop it properly, which takes seconds. Otherwise it is killed, for data that are not needed again.
         """
         process, self._process = self._process, None
         self.url = ""

@@ -31,19 +31,19 @@ from graphstore.records import ArchitectureRecord, Embeddings, KernelRecord, Nei
 from graphstore.vectors import check_point, exact_nearest
 
 STEP = 10_000
-"""Neighbours a transaction."""
+"""Neighbours per transaction."""
 
 ROWS = 20_000
-"""Vectors a statement."""
+"""Vectors, or sources of neighbours, per statement."""
 
 OVERFETCH = 5
-"""Candidates the index gives for each vector asked for; they are put in exact order here."""
+"""Candidates from the index per requested vector; the store orders them exactly."""
 
 CANDIDATES = 50
-"""Least number of candidates. Of 9,312 random vectors, 10 hold 0.97 of the 10 nearest, 50 hold all."""
+"""Minimum number of candidates. Of 9,312 random vectors, 10 contain 0.97 of the 10 nearest, 50 contain all."""
 
 WALK = 25
-"""So many vectors of a space are walked in the time in which the index gives one candidate (measured)."""
+"""Number of vectors that a scan reads in the time that the index needs for one candidate (measured)."""
 
 _REPLACE = "MATCH (:Space {name: $space})-[h:HOLDS]->(a) SET h.embedding = $vectors[a.id]"
 
@@ -75,7 +75,7 @@ _SCAN = (
 )
 
 PART_BYTES = 2**20
-"""Bytes of a kernel's state in one node; a larger value makes one statement carry more than the server likes."""
+"""Bytes of a kernel's state per node; bounds the size of one statement."""
 
 _NEIGHBORS = (
     "MATCH (:Space {name: $space}) RETURN COLLECT {"
@@ -84,11 +84,11 @@ _NEIGHBORS = (
 )
 
 
-class SimilarityPart(Part):
-    """Vectors on (space, architecture), neighbours on (space, kernel)."""
+class Similarity(Part):
+    """Vectors by (space, architecture), neighbours and fitted kernels by (space, kernel)."""
 
     def put_embeddings(self, space: str, embeddings: Embeddings) -> None:
-        """Replace the vectors of a space, in one transaction. See the contract."""
+        """Replace all vectors of a space, in one transaction."""
         vectors = check_embeddings(embeddings)
         parts = [
             dict(zip(embeddings.ids[start : start + ROWS], vectors[start : start + ROWS].tolist(), strict=True))
@@ -98,7 +98,7 @@ class SimilarityPart(Part):
         def work(db: Statements) -> None:
             need_space(db, space)
             check_members("embedding ids", space, embeddings.ids, members(db, space))
-            # The whole space is walked once a statement: matching by id may be planned as a walk of it for each id.
+            # Scan the whole space once per statement; matching by id may be planned as one scan per id.
             db.rows(_REPLACE, space=space, vectors=parts[0])
             for part in parts[1:]:
                 db.rows(_ADD, space=space, vectors=part)
@@ -107,17 +107,17 @@ class SimilarityPart(Part):
         self._graph.write(["library"], work)
 
     def embeddings(self, space: str) -> Embeddings:
-        """All vectors of a space, in its order; ``[0, 0]`` if there are none."""
+        """Return all vectors of a space, in its order; of shape ``[0, 0]`` if there are none."""
 
         def work(db: Statements) -> Embeddings:
             need_space(db, space)
             return _load(db, space)
 
-        # With the topic's lock: a server applies a commit piece by piece, and that of many vectors takes a while.
+        # With the topic's lock, because a server applies a commit piece by piece and many vectors take a while.
         return self._graph.write(["library"], work)
 
     def nearest(self, space: str, vector: NDArray[np.floating[Any]], k: int) -> list[tuple[str, float]]:
-        """The ``k`` nearest by Euclidean distance, ties by id. See the contract."""
+        """Return the ``k`` architectures whose vectors are nearest to ``vector`` ``[d]``, with Euclidean distances."""
 
         def work(db: Statements) -> list[tuple[str, float]]:
             extent = db.one(_EXTENT, space=space)
@@ -135,7 +135,7 @@ class SimilarityPart(Part):
     def put_neighbors(
         self, space: str, kernel: str, neighbors: Iterable[NeighborRecord], progress: Progress | None = None
     ) -> None:
-        """Replace the space's SIMILAR relations of this kernel, in batches. See the contract."""
+        """Replace all neighbours of a space by one kernel; written in batches, each in one transaction."""
         given = list(neighbors)
         check_neighbors(kernel, given)
         given.sort(key=lambda n: (n.source, n.rank))
@@ -154,12 +154,40 @@ class SimilarityPart(Part):
                 progress(min(start + STEP, len(given)), len(given))
 
     def neighbors(self, space: str, id: str, kernel: str, k: int = 10) -> list[NeighborRecord]:
-        """The stored neighbours of an architecture, by rank. Empty if it has none."""
+        """Return the stored neighbours of an architecture, by rank; an empty list if it has none."""
         rows = self._graph.ask(_NEIGHBORS, id=id, space=space, kernel=kernel, k=max(k, 0))
         if not rows:
             self._graph.read(lambda db: need_space(db, space))
             return []
         return [NeighborRecord(id, target, kernel, rank, value) for target, rank, value in rows[0]["rows"]]
+
+    def kernels(self, space: str) -> list[str]:
+        """Return the names of the kernels that the space has stored neighbours of, sorted."""
+
+        def work(db: Statements) -> list[str]:
+            need_space(db, space)
+            query = "MATCH ()-[r:SIMILAR {space: $space}]->() RETURN DISTINCT r.kernel AS kernel"
+            return sorted(row["kernel"] for row in db.rows(query, space=space))
+
+        return self._graph.read(work)
+
+    def neighbor_table(self, space: str, kernel: str) -> list[NeighborRecord]:
+        """Return all stored neighbours of a space by one kernel, ordered by source id and rank."""
+
+        def work(db: Statements) -> list[NeighborRecord]:
+            need_space(db, space)
+            ids = sorted(members(db, space))
+            query = (
+                "MATCH (a:Architecture)-[r:SIMILAR {space: $space, kernel: $kernel}]->(b) WHERE a.id IN $ids "
+                "RETURN a.id, b.id, r.rank, r.dissimilarity"
+            )
+            found: list[NeighborRecord] = []
+            for start in range(0, len(ids), ROWS):
+                rows = db.values(query, space=space, kernel=kernel, ids=ids[start : start + ROWS])
+                found += [NeighborRecord(one, other, kernel, rank, value) for one, other, rank, value in rows]
+            return sorted(found, key=lambda n: (n.source, n.rank))
+
+        return self._graph.read(work)
 
     def append_to_library(
         self,
@@ -168,7 +196,7 @@ class SimilarityPart(Part):
         embeddings: Embeddings,
         neighbors: Sequence[NeighborRecord],
     ) -> int:
-        """Add architectures with their vectors and neighbours, in one transaction. See the contract."""
+        """Add architectures with their vectors and neighbours to a space, in one transaction."""
         vectors = check_append(architectures, embeddings, neighbors)
         ids = list(dict.fromkeys(record.id for record in architectures))
 
@@ -199,7 +227,7 @@ class SimilarityPart(Part):
         return self._graph.write(["library"], work)
 
     def put_kernel(self, space: str, kernel: KernelRecord, replacing: str | None = None) -> KernelRecord:
-        """Store a fitted kernel, by compare-and-set. See the contract."""
+        """Store a fitted kernel, by compare-and-set, in one transaction."""
         parameters, digest = check_kernel(kernel), kernel.digest
         starts = range(0, len(kernel.state), PART_BYTES)
 
@@ -233,7 +261,7 @@ class SimilarityPart(Part):
         return kernel if self._graph.write(["library"], work) else self.kernel(space, kernel.name)
 
     def kernel(self, space: str, name: str) -> KernelRecord:
-        """Return a fitted kernel. Raises NotFoundError."""
+        """Return a fitted kernel."""
 
         def work(db: Statements) -> tuple[str, KernelRecord]:
             need_space(db, space)
@@ -254,7 +282,7 @@ class SimilarityPart(Part):
         return record
 
     def fitted_kernels(self, space: str) -> dict[str, str]:
-        """Return the digests of a space's fitted kernels by name."""
+        """Return the digests of the space's fitted kernels by their names, sorted by name; reads no state."""
 
         def work(db: Statements) -> dict[str, str]:
             need_space(db, space)
@@ -271,15 +299,15 @@ _DIGEST = (
 
 
 def _candidates(db: Statements, space: str, size: int, point: NDArray[np.float64], k: int) -> Rows:
-    """What may be among the ``k`` vectors nearest to ``point`` ``[d]``, of a space with ``size`` architectures.
+    """Return candidates for the ``k`` vectors nearest to ``point`` ``[d]``, of a space with ``size`` architectures.
 
-    The index knows no spaces: it is asked for more until enough of what it names lies in this one, or until walking
-    the space takes no longer.
+    The index covers all spaces. It is queried for more vectors until enough of them are in this space, or until a scan
+    of the space is not slower.
     """
     wanted = asked = max(OVERFETCH * k, CANDIDATES)
     given = point.tolist()
     with np.errstate(over="ignore"):
-        indexable = bool(np.isfinite(point.astype(np.float32)).all())  # the index refuses what is not
+        indexable = bool(np.isfinite(point.astype(np.float32)).all())  # the index refuses NaN and inf
     while indexable and asked * WALK <= size:
         rows = db.rows(_INDEX, index=VECTORS, space=space, asked=asked, point=given)
         if len(rows) >= wanted:
@@ -301,7 +329,7 @@ def _load(db: Statements, space: str) -> Embeddings:
 
 
 def _forget(db: Statements, space: str, kernel: str) -> int:
-    """Delete up to a step of SIMILAR relations; returns how many."""
+    """Delete up to STEP SIMILAR relationships; return their number."""
     (row,) = db.rows(
         "MATCH ()-[r:SIMILAR {space: $space, kernel: $kernel}]->() WITH r LIMIT $limit DELETE r "
         "RETURN count(*) AS gone",

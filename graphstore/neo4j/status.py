@@ -1,4 +1,4 @@
-"""What is known of a managed Neo4j server: how to log in, whether it runs, and what is kept between commands."""
+"""Log-ins of Neo4j servers, and condition and stored state of the managed one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LARGEST_PID = 2**31 - 1
 
 
 class Condition(StrEnum):
-    """Whether the server runs.
+    """Condition of the server.
 
-    ``crashed``: it ended without having been stopped. ``not answering``: its process lives and did answer once.
+    ``crashed``: it ended without being stopped. ``not answering``: its process lives and has answered before.
     """
 
     RUNNING = "running"
@@ -31,7 +31,7 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True)
 class Login:
-    """Where a server listens, and what it wants to hear."""
+    """URL, user and password of a server."""
 
     url: str
     user: str
@@ -39,18 +39,36 @@ class Login:
 
 
 @dataclass(frozen=True)
+class Server:
+    """A Neo4j database and its log-in.
+
+    Attributes:
+        url: scheme, host and port.
+        user, password: empty for a server without authentication.
+        database: empty for the server's default.
+        name: URL of the store without a password; it opens the same store again.
+    """
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+    database: str
+    name: str
+
+
+@dataclass(frozen=True)
 class Status:
-    """What ``archex neo4j status`` tells.
+    """State of the managed server.
 
     Attributes:
         condition: see Condition.
-        url: where it listens, or did; empty before its first start.
-        source: what it runs from, or would; empty if nothing works.
-        version: of Neo4j, if known.
-        pid: its process, 0 without one.
-        refused: sources that come first but were not taken, with the reason.
+        url: its URL; empty before its first start.
+        source: source of its distribution; empty if none works.
+        version: version of Neo4j, if known.
+        pid: its process; 0 if it does not run.
+        refused: sources that were tried before and do not work, with the reason.
         home: folder of its data, logs and password.
-        log: file of what it printed.
+        log: its log file.
     """
 
     condition: Condition
@@ -65,14 +83,14 @@ class Status:
 
 @dataclass(frozen=True)
 class State:
-    """What is kept of a managed server between commands.
+    """State of a managed server that is stored between commands.
 
     Attributes:
-        port: of the loopback address; 0 before its first start.
+        port: its port; 0 before its first start.
         source, version: see Status.
         up: whether it was started and not stopped.
         host: name of the machine it runs on.
-        pid, started: its process, and when that began, in seconds after the machine's boot; 0 in a container.
+        pid, started: its process and the start time, in seconds after the machine's boot; 0 in a container.
         refused: see Status.
         ready: whether it has answered since it was started.
     """
@@ -89,10 +107,10 @@ class State:
 
     @classmethod
     def read(cls, file: Path) -> State:
-        """What a file says; of a server that never ran if it is not there.
+        """Read the state from a file; without one, return that of a server that never ran.
 
         Raises:
-            StoreError: it is damaged, or cannot be read.
+            StoreError: the file is damaged, or cannot be read.
         """
         try:
             found: Any = json.loads(file.read_text(encoding="utf-8"))
@@ -102,20 +120,20 @@ class State:
         except OSError as error:
             raise StoreError(
                 f"{file} must be a file this user may read, but is not ({error.strerror}). "
-                "Correct the rights, or XDG_DATA_HOME."
+                "Correct the permissions, or XDG_DATA_HOME."
             ) from None
         except (ValueError, TypeError, RecursionError) as error:
             raise StoreError(f"{file} must be as this software wrote it ({error}). Delete it.") from None
 
     def write(self, file: Path) -> None:
-        """Replace the file at once, so that a reader sees the old or the new state whole."""
+        """Replace the file atomically."""
         part = file.with_name(f"{file.name}.part")
         part.write_text(json.dumps(asdict(self)), encoding="utf-8")
         part.rename(file)
 
 
 def _checked(found: Any) -> dict[str, Any]:
-    """The fields of a state as a file has them. Raises ValueError for what this software never wrote."""
+    """Return the fields of a state from the contents of a file. Raises ValueError for invalid contents."""
     if not isinstance(found, dict):
         raise ValueError("no fields")
     for name, value in found.items():
@@ -135,7 +153,7 @@ class NoServerError(StoreError):
     """No source of a server works.
 
     Args:
-        refused: each source with the reason.
+        refused: the reason for each source.
     """
 
     def __init__(self, refused: Mapping[str, str]) -> None:

@@ -1,37 +1,30 @@
-"""The server store: a Neo4j database that many threads and machines may use at once."""
+"""The server store: a Neo4j database, shared by threads, processes and machines."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from graphstore.checks import check_topic
-from graphstore.contract import GraphStore
-from graphstore.neo4j.bulk import BulkPart
-from graphstore.neo4j.console import ConsolePart
-from graphstore.neo4j.find import FindPart
+from graphstore.contract import GraphStore, LibraryStore
+from graphstore.cypher import Answer
+from graphstore.neo4j.console import answer
+from graphstore.neo4j.find import Questions
 from graphstore.neo4j.graph import Graph
-from graphstore.neo4j.jobs import JobsPart
-from graphstore.neo4j.library import LibraryPart
-from graphstore.neo4j.lineage import LineagePart
+from graphstore.neo4j.jobs import Jobs
+from graphstore.neo4j.library import Architectures
 from graphstore.neo4j.maintenance import unsound
-from graphstore.neo4j.scores import ScoresPart
-from graphstore.neo4j.similarity import SimilarityPart
-from graphstore.neo4j.studies import StudiesPart
+from graphstore.neo4j.scores import Scores
+from graphstore.neo4j.similarity import Similarity
+from graphstore.neo4j.studies import Studies
 
 
-class Neo4jStore(
-    LibraryPart,
-    SimilarityPart,
-    ScoresPart,
-    StudiesPart,
-    JobsPart,
-    FindPart,
-    LineagePart,
-    BulkPart,
-    ConsolePart,
-    GraphStore,
-):
+class Library(Architectures, Similarity, Questions, LibraryStore):
+    """The library protocol, in three files: architectures, vectors and kernels, queries."""
+
+
+class Neo4jStore(Library, Scores, Studies, Jobs, GraphStore):
     """A store in a Neo4j database.
 
     Args:
@@ -40,34 +33,45 @@ class Neo4jStore(
         password: password of the user; neither ``url`` nor any error shows it.
         database: name of the database; empty for the server's default.
         clock: seconds since the epoch, for when a trial was created.
+        restart: starts the server if it has ended, see ``Graph``.
 
     Raises:
         StoreError: the server does not answer, or refuses the log-in.
-        StoreVersionError: the store in it is newer, or older and to be migrated first.
+        StoreVersionError: the store has a newer version, or an older one that must be migrated.
         StoreInputError: the server is too old.
     """
 
     def __init__(
-        self, url: str, user: str, password: str, database: str = "", clock: Callable[[], float] = time.time
+        self,
+        url: str,
+        user: str,
+        password: str,
+        database: str = "",
+        clock: Callable[[], float] = time.time,
+        restart: Callable[[], None] | None = None,
     ) -> None:
-        self._graph = Graph(url, user, password, database)
+        self._graph = Graph(url, user, password, database, restart=restart)
         self._clock = clock
         self.url = self._graph.url
 
     def close(self) -> None:
-        """Release connections."""
+        """Release connections. A closed store cannot be used again."""
         self._graph.close()
 
     def identity(self) -> str:
-        """The same text for two handles exactly if both are on one store, by whatever address."""
+        """Return a text that is equal for two handles exactly if both are on the same store, also by different URLs."""
         query = "MATCH (m:Meta {topic: 'schema'}) RETURN m.identity AS identity"
         return str((self._graph.read(lambda db: db.one(query)) or {}).get("identity"))
 
     def problems(self) -> list[str]:
-        """What makes the store no sound catalogue, one sentence each."""
+        """Return the inconsistencies of the store, one sentence each; see ``maintenance.check``."""
         return self._graph.read(lambda db: list(unsound(db)))
 
     def revision(self, topic: str = "") -> int:
-        """A number that grows with every change of a topic, or of anything."""
+        """Return a number that grows with every change, for caches."""
         check_topic(topic)
         return self._graph.read(lambda db: db.revision(topic))
+
+    def console(self, text: str, parameters: Mapping[str, Any], row_limit: int, time_limit_s: float) -> Answer:
+        """Run a reading Cypher statement. See ``graphstore.cypher.run_query``, which checks the arguments."""
+        return answer(self._graph, text, dict(parameters), row_limit, time_limit_s)

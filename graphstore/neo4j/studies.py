@@ -21,21 +21,24 @@ from graphstore.checks import (
     missing,
     to_json,
 )
+from graphstore.contract import StudyStore
+from graphstore.errors import Code
 from graphstore.neo4j.graph import Statements
 from graphstore.neo4j.part import Part, need_architectures, need_space
 from graphstore.neo4j.scores import insert_scores
 from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
+from graphstore.restoring import to_restore
 
 _TRIAL = "MATCH (:Study {name: $study})-[:RAN]->(t:Trial {study: $study, number: $number})"
 
 
-class StudiesPart(Part):
-    """Searches and the evaluations they ask for."""
+class Studies(Part, StudyStore):
+    """The study protocol: studies and trials."""
 
     _clock: Callable[[], float]
 
     def create_study(self, study: StudyRecord) -> StudyRecord:
-        """Create the study, or return the stored one if the name is taken. Raises NotFoundError (space)."""
+        """Create the study, or return the stored one if the name is taken."""
         settings, state = check_study(study), StudyState(study.state).value
         facts = {**vars(study), "created": float(study.created), "state": state, "settings": settings}
 
@@ -49,11 +52,11 @@ class StudiesPart(Part):
         return self._graph.write(["studies"], work)
 
     def study(self, name: str) -> StudyRecord:
-        """One study. Raises NotFoundError."""
+        """Return one study."""
         return self._graph.read(lambda db: _read_study(db, name))
 
     def studies(self) -> list[StudyRecord]:
-        """All studies, newest first, ties by name."""
+        """Return all studies, newest first, ties by name."""
         rows = self._graph.read(lambda db: db.rows("MATCH (s:Study) RETURN properties(s) AS facts"))
         return sorted((_study(row["facts"]) for row in rows), key=lambda study: (-study.created, study.name))
 
@@ -65,7 +68,7 @@ class StudiesPart(Part):
         budget: int | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> StudyRecord:
-        """Change state, budget or settings (all of them). Raises NotFoundError."""
+        """Change state, budget or settings (all of them) and return the study."""
         given = check_study_changes(name, state, budget, settings)
 
         def work(db: Statements) -> StudyRecord:
@@ -81,7 +84,7 @@ class StudiesPart(Part):
         return self._graph.write(["studies"], work)
 
     def add_trials(self, study: str, proposals: Sequence[tuple[str, dict[str, Any]]]) -> list[TrialRecord]:
-        """Append waiting trials; an architecture with a trial in the study is skipped. See the contract."""
+        """Append waiting trials, whose numbers continue from the last one, in one transaction."""
         infos = check_proposals(proposals)
         ordered = list(dict.fromkeys(id for id, _ in proposals))
         now = self._clock()
@@ -112,7 +115,7 @@ class StudiesPart(Part):
         return self._graph.write(["studies"], work)
 
     def trials(self, study: str) -> list[TrialRecord]:
-        """All trials of a study, by number. Raises NotFoundError."""
+        """Return all trials of a study, by number."""
 
         def work(db: Statements) -> list[TrialRecord]:
             _read_study(db, study)
@@ -122,7 +125,7 @@ class StudiesPart(Part):
         return self._graph.read(work)
 
     def claim_trial(self, study: str, owner: str, lease_s: float, now: float) -> TrialRecord | None:
-        """Take the waiting or stale trial with the lowest number, if any. See the contract."""
+        """Claim the waiting or stale trial with the lowest number, if there is one, by compare-and-set."""
         check_name("owner", owner)
         check_lease(lease_s, now)
 
@@ -150,7 +153,7 @@ class StudiesPart(Part):
         return self._graph.write(["studies"], work)
 
     def renew_lease(self, trial: TrialRecord, lease_s: float, now: float, info: dict[str, Any] | None = None) -> None:
-        """Prolong the lease; merge ``info`` into the trial's. Raises LeaseLostError if the token is out of date."""
+        """Extend the lease, and merge ``info`` into the trial's."""
         check_lease(lease_s, now, info)
 
         def work(db: Statements) -> None:
@@ -171,7 +174,7 @@ class StudiesPart(Part):
         reason: str = "",
         scores: Sequence[ScoreRecord] = (),
     ) -> TrialRecord:
-        """End a running trial and add its scores, in one transaction. See the contract."""
+        """End a running trial and add its scores, in one transaction."""
         check_finish(state, now, value, reason, scores)
         ended = state in (TrialStatus.COMPLETE, TrialStatus.FAILED)
 
@@ -197,7 +200,7 @@ class StudiesPart(Part):
         return self._graph.write(["scores", "studies"], work)
 
     def expire_leases(self, study: str, now: float, max_attempts: int) -> list[TrialRecord]:
-        """Turn running trials whose lease ended before ``now`` stale; those at the limit of attempts fail."""
+        """Make running trials whose lease ended before ``now`` stale; those at the limit of attempts fail."""
         check_expiry(now, max_attempts)
 
         def work(db: Statements) -> list[TrialRecord]:
@@ -222,15 +225,38 @@ class StudiesPart(Part):
 
         return self._graph.write(["studies"], work)
 
+    def restore_trials(self, study: str, trials: Sequence[TrialRecord]) -> int:
+        """Write trials exactly as given, token and lease included, in one transaction."""
+
+        def work(db: Statements) -> int:
+            if not db.rows("MATCH (s:Study {name: $study}) RETURN 1 AS found", study=study):
+                raise missing("study", study, "Create it first.")
+            rows = db.rows("MATCH (:Study {name: $study})-[:RAN]->(t) RETURN properties(t) AS facts", study=study)
+            changed = to_restore(study, trials, [_trial(row["facts"]) for row in rows])
+            need_architectures(db, {trial.architecture for trial in changed})
+            if changed:
+                facts = sorted((_facts(trial) for trial in changed), key=lambda row: str(row["architecture"]))
+                db.rows(
+                    "MATCH (s:Study {name: $study}) UNWIND $rows AS row MATCH (a:Architecture {id: row.architecture}) "
+                    "MERGE (t:Trial {study: $study, number: row.number}) SET t = row "
+                    "MERGE (s)-[:RAN]->(t) MERGE (t)-[:EVALUATES]->(a)",
+                    study=study,
+                    rows=facts,
+                )
+                db.bump("studies")
+            return len(changed)
+
+        return self._graph.write(["studies"], work)
+
 
 def _lock_study(db: Statements, name: str) -> None:
-    """Take the study's lock, so that its claims come one after the other. Raises NotFoundError."""
+    """Lock the study, so that its claims run one after the other. Raises NotFoundError."""
     if not db.rows("MATCH (s:Study {name: $name}) SET s.locked = true REMOVE s.locked RETURN 1 AS found", name=name):
         raise _no_study(name)
 
 
 def _no_study(name: str) -> Exception:
-    return missing("study", name, "Start one with `archex search`.")
+    return missing("study", name, code=Code.UNKNOWN_STUDY)
 
 
 def _read_study(db: Statements, name: str) -> StudyRecord:
@@ -246,15 +272,20 @@ def _study(facts: dict[str, Any]) -> StudyRecord:
 
 def _trial(facts: dict[str, Any]) -> TrialRecord:
     known = {**facts, "info": json.loads(facts["info"]), "state": TrialStatus(facts["state"])}
-    return TrialRecord(**{"value": None, **known})  # the server keeps no property without a value
+    return TrialRecord(**{"value": None, **known})  # the server stores no null properties
+
+
+_FLOATS = ("lease_expires", "value", "created", "started", "finished")
 
 
 def _facts(trial: TrialRecord) -> dict[str, Any]:
-    return {**vars(trial), "state": trial.state.value, "info": to_json("trial info", trial.info)}
+    # The server distinguishes integers from floats and stores no null properties.
+    floats = {name: None if getattr(trial, name) is None else float(getattr(trial, name)) for name in _FLOATS}
+    return {**vars(trial), **floats, "state": trial.state.value, "info": to_json("trial info", trial.info)}
 
 
 def _stored(db: Statements, trial: TrialRecord) -> TrialRecord:
-    """The trial as it is stored, its study locked. Raises NotFoundError."""
+    """Lock the study and return the stored trial. Raises NotFoundError."""
     _lock_study(db, trial.study)
     row = db.one(f"{_TRIAL} RETURN properties(t) AS facts", study=trial.study, number=trial.number)
     if row is None:

@@ -1,7 +1,7 @@
-"""Whom to trust when a connection is encrypted.
+"""Trust in the certificates of encrypted connections.
 
-A scheme that ends with ``+s`` wants a certificate that the machine's authorities, or those in the PEM file that
-``NEO4J_CA_FILE`` names, vouch for; one with ``+ssc`` takes any certificate.
+Schemes that end with ``+s`` need a certificate signed by an authority of the machine, or by one in the PEM file that
+``NEO4J_CA_FILE`` names; ``+ssc`` accepts any certificate.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ VARIABLE = "NEO4J_CA_FILE"
 
 
 def trust(url: str) -> dict[str, Any]:
-    """The driver's arguments for a URL: ``uri`` and, where the user names authorities, those.
+    """Return the driver's arguments for a URL: ``uri``, and the authorities if the user names them.
 
     Raises:
-        StoreInputError: the file of authorities is missing, or has none.
+        StoreInputError: the file of authorities is missing or empty.
     """
     file = os.environ.get(VARIABLE, "")
     scheme, _, place = url.partition("://")
@@ -31,34 +31,34 @@ def trust(url: str) -> dict[str, Any]:
         return {"uri": url}
     try:
         if not Path(file).is_file():
-            raise FileNotFoundError(f"there is no file {file!r}")
+            raise FileNotFoundError(f"the file {file!r} does not exist")
         ssl.create_default_context(cafile=file)
     except (OSError, ValueError) as error:
         raise StoreInputError(
             f"{VARIABLE} must name a PEM file with certificates of authorities, but got {file!r} ({error}). "
             "Name such a file, or unset it to trust this machine's own authorities."
         ) from None
-    # The driver takes authorities with a plain scheme only.
+    # The driver accepts authorities only with a plain scheme.
     uri = f"{scheme.removesuffix('+s')}://{place}"
     return {"uri": uri, "encrypted": True, "trusted_certificates": neo4j.TrustCustomCAs(file)}
 
 
 def check_trusted(url: str, error: BaseException) -> None:
-    """Say it plainly if an error of the driver came from a certificate that nobody vouches for.
+    """Raise a clear error if the driver failed because of an untrusted certificate.
 
     Raises:
-        StoreError: it did.
+        StoreError: the certificate is not trusted.
     """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise StoreError(
-                f"the server {url!r} showed a certificate that is not trusted here ({cause.verify_message}). Let "
-                f"{VARIABLE} name a PEM file of the authority that signed it, or write +ssc to trust any certificate."
+                f"the server {url!r} showed a certificate that is not trusted here ({cause.verify_message}). Set "
+                f"{VARIABLE} to a PEM file of the authority that signed it, or write +ssc to trust any certificate."
             ) from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that led to it; the driver groups what several routers answered."""
+    """Yield an error and all its causes; the driver groups the errors of several routers."""
     yield error
     if isinstance(error, BaseExceptionGroup):
         for part in error.exceptions:

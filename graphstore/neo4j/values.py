@@ -1,9 +1,9 @@
-"""What Neo4j returns, as JSON-able values of a bounded size.
+"""Results of Neo4j as JSON-able values of bounded size.
 
-A node becomes ``{"labels", "properties"}``, a relation ``{"type", "properties", "from", "to"}`` (element ids, as the
-node's ``"id"``), a path ``{"path": [node, relation, node, …]}``; dates, times and durations their ISO 8601 text, points
-``{"srid", "coordinates"}``, bytes hexadecimal text; what is no number, or infinite, the texts ``NaN``, ``Infinity`` and
-``-Infinity``, which JSON has no numbers for.
+A node becomes ``{"id", "labels", "properties"}``, a relationship ``{"type", "properties", "from", "to"}`` with element
+ids, a path ``{"path": [node, relationship, node, …]}``. Dates, times and durations become ISO 8601 texts, points
+``{"srid", "coordinates"}``, bytes hexadecimal texts. NaN and infinities, which JSON lacks, become the texts ``NaN``,
+``Infinity`` and ``-Infinity``.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from neo4j.spatial import Point
 from neo4j.time import Date, DateTime, Duration, Time
 
 LONGEST_STRING = 4_000
-"""Characters of a text that are shown."""
+"""Maximum number of characters of a text."""
 MOST_PARTS = 2_000
-"""Entries of lists and maps that are shown of one value, all together."""
+"""Maximum number of entries of all lists and maps of one value."""
 DEEPEST = 12
-"""Levels of lists and maps that are shown."""
+"""Maximum depth of lists and maps."""
 CUT = "…"
-"""Stands where something was left out."""
+"""Placeholder for omitted parts."""
 
 
 def shown(value: Any) -> Any:
-    """A value as it may be shown: JSON-able, at most MOST_PARTS parts and LONGEST_STRING characters a text."""
+    """Return a JSON-able value with at most MOST_PARTS entries and LONGEST_STRING characters per text."""
     return _Cutter().cut(value, DEEPEST)
 
 
 class _Cutter:
-    """Counts what one value may still show."""
+    """Counts the remaining entries of one value."""
 
     def __init__(self) -> None:
         self._left = MOST_PARTS

@@ -4,7 +4,7 @@ An engine's tests inherit ``GraphStoreSuite`` and supply three fixtures:
 
 * ``store``: an open, empty store, closed after the test;
 * ``reopen``: a function that opens one more handle on the same store; all are closed after the test;
-* ``fresh``: a function that gives an open, empty store each time, and may empty for it the one it gave before.
+* ``fresh``: a function that returns an open, empty store each time; it may reuse the previous one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class GraphStoreSuite(
     BulkLaws,
     ConcurrencyLaws,
 ):
-    """Every law of the contract, to be inherited by each engine's tests."""
+    """All laws of the contract; the tests of each engine inherit them."""
 
 
 __all__ = ["GraphStoreSuite"]

@@ -1,4 +1,4 @@
-"""What every store promises of appending to a library and of fitted kernels."""
+"""Laws of appending to a library and of fitted kernels."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class AppendLaws:
         assert store.problems() == []
 
     def test_append_is_idempotent(self, store: GraphStore) -> None:
-        """A repeated append changes nothing, whatever vectors and neighbours it comes with."""
+        """A repeated append changes nothing, even with other vectors and neighbours."""
         old, new = self._library(store), samples.architectures(3, seed=9)
         store.append_to_library("nano", new, vectors_of(new), edges(new, old))
         held = everything(store)
@@ -110,7 +110,7 @@ class AppendLaws:
         assert everything(store) == held
 
     def test_appends_equal_a_naive_library(self, store: GraphStore) -> None:
-        """Random overlapping appends leave what plain lists and dictionaries would hold."""
+        """Random overlapping appends give the same library as plain lists and dictionaries."""
         rng = random.Random(5)
         pool = samples.architectures(14, seed=2)
         store.put_space(samples.space())
@@ -178,12 +178,12 @@ class AppendLaws:
 
 
 def place(neighbor: NeighborRecord) -> tuple[str, int]:
-    """Where a neighbour stands in its table."""
+    """Return the position of a neighbour in its table."""
     return neighbor.source, neighbor.rank
 
 
 def everything(store: GraphStore) -> object:
-    """All that a library has, comparable."""
+    """Return the contents of a library as comparable values."""
     found = store.embeddings("nano")
     tables = [store.neighbor_table("nano", kernel) for kernel in store.kernels("nano")]
     return store.architecture_ids("nano"), found.ids, found.vectors.tobytes(), tables, store.revision()
@@ -206,7 +206,7 @@ class KernelLaws:
     """Fitted kernels."""
 
     def test_kernel_round_trip(self, store: GraphStore, reopen: Reopen) -> None:
-        """A kernel comes back equal, per space and name, whatever its size; large states and none at all."""
+        """A kernel comes back equal, per space and name, with a large state and an empty one."""
         for name in ("nano", "tiny"):
             store.put_space(samples.space(name))
         state = random.Random(0).randbytes(3 * 2**20 + 5)
@@ -287,7 +287,7 @@ class KernelLaws:
         assert store.problems() == []
 
     def test_two_processes_store_a_kernel(self, store: GraphStore) -> None:
-        """Of two processes that store a kernel at once both get the same one, which is the stored one."""
+        """If two processes store a kernel at the same time, both get the stored one."""
         with users.Crew() as crew:
             both = [crew.talk(users.kernel_maker, store.url, number) for number in (1, 2)]
             assert [users.received(connection) for connection in both] == ["ready"] * 2

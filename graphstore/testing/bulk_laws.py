@@ -1,4 +1,4 @@
-"""What every store promises of reading and restoring whole catalogues."""
+"""Laws of reading and restoring whole catalogues."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class BulkLaws:
                 call("unknown")
 
     def test_trials_are_restored_exactly(self, store: GraphStore, reopen: Reopen) -> None:
-        """Gaps, tokens, leases and values stay; writing again changes nothing; the study goes on from there."""
+        """Gaps, tokens, leases and values are kept; repeating changes nothing; the study continues from there."""
         ids = self._study(store, 4)
         trials = [
             trial(0, ids[1], state=TrialStatus.COMPLETE, attempt=2, token=3, value=1 / 3, started=6.5, finished=7.5),
@@ -100,7 +100,7 @@ class BulkLaws:
         assert (claimed.number, claimed.token) == (5, 2)
 
     def test_restored_trial_follows_its_former_states_only(self, store: GraphStore) -> None:
-        """A later state replaces a former one; never the other way round."""
+        """A later state replaces a former one; never the reverse."""
         ids = self._study(store, 2)
         running = trial(0, ids[0], state=TrialStatus.RUNNING, attempt=1, token=1, owner="me", lease_expires=9.0)
         states = [
@@ -114,10 +114,10 @@ class BulkLaws:
         for turn, state in enumerate(states):
             assert store.restore_trials("first", [state]) == 1
             for former in states[:turn]:
-                with pytest.raises(StoreInputError, match="gone no further"):
+                with pytest.raises(StoreInputError, match="not be in a later state"):
                     store.restore_trials("first", [trial(1, ids[1]), former])
             assert store.trials("first") == [state]
-        with pytest.raises(StoreInputError, match="gone no further"):
+        with pytest.raises(StoreInputError, match="not be in a later state"):
             store.restore_trials("first", [dataclasses.replace(states[-1], value=2.0)])
 
     def test_restored_trials_must_not_collide(self, store: GraphStore) -> None:

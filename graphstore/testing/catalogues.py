@@ -1,6 +1,6 @@
-"""Hypothesis strategies: small random catalogues, and questions that have interesting answers in them.
+"""Hypothesis strategies: small random catalogues, and queries with interesting results.
 
-Values come from short lists, so that ties, gaps and values on a bound are common. Nothing here means anything.
+Values come from short lists, so that ties, gaps and values on a bound are common.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _records(draw: st.DrawFn) -> list[ArchitectureRecord]:
 
 @st.composite
 def _scores(draw: st.DrawFn, ids: Sequence[str]) -> list[ScoreRecord]:
-    # Mostly one kind a task: with two, questions about the task are refused.
+    # Mostly one kind per task; with two, queries for the task are refused.
     kinds = {task: draw(st.sampled_from((KINDS[:1], KINDS[2:], KINDS))) for task in TASKS}
     found: dict[str, ScoreRecord] = {}
     for _ in range(draw(st.integers(0, 12))):
@@ -107,7 +107,7 @@ def _neighbors(draw: st.DrawFn, ids: Sequence[str]) -> list[NeighborRecord]:
 
 @st.composite
 def _lineage(draw: st.DrawFn, ids: Sequence[str]) -> list[LineageRecord]:
-    # May run in circles; a store must not.
+    # May contain cycles, which a store must handle.
     runs = {f"trained:\u00e9/{number}": draw(st.sampled_from(ids)) for number in range(5)}
     pairs = draw(_some([(run, donor) for run in runs for donor in runs if run != donor], 6))
     shares = draw(st.lists(st.sampled_from((0, 0.5, 1)), min_size=len(pairs), max_size=len(pairs)))

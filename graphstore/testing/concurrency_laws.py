@@ -1,4 +1,4 @@
-"""What every store promises when many use it at once, and of its revisions."""
+"""Laws of concurrent use and of revisions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ConcurrencyLaws:
         assert {trial.attempt for trial in store.trials("first")} == {1}
 
     def test_one_trial_has_one_winner(self, store: GraphStore) -> None:
-        """Of claimers of the last trial one wins, the others get nothing."""
+        """One claimer gets the last trial, the others get nothing."""
         started(store, 1)
         found = at_once(lambda index: store.claim_trial("first", f"w{index}", 60.0, 1000.0))
         assert sum(trial is not None for trial in found) == 1
@@ -93,7 +93,7 @@ class ConcurrencyLaws:
         assert len(store.jobs()) == THREADS
 
     def test_threads_add_the_same(self, store: GraphStore, reopen: Reopen) -> None:
-        """Threads that add overlapping architectures and scores at once leave each exactly once."""
+        """Threads that add overlapping architectures and scores store each exactly once."""
         records = samples.architectures(30)
         store.put_space(samples.space())
         handles = [store, reopen()]
@@ -163,7 +163,7 @@ class ConcurrencyLaws:
             assert other.revision() == sum(after.values())
 
     def test_interrupted_load_is_written_again(self, store: GraphStore) -> None:
-        """A load that is broken off leaves whole batches, and writing again completes it."""
+        """An interrupted load leaves complete batches, and repeating it adds the rest."""
         records = samples.architectures(1100)
 
         class BrokenOffError(Exception):

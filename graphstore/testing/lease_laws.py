@@ -1,4 +1,4 @@
-"""What every store promises of leases: claims, renewals, ends and expiry of trials."""
+"""Laws of leases: claims, renewals, ends and expiry of trials."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class LeaseLaws:
         assert [trial.attempt for trial in store.trials("first")] == [1, 1, 1, 0]
 
     def test_repeated_finish_after_another_claim(self, store: GraphStore) -> None:
-        """Given back and claimed anew, a trial is out of its first owner's reach, whatever the first one repeats."""
+        """After a trial was given back and claimed again, its first owner cannot change it any more."""
         started(store, 1)
         first = claimed(store, "w1")
         store.finish_trial(first, TrialStatus.WAITING, 1001.0)

@@ -1,4 +1,4 @@
-"""What every store promises of spaces, architectures, vectors and neighbours."""
+"""Laws of spaces, architectures, vectors and neighbours."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LibraryLaws:
     """Spaces and architectures."""
 
     def test_new_store_is_empty(self, store: GraphStore) -> None:
-        """Nothing is in a new store, and nothing was changed in it."""
+        """A new store is empty, and its revisions are 0."""
         assert store.spaces() == []
         assert store.studies() == []
         assert store.jobs() == []
@@ -38,12 +38,12 @@ class LibraryLaws:
         assert [store.revision(topic) for topic in ("", "library", "scores", "studies", "jobs")] == [0] * 5
 
     def test_topic_is_checked(self, store: GraphStore) -> None:
-        """A topic that is none is refused."""
+        """An unknown topic is refused."""
         with pytest.raises(StoreInputError, match="topic"):
             store.revision("weather")
 
     def test_closed_store_is_refused(self, store: GraphStore, reopen: Reopen) -> None:
-        """A closed store says so; another handle on it goes on."""
+        """A closed store raises an error; another handle on it still works."""
         other = reopen()
         other.close()
         with pytest.raises(StoreError, match="closed"):
@@ -214,7 +214,7 @@ class SimilarityLaws:
         assert store.embeddings("other").ids == ()
 
     def test_embeddings_are_replaced(self, store: GraphStore) -> None:
-        """A second write leaves nothing of the first, even with another dimension; none at all is allowed."""
+        """A second write replaces the first completely, even with another dimension or no vectors."""
         ids = [record.id for record in filled(store)]
         store.put_embeddings("nano", Embeddings(tuple(ids), np.ones((12, 4), np.float32)))
         assert len(store.nearest("nano", np.ones(4), 99)) == 12
@@ -259,7 +259,7 @@ class SimilarityLaws:
         assert store.nearest("nano", np.zeros(3), 0) == []
 
     def test_nearest_sees_other_writers(self, store: GraphStore, reopen: Reopen) -> None:
-        """What another handle writes is found at once, whatever was cached."""
+        """Vectors that another handle writes are found immediately, despite the cache."""
         ids = tuple(record.id for record in filled(store, 2))
         store.put_embeddings("nano", Embeddings(ids, np.array([[0.0], [5.0]], np.float32)))
         assert store.nearest("nano", np.zeros(1), 1) == [(ids[0], 0.0)]

@@ -1,4 +1,4 @@
-"""What every store keeps of where trained instances got their weights from."""
+"""Laws of the lineage of weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphstore.testing.query_laws import put
 
 
 class LineageLaws:
-    """Where weights came from."""
+    """Lineage of weights."""
 
     def test_lineage(self, store: GraphStore) -> None:
         """All of it by run; of an architecture upstream by distance, each once, even in a circle."""

@@ -1,6 +1,6 @@
-"""A naive catalogue in memory: plain lists and loops that say what the contract's answers are, without engine code.
+"""A naive catalogue in memory: plain lists and loops that compute the contract's results without engine code.
 
-It is slow on purpose: every question goes through everything there is.
+It is slow on purpose: every query scans all records.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ from graphstore.records import (
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a store is filled with.
+    """Contents of a store.
 
     Attributes:
         spaces: architectures of each space in its order, by its name; spaces may share some.
-        scores: each another score.
-        measurements: each of another architecture, device or quantity.
+        scores: distinct scores.
+        measurements: distinct by architecture, device and quantity.
         vectors: of architectures, by space and id; of one length in a space.
         neighbors: by space; all of one kernel, named in them.
-        trials: ids of the architectures tried, in order, by study; a study's space is the first one.
-        lineage: each of another run or donor run.
+        trials: ids of the evaluated architectures, in order, by study; a study's space is the first one.
+        lineage: distinct by run and donor run.
     """
 
     spaces: Mapping[str, Sequence[ArchitectureRecord]]
@@ -117,7 +117,7 @@ class NaiveLibrary:
 
 
 class Oracle:
-    """Answers to questions about a catalogue."""
+    """Results of queries over a catalogue."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._all = catalogue

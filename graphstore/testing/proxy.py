@@ -1,4 +1,4 @@
-"""A wire that can be cut: a TCP proxy on the loopback address, for tests of lost connections and moved servers."""
+"""A TCP proxy on the loopback address that can be cut, for tests of lost connections and moved servers."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Proxy:
         self._acceptor.start()
 
     def point(self, target: int) -> None:
-        """Lead new connections to another port."""
+        """Connect new clients to another port."""
         self._target = target
 
     def passed(self, way: Way) -> int:
-        """Bytes passed in a direction so far."""
+        """Return the number of bytes passed in a direction."""
         return self._passed[way]
 
     def cut(self) -> None:
@@ -80,12 +80,12 @@ class Proxy:
             self._heals = heals
 
     def heal(self) -> None:
-        """Let everything pass again."""
+        """Restore the connection."""
         with self._lock:
             self._whole, self._limits = True, {}
 
     def close(self) -> None:
-        """End the proxy and all connections."""
+        """Close the proxy and all connections."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -135,7 +135,7 @@ class Proxy:
         self._end(link)
 
     def _take(self, way: Way, data: bytes) -> tuple[bytes, bool]:
-        """What may pass of the data, and whether the wire is to be cut after it."""
+        """Return the part of the data that may pass, and whether the wire is cut after it."""
         with self._lock:
             limit = self._limits.get(way)
             room = len(data) if limit is None else limit - self._passed[way]
@@ -160,7 +160,7 @@ class Proxy:
         if not known:
             return
         for end in link.sockets():
-            # Shut down first: that wakes the thread that waits for its bytes.
+            # Shut down first, which wakes the thread that waits for data.
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()

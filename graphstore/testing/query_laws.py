@@ -1,4 +1,4 @@
-"""What every store answers to typed questions: cases made by hand, and random ones against a naive catalogue."""
+"""Laws of typed queries, case by case."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class QueryLaws:
         put(store, a=[])
         values = [0.1, 1e15, 0.7, -3e15, 0.2, 0.4]
         orders = (values, sorted(values), sorted(values, reverse=True))
-        # Not sum(), which makes up for lost digits from Python 3.12 on.
+        # Not sum(), which compensates rounding errors from Python 3.12 on.
         assert len({functools.reduce(operator.add, order) for order in orders}) == 3
         store.add_scores([samples.score("a", value=value, seed=seed) for seed, value in enumerate(values)])
         expected = (((((-3e15 + 0.1) + 0.2) + 0.4) + 0.7) + 1e15) / 6
@@ -188,7 +188,7 @@ class QueryLaws:
         assert ids(store, ArchitectureQuery(sort=(Sort(LATENCY),), limit=2)) == ["a", "b"]
 
     def test_ids_order_by_code_points(self, store: GraphStore) -> None:
-        """Not by a language, nor by UTF-16."""
+        """Ids are ordered by code points, not by a language or UTF-16."""
         names = ["B", "a", "\u00e9", "\uff5e", "\U0001f600"]
         put(store, **{name: [] for name in reversed(names)})
         assert ids(store, ArchitectureQuery("nano")) == names

@@ -1,4 +1,4 @@
-"""Random catalogues and questions: every store answers them as the naive catalogue does, to the last bit."""
+"""Random catalogues and queries: every store returns the results of the naive catalogue, equal to the bit."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Fresh = Callable[[], GraphStore]
 
 
 class RandomQuestionLaws:
-    """Random catalogues and questions, answered as the naive catalogue answers them."""
+    """Random catalogues and queries."""
 
     examples = 100
 
     def test_random_questions(self, fresh: Fresh) -> None:
         """Every kind of question."""
 
-        # Without shrinking: it would take minutes, and a catalogue is small as it is.
+        # No shrinking, because it would take minutes and catalogues are small already.
         @settings(max_examples=self.examples, derandomize=True, database=None, phases=[Phase.generate])
         @given(catalogues(), st.lists(questions(), min_size=3, max_size=3))
         def check(catalogue: Catalogue, asked: list[ArchitectureQuery]) -> None:

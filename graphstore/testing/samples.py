@@ -1,4 +1,4 @@
-"""Small architecture records for the suite: handmade chains and seeded random ones. Nothing here means anything."""
+"""Small architecture records for the suite: handmade chains and seeded random ones."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def architecture(layers: Sequence[LayerRecord], name: str = "", parameters: int 
     def add(kind: str, label: str, layer: int, sources: Sequence[int]) -> int:
         index = len(ops)
         ops.append(OpRecord(index, kind, label, layer))
-        # Not in sorted order on purpose: a store must keep the order it was given.
+        # Unsorted on purpose: a store must keep the given order.
         feeds.extend((source, index) for source in reversed(sources))
         return index
 

@@ -1,4 +1,4 @@
-"""What every store promises of scores, measurements, studies, trials and jobs."""
+"""Laws of scores, measurements, studies, trials and jobs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ScoreLaws:
         assert store.revision("scores") == 0
 
     def test_score_must_be_finite(self) -> None:
-        """A score that is no number cannot be made."""
+        """A score that is not a number cannot be created."""
         with pytest.raises(StoreInputError, match="finite"):
             samples.score("id", value=float("nan"))
 
@@ -167,7 +167,7 @@ class StudyLaws:
         assert store.revision("studies") == 0
 
     def test_add_trials(self, store: GraphStore, reopen: Reopen) -> None:
-        """Trials are numbered on; an architecture gets one trial in a study, whatever is proposed again."""
+        """Trial numbers continue; an architecture gets one trial in a study, even if it is proposed again."""
         a, b, c = (record.id for record in filled(store, 3))
         store.create_study(samples.study())
         store.create_study(samples.study("second"))

@@ -1,4 +1,4 @@
-"""What users of a store do in processes of their own, for tests: each function runs in one process.
+"""Concurrent users of a store, for tests: each function runs in its own process.
 
 ``Crew`` starts the processes from a server that has imported everything once, so that starting one takes milliseconds.
 """
@@ -51,17 +51,17 @@ STUDY = "first"
 LIBRARY = "nano"
 KERNEL = "wl"
 BATCH = 5
-"""Architectures the command adds in one call."""
+"""Architectures that the command adds in one call."""
 NEIGHBORS = 3
 VERSIONS = 5
-"""How often the command writes vectors in a round, so that readers have a chance to come in between."""
+"""Number of writes of vectors per round, so that reads often fall between them."""
 THREADS = 8
 LONG_S = 1e9
 """A lease that does not end."""
 
 
 class Crew:
-    """Processes that share no memory with this one. To be used as a context; whoever still works is killed."""
+    """Processes that share no memory with this one. A context manager that kills the remaining ones."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
@@ -117,7 +117,7 @@ def _answer(role: Callable[..., Any], connection: Connection, *arguments: Any) -
 
 
 def result(connection: Connection, timeout_s: float = 240.0) -> Any:
-    """What a role returned. Raises AssertionError with the traceback if it raised."""
+    """Return the result of a role. Raises AssertionError with the traceback if it raised."""
     assert connection.poll(timeout_s), f"a process did not answer within {timeout_s:.0f} s"
     fine, value = connection.recv()
     connection.close()
@@ -255,7 +255,7 @@ def appender(connection: Connection, url: str, name: str, anchor: str, turns: in
 
 
 def kernel_maker(connection: Connection, url: str, number: int) -> None:
-    """Store a kernel in every space that it is told; answers with the digest of the stored one."""
+    """Store a kernel in every space whose name it receives; send the digest of the stored kernel."""
     with open_store(url, create=False) as store:
         connection.send("ready")
         while (space := connection.recv()) is not None:
@@ -272,7 +272,7 @@ def received(connection: Connection, timeout_s: float = 60.0) -> Any:
 
 
 def claimant(connection: Connection, url: str, owner: str) -> int:
-    """Do as told: ``("claim", when)``, ``("finish", trial, value)``, ``None`` to end. Returns the claims it won."""
+    """Execute orders: ``("claim", when)``, ``("finish", trial, value)``, ``None`` to end. Return the claims."""
     won = 0
     with open_store(url, create=False) as store:
         connection.send(os.getpid())
@@ -311,7 +311,7 @@ def _visit(store: GraphStore, index: int, end: Event) -> int:
     job = samples.job(f"app-{index}")
     store.put_job(job)
     while not end.is_set() or not turn:
-        # Each kind of reading has two threads that do little else, so that it often falls between two writes.
+        # Each kind of read has two threads that do little else, so that it often falls between two writes.
         if index % 4 == 0 or not turn:
             embedded = _look_at_vectors(store, embedded)
         if index % 4 == 1 or not turn:

@@ -1,4 +1,4 @@
-"""What every store promises of values that it cannot hold: each field of each record refuses them before a write."""
+"""Laws of invalid values: each field of each record refuses them before a write."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
 
 
 def wrong_values(name: str, record: type) -> list[Any]:
-    """What may not stand in a field of a record."""
+    """Invalid values for a field of a record."""
     rule = rules(record)[name]
     values = [value for value in WRONG[rule.kind] if value is not None or type(None) not in rule.types]
     if rule.kind == "text":
@@ -47,7 +47,7 @@ def wrong_values(name: str, record: type) -> list[Any]:
 
 
 def changed(record: Any, name: str, value: object) -> Any:
-    """The record with another value, whatever its own rules say."""
+    """Return the record with another value, bypassing its own checks."""
     other = object.__new__(type(record))
     for field in dataclasses.fields(record):
         object.__setattr__(other, field.name, value if field.name == name else getattr(record, field.name))
@@ -101,7 +101,7 @@ class ValueLaws:
         assert store.problems() == []
 
     def test_every_argument_is_checked(self, store: GraphStore) -> None:
-        """So are the values that methods take by themselves."""
+        """Invalid arguments of methods are refused too."""
         first, second = filled(store, 2)
         store.create_study(samples.study())
         store.add_trials("first", [(first.id, {}), (second.id, {})])
@@ -144,7 +144,7 @@ class ValueLaws:
         assert store.problems() == []
 
     def test_the_longest_texts_are_kept(self, store: GraphStore) -> None:
-        """As long as the limits, in letters of four bytes, and where several stand in one index."""
+        """Texts of maximum length are stored, with four-byte characters and several in one index."""
         name, text = "𝄞" * (LONGEST_NAME // 4), "𝄞" * (LONGEST_TEXT // 4)
         record = dataclasses.replace(samples.architectures(1)[0], id=name, spec=text)
         store.put_space(samples.space(name))
@@ -160,7 +160,7 @@ class ValueLaws:
         assert [trial.study for trial in store.trials(name)] == [name]
 
     def test_what_can_be_read_only_once_is_kept_whole(self, store: GraphStore) -> None:
-        """A generator of scores or measurements is no empty one after the check of its fields."""
+        """A generator of scores or measurements is not exhausted by the check of its fields."""
         first, second = (record.id for record in filled(store, 2))
         scores = [ScoreRecord(id, "task", "accuracy", 0.5, "data", "full", "none", 0, "once") for id in (first, second)]
         assert store.add_scores(score for score in scores) == 2

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import sys
-import threading
-import time
 
 import neo4j
 import psutil
@@ -17,7 +13,7 @@ from hypothesis import strategies as st
 
 from graphstore import cypher, open_store
 from graphstore.cypher import run_query
-from graphstore.errors import StoreError, StoreInputError
+from graphstore.errors import Code, StoreError, StoreInputError
 from graphstore.neo4j import console
 from graphstore.neo4j.values import CUT, LONGEST_STRING, MOST_PARTS
 from graphstore.testing import samples
@@ -45,17 +41,6 @@ def store(server, neo4j_url):
         yield store
 
 
-@pytest.fixture
-def here(monkeypatch):
-    """Runs what is screened in this process: many statements would start as many children."""
-
-    def console_here(self, text, parameters, row_limit, time_limit_s):
-        console.screen(text, parameters)
-        return console.answer(self._graph, text, dict(parameters), row_limit, time_limit_s)
-
-    monkeypatch.setattr(console.ConsolePart, "console", console_here)
-
-
 def everything(server) -> list[object]:
     """All nodes, relations, constraints and indexes."""
     with server.session() as session:
@@ -77,8 +62,6 @@ def test_it_reads(store):
     assert answer.seconds > 0
 
 
-CSV = "LOAD CSV FROM 'http://127.0.0.1:9/x' AS line RETURN line"
-ONE = "RETURN 1 AS one"
 REFUSED = {
     "create": "CREATE (:X)",
     "create and return": "CREATE (n:X) RETURN n",
@@ -98,18 +81,9 @@ REFUSED = {
     "drop": "DROP CONSTRAINT archex_score",
     "writing procedure": "CALL db.createLabel('X')",
     "writing procedure inside": "CALL db.createProperty('x') RETURN 1",
-    "unlisted procedure": "CALL dbms.listConfig() YIELD value RETURN value",
-    "unlisted procedure inside": "MATCH (n) WHERE EXISTS { CALL dbms.components() YIELD name RETURN name } RETURN n",
-    "await": "CALL db.awaitIndexes(1)",
     "csv from a file": "LOAD CSV FROM 'file:///etc/passwd' AS line RETURN line",
     "csv from the network": "LOAD CSV FROM 'http://127.0.0.1:1/x' AS line RETURN line",
     "csv inside": "MATCH (n) RETURN COLLECT { LOAD CSV FROM 'file:///etc/passwd' AS line RETURN line } AS lines",
-    "csv in a comprehension": f"RETURN [x IN [1] | COUNT {{ {CSV} }}] AS x",
-    "csv in a case": f"RETURN CASE WHEN true THEN COUNT {{ {CSV} }} END AS x",
-    "csv in a reduce": f"RETURN reduce(s = 0, x IN [1] | s + COUNT {{ {CSV} }}) AS x",
-    "procedure in a comprehension": "RETURN [x IN [1] | COUNT { CALL dbms.components() YIELD name RETURN name }] AS x",
-    "function in a comprehension": "RETURN [x IN [1] | COLLECT { RETURN db.nameFromElementId('4:x:0') }] AS x",
-    "transactions in a case": f"RETURN CASE WHEN COUNT {{ CALL () {{ {ONE} }} IN TRANSACTIONS {ONE} }} = 1 THEN 1 END",
     "settings": "SHOW SETTINGS",
     "transactions": "SHOW TRANSACTIONS",
     "terminate": "TERMINATE TRANSACTIONS 'neo4j-transaction-1'",
@@ -118,11 +92,10 @@ REFUSED = {
     "database": "CREATE DATABASE mine",
     "other database": "USE system CALL dbms.components() YIELD name RETURN name",
     "two statements": "RETURN 1; MATCH (n) DETACH DELETE n",
-    "database function": "RETURN db.nameFromElementId('4:x:0')",
 }
 
 
-def test_whatever_would_do_more_than_read_is_refused_and_nothing_changes(server, store, here):
+def test_whatever_would_do_more_than_read_is_refused_and_nothing_changes(server, store):
     before = everything(server)
     for case, text in REFUSED.items():
         with pytest.raises(StoreInputError, match="query must") as caught:
@@ -132,7 +105,7 @@ def test_whatever_would_do_more_than_read_is_refused_and_nothing_changes(server,
 
 
 @pytest.mark.parametrize("text", [REFUSED[case] for case in ("create", "delete", "index", "writing procedure")])
-def test_the_server_itself_refuses_where_the_plan_would_not(server, store, here, monkeypatch, text):
+def test_the_server_itself_refuses_where_the_plan_would_not(server, store, monkeypatch, text):
     monkeypatch.setattr(console, "_check_plan", lambda explained: None)
     before = everything(server)
     with pytest.raises(StoreInputError, match="must only read"):
@@ -140,13 +113,21 @@ def test_the_server_itself_refuses_where_the_plan_would_not(server, store, here,
     assert everything(server) == before
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in REFUSED if case.endswith(("in a comprehension", "a case", "a reduce"))]
-)
-def test_the_plan_alone_shows_what_stands_in_an_expression(store, here, monkeypatch, case):
-    monkeypatch.setattr(console, "screen", lambda text, parameters: None)
-    with pytest.raises(StoreInputError, match=r"must only read|Unknown function"):
-        run_query(store, REFUSED[case])
+def test_the_server_itself_reads_no_files_and_calls_no_machines(store):
+    """Inside an expression the plan does not show what is read; the managed server's settings refuse it."""
+    for place in ("file:///etc/passwd", "http://127.0.0.1:9/x"):
+        text = f"RETURN [x IN [1] | COUNT {{ LOAD CSV FROM '{place}' AS line RETURN line }}] AS x"
+        with pytest.raises(StoreError):
+            run_query(store, text)
+
+
+@pytest.mark.parametrize("brackets", ["[]", "()", "{}"])
+def test_a_deeply_nested_statement_is_refused_before_the_server_parses_it(store, brackets):
+    depth = 4_000
+    with pytest.raises(StoreInputError, match="open brackets"):
+        run_query(store, f"RETURN {brackets[0] * depth}{brackets[1] * depth}")
+    most = console.DEEPEST_STATEMENT - 1  # one bracket belongs to size()
+    assert run_query(store, f"RETURN size({'[' * most}{']' * most}) AS n").rows == ((1,),)
 
 
 def test_reading_procedures_may_be_called(store):
@@ -214,8 +195,6 @@ def test_a_huge_result_is_stopped_at_the_row_limit(store):
     [
         "UNWIND range(1, 100000000000) AS x RETURN count(*)",
         "UNWIND range(1, 10000) AS x UNWIND range(1, 10000000) AS y WITH x WHERE x < 0 RETURN x",
-        # The server cannot interrupt this one itself.
-        "WITH range(1, 1000) AS l RETURN reduce(n = 0, x IN l | n + reduce(m = 0, y IN l | m + size([z IN l | z])))",
     ],
 )
 def test_a_query_that_would_run_for_minutes_is_ended(store, text):
@@ -228,70 +207,6 @@ def test_a_query_that_eats_memory_is_ended(store):
     with pytest.raises(StoreInputError, match=r"query must (fit into the memory|end within)"):
         run_query(store, "UNWIND range(1, 1000000000) AS x RETURN collect(x)", time_limit_s=20)
     assert run_query(store, "RETURN 1").rows == ((1,),)
-
-
-def test_one_huge_value_stops_neither_this_process_nor_its_threads(store):
-    longest, done, commands = 0.0, threading.Event(), set()
-
-    def tick():
-        nonlocal longest
-        last = time.monotonic()
-        while not done.wait(0.02):
-            for child in psutil.Process().children():
-                with contextlib.suppress(psutil.Error):
-                    commands.add(" ".join(child.cmdline()))
-            last, before = time.monotonic(), last
-            longest = max(longest, last - before)
-
-    text = "WITH range(1, 10) AS a " + "WITH [i IN range(1, 10) | a] AS a " * 7 + "RETURN a"
-    begin = time.monotonic()
-    thread = threading.Thread(target=tick)
-    thread.start()
-    try:
-        with pytest.raises(StoreInputError, match=r"query must end within 1 seconds|answer of a query must fit"):
-            run_query(store, text, time_limit_s=1)
-    finally:
-        done.set()
-        thread.join()
-    # Where the driver unpacks the value in this process, it is nine tenths.
-    assert longest < (time.monotonic() - begin) / 4
-    assert any("console_child" in command for command in commands)
-    assert not any("hush" in command or "WITH range" in command for command in commands)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "WITH {a: 1} AS a " + "WITH [i IN range(1, 14) | a] AS a " * 6 + "RETURN a",
-        "UNWIND range(1, 1000) AS x RETURN $t AS t, $t AS u",
-    ],
-    ids=["before it is cut", "after"],
-)
-def test_an_answer_that_outgrows_the_child_is_an_error(store, text):
-    with pytest.raises(StoreInputError, match=r"fit into 1,024 MiB of memory.*32 MiB of JSON.*Return fewer"):
-        run_query(store, text, {"t": "ü" * LONGEST_STRING}, row_limit=1_000, time_limit_s=60)
-    assert run_query(store, "RETURN 1").rows == ((1,),)
-
-
-@pytest.mark.parametrize(
-    ("program", "said"), [("/bin/false", "failed: it said nothing"), ("/nowhere", "be started.*/nowhere")]
-)
-def test_a_child_that_does_not_do_its_work_is_an_error(store, monkeypatch, program, said):
-    monkeypatch.setattr(sys, "executable", program)
-    with pytest.raises(StoreError, match=f"process.*{said}.*Try again") as caught:
-        run_query(store, "RETURN 1")
-    assert not isinstance(caught.value, StoreInputError)
-
-
-def test_what_fails_in_the_child_is_the_same_error_here(neo4j_url):
-    with open_store(neo4j_url) as store:
-        store._graph._login = ("bolt://127.0.0.1:9", "me", "hush-hush", "")
-        with pytest.raises(StoreError, match=r"(?s)server 'bolt://127.0.0.1:9' failed.*Check that it runs") as caught:
-            run_query(store, "RETURN 1")
-        assert not isinstance(caught.value, StoreInputError)
-        assert "hush" not in str(caught.value)
-    with pytest.raises(StoreError, match="Open it again"):
-        run_query(store, "RETURN 1")
 
 
 @pytest.mark.parametrize(
@@ -339,9 +254,10 @@ def test_limits_and_parameters_are_checked(store, options, said):
 def test_an_embedded_store_has_no_cypher(tmp_path):
     with (
         open_store(f"sqlite:///{tmp_path / 'x.db'}") as store,
-        pytest.raises(StoreInputError, match=r"Neo4j.*archex find.*--store neo4j"),
+        pytest.raises(StoreInputError, match="must be a Neo4j server") as refused,
     ):
         run_query(store, "RETURN 1")
+    assert refused.value.code is Code.NO_CYPHER
 
 
 WORDS = (
@@ -361,7 +277,7 @@ JSON = st.recursive(
 )
 
 
-def test_any_text_gives_an_answer_or_an_error_of_the_input(server, store, here):
+def test_any_text_gives_an_answer_or_an_error_of_the_input(server, store):
     before = everything(server)
     refusals: list[str] = []
 

@@ -200,7 +200,7 @@ def test_target_with_something_of_its_own_is_refused_and_left_as_it_is(tmp_path:
         additions()[kind](two)
         one.add_scores([samples.score(one.architecture_ids()[0], "later")])
         before = digests(two), two.revision()
-        with pytest.raises(StoreInputError, match=r"nothing that the source has not|gone no further"):
+        with pytest.raises(StoreInputError, match=r"nothing that the source lacks|in a later state"):
             copy_store(one, two)
         assert (digests(two), two.revision()) == before
         with pytest.raises(StoreInputError, match="another store"):
@@ -250,7 +250,7 @@ def test_an_unsound_source_is_refused(tmp_path: Path, server, neo4j_url: str, da
     with filled(neo4j_url, 12) as one, open_store(f"sqlite:///{tmp_path}/two.db") as two:
         with server.session() as session:
             session.run(damage).consume()
-        with pytest.raises(StoreError, match=f"source of a copy must be sound.*{problem}"):
+        with pytest.raises(StoreError, match=f"source of a copy must be consistent.*{problem}"):
             copy_store(one, two)
         assert two.revision() == 0
 
@@ -272,7 +272,7 @@ def test_an_unsound_file_is_refused(tmp_path: Path):
         with closing(sqlite3.connect(tmp_path / "one.db")) as db:
             db.execute("UPDATE score SET architecture = 999 WHERE id = (SELECT min(id) FROM score)")
             db.commit()
-        with pytest.raises(StoreError, match=r"source of a copy must be sound.*rows of score that refer to no"):
+        with pytest.raises(StoreError, match=r"source of a copy must be consistent.*rows of score that refer to no"):
             copy_store(one, two)
         assert two.revision() == 0
 

@@ -113,7 +113,7 @@ def test_newer_store(path: Path, where: str):
 def test_empty_file_becomes_a_store(tmp_path: Path):
     path = tmp_path / "store.db"
     path.touch()
-    with pytest.raises(StoreInputError, match="archex demo"):
+    with pytest.raises(StoreInputError, match="must exist"):
         open_store(f"sqlite:///{path}", create=False)
     with open_store(f"sqlite:///{path}") as store:
         store.put_space(samples.space())

@@ -70,7 +70,7 @@ def test_it_is_started_once_found_again_and_stopped(fake_java: Path, tmp_path: P
     login = server.start(told.append)
     assert login.url == f"bolt://127.0.0.1:{port}"
     assert told[0] == f"Starting Neo4j {VERSION} from Java and Maven"
-    assert "archex neo4j stop" in told[-1]
+    assert "until it is stopped" in told[-1]
     assert login.password not in repr(login)
     assert server.home == tmp_path / "data" / "archex" / "neo4j"
     assert (server.home / "password").stat().st_mode & 0o777 == 0o600
@@ -165,7 +165,7 @@ def test_a_lost_password_is_not_replaced_by_another(fake_java: Path):
     server = ManagedNeo4j(first_port=free_port())
     login = server.start()
     (server.home / "password").unlink()
-    with pytest.raises(StoreError, match="Bring it back"):
+    with pytest.raises(StoreError, match="Restore it"):
         server.start()
     (server.home / "password").write_text(login.password)
     assert server.start() == login
@@ -269,7 +269,7 @@ def test_without_any_source_each_is_named_with_its_reason(bare: Path):
         open_store("neo4j")
     told = str(caught.value)
     assert "NEO4J_HOME is not set" in told
-    assert "there is no java" in told
+    assert "java was not found" in told
     assert "neither docker nor podman" in told
     program(bare, "java", "echo 'openjdk version \"17.0.1\"' >&2")
     program(bare, "mvn", "echo no network; exit 1")
@@ -371,5 +371,5 @@ def test_containers_are_the_last_resort(docker: dict[str, Path], bare: Path):
     (cache_folder() / f"neo4j-{VERSION}").mkdir(parents=True)
     assert server.stop()
     assert docker["log"].read_text().splitlines()[-1].endswith("-p archex stop neo4j")
-    assert "archex store copy" in server.status().refused["Java and Maven"]
+    assert "Copy the store" in server.status().refused["Java and Maven"]
     assert server.start() == login

@@ -20,10 +20,11 @@ from graphstore.contract import SCHEMA_VERSION
 from graphstore.digests import digests
 from graphstore.embedded import migrations as embedded
 from graphstore.embedded import schema
-from graphstore.errors import ForeignFileError, StoreError, StoreInputError, StoreVersionError
-from graphstore.maintenance import MigrationReport, check, migrate
+from graphstore.errors import Code, ForeignFileError, StoreError, StoreInputError, StoreVersionError
+from graphstore.maintenance import check, migrate
 from graphstore.neo4j import migrations as neo4j_migrations
 from graphstore.records import LineageRecord
+from graphstore.reports import MigrationReport
 from graphstore.testing import samples
 
 PUBLISHED = ("2476509e5367", "559f58c93bf5")
@@ -113,12 +114,13 @@ def assert_migrated(path: Path, whole: Path) -> None:
 
 def test_older_file_is_refused_and_left_as_it_is(old: Path):
     before = old.read_bytes()
-    with pytest.raises(StoreVersionError, match=f"archex store migrate --store sqlite:///{old}"):
+    with pytest.raises(StoreVersionError, match="Migrate it") as refused:
         open_store(f"sqlite:///{old}")
+    assert (refused.value.code, refused.value.url) == (Code.OLD_LAYOUT, f"sqlite:///{old}")
     report = check(f"sqlite:///{old}")
     assert (report.version, report.newest, report.ok) == (1, SCHEMA_VERSION, False)
     assert len(report.problems) == 1
-    assert "archex store migrate" in report.problems[0]
+    assert "migrate it" in report.problems[0]
     assert old.read_bytes() == before
     assert sorted(file.name for file in old.parent.iterdir()) == ["old.db", "whole.db"]
 
@@ -259,11 +261,12 @@ def names(rules: Sequence[neo4j_migrations.Rule]) -> set[str]:
 @pytest.mark.neo4j
 def test_server_is_refused_then_migrated(server, old_server: tuple[str, object]):
     url, held = old_server
-    with pytest.raises(StoreVersionError, match=f"archex store migrate --store {url}"):
+    with pytest.raises(StoreVersionError, match="Migrate it") as refused:
         open_store(url)
+    assert (refused.value.code, refused.value.url) == (Code.OLD_LAYOUT, url)
     report = check(url)
     assert (report.version, len(report.problems)) == (1, 1)
-    assert "archex store migrate" in report.problems[0]
+    assert "migrate it" in report.problems[0]
     assert not names(neo4j_migrations.MIGRATIONS[1]) & rules_of(server)
     said: list[str] = []
     assert migrate(url, said.append) == MigrationReport(url, 1, SCHEMA_VERSION)
@@ -304,7 +307,7 @@ def test_interrupted_migration_of_a_server_goes_on(server, old_server: tuple[str
 def test_empty_and_newer_servers_are_not_migrated(server, neo4j_url: str):
     with pytest.raises(StoreInputError, match="holds none"):
         migrate(neo4j_url, silent)
-    assert check(neo4j_url).problems == ("there is no store in the database",)
+    assert check(neo4j_url).problems == ("the database does not contain a store",)
     open_store(neo4j_url).close()
     with server.session() as session:
         session.run("MATCH (m:Meta {topic: 'schema'}) SET m.version = 99").consume()

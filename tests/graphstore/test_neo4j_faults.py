@@ -14,9 +14,11 @@ import pytest
 from neo4j.exceptions import Neo4jError, TransientError
 
 from graphstore import GraphStore, open_store
+from graphstore.cypher import run_query
 from graphstore.errors import StoreError
 from graphstore.neo4j import graph
 from graphstore.neo4j.graph import Statements
+from graphstore.neo4j.store import Neo4jStore
 from graphstore.records import MeasurementRecord, TrialRecord, TrialStatus
 from graphstore.testing import samples
 from graphstore.testing.proxy import Proxy, Way
@@ -272,6 +274,37 @@ def test_a_transient_error_at_any_statement_leaves_one_row(
         at += 1
         assert at < KNOWN, "more statements than trials"
     assert at > 1
+
+
+# A server that can be restarted -------------------------------------------------------------------------------------
+
+
+def test_a_server_that_ended_is_started_again_by_whoever_needs_it(wire: Proxy, direct: GraphStore, quick: None):
+    """Reads and writes are completed by the restarted server; a free statement is not repeated."""
+    restarts: list[int] = []
+
+    def restart() -> None:
+        restarts.append(wire.cuts)
+        wire.heal()
+
+    user, password = os.environ.get("NEO4J_USER", "neo4j"), os.environ.get("NEO4J_PASSWORD", SECRET)
+    id = samples.architectures(KNOWN)[0].id
+    with Neo4jStore(f"bolt://127.0.0.1:{wire.port}", user, password, restart=restart) as store:
+        calls: list[Callable[[], object]] = [
+            lambda: store.count("nano") == KNOWN,
+            lambda: store.architecture(id).id == id,
+            lambda: store.add_scores([samples.score(id, "again")]) == 1,
+        ]
+        for turn, call in enumerate(calls, start=1):
+            wire.cut()
+            assert call()
+            assert len(restarts) == turn
+        wire.cut()
+        with pytest.raises(StoreError, match="started again"):
+            run_query(store, "RETURN 1")
+        assert run_query(store, "RETURN 1").rows == ((1,),)
+        assert len(restarts) == len(calls) + 1
+    assert [score.task for score in direct.scores()] == ["again"]
 
 
 # A real deadlock ---------------------------------------------------------------------------------------------------

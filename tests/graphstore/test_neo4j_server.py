@@ -32,7 +32,7 @@ def bare(tmp_path: Path, monkeypatch) -> Path:
 
 def test_java_is_missing_or_too_old(bare: Path, monkeypatch):
     monkeypatch.setenv("PATH", str(bare))
-    with pytest.raises(StoreError, match="there is no java"):
+    with pytest.raises(StoreError, match="java was not found"):
         distribution.find_java()
     program(bare, "java", "echo 'openjdk version \"11.0.2\" 2019-01-15' >&2")
     with pytest.raises(StoreError, match="11"):
@@ -43,7 +43,7 @@ def test_java_is_missing_or_too_old(bare: Path, monkeypatch):
 
 def test_maven_is_missing_or_fails(bare: Path, monkeypatch):
     monkeypatch.setenv("PATH", str(bare))
-    with pytest.raises(StoreError, match="there is no mvn"):
+    with pytest.raises(StoreError, match="mvn was not found"):
         distribution.libraries()
     program(bare, "mvn", "echo 'no route to repository'; exit 3")
     with pytest.raises(StoreError, match="no route to repository"):

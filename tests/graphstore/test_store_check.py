@@ -13,9 +13,10 @@ import pytest
 from graphstore import open_store
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import StoreError, StoreInputError
-from graphstore.maintenance import EXAMPLES, CheckReport, check, migrate, told
+from graphstore.maintenance import check, migrate
 from graphstore.neo4j.migrations import VECTORS
 from graphstore.records import LineageRecord
+from graphstore.reports import EXAMPLES, CheckReport, told
 from graphstore.testing import samples
 
 
@@ -90,7 +91,7 @@ BROKEN_FILES = {
     f"DELETE FROM layer WHERE architecture = {FIRST} AND position = 0": "another number of layers",
     f"UPDATE layer SET position = position + 1000 WHERE architecture = {FIRST}": "layers are not numbered from 0: 1",
     "UPDATE architecture SET profile = replace(profile, '64', '99')": "summary is not what their layers make it: ",
-    f"UPDATE layer SET family = 'x' WHERE architecture = {FIRST}": "whose summary is not what their layers make it: 1 ",
+    f"UPDATE layer SET family = 'x' WHERE architecture = {FIRST}": "whose summary does not match their layers: 1 ",
     "UPDATE architecture SET profile = '{'": "another number of layers than their summary says: 12",
     f"DELETE FROM op WHERE architecture = {FIRST} AND position = 1": "operations are not numbered from 0: 1",
     f"UPDATE op SET layer = 99 WHERE architecture = {FIRST}": "operations in a layer they do not have: 1",
@@ -105,10 +106,10 @@ BROKEN_FILES = {
     "UPDATE score SET architecture = 999 WHERE seed = 2": "rows of score that refer to no architecture: 1",
     "UPDATE trial SET architecture = 999 WHERE number = 1": "rows of trial that refer to no architecture: 1",
     "UPDATE trial SET number = 9 WHERE number = 3": r"trials are not numbered from 0: 1 \(first\)",
-    "UPDATE trial SET state = 'lost' WHERE number = 3": r"trials in a state that is none: 1 \(1/3\)",
-    "UPDATE study SET state = 'lost'": r"studies in a state that is none: 1 \(first\)",
-    "UPDATE job SET state = 'lots'": r"jobs in a state that is none: 1 \(job-1\)",
-    "INSERT INTO revision VALUES ('weather', 1)": r"counters of changes that are none: 1 \(weather\)",
+    "UPDATE trial SET state = 'lost' WHERE number = 3": r"trials in an unknown state: 1 \(1/3\)",
+    "UPDATE study SET state = 'lost'": r"studies in an unknown state: 1 \(first\)",
+    "UPDATE job SET state = 'lots'": r"jobs in an unknown state: 1 \(job-1\)",
+    "INSERT INTO revision VALUES ('weather', 1)": r"invalid revision counters: 1 \(weather\)",
 }
 
 
@@ -135,17 +136,17 @@ A = "MATCH (a:Architecture) WITH a ORDER BY a.id LIMIT 1 "
 
 # In this order, each on top of those before: a statement that breaks something, and what the check must say then.
 BROKEN_GRAPHS = {
-    f"DROP INDEX {VECTORS}": f"the vector index {VECTORS} is missing: `archex store migrate` makes it again",
+    f"DROP INDEX {VECTORS}": f"the vector index {VECTORS} is missing: migrating the store creates it again",
     "DROP CONSTRAINT archex_job": "the constraint archex_job is missing",
     "MATCH (m:Meta {topic: 'jobs'}) REMOVE m.revision": "counters of changes of jobs must be 1, but are 0",
-    "MATCH (m:Meta {topic: 'schema'}) REMOVE m.identity": "the store's identity is missing: `archex store migrate`",
-    "MATCH (j:Job) SET j.state = 'lots'": r"jobs in a state that is none: 1 \(job-1\)",
+    "MATCH (m:Meta {topic: 'schema'}) REMOVE m.identity": "the store's identity is missing: migrating the store",
+    "MATCH (j:Job) SET j.state = 'lots'": r"jobs in an unknown state: 1 \(job-1\)",
     "MATCH (:Layer)-[:HAS_OP]->(o) WITH o LIMIT 1 SET o.layer = 7": "operations in another layer than they say: 1",
     A + "MATCH (a)-[:HAS_OP]->({kind: 'input'})-[f:FEEDS]->() SET f.position = 500": "edges are not numbered from 0: 1",
     "MATCH (a:Architecture)-[:HAS_OP]->(o {kind: 'input'}) WITH a, o ORDER BY a.id LIMIT 2 WITH collect(o) AS o "
     "WITH o[0] AS s, o[1] AS t CREATE (s)-[:FEEDS {position: 0}]->(t)": "operations of another, or backwards: 1",
     A + "MATCH (a)-[:HAS_OP]->(o {kind: 'input'}) SET o.index = 500": "operations are not numbered from 0: 1",
-    A + "SET a.families = ['x'] + a.families[1..]": "whose summary is not what their layers make it: 1 ",
+    A + "SET a.families = ['x'] + a.families[1..]": "whose summary does not match their layers: 1 ",
     "MATCH (a:Architecture) WITH a ORDER BY a.id DESC LIMIT 1 SET a.hiddens = a.hiddens + 1": "layers make it: 2 ",
     A + "SET a.depth = 99": "another number of layers than their summary says: 1",
     A + "MATCH (a)-[:HAS_LAYER]->(l) SET l.index = l.index + 1": "layers are not numbered from 0: 1",
@@ -160,8 +161,8 @@ BROKEN_GRAPHS = {
     "MATCH (m:Measurement)-[r:OF]->() DELETE r": "measurements without their architecture: 5",
     "MATCH (t:Trial {number: 0})-[r:EVALUATES]->() DELETE r": r"trials without their study or .*: 1 \(first/0\)",
     "MATCH (t:Trial {number: 3}) SET t.number = 9, t.state = 'lost'": r"trials are not numbered from 0: 1 \(first\)",
-    "MATCH (t:Trial {number: 1}) SET t.state = 'lots'": r"trials in a state that is none: 2 \(first/",
-    "MATCH (s:Study) SET s.state = 'lost'": r"studies in a state that is none: 1 \(first\)",
+    "MATCH (t:Trial {number: 1}) SET t.state = 'lots'": r"trials in an unknown state: 2 \(first/",
+    "MATCH (s:Study) SET s.state = 'lost'": r"studies in an unknown state: 1 \(first\)",
     "MATCH (s:Study) SET s.space = 'no'": r"studies without their space: 1 \(first\)",
     "MATCH (s:Score) WITH s ORDER BY s.id LIMIT 1 REMOVE s.source": "^scores with a property that is missing.*: 1 ",
     "MATCH (s:Score) WITH s ORDER BY s.id DESC LIMIT 1 SET s.seconds = sqrt(-1)": "^scores with a property .*: 2 ",
@@ -193,7 +194,7 @@ def test_broken_server(server, neo4j_url: str):
                 assert any(re.search(sentence, problem) for problem in report.problems), (statement, report.problems)
     finally:
         migrate(neo4j_url, lambda line: None)
-    assert not any("archex store migrate" in problem for problem in check(neo4j_url).problems)
+    assert not any("migrat" in problem for problem in check(neo4j_url).problems)
 
 
 def test_server_that_does_not_answer():

@@ -1,4 +1,4 @@
-"""The Store tab of the Jobs page: what the store is and holds, whether it is sound, and its backups."""
+"""The Store tab of the Jobs page: contents, consistency check and backups of the store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from explorer.library.workplace import models_folder, models_size, work_size
 from graphstore import GraphStore, maintenance
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import StoreError
-from graphstore.maintenance import CheckReport
+from graphstore.reports import CheckReport
 from graphstore.url import SQLITE_PREFIX
 
 MIB = 2**20
@@ -47,8 +47,8 @@ def _facts(store: GraphStore) -> None:
         "Store": store.url,
         "Engine": "SQLite, one file" if store.url.startswith(SQLITE_PREFIX) else "Neo4j server",
         "Version of the layout": f"{SCHEMA_VERSION} (the newest)",
-        "Size": "kept by the server" if size is None else f"{size / MIB:,.1f} MiB",
-        "Files beside it": f"{_work_size(store.url) / MIB:,.1f} MiB",
+        "Size": "on the server" if size is None else f"{size / MIB:,.1f} MiB",
+        "Files next to it": f"{_work_size(store.url) / MIB:,.1f} MiB",
     }
     st.table(pd.Series(facts, name="").astype(str), border="horizontal")
 
@@ -79,7 +79,7 @@ def _spaces() -> None:
 
 @st.cache_resource(show_spinner=False)
 def _one_at_a_time() -> threading.Lock:
-    """One check or backup at a time for all visitors, as each reads the whole store."""
+    """One check or backup at a time for all visitors, because each reads the whole store."""
     return threading.Lock()
 
 
@@ -91,11 +91,13 @@ def _check(url: str, revision: int) -> tuple[CheckReport, float]:
 
 def _health(store: GraphStore) -> None:
     st.subheader("Health")
-    if st.button("Check now", icon=":material/health_and_safety:", key="store_check", help="As `archex store check`."):
+    if st.button(
+        "Check now", icon=":material/health_and_safety:", key="store_check", help="Same as `archex store check`."
+    ):
         with st.spinner("Checking the whole store …"):
             st.session_state[CHECKED] = _check(services.store_url(), store.revision())
     if CHECKED not in st.session_state:
-        st.caption("Not checked in this visit. A check reads the whole store and changes nothing.")
+        st.caption("Not checked yet. A check reads the whole store and changes nothing.")
         return
     report, moment = st.session_state[CHECKED]
     checked = f"{report.engine}, version {report.version} (newest: {report.newest}), checked {_moment(moment)}."
@@ -114,34 +116,32 @@ def _moment(seconds: float) -> str:
 
 def _backups(store: GraphStore) -> None:
     st.subheader("Backups")
-    if st.button("Make a backup", icon=":material/backup:", key="store_backup", help="Others go on working meanwhile."):
+    if st.button("Make a backup", icon=":material/backup:", key="store_backup", help="Others can continue to work."):
         _save(store)
     saved = st.session_state.pop(SAVED, None)
     if saved is not None:
         st.success(saved, icon=":material/check_circle:")
     found = backups.list_backups(store.url)
-    st.caption(f"They are kept in `{backups.backup_folder(store.url)}`, at most {backups.MOST}.")
+    st.caption(f"Backups are in `{backups.backup_folder(store.url)}`, at most {backups.MOST}.")
     models = _models_size(store.url)
     if models:
         st.caption(
-            f"A backup does not hold the trained models beside the store: {models / MIB:,.1f} MiB in "
-            f"`{models_folder(store.url)}`. `archex store copy --with-files` takes them along to another store."
+            f"A backup does not contain the trained models ({models / MIB:,.1f} MiB in `{models_folder(store.url)}`). "
+            "`archex store copy --with-files` copies them to another store."
         )
     if not found:
-        st.info("There is no backup yet.", icon=":material/inventory_2:")
+        st.info("No backups yet.", icon=":material/inventory_2:")
         return
     rows = [(one.path.name, one.size / MIB, datetime.datetime.fromtimestamp(one.made)) for one in found]
     frame = pd.DataFrame(rows, columns=["file", "size", "made"])
     downloads.table(frame, "backups", "store_backups", column_config=BACKUP_COLUMNS, hide_index=True)
-    st.markdown(
-        "A backup is a store: `archex app --store sqlite:///FILE` opens it, `archex store copy` brings it back."
-    )
+    st.markdown("A backup is a store: `archex app --store sqlite:///FILE` opens it, `archex store copy` restores it.")
 
 
 def _save(store: GraphStore) -> None:
     lock = _one_at_a_time()
     if not lock.acquire(blocking=False):
-        st.warning("A check or another backup is being made. Try again when it has ended.")
+        st.warning("A check or another backup is running. Try again when it has finished.")
         return
     try:
         with st.spinner("Saving …"):
@@ -151,6 +151,6 @@ def _save(store: GraphStore) -> None:
         return
     finally:
         lock.release()
-    moved = f" The store kept changing in {', '.join(report.moving)}." if report.moving else ""
+    moved = f" The store changed during the backup in {', '.join(report.moving)}." if report.moving else ""
     st.session_state[SAVED] = f"Saved and checked: {report.path.name}, {report.size_bytes / MIB:,.1f} MiB.{moved}"
     st.rerun()

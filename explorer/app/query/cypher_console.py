@@ -1,4 +1,4 @@
-"""The Cypher tab of the Query page: saved queries and statements of one's own, on a Neo4j store."""
+"""The Cypher tab of the Query page: saved queries, and free statements in an app that one person uses."""
 
 from __future__ import annotations
 
@@ -8,43 +8,46 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from explorer.app.shared import address, components, downloads, services
+from explorer.app.shared import access, address, components, downloads, services
 from graphstore.cypher import LONGEST_PARAMETERS, LONGEST_TEXT, Answer, CypherStore, run_query
 from graphstore.errors import StoreInputError
 from graphstore.neo4j.saved_queries import Parameter, ParameterType, SavedQuery, saved_queries
 from graphstore.url import without_password
 
 OWN = ""
-"""Place in the list of a statement of one's own."""
+"""Entry of the list for a statement of the user's own."""
 ROW_LIMITS = (20, 100, 1000)
 TIME_LIMITS_S = (2, 10, 60)
 EXAMPLE = (
     "MATCH (a:Architecture)-[:HAS_LAYER]->(l:Layer)\nRETURN l.family AS family, count(*) AS layers ORDER BY layers DESC"
 )
 LONGEST_SHARED = 2_000
-"""Characters of a statement that is in the address."""
+"""Maximum number of characters of a statement in the address."""
 LARGEST = 10**15
-"""No number a visitor gives may be larger."""
+"""The largest number that a parameter may be."""
 LONGEST_CELL = 1_000
-"""Characters of a value that the table shows."""
+"""Maximum number of characters of a value in the table."""
 
 
 def render(space: str) -> None:
-    """Draw the tab; ``space`` is what a parameter of this name begins with."""
+    """Draw the tab; ``space`` is the default of parameters of this name."""
     store = services.store()
     if not isinstance(store, CypherStore):
         _how_to_get_neo4j()
         return
     queries = {query.name: query for query in saved_queries()}
     wanted = st.query_params.get("saved", next(iter(queries)))
-    names = [*queries, OWN]
+    shared = access.is_shared()
+    names = [*queries] if shared else [*queries, OWN]
     chosen = st.selectbox(
         "Query",
         names,
         index=names.index(wanted) if wanted in names else 0,
-        format_func=lambda name: queries[name].title if name else "A statement of your own",
+        format_func=lambda name: queries[name].title if name else "Your own statement",
         key="cypher_query",
     )
+    if shared:
+        st.caption("Several people may use this app, so it offers the saved queries only.")
     if chosen != st.query_params.get("saved"):
         st.query_params["saved"] = chosen
     text, given, asked = _saved(queries[chosen], space) if chosen else _own()
@@ -53,12 +56,12 @@ def render(space: str) -> None:
         try:
             limits = st.session_state["cypher_rows"], float(st.session_state["cypher_seconds"])
             parameters = queries[chosen].values(given) if chosen else _own_parameters(str(given["parameters"]))
-            with st.spinner("Asking …"):
+            with st.spinner("Running …"):
                 answer = run_query(store, text, parameters, *limits)
             st.session_state["cypher_answer"] = (chosen, answer)
         except StoreInputError as error:
-            # In a block of code, because a statement's own signs are no markdown.
-            st.error("The statement was not run, or not to its end:", icon=":material/error:")
+            # A code block, because the characters of a statement are not Markdown.
+            st.error("The statement was not run, or did not finish:", icon=":material/error:")
             st.code(str(error), language=None, wrap_lines=True)
     kept = st.session_state.get("cypher_answer")
     if kept is not None and kept[0] == chosen:
@@ -66,17 +69,17 @@ def render(space: str) -> None:
 
 
 def _how_to_get_neo4j() -> None:
-    st.info("This store is a file; Cypher needs a Neo4j server. The Guided tab asks on both.", icon=":material/info:")
+    st.info("This store is a file; Cypher needs a Neo4j server. The Guided tab works on both.", icon=":material/info:")
     url = without_password(services.store_url())
     st.markdown(
-        "With a server of your own on this machine, the whole catalogue moves there by three commands:\n\n"
+        "Three commands copy the whole catalogue to a server of your own on this machine:\n\n"
         f"```\narchex neo4j start\narchex store copy {url} neo4j\narchex app --store neo4j\n```\n\n"
-        "A server elsewhere is named by its address, for example `--store neo4j://HOST:7687`."
+        "For another server give its address, for example `--store neo4j://HOST:7687`."
     )
 
 
 def _limits() -> bool:
-    """Row limit, time limit and the button; returns whether it was pressed."""
+    """Draw row limit, time limit and the button; return whether it was pressed."""
     rows, seconds, button = st.columns([1, 1, 2], vertical_alignment="bottom")
     with rows:
         address.choice("Rows at most", ROW_LIMITS, "cypher_rows", ROW_LIMITS[1])
@@ -94,9 +97,9 @@ def _saved(query: SavedQuery, space: str) -> tuple[str, dict[str, Any], bool]:
             for column, parameter in zip(columns, query.parameters, strict=False)
         }
         asked = _limits()
-    with st.expander("What the columns mean"):
+    with st.expander("Meaning of the columns"):
         st.markdown("\n".join(f"- **{name}**: {meaning}" for name, meaning in query.columns.items()))
-    with st.expander("The statement"):
+    with st.expander("Statement"):
         st.code(query.text, language=None)
     return query.text, given, asked
 
@@ -116,12 +119,9 @@ def _field(place: Any, parameter: Parameter, query: str, space: str) -> Any:
 
 
 def _own() -> tuple[str, dict[str, Any], bool]:
-    st.markdown(
-        "One reading statement; the server refuses whatever would change something. `docs/cypher.md` shows what there "
-        "is to ask for."
-    )
+    st.markdown("One reading statement; the server refuses to write. `docs/cypher.md` describes the graph.")
     with st.form("cypher_form", border=True):
-        # An address fills the field, but only the button runs the statement.
+        # The address fills the field, but only the button runs the statement.
         begin = address.read("statement", lambda text: True, "statement", LONGEST_SHARED) or EXAMPLE
         text = st.text_area("Cypher", value=begin, height=160, max_chars=LONGEST_TEXT, key="cypher_text")
         parameters = st.text_input(
@@ -144,7 +144,7 @@ def _own_parameters(text: str) -> dict[str, Any]:
 
 
 def answer_frame(answer: Answer) -> pd.DataFrame:
-    """The answer as a table: columns of numbers as they are, everything else as text."""
+    """Return the result as a table: numeric columns unchanged, all others as text."""
     columns = {}
     for position, name in enumerate(answer.columns):
         values = [row[position] for row in answer.rows]
@@ -166,10 +166,10 @@ def _cell(value: Any) -> str | None:
 
 def _show(answer: Answer, space: str) -> None:
     count = "1 row" if len(answer.rows) == 1 else f"{len(answer.rows):,} rows"
-    more = "; more were left out" if answer.truncated else ""
+    more = "; further rows were left out" if answer.truncated else ""
     st.caption(f"{count} in {answer.seconds:.2f} s{more}")
     if not answer.rows:
-        st.info("Nothing fits.", icon=":material/search_off:")
+        st.info("No rows.", icon=":material/search_off:")
         return
     table = answer_frame(answer)
     shown = table

@@ -18,6 +18,7 @@ from typing import cast
 
 import streamlit as st
 
+from explorer.app.server import is_loopback
 from explorer.app.shared.password import LONGEST, TRIES, Guesses, digest, password_of
 from explorer.errors import InputError
 
@@ -36,6 +37,19 @@ def has_provider() -> bool:
         return "auth" in st.secrets
     except FileNotFoundError:
         return False
+
+
+def is_shared() -> bool:
+    """Return whether several people may use the app: it asks for a log-in, or listens beyond this machine."""
+    address = st.get_option("server.address")
+    return has_provider() or _has_password() or not (address and is_loopback(address))
+
+
+def _has_password() -> bool:
+    try:
+        return bool(password_of(os.environ))
+    except InputError:
+        return True
 
 
 def drawn_again(every: str | None) -> Callable[[Callable[[], None]], Callable[[], None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import neo4j
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamlit.config import get_option, set_option
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.query import cypher_console
@@ -26,6 +28,7 @@ from explorer.app.query.query_form import (
     Wish,
     read_address,
 )
+from explorer.app.shared import access
 from graphstore import open_store
 from graphstore.cypher import Answer
 from graphstore.queries import ArchitectureQuery, Condition, Fact, LayerRule, Range, Sort
@@ -246,8 +249,37 @@ def on_server(server, neo4j_url, filled) -> str:
     return neo4j_url
 
 
+@pytest.fixture
+def listening() -> Iterator[Callable[[str | None], None]]:
+    """Sets the address at which the app listens."""
+    before = get_option("server.address")
+    yield lambda address: set_option("server.address", address)
+    set_option("server.address", before)
+
+
+@pytest.mark.parametrize(
+    ("address", "password", "shared"),
+    [("127.0.0.1", "", False), ("0.0.0.0", "", True), (None, "", True), ("127.0.0.1", "a long password", True)],
+)
+def test_an_app_is_shared_if_others_can_reach_it(listening, monkeypatch, address, password, shared):
+    listening(address)
+    monkeypatch.setenv("EXPLORER_APP_PASSWORD", password)
+    assert access.is_shared() == shared
+
+
 @pytest.mark.neo4j
-def test_saved_queries_and_own_statements_on_a_server(visit, filled, on_server):
+def test_a_shared_app_offers_the_saved_queries_only(visit, on_server, listening):
+    listening("0.0.0.0")
+    page = visit(on_server, saved="", tab="Cypher", statement="RETURN 1")
+    assert not page.exception
+    assert "saved queries only" in texts(page)
+    assert "" not in page.selectbox(key="cypher_query").options
+    assert [area.key for area in page.text_area] == ["nearest_vector"]
+
+
+@pytest.mark.neo4j
+def test_saved_queries_and_own_statements_on_a_server(visit, filled, on_server, listening):
+    listening("127.0.0.1")
     page = visit(on_server, saved="pareto", tab="Cypher")
     assert not page.exception
     assert "**12** architectures fit" in texts(page)
