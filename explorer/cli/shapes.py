@@ -13,7 +13,13 @@ from rich.table import Table
 from explorer.cli.console import JsonOption, SeedOption, output, print_json
 from explorer.errors import InputError
 from explorer.space.backbones import parse_widths
-from explorer.supershaper.shapes.asking import Limits, Objective, Range, ShapePredictors, ShapeReport
+from explorer.supershaper.shapes.asking import (
+    Interval,
+    ShapeLimits,
+    ShapeObjective,
+    ShapePredictors,
+    ShapeReport,
+)
 from explorer.supershaper.shapes.devices import device_agreement, variance_shares
 from explorer.supershaper.shapes.evolution import EvolutionSettings
 from explorer.supershaper.shapes.grid import VOCABULARY, ShapeGrid
@@ -63,7 +69,9 @@ def search(
     max_perplexity: Annotated[
         float | None, typer.Option("--max-perplexity", help="Upper limit of the predicted perplexity.")
     ] = None,
-    minimise: Annotated[Objective, typer.Option("--minimise", help="Quantity to minimise.")] = Objective.PERPLEXITY,
+    minimise: Annotated[
+        ShapeObjective, typer.Option("--minimise", help="Quantity to minimise.")
+    ] = ShapeObjective.PERPLEXITY,
     predictor: MethodOption = "gp",
     count: Annotated[int, typer.Option("--count", help="How many of the best to show.", min=1, max=1000)] = 5,
     generations: Annotated[
@@ -78,10 +86,10 @@ def search(
     grid = _grid(vocab, unmerged)
     table = read_shapes(data, grid)
     timed = _device(table, device) if device else None
-    if timed is None and (max_latency_ms is not None or minimise is Objective.LATENCY):
+    if timed is None and (max_latency_ms is not None or minimise is ShapeObjective.LATENCY):
         raise InputError("--device", "be given with a latency", "nothing", f"Choose of: {', '.join(table.latency)}.")
     learned = ShapePredictors.learn(table, grid, predictor, [timed] if timed else [], seed)
-    limits = Limits(
+    limits = ShapeLimits(
         max_parameters,
         max_perplexity,
         {timed: max_latency_ms / 1000} if timed is not None and max_latency_ms is not None else {},
@@ -190,7 +198,7 @@ def devices(
 
 
 def _document(report: ShapeReport) -> dict[str, Any]:
-    def ranged(one: Range, unit: float = 1.0) -> dict[str, float]:
+    def ranged(one: Interval, unit: float = 1.0) -> dict[str, float]:
         return {"value": unit * one.value, "low": unit * one.low, "high": unit * one.high}
 
     return {

@@ -21,14 +21,13 @@ from explorer.app.shared import frames, services
 from explorer.pareto import hypervolume, pareto_set
 from explorer.plots.pareto import Axis
 from explorer.studies.frames import value_of
-from graphstore.queries import Fact, MeasurementKey
+from graphstore.queries import Ends, Fact, MeasurementKey
 from graphstore.records import ScoreKind, StudyRecord, TrialRecord
 
 SCORE, MEASURED = "score:", "measured:"
 """Prefixes of objective names that are scores or measurements."""
 COSTS = ("parameters", "flops", "depth")
 """Costs that every architecture has."""
-Ends = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from explorer.analysis.shapes import has_shapes, stored_shapes
 from explorer.app.shared import services
-from explorer.supershaper.shapes.asking import Limits, Objective, ShapePredictors, ShapeReport
+from explorer.supershaper.shapes.asking import ShapeLimits, ShapeObjective, ShapePredictors, ShapeReport
 from explorer.supershaper.shapes.devices import FEWEST, Agreement, VarianceShares, device_agreement, variance_shares
 from explorer.supershaper.shapes.grid import Shapes
 from explorer.supershaper.shapes.importance import layer_importance
@@ -107,19 +107,19 @@ def _search(
     space: str,
     revision: tuple[int, ...],
     limits: tuple[float | None, float | None, tuple[tuple[str, float], ...]],
-    objective: Objective,
+    objective: ShapeObjective,
     device: str | None,
     seed: int,
 ) -> tuple[list[ShapeReport], int]:
     known = learned(space)
     assert known is not None
-    asked = Limits(limits[0], limits[1], dict(limits[2]))
+    asked = ShapeLimits(limits[0], limits[1], dict(limits[2]))
     found = known.predictors.search(asked, objective, device, seed)
     return known.predictors.reports(found.shapes), found.evaluated
 
 
 def search(
-    space: str, limits: Limits, objective: Objective, device: str | None, seed: int
+    space: str, limits: ShapeLimits, objective: ShapeObjective, device: str | None, seed: int
 ) -> tuple[list[ShapeReport], int]:
     """Return the best shapes within limits and the number evaluated. Raises InputError if there are none."""
     key = (limits.parameters, limits.perplexity, tuple(sorted(limits.latency_s.items())))

@@ -12,7 +12,7 @@ from explorer.app.shared import address, downloads
 from explorer.app.shared.messages import literal
 from explorer.errors import InputError
 from explorer.plots.shapes import by_parameters, layer_importance_plot, shape_profiles, variance_bars
-from explorer.supershaper.shapes.asking import Limits, Objective, ShapeReport
+from explorer.supershaper.shapes.asking import ShapeLimits, ShapeObjective, ShapeReport
 from explorer.supershaper.shapes.devices import Agreement
 from explorer.supershaper.shapes.importance import width_effects
 
@@ -30,7 +30,7 @@ BACKGROUND = 200
 def search_view(space: str, known: Learned) -> None:
     """Show the limits and the best shapes within them."""
     grid, devices = known.predictors.grid, list(known.predictors.latency)
-    objectives = [one for one in Objective if _possible(one, known)]
+    objectives = [one for one in ShapeObjective if _possible(one, known)]
     low, high = (size / 1e6 for size in grid.extent)
     columns = st.columns(3)
     with columns[0]:
@@ -46,12 +46,12 @@ def search_view(space: str, known: Learned) -> None:
         if devices:
             device = address.choice("Machine", devices, "machine")
             milliseconds = address.number("Most latency, in ms", "latency", 1e-3, 1e9, None, placeholder="no limit")
-    limits = Limits(
+    limits = ShapeLimits(
         None if millions is None else millions * 1e6,
         perplexity,
         {} if device is None or milliseconds is None else {device: milliseconds / 1000},
     )
-    if limits == Limits():
+    if limits == ShapeLimits():
         st.info("Set at least one limit; the search then starts automatically.", icon=":material/tune:")
         return
     try:
@@ -67,11 +67,11 @@ def search_view(space: str, known: Learned) -> None:
     downloads.figure(figure, "found-shapes", "shapes_found_figure", alt="Widths of the best shapes found")
 
 
-def _possible(objective: Objective, known: Learned) -> bool:
+def _possible(objective: ShapeObjective, known: Learned) -> bool:
     return {
-        Objective.PERPLEXITY: known.predictors.perplexity is not None,
-        Objective.LATENCY: bool(known.predictors.latency),
-        Objective.PARAMETERS: True,
+        ShapeObjective.PERPLEXITY: known.predictors.perplexity is not None,
+        ShapeObjective.LATENCY: bool(known.predictors.latency),
+        ShapeObjective.PARAMETERS: True,
     }[objective]
 
 

@@ -9,13 +9,13 @@ from enum import StrEnum
 import numpy as np
 
 from explorer.errors import InputError
-from explorer.supershaper.shapes.evolution import EvolutionSettings, Found, Limit, Quantity, search_shapes
+from explorer.supershaper.shapes.evolution import EvolutionResult, EvolutionSettings, Limit, Quantity, search_shapes
 from explorer.supershaper.shapes.grid import ShapeGrid, Shapes
 from explorer.supershaper.shapes.predictors import PREDICTORS, LatencyPredictor, PerplexityPredictor
 from explorer.supershaper.shapes.tables import ShapeTable
 
 
-class Objective(StrEnum):
+class ShapeObjective(StrEnum):
     """The quantity that a search minimises."""
 
     PERPLEXITY = "perplexity"
@@ -24,7 +24,7 @@ class Objective(StrEnum):
 
 
 @dataclass(frozen=True)
-class Range:
+class Interval:
     """A predicted number and the 95 % interval of a measurement."""
 
     value: float
@@ -47,12 +47,12 @@ class ShapeReport:
     widths: tuple[int, ...]
     parameters: int
     parameters_unmerged: int
-    perplexity: Range | None
-    latency_s: Mapping[str, Range] = field(default_factory=dict)
+    perplexity: Interval | None
+    latency_s: Mapping[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Limits:
+class ShapeLimits:
     """Upper limits of a shape; each is optional.
 
     Attributes:
@@ -122,19 +122,19 @@ class ShapePredictors:
                 tuple(int(width) for width in shape),
                 int(merged[row]),
                 int(unmerged[row]),
-                None if told is None else Range(float(told.value[row]), float(told.low[row]), float(told.high[row])),
+                None if told is None else Interval(float(told.value[row]), float(told.low[row]), float(told.high[row])),
                 {
-                    device: Range(float(one.value[row]), float(one.low[row]), float(one.high[row]))
+                    device: Interval(float(one.value[row]), float(one.low[row]), float(one.high[row]))
                     for device, one in times.items()
                 },
             )
             for row, shape in enumerate(shapes)
         ]
 
-    def _quantity(self, objective: Objective, device: str | None = None) -> Quantity:
-        if objective is Objective.PARAMETERS:
+    def _quantity(self, objective: ShapeObjective, device: str | None = None) -> Quantity:
+        if objective is ShapeObjective.PARAMETERS:
             return lambda shapes: self.grid.parameters(shapes).astype(np.float64)
-        if objective is Objective.PERPLEXITY:
+        if objective is ShapeObjective.PERPLEXITY:
             if self.perplexity is None:
                 raise InputError("perplexity", "have been measured", "none", "Give a table with perplexities.")
             return self.perplexity.expected
@@ -145,13 +145,13 @@ class ShapePredictors:
 
     def search(
         self,
-        limits: Limits,
-        objective: Objective = Objective.PERPLEXITY,
+        limits: ShapeLimits,
+        objective: ShapeObjective = ShapeObjective.PERPLEXITY,
         device: str | None = None,
         seed: int = 0,
         settings: EvolutionSettings | None = None,
         keep: int = 10,
-    ) -> Found:
+    ) -> EvolutionResult:
         """Return the shapes with the smallest objective within limits.
 
         Args:
@@ -167,11 +167,11 @@ class ShapePredictors:
         """
         kept = []
         if limits.parameters is not None:
-            kept.append(Limit("parameters", self._quantity(Objective.PARAMETERS), limits.parameters))
+            kept.append(Limit("parameters", self._quantity(ShapeObjective.PARAMETERS), limits.parameters))
         if limits.perplexity is not None:
-            kept.append(Limit("perplexity", self._quantity(Objective.PERPLEXITY), limits.perplexity))
+            kept.append(Limit("perplexity", self._quantity(ShapeObjective.PERPLEXITY), limits.perplexity))
         for name, seconds in limits.latency_s.items():
-            kept.append(Limit(f"latency in s on {name}", self._quantity(Objective.LATENCY, name), seconds))
+            kept.append(Limit(f"latency in s on {name}", self._quantity(ShapeObjective.LATENCY, name), seconds))
         if not kept:
             raise InputError("limits", "be at least one", "none", "Limit parameters, latency or perplexity.")
         return search_shapes(self.grid, self._quantity(objective, device), kept, seed, settings, keep)

@@ -61,7 +61,7 @@ class EvolutionSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class EvolutionResult:
     """The outcome of a search.
 
     Attributes:
@@ -138,7 +138,7 @@ def search_shapes(
     settings: EvolutionSettings | None = None,
     keep: int = 10,
     start: Shapes | None = None,
-) -> Found:
+) -> EvolutionResult:
     """Find the shapes with the smallest objective within the limits.
 
     Args:
@@ -170,4 +170,4 @@ def search_shapes(
         told = ", ".join(f"{one.name} at most {one.at_most:,.6g}" for one in limits)
         reached = ", ".join(f"{one.name} {float(one.quantity(nearest[None])[0]):,.6g}" for one in limits)
         raise InputError("limits", f"leave a shape ({told})", f"nearest found: {reached}", "Relax a limit.")
-    return Found(seen.shapes[fitting], seen.values[fitting], len(seen.values), tuple(history))
+    return EvolutionResult(seen.shapes[fitting], seen.values[fitting], len(seen.values), tuple(history))

@@ -39,7 +39,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Forecast:
+class ShapePrediction:
     """Predictions for N shapes.
 
     Attributes:
@@ -73,12 +73,12 @@ class PerplexityPredictor(ABC):
         self._learn(np.asarray(shapes, dtype=np.float64), np.log(values))
         return self
 
-    def predict(self, shapes: Shapes) -> Forecast:
+    def predict(self, shapes: Shapes) -> ShapePrediction:
         """Return forecasts for shapes ``[N, L]``."""
         if not len(shapes):
-            return Forecast(*np.zeros((3, 0)))
+            return ShapePrediction(*np.zeros((3, 0)))
         value, low, high = self._losses(np.asarray(shapes, dtype=np.float64))
-        return Forecast(np.exp(value), np.exp(low), np.exp(high))
+        return ShapePrediction(np.exp(value), np.exp(low), np.exp(high))
 
     def expected(self, shapes: Shapes) -> Array:
         """Return only the expected perplexities ``[N]``, which is faster."""
@@ -191,11 +191,11 @@ class LatencyPredictor:
         self._amounts = self._grid.table(amounts)
         return self
 
-    def predict(self, shapes: Shapes) -> Forecast:
+    def predict(self, shapes: Shapes) -> ShapePrediction:
         """Return forecasts for shapes ``[N, L]`` with 95 % intervals."""
         value = self.expected(shapes)
         factor = np.exp(DEVIATIONS * self.learned.spread)
-        return Forecast(value, value / factor, value * factor)
+        return ShapePrediction(value, value / factor, value * factor)
 
     def expected(self, shapes: Shapes) -> Array:
         """Return expected seconds ``[N]``."""

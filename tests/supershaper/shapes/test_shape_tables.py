@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from explorer.errors import DataError, InputError, SpecError
-from explorer.supershaper.shapes.asking import Limits, Objective, ShapePredictors
+from explorer.supershaper.shapes.asking import ShapeLimits, ShapeObjective, ShapePredictors
 from explorer.supershaper.shapes.tables import read_shapes
 from tests.supershaper.shapes.conftest import law
 
@@ -90,20 +90,20 @@ def test_reports(learned, every):
 
 def test_search_within_limits_of_all_kinds(learned, small, every):
     fast = float(np.median(1e-8 * small.parameters(every)))
-    found = learned.search(Limits(perplexity=7.0, latency_s={"box": fast}), Objective.PARAMETERS)
+    found = learned.search(ShapeLimits(perplexity=7.0, latency_s={"box": fast}), ShapeObjective.PARAMETERS)
     assert learned.perplexity.expected(found.shapes).max() <= 7.0
     assert learned.latency["box"].expected(found.shapes).max() <= fast
     told = learned.perplexity.expected(every)
     fitting = (told <= 7.0) & (learned.latency["box"].expected(every) <= fast)
     assert found.values[0] == small.parameters(every[fitting]).min()
-    quick = learned.search(Limits(perplexity=7.0), Objective.LATENCY, "box")
+    quick = learned.search(ShapeLimits(perplexity=7.0), ShapeObjective.LATENCY, "box")
     assert quick.values[0] == pytest.approx(learned.latency["box"].expected(every[told <= 7.0]).min())
 
 
 def test_what_cannot_be_asked(learned):
     with pytest.raises(InputError, match="at least one"):
-        learned.search(Limits())
+        learned.search(ShapeLimits())
     with pytest.raises(InputError, match="box"):
-        learned.search(Limits(parameters=1e5), Objective.LATENCY)
+        learned.search(ShapeLimits(parameters=1e5), ShapeObjective.LATENCY)
     with pytest.raises(InputError, match="gp, trees"):
         ShapePredictors.learn(None, learned.grid, "magic")
