@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass as settings_class
 
-from explorer.errors import InputError
+from explorer.errors import Code, InputError
 from explorer.records import Prediction, Proposal
 from explorer.search.candidates import Candidates
 from explorer.search.initial_design import InitialDesignPolicy, one_hot
@@ -285,7 +285,7 @@ class Boshnas(InitialDesignPolicy):
         """
         if len(self.completed) < self.min_observed:
             rule = f"have at least {self.min_observed} complete trials before its surrogate can be fitted"
-            raise InputError("study", rule, len(self.completed), "Wait for more trials.")
+            raise InputError("study", rule, len(self.completed), "Wait for more trials.", Code.TOO_FEW_SCORES)
         predicted = self._posterior().surrogate.predict(self._points)
         return predicted, self._bound(predicted)
 

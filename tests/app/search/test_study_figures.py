@@ -54,7 +54,7 @@ def test_too_few_trials_are_told(visit, filled):
     assert "at least 12 scored" in told(page)
     page = visit(filled.url, "second", "Acquisition")
     assert not page.exception
-    assert "have a belief" in told(page)
+    assert "have a posterior" in told(page)
     assert charts(page) == []
 
 
@@ -117,7 +117,7 @@ def test_too_few_trials_are_told_with_what_the_page_offers(visit, own_store, sta
             store.put_job(JobRecord("j", "search", JobState.RUNNING, 1, "elsewhere", now, 0.5, "", "", info, now))
     page = visit(own_store, "s", "Acquisition")
     assert not page.exception
-    assert "complete trials to believe anything" in told(page)
+    assert "complete trials before its surrogate can be fitted" in told(page)
     assert remedy in told(page).replace("\\", "")
     assert "go on" not in told(page)
 
