@@ -53,7 +53,7 @@ def test_no_folder_of_the_packages_is_crowded():
     """No folder of the packages holds more than 25 modules; the command line has one for each command."""
     counts = Counter(path.parent.relative_to(ROOT).as_posix() for path in own_files(".py"))
     large = {name for name, count in counts.items() if count > 25 and name.startswith(("explorer", "graphstore"))}
-    assert large <= {"explorer/cli", "graphstore/neo4j"}
+    assert large <= {"explorer/cli"}
 
 
 def test_pip_and_uv_get_the_same_versions():
