@@ -1,4 +1,4 @@
-"""``archex lineage``: where a trained architecture got its first weights from."""
+"""``archex lineage``: donors of inherited weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def lineage(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """List which trained neighbours gave an architecture's runs their first weights, and theirs, and so on."""
+    """List the donors of the inherited weights of an architecture's runs, their donors, and so on."""
     id = architecture_id(resolve_spec(model, store))
     with opened(store, create=False) as opened_store:
         records = opened_store.lineage(id)
@@ -27,9 +27,9 @@ def lineage(
         print_json({"id": id, "lineage": [dataclasses.asdict(record) for record in records]})
         return
     if not records:
-        output.print(f"no run of {id} took its first weights from another one", markup=False)
+        output.print(f"no run of {id} inherited weights from another run", markup=False)
         return
-    table = Table("run", "architecture", "took weights from", "architecture of it", "method", "share of parameters")
+    table = Table("run", "architecture", "donor run", "donor architecture", "method", "share of parameters")
     for record in records:
         cells = (escape(record.run), record.architecture, escape(record.donor_run), record.donor)
         table.add_row(*cells, escape(record.method), f"{record.share:.0%}")

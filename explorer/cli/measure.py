@@ -1,4 +1,4 @@
-"""``archex measure``: what architectures cost on this machine."""
+"""``archex measure``: cost of architectures on this machine."""
 
 from __future__ import annotations
 
@@ -34,22 +34,27 @@ def measure(
         str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict; none with --missing.")
     ] = "",
     missing: Annotated[
-        bool, typer.Option("--missing", help="Measure architectures of --space that were not measured so far.")
+        bool, typer.Option("--missing", help="Measure the architectures of --space without measurements.")
     ] = False,
-    space: Annotated[str, typer.Option("--space", help="The space, with --missing.")] = "",
+    space: Annotated[str, typer.Option("--space", help="The space to measure, with --missing.")] = "",
     limit: Annotated[
-        int, typer.Option("--limit", help="With --missing: so many of the space in the end, earlier ones included.")
+        int,
+        typer.Option(
+            "--limit", help="With --missing: number of measured architectures to reach, earlier ones included."
+        ),
     ] = 100,
-    batch: Annotated[int, typer.Option("--batch", help="Sequences at once.")] = 1,
-    length: Annotated[int, typer.Option("--length", help="Tokens of a sequence.")] = 128,
+    batch: Annotated[int, typer.Option("--batch", help="Batch size, in sequences.")] = 1,
+    length: Annotated[int, typer.Option("--length", help="Sequence length, in tokens.")] = 128,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:NUMBER.")] = "cpu",
     threads: Annotated[int, typer.Option("--threads", help="Processor threads of one operation.")] = 1,
-    precision: Annotated[Precision, typer.Option("--precision", help="Numbers to compute with.")] = Precision.FP32,
+    precision: Annotated[Precision, typer.Option("--precision", help="Floating-point precision.")] = Precision.FP32,
     vocab: Annotated[int, typer.Option("--vocab", help="Size of the vocabulary.")] = VOCABULARY,
     repeats: Annotated[int, typer.Option("--repeats", help="Timed forward passes.")] = 30,
     memory: Annotated[
         bool | None,
-        typer.Option("--memory/--no-memory", help="Peak memory too; by default for one model, not with --missing."),
+        typer.Option(
+            "--memory/--no-memory", help="Also measure peak memory; by default for one model, not with --missing."
+        ),
     ] = None,
     seed: SeedOption = 0,
     store: StoreOption = DEFAULT_STORE,
@@ -58,12 +63,12 @@ def measure(
     """Measure parameters, FLOPs, latency and peak memory of an architecture, or of many, and store them."""
     if missing == bool(model) or missing != bool(space):
         given = " ".join(filter(None, [model, "--missing" * missing, f"--space {space}" * bool(space)]))
-        rule = "be either a model, or --missing with --space"
-        raise InputError("what to measure", rule, given, "Write for example `archex measure BERT-Mini`.")
+        rule = "be a model, or --missing with --space"
+        raise InputError("what to measure", rule, given, "Run for example `archex measure BERT-Mini`.")
     with_memory = not missing if memory is None else memory
     load = Load(batch, length, precision, vocab)
     bench = Bench(load, device, threads, repeats, with_memory)
-    bench.name()  # Says what is wrong with the device before a store is made.
+    bench.name()  # Validates the device before a store is created.
     if missing:
         _many(bench, space, limit, seed, store, json)
         return
@@ -88,8 +93,8 @@ def _many(bench: Bench, space: str, limit: int, seed: int, store: str, json: boo
         print_json(dataclasses.asdict(filled))
     else:
         output.print(
-            f"{filled.new} architectures of {space} measured on {filled.device}, {filled.before} were measured before, "
-            f"{len(filled.failed)} could not be",
+            f"{filled.new} architectures of {space} measured on {filled.device}, {filled.before} measured before, "
+            f"{len(filled.failed)} failed",
             markup=False,
             soft_wrap=True,
         )
@@ -108,7 +113,7 @@ def _print_measured(model: str, id: str, measured: Measured) -> None:
     ]
     lines += [
         f"peak memory of {one.use} {one.peak / 2**20:.1f} MiB, {one.weights / 2**20:.1f} of them weights "
-        f"(beyond {one.baseline / 2**20:.0f} MiB that any model needs)"
+        f"(in addition to {one.baseline / 2**20:.0f} MiB that any model needs)"
         for one in measured.memory
     ]
     for line in lines:

@@ -1,4 +1,4 @@
-"""``archex params``: how large an architecture is."""
+"""``archex params``: size of an architecture."""
 
 from __future__ import annotations
 
@@ -21,17 +21,15 @@ MAX_VOCABULARY = 1_000_000
 def params(
     model: Annotated[str, typer.Argument(help="A named model, an id, a shape as 480,240,…, or a JSON file.")],
     vocab: Annotated[int, typer.Option("--vocab", help="Size of the vocabulary.")] = 30_522,
-    against: Annotated[str, typer.Option("--against", help="Another model, to compare the sizes with.")] = "",
+    against: Annotated[str, typer.Option("--against", help="Another model to compare the sizes with.")] = "",
     length: Annotated[int, typer.Option("--length", help="Sequence length, in tokens, for the FLOPs.")] = 128,
-    merged: Annotated[
-        bool, typer.Option("--merged", help="With the bottlenecks between a shape's layers merged.")
-    ] = False,
+    merged: Annotated[bool, typer.Option("--merged", help="Merge the bottlenecks between a shape's layers.")] = False,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Print the number of parameters and the FLOPs of an architecture, or of two and the ratio of their parameters."""
+    """Print the parameters and FLOPs of an architecture, or of two and the ratio of their parameters."""
     if not 1 <= vocab <= MAX_VOCABULARY:
-        raise InputError("--vocab", f"be from 1 to {MAX_VOCABULARY}", vocab, "Give the size of your vocabulary.")
+        raise InputError("--vocab", f"be from 1 to {MAX_VOCABULARY}", vocab, "Give the size of the vocabulary.")
     if not 1 <= length <= 8192:
         raise InputError("--length", "be from 1 to 8192", length, "Give a sequence length in tokens.")
     document = _sizes(resolve_spec(model, store), vocab, length, merged)
@@ -50,8 +48,8 @@ def params(
 
 def _sizes(spec: ArchitectureSpec, vocab: int, length: int, merged: bool) -> dict[str, Any]:
     if merged and spec.backbone is None:
-        rule = "be asked of shapes, which have bottlenecks between their layers"
-        raise InputError("--merged", rule, spec.depth, "Leave the option out, or name a shape.")
+        rule = "be used with shapes, which have bottlenecks between their layers"
+        raise InputError("--merged", rule, spec.depth, "Omit the option, or name a shape.")
     return {
         "id": architecture_id(spec),
         "model_dict": to_model_dict(spec),

@@ -1,4 +1,4 @@
-"""``archex predict``: what an architecture would cost on a device that measured others."""
+"""``archex predict``: predicted cost of an architecture on a device."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from explorer.similarity.graph import architecture_id
 
 def predict(
     model: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
-    device: Annotated[str, typer.Option("--device", help="One of `archex devices`, or a part of its name.")],
-    quantity: Annotated[str, typer.Option("--quantity", help="What to predict, with or without its load.")] = "latency",
+    device: Annotated[
+        str, typer.Option("--device", help="A device of `archex devices`, or a unique part of its name.")
+    ],
+    quantity: Annotated[
+        str, typer.Option("--quantity", help="Quantity to predict, with or without its load.")
+    ] = "latency",
     seed: SeedOption = 0,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Predict a measurement from those of other architectures, with an error bar."""
+    """Predict a measurement from measurements of other architectures, with an error bar."""
     spec = resolve_spec(model, store)
     with opened(store, create=False) as opened_store:
         answer = predict_on_device(opened_store, architecture_id(spec), spec, device, quantity, seed)
@@ -45,14 +49,18 @@ def predict(
             }
         )
         return
-    beyond = "; it is smaller or larger than all that was measured, so trust this less" if found.beyond else ""
+    beyond = (
+        "; the architecture is outside the range of measured sizes, so the error bar is less reliable"
+        if found.beyond
+        else ""
+    )
     lines = [
         f"{model} on {answer.device}: {answer.quantity} {found.value:.4g} {answer.unit}, "
-        f"two times of three from {found.low:.4g} to {found.high:.4g}{beyond}",
-        f"learned from {learned.count} architectures by {learned.method}; on held-out ones rank correlation "
+        f"2/3 interval {found.low:.4g} to {found.high:.4g}{beyond}",
+        f"fitted to {learned.count} architectures by {learned.method}; in cross-validation rank correlation "
         f"{'unknown' if rank is None else f'{rank:.3f}'}, relative error {math.expm1(learned.spread):.0%}",
     ]
     if answer.measured is not None:
-        lines.append(f"measured was {answer.measured:.4g} {answer.unit}")
+        lines.append(f"measured: {answer.measured:.4g} {answer.unit}")
     for line in lines:
         output.print(line, markup=False, soft_wrap=True)

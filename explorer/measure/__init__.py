@@ -1,5 +1,5 @@
-"""Size and cost of an architecture: by formula, by torch's counter, by clock and by the memory a process takes.
+"""Size and cost of an architecture: by formula, by torch's FLOP counter, by clock and by peak memory.
 
 ``size`` and ``amounts`` build nothing; ``counting``, ``latency`` and ``memory`` build the model and run it;
-``predictor`` learns a device from what was measured on it.
+``predictor`` fits a device to its measurements.
 """

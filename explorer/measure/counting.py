@@ -1,18 +1,17 @@
-"""Floating-point operations of a built model, as torch's own counter sees them; nothing is computed.
+"""Floating-point operations of a built model by torch's FLOP counter, on fake tensors.
 
-``torch.utils.flop_counter`` counts matrix products, convolutions and attention, a multiply-add as 2. To these are added
-fast Fourier transforms of n points as 5 n log₂ n, which it leaves out. Not counted are look-ups, biases, norms,
-activations, softmax and products of single numbers.
+``torch.utils.flop_counter`` counts matrix products, convolutions and attention, a multiply-add as 2. It leaves out fast
+Fourier transforms; this module adds them as 5 n log₂ n for n points. Look-ups, biases, norms, activations, softmax and
+element-wise products are not counted.
 
-The formula of ``explorer.measure.size`` counts the same, but what the *operation* needs rather than what its present
-implementation executes. They are equal for self-attention and Fourier heads with absolute positions, and differ for
+The formula of ``explorer.measure.size`` counts what an *operation* needs, this counter what its current implementation
+executes. They are equal for self-attention and Fourier heads with absolute positions, and differ for
 
-* relative positions: 2 S - 1 of them are needed, 2 S are multiplied, which is 0.1 %;
-* cosine heads: the formula counts a fast transform, executed are products with the transform's matrices, which costs
-  more;
-* convolution heads: the formula counts the application of the kernels, 2 S d K a head, where the counter sees nothing
-  on long sequences (products of single numbers) and the product of a whole banded matrix on short ones. In the
-  backward pass the counter takes a depthwise convolution for a full one, so their training FLOPs are too high.
+* relative positions: 2 S - 1 are needed and 2 S are multiplied, a difference of 0.1 %;
+* cosine heads: the formula counts a fast transform; the implementation multiplies by matrices, which costs more;
+* convolution heads: the formula counts the application of the kernels, 2 S d K a head. The counter sees nothing of it
+  on long sequences (element-wise products) and the product of a whole banded matrix on short ones. In the backward
+  pass the counter takes a depthwise convolution for a full one, so their training FLOPs are too high.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class CountedFlops:
 
 
 def _fourier(shape: Sequence[int], axes: Sequence[int], *rest: object, **options: object) -> int:
-    """FLOPs of a transform over some axes of a tensor of this shape."""
+    """Return the FLOPs of a transform over some axes of a tensor of this shape."""
     del rest, options
     return round(5 * math.prod(shape) * math.log2(math.prod(shape[axis] for axis in axes)))
 
@@ -56,15 +55,15 @@ def _counter() -> FlopCounterMode:
 
 
 def count_flops(spec: ArchitectureSpec, load: Load, positions: str | None = None) -> CountedFlops:
-    """Count the FLOPs of an encoder as it runs on a processor, on fake tensors, which have shapes but no contents.
+    """Count the FLOPs of an encoder as it runs on a processor, on fake tensors, which have shapes but no data.
 
     Args:
         spec: the architecture.
-        load: batch and length; precision and vocabulary have no part in it.
+        load: batch and length; precision and vocabulary have no influence.
         positions: ``relative_key`` or ``absolute``; by default relative, and absolute with a backbone.
 
     Raises:
-        InputError: no such ``positions``.
+        InputError: ``positions`` is unknown.
     """
     config = configuration(spec, load, positions)
     with FakeTensorMode():

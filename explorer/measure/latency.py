@@ -1,8 +1,7 @@
-"""How long one forward pass takes, in seconds of a wall clock.
+"""Latency of one forward pass, in seconds of a wall clock.
 
-Each run is timed by itself, after runs that are not counted (caches, lazily built matrices, clock rates). On a GPU
-every run waits for the device before and after. The median says what to expect, the percentiles above it how steady
-it is.
+Each run is timed separately, after warm-up runs that fill caches, build matrices and raise clock rates. On a GPU the
+device is synchronised before and after each run. The median is the estimate; the higher percentiles show its spread.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ MOST_RUNS = 100_000
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds of n timed forward passes.
+    """Summary of n timed forward passes, in seconds.
 
     Attributes:
-        p50, p90, p95: percentiles, linear between runs.
+        p50, p90, p95: percentiles, linearly interpolated.
         mean: their mean.
         fastest: the shortest.
         runs: n.
-        warm_up: runs before them that were not counted.
+        warm_up: untimed runs before them.
     """
 
     p50: float
@@ -55,7 +54,7 @@ class Latency:
 
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
-    """Let operations use so many threads inside, and as many as before afterwards."""
+    """Set torch's number of threads inside the block and restore the previous number."""
     check_threads(threads)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -71,11 +70,11 @@ def time_runs(
     """Time a function.
 
     Args:
-        run: what to time.
+        run: the function.
         repeats: timed runs, at least 1.
         warm_up: runs before them, at least 0.
-        wait: returns once the device has done all it was given.
-        clock: seconds since some moment.
+        wait: returns once the device has finished all its work.
+        clock: seconds since an arbitrary moment.
 
     Raises:
         InputError: a number is out of range.
@@ -108,12 +107,12 @@ def measure_latency(
 
     Args:
         spec: the architecture.
-        load: what it runs on.
-        device: where it runs.
+        load: batch, length, precision and vocabulary.
+        device: the device to run on.
         threads: threads of one operation, on a processor.
         repeats: timed runs.
         warm_up: runs before them.
-        clock: seconds since some moment.
+        clock: seconds since an arbitrary moment.
 
     Raises:
         InputError: a number is out of range.

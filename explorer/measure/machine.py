@@ -1,4 +1,4 @@
-"""The machine as a name that people recognise and equal machines share, such as ``AMD EPYC 7763, 2 threads, …``."""
+"""Names of devices that people recognise and equal machines share, such as ``AMD EPYC 7763, 2 threads, …``."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ MOST_THREADS = 1024
 
 
 def processor_name(cpu_info: Path = CPU_INFO) -> str:
-    """The processor's name as the system gives it, or else its kind, such as ``arm64``."""
+    """Return the processor's name from the operating system, or its kind, such as ``arm64``."""
     try:
         match = MODEL_NAME.search(cpu_info.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         match = None
     name = match[1] if match else platform.processor() or platform.machine() or "unknown processor"
-    # Comparison signs and line breaks have a meaning in questions about measurements.
+    # Queries on measurements parse comparison operators and line breaks, so names must not contain them.
     return " ".join(re.sub(r"[<>=]|[^\x20-\x7e]", " ", name).split())
 
 
 def parse_device(text: str) -> torch.device:
-    """The device a user names: ``cpu``, ``cuda`` or ``cuda:1``.
+    """Parse the device a user names: ``cpu``, ``cuda`` or ``cuda:1``.
 
     Raises:
-        InputError: there is no such device here.
+        InputError: the name is malformed, or this machine does not have the device.
     """
     import torch
 
     if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", text):
         raise InputError("device", "be cpu, cuda or cuda:NUMBER", text, "Use for example cpu.")
-    # Of the text, as torch keeps an index in one byte and wraps larger ones around.
+    # Read the index from the text: torch.device keeps it in one byte and wraps larger ones around.
     if text != "cpu" and int(text.partition(":")[2] or 0) >= torch.cuda.device_count():
         raise InputError("device", f"be one of the {torch.cuda.device_count()} CUDA devices here", text, "Use cpu.")
     return torch.device(text)
 
 
 def check_threads(threads: int) -> None:
-    """Raise InputError unless so many threads make sense."""
+    """Raise InputError if the number of threads is out of range."""
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
         raise InputError("threads", f"be from 1 to {MOST_THREADS}", threads, "Use at most the processor's cores.")
 
 
 def device_name(device: torch.device, threads: int) -> str:
-    """The name measurements get: GPU or processor with threads, and torch's version, as both decide what a run takes.
+    """Return the device name of measurements: GPU, or processor with threads, and torch's version.
 
     Args:
         device: where the model runs.
-        threads: threads of one operation; they do not matter on a GPU.
+        threads: threads of one operation; ignored on a GPU.
     """
     import torch
 

@@ -1,9 +1,9 @@
-"""How much memory a model takes while it runs or trains, in bytes, beyond what the process had without it.
+"""Peak memory of a model while it runs or trains, in bytes, beyond the memory of the process without it.
 
-On a processor the model is built and run in a fresh process, and the operating system's own high-water mark of that
-process's resident memory is read: what the machine must really have, allocator's losses included. The process first
-builds and trains a tiny model, so that libraries and workspaces that any model needs are there before the mark is set
-back. On a GPU it is the high-water mark of torch's allocator.
+On a processor the model is built and run in a fresh process, and the operating system's high-water mark of its resident
+memory is read, which includes the allocator's overhead. The process first builds and trains a tiny model, so that
+libraries and workspaces which any model needs are loaded before the mark is reset. On a GPU the high-water mark of
+torch's allocator is read.
 
 *Inference* is one forward pass of the encoder without gradients. *Training* is two steps of masked language modelling,
 15 % of the tokens predicted, with AdamW, whose moments exist from the first step on. Both include the weights.
@@ -36,7 +36,7 @@ TIME_LIMIT_S = 3600.0
 
 
 class Use(StrEnum):
-    """What the memory is taken for."""
+    """The workload whose memory is measured."""
 
     INFERENCE = "inference"
     TRAINING = "training"
@@ -44,12 +44,12 @@ class Use(StrEnum):
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """Memory of one model in one use, in bytes.
+    """Peak memory of one model in one workload, in bytes.
 
     Attributes:
         use: inference or training.
         peak: high-water mark, less the baseline.
-        baseline: what the process had before the model was built: libraries on a processor, about 0 on a GPU.
+        baseline: memory of the process before the model was built: libraries on a processor, about 0 on a GPU.
         weights: size of the weights alone.
     """
 
@@ -60,7 +60,7 @@ class PeakMemory:
 
 
 def high_water_mark() -> int:
-    """Most resident memory this process ever had, or had since ``reset_high_water_mark``, in bytes."""
+    """Return the peak resident memory of this process since ``reset_high_water_mark``, or ever, in bytes."""
     try:
         match = HIGH_WATER.search(STATUS.read_text(encoding="ascii", errors="replace"))
     except OSError:
@@ -74,7 +74,7 @@ def high_water_mark() -> int:
 
 
 def reset_high_water_mark() -> None:
-    """Set the mark back to what the process has now, where the system can; elsewhere the mark stays where it was."""
+    """Reset the mark to the current memory; does nothing on systems without ``/proc/self/clear_refs``."""
     try:
         CLEAR.write_text("5", encoding="ascii")
     except OSError:
@@ -82,12 +82,12 @@ def reset_high_water_mark() -> None:
 
 
 def measure_memory(spec: ArchitectureSpec, load: Load, device: torch.device, use: Use, threads: int = 1) -> PeakMemory:
-    """Run a model in a fresh process and see how much memory it takes.
+    """Measure the peak memory of a model in a fresh process.
 
     Args:
         spec: the architecture.
-        load: what it runs on.
-        device: where it runs.
+        load: batch, length, precision and vocabulary.
+        device: the device to run on.
         use: one forward pass, or training steps.
         threads: threads of one operation, on a processor.
 
@@ -118,7 +118,7 @@ def measure_memory(spec: ArchitectureSpec, load: Load, device: torch.device, use
         raise ExplorerError(f"measuring memory took longer than {TIME_LIMIT_S:.0f} s and was stopped") from None
     if done.returncode < 0:
         raise ExplorerError(
-            f"measuring the memory of {use} ended by signal {-done.returncode}: the machine has too little of it"
+            f"measuring the memory of {use} was killed by signal {-done.returncode}: the machine has too little memory"
         )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -128,8 +128,8 @@ def measure_memory(spec: ArchitectureSpec, load: Load, device: torch.device, use
 
 
 def parse_question(text: str) -> tuple[dict[str, Any], Load]:
-    """What ``measure_memory`` asks the fresh process. Raises InputError if the load is no good."""
+    """Parse the question of ``measure_memory`` to the fresh process. Raises InputError if the load is invalid."""
     question = json.loads(text)
     if not isinstance(question, dict):
-        raise InputError("question", "be a JSON object", question, "Leave this module to measure_memory.")
+        raise InputError("question", "be a JSON object", question, "Call measure_memory instead of this module.")
     return question, Load(**question["load"])

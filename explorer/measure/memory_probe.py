@@ -23,7 +23,7 @@ IGNORED = -100
 
 
 def _infer(spec: ArchitectureSpec, load: Load, device: torch.device) -> int:
-    """Run one forward pass; gives the bytes of the weights."""
+    """Run one forward pass; return the bytes of the weights."""
     model = build(FlexiBertModel, configuration(spec, load), device, add_pooling_layer=False)
     model = for_inference(model, load.precision)
     with torch.inference_mode():
@@ -32,13 +32,13 @@ def _infer(spec: ArchitectureSpec, load: Load, device: torch.device) -> int:
 
 
 def _train(spec: ArchitectureSpec, load: Load, device: torch.device) -> int:
-    """Train for two steps; gives the bytes of the weights."""
+    """Train for two steps; return the bytes of the weights."""
     model = build(FlexiBertForMaskedLM, configuration(spec, load), device).train()
     optimiser = torch.optim.AdamW(model.parameters())
     for step in range(STEPS):
         ids = tokens(load, device, seed=step)
         chosen = torch.rand(ids.shape, generator=torch.Generator().manual_seed(step)) < PREDICTED
-        chosen[0, 0] = True  # A short batch may have none by chance.
+        chosen[0, 0] = True  # A short batch may have none otherwise.
         labels = ids.masked_fill(~chosen.to(device), IGNORED)
         with torch.autocast(device.type, torch.bfloat16, enabled=load.precision is Precision.BF16):
             loss = model(ids, labels=labels).loss

@@ -1,15 +1,15 @@
-"""What a device would measure on an architecture, learned from what it measured on others, with an error bar.
+"""Predictions of measurements on a device, fitted to its measurements of other architectures, with an error bar.
 
-Everything is about relative errors: a slip from 1 s to 2 s is as bad as one from 1 ms to 2 ms. Four ways to predict
-compete, and the one with the least squared error of logarithms in cross-validation is taken:
+All errors are relative: 2 s instead of 1 s is as bad as 2 ms instead of 1 ms. Of four regressors the one with the
+lowest mean squared error of logarithms in cross-validation is used:
 
-* ``flops``: a constant and a multiple of the FLOPs, neither below 0. Hard to beat from few measurements.
-* ``additive``: a constant and a multiple of every amount of ``explorer.measure.amounts``, none below 0 (non-negative
-  least squares; Lawson and Hanson, 1974): a price list of the device. It can be continued beyond what was measured.
+* ``flops``: a constant and a multiple of the FLOPs, both non-negative. Hard to improve on with few measurements.
+* ``additive``: a constant and a multiple of every amount of ``explorer.measure.amounts``, by non-negative least squares
+  (Lawson and Hanson, 1974): the device's price of each amount. It extrapolates.
 * ``trees``: extremely randomised trees (Geurts et al., 2006) on the logarithms.
 * ``mean``: the geometric mean of the last two.
 
-The error bar is the spread of the errors that cross-validation saw, so it holds for architectures like those measured.
+The error bar is the root mean squared error in cross-validation, so it holds for architectures like those measured.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from explorer.space.spec import ArchitectureSpec
 
 Array = NDArray[np.float64]
 FEWEST = 8
-"""Measured architectures from which a device is learned."""
+"""Minimum number of measured architectures."""
 FOLDS = 5
 TREES = 100
 SHRINKAGE = 1e-3
-"""Weight of the squared prices, which decides between amounts that the measurements cannot tell apart."""
+"""Ridge penalty of the prices, for amounts that are collinear in the measurements."""
 
 
 class Regressor(Protocol):
-    """Logarithms of values from amounts ``[N, F]``."""
+    """A regressor of logarithms of values on amounts ``[N, F]``."""
 
     def fit(self, rows: Array, logs: Array) -> Self:
-        """Learn from amounts and the logarithms of their values ``[N]``."""
+        """Fit to amounts and the logarithms of their values ``[N]``."""
 
     def predict(self, rows: Array) -> Array:
-        """Logarithms ``[N]``."""
+        """Predict logarithms ``[N]``."""
 
 
 class Additive:
-    """A price of at least 0 for every amount, and a constant.
+    """Linear regression with a non-negative price for every amount and a non-negative constant.
 
     Args:
         columns: the amounts that have a price; all if ``None``.
@@ -62,7 +62,7 @@ class Additive:
         return np.concatenate([np.ones((len(rows), 1)), chosen / self._unit], axis=1)
 
     def fit(self, rows: Array, logs: Array) -> Self:
-        """Prices that leave the least squared relative error."""
+        """Fit the prices by least squares of relative errors."""
         chosen = rows if self._columns is None else rows[:, list(self._columns)]
         self._unit = np.maximum(chosen.max(axis=0), 1e-300)
         self._middle = float(np.median(logs))
@@ -74,7 +74,7 @@ class Additive:
         return self
 
     def predict(self, rows: Array) -> Array:
-        """Logarithms of the sums of prices."""
+        """Predict the logarithms of the sums of prices."""
         return np.asarray(np.log(np.maximum(self._terms(rows) @ self._prices, 1e-12)) + self._middle)
 
 
@@ -82,43 +82,45 @@ class Trees:
     """Extremely randomised trees.
 
     Args:
-        seed: of the splits.
+        seed: seed of the splits.
     """
 
     def __init__(self, seed: int) -> None:
-        from sklearn.ensemble import ExtraTreesRegressor  # Pages import this module, and it takes a second.
+        from sklearn.ensemble import (
+            ExtraTreesRegressor,  # Imported late: pages load this module, and sklearn takes a second.
+        )
 
         self._trees = ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=seed)
 
     def fit(self, rows: Array, logs: Array) -> Self:
-        """Grow the trees."""
+        """Fit the trees."""
         self._trees.fit(rows, logs)
         return self
 
     def predict(self, rows: Array) -> Array:
-        """Means of the leaves."""
+        """Predict the means of the leaves."""
         return np.asarray(self._trees.predict(rows))
 
 
 class Mean:
-    """The mean of the logarithms that others predict."""
+    """The mean of the predictions of other regressors."""
 
     def __init__(self, *others: Regressor) -> None:
         self._others = others
 
     def fit(self, rows: Array, logs: Array) -> Self:
-        """Fit all of them."""
+        """Fit all regressors."""
         for other in self._others:
             other.fit(rows, logs)
         return self
 
     def predict(self, rows: Array) -> Array:
-        """The mean."""
+        """Predict the mean."""
         return np.asarray(np.mean([other.predict(rows) for other in self._others], axis=0))
 
 
 def candidates(seed: int) -> dict[str, Callable[[], Regressor]]:
-    """The ways to predict that compete."""
+    """Return the regressors to choose from, by name."""
     return {
         "flops": lambda: Additive([SIZES.index("flops")]),
         "additive": Additive,
@@ -128,7 +130,7 @@ def candidates(seed: int) -> dict[str, Callable[[], Regressor]]:
 
 
 def held_out(make: Callable[[], Regressor], rows: Array, logs: Array, rng: np.random.Generator) -> Array:
-    """What is predicted for each row ``[N]`` by those fitted on other folds."""
+    """Predict each row ``[N]`` by a regressor fitted to the other folds."""
     fold = rng.permutation(len(rows)) % min(FOLDS, len(rows))
     predicted = np.empty(len(rows))
     for one in range(int(fold.max()) + 1):
@@ -138,23 +140,23 @@ def held_out(make: Callable[[], Regressor], rows: Array, logs: Array, rng: np.ra
 
 
 def all_held_out(rows: Array, logs: Array, seed: int) -> dict[str, Array]:
-    """``held_out`` of every candidate, in the same folds."""
+    """Return the ``held_out`` predictions of every candidate, in the same folds."""
     ways = candidates(seed)
     names = [name for name in ways if name != "mean"]
     found = {name: held_out(ways[name], rows, logs, np.random.default_rng(seed)) for name in names}
-    # Fitting the mean's parts once more would give the same.
+    # Reuse the predictions of the mean's parts: fitting them again would give the same.
     return {**found, "mean": (found["additive"] + found["trees"]) / 2}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A predicted measurement, in the unit of the measurements learned from.
+    """A predicted measurement, in the unit of the measurements.
 
     Attributes:
-        value: the most likely value.
-        low, high: two of three true values lie between them.
-        beyond: whether the architecture's FLOPs or parameters lie outside what was measured, so that the error bar
-            says less.
+        value: the prediction.
+        low, high: about two thirds of the true values lie between them.
+        beyond: whether the architecture's FLOPs or parameters lie outside the range of the measured ones, so that the
+            error bar is less reliable.
     """
 
     value: float
@@ -165,14 +167,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class DevicePredictor:
-    """A device and a quantity, learned.
+    """A fitted predictor of one quantity on one device.
 
     Attributes:
-        method: the way to predict that was chosen.
-        count: measured architectures it learned from.
+        method: name of the regressor that was chosen.
+        count: number of measured architectures.
         spread: root mean squared error of the natural logarithm in cross-validation; 0.1 is about 10 %.
         rank_correlation: Spearman's, of the held-out predictions in the same cross-validation; NaN if all are equal.
-        least, most: smallest and largest FLOPs and parameters learned from.
+        least, most: smallest and largest FLOPs and parameters of the measured architectures.
     """
 
     method: str
@@ -185,22 +187,24 @@ class DevicePredictor:
 
     @classmethod
     def fit(cls, specs: Sequence[ArchitectureSpec], values: Sequence[float] | Array, seed: int = 0) -> DevicePredictor:
-        """Learn from measurements.
+        """Fit to measurements.
 
         Args:
             specs: N measured architectures.
             values: ``[N]``, all above 0.
-            seed: of folds and trees.
+            seed: seed of folds and trees.
 
         Raises:
-            InputError: there are fewer than ``FEWEST``, the lengths differ, or a value is not above 0.
+            InputError: there are fewer than ``FEWEST`` measurements, the lengths differ, or a value is not positive.
         """
         measured = np.asarray(values, dtype=np.float64)
         if len(specs) < FEWEST or measured.shape != (len(specs),):
             rule = f"be those of at least {FEWEST} architectures, one each"
             raise InputError("measurements", rule, (len(specs), len(measured)), "Measure more with `archex measure`.")
         if not (np.isfinite(measured).all() and (measured > 0).all()):
-            raise InputError("measurements", "be finite and above 0", float(measured.min()), "Leave the others out.")
+            raise InputError(
+                "measurements", "be finite and above 0", float(measured.min()), "Leave out the other values."
+            )
         rows, logs = amounts(specs), np.log(measured)
         ways = candidates(seed)
         found = all_held_out(rows, logs, seed)
@@ -217,7 +221,7 @@ class DevicePredictor:
         )
 
     def predict(self, specs: Sequence[ArchitectureSpec]) -> list[Estimate]:
-        """An estimate for each architecture."""
+        """Return an estimate for each architecture."""
         if not specs:
             return []
         rows = amounts(specs)

@@ -1,8 +1,8 @@
-"""What was run when something was measured, and the names that measurements get in a table.
+"""The load of a measurement, and the names of measured quantities.
 
-A quantity of a run is called ``NAME_bBATCH_lLENGTH_PRECISION``, for example ``latency_b1_l128_fp32``, so that only what
-was measured under the same load has the same name; another vocabulary than BERT's 30,522 tokens adds ``_vTOKENS``.
-Latencies are in seconds, memory in bytes.
+A quantity is named ``NAME_bBATCH_lLENGTH_PRECISION``, for example ``latency_b1_l128_fp32``, so that only measurements
+under equal loads share a name; a vocabulary other than BERT's 30,522 tokens adds ``_vTOKENS``. Latencies are in
+seconds, memory in bytes.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from explorer.errors import InputError
 LONGEST = 8192
 QUANTITY = re.compile(r"(?P<name>.+?)_b\d+_l\d+_[a-z0-9]+(_v\d+)?")
 VOCABULARY = 30522
-"""BERT's number of tokens."""
+"""Size of BERT's vocabulary."""
 
 
 class Precision(StrEnum):
-    """Numbers a model computes with: inference in bf16 has bf16 weights, training has fp32 weights and autocast."""
+    """Floating-point precision. Inference in bf16 has bf16 weights; training in bf16 has fp32 weights and autocast."""
 
     FP32 = "fp32"
     BF16 = "bf16"
@@ -28,13 +28,13 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True)
 class Load:
-    """What a model is run on.
+    """The input and the precision of a measured run.
 
     Attributes:
-        batch: sequences at once.
-        length: tokens of each; none is padding.
-        precision: numbers to compute with.
-        vocabulary: number of tokens the model knows.
+        batch: number of sequences.
+        length: tokens of each sequence, without padding.
+        precision: floating-point precision.
+        vocabulary: size of the model's vocabulary.
 
     Raises:
         InputError: a number is out of range.
@@ -59,12 +59,12 @@ class Load:
         object.__setattr__(self, "precision", Precision(self.precision))
 
     def quantity(self, name: str) -> str:
-        """The full name of a quantity measured under this load."""
+        """Return the full name of a quantity measured under this load."""
         words = "" if self.vocabulary == VOCABULARY else f"_v{self.vocabulary}"
         return f"{name}_b{self.batch}_l{self.length}_{self.precision}{words}"
 
 
 def quantity_name(quantity: str) -> str:
-    """The name of a quantity without its load: ``latency`` of ``latency_b1_l128_fp32``; others are names themselves."""
+    """Return the name of a quantity without its load, such as ``latency`` for ``latency_b1_l128_fp32``."""
     match = QUANTITY.fullmatch(quantity)
     return match["name"] if match else quantity

@@ -29,7 +29,8 @@ from explorer.space.spec import ArchitectureSpec, LayerSpec
 POSITIONS = ("relative_key", "absolute")
 
 
-def _relative(positions: str | None, backbone: int | None) -> bool:
+def is_relative(positions: str | None, backbone: int | None) -> bool:
+    """Return whether positions are relative; by default they are unless there is a backbone. Raises InputError."""
     if positions is None:
         return backbone is None
     if positions not in POSITIONS:
@@ -78,7 +79,7 @@ def parameter_cost(
     merged: bool = False,
 ) -> AdditiveCost:
     """Return ``parameters`` for one backbone as a sum over layers, which constrained sampling needs."""
-    relative = _relative(positions, backbone)
+    relative = is_relative(positions, backbone)
     embedded = vocab_size + token_types + 2 + (0 if relative else max_positions)
 
     def link(before: int | None, after: int | None) -> int:
@@ -140,7 +141,7 @@ def flops_cost(
     """Return ``flops`` for one backbone as a sum over layers, which constrained sampling needs."""
     if length < 1:
         raise InputError("length", "be at least 1", length, "Give the sequence's tokens.")
-    relative = _relative(positions, backbone)
+    relative = is_relative(positions, backbone)
 
     def link(before: int | None, after: int | None) -> int:
         if not backbone:

@@ -1,4 +1,4 @@
-"""Conversion between architectures (``explorer.space``) and model configurations, which know nothing of them."""
+"""Conversion between architectures (``explorer.space``) and model configurations, which do not import it."""
 
 from __future__ import annotations
 

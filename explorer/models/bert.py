@@ -1,8 +1,8 @@
-"""BERT checkpoints of ``transformers`` as models of this package: the same numbers, in the architecture they belong to.
+"""Conversion of BERT checkpoints of ``transformers`` to models of this package with the same weights.
 
 A BERT is the homogeneous architecture of ``sdp`` heads, one feed-forward width and equal hidden sizes. Positions are
 absolute, or ``relative_key`` (Shaw et al., arXiv 1803.02155) in checkpoints of ``transformers`` before version 5, which
-dropped them. There a distance is query minus key and here it is key minus query, so that embedding is turned round.
+dropped them. BERT's distance is query minus key and this package's is key minus query, so that embedding is reversed.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from explorer.models.flexibert.modeling_flexibert import (
 )
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
+AGAIN = "Download the checkpoint again."
 HEADS: Mapping[str, type[FlexiBertPreTrainedModel]] = {
     "BertModel": FlexiBertModel,
     "BertForMaskedLM": FlexiBertForMaskedLM,
@@ -41,10 +42,10 @@ HEADS: Mapping[str, type[FlexiBertPreTrainedModel]] = {
     "BertForSequenceClassification": FlexiBertForSequenceClassification,
     "BertForTokenClassification": FlexiBertForTokenClassification,
 }
-"""What each of BERT's classes becomes."""
+"""The class of this package for each of BERT's classes."""
 
-_NAMES = (  # In this order: some are parts of others.
-    ("LayerNorm.gamma", "LayerNorm.weight"),  # as the first checkpoints have it
+_NAMES = (  # The order matters: some names contain others.
+    ("LayerNorm.gamma", "LayerNorm.weight"),  # in the oldest checkpoints
     ("LayerNorm.beta", "LayerNorm.bias"),
     ("embeddings.LayerNorm", "embeddings.norm"),
     ("encoder.layer.", "layers."),
@@ -65,8 +66,8 @@ _COPIED = (
     *("vocab_size", "max_position_embeddings", "type_vocab_size", "hidden_dropout_prob", "layer_norm_eps"),
     *("attention_probs_dropout_prob", "initializer_range", "pad_token_id", "tie_word_embeddings", "problem_type"),
 )
-_USELESS = ("embeddings.position_ids",)
-"""Numbers of older checkpoints that BERT itself recomputes."""
+_RECOMPUTED = ("embeddings.position_ids",)
+"""Buffers of older checkpoints that BERT recomputes."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ class ImportedBert:
 
     Attributes:
         spec: its architecture.
-        model: the model, in evaluation mode and the checkpoint's own type.
-        left_out: names of its weights that the model has no place for, such as next-sentence prediction.
+        model: the model, in evaluation mode and with the checkpoint's dtype.
+        left_out: names of weights without a counterpart in the model, such as next-sentence prediction.
     """
 
     spec: ArchitectureSpec
@@ -85,14 +86,14 @@ class ImportedBert:
 
 
 def read_bert(folder: Path) -> ImportedBert:
-    """Read the folder of a BERT checkpoint, as ``BertModel`` and its like save it.
+    """Read the folder of a BERT checkpoint, as ``BertModel`` and related classes save it.
 
     Args:
-        folder: with ``config.json`` and the weights, in safetensors or torch's own format, whole or in shards.
+        folder: with ``config.json`` and the weights, in safetensors or torch's format, whole or sharded.
 
     Raises:
         DataError: a file is missing or damaged, or the weights do not fit the configuration.
-        InputError: it is another kind of model, or it has a setting that no architecture of this package has.
+        InputError: the model is not a BERT, or has a setting that this package does not support.
         SpecError: a size is out of the bounds of an architecture.
     """
     settings = _settings(folder)
@@ -111,17 +112,17 @@ def read_bert(folder: Path) -> ImportedBert:
 
 
 def compare_with_bert(found: ImportedBert, folder: Path) -> float | None:
-    """Largest difference between a model's outputs and those of the BERT it was read from, at real tokens, in float32.
+    """Return the maximum difference between a model's outputs and those of its BERT, at real tokens, in float32.
 
     Args:
-        found: what ``read_bert`` made of the folder.
+        found: the result of ``read_bert`` for the folder.
         folder: the checkpoint.
 
     Returns:
-        The difference; ``None`` with relative positions, which ``transformers`` has no BERT for any more.
+        The difference; ``None`` with relative positions, which BERT in current ``transformers`` lacks.
 
     Raises:
-        ExplorerError: it is larger than rounding explains.
+        ExplorerError: the difference is larger than rounding error.
     """
     config = cast(FlexiBertConfig, found.model.config)
     if config.relative:
@@ -137,8 +138,8 @@ def compare_with_bert(found: ImportedBert, folder: Path) -> float | None:
         if wanted.ndim == mask.ndim + 1:
             wanted, got = wanted[mask.bool()], got[mask.bool()]
         apart = float((wanted - got).abs().max())
-        if not apart <= TOLERANCE * max(1.0, float(wanted.abs().max())):  # nor nan
-            raise ExplorerError(f"the model's outputs differ from BERT's by {apart:.1e}; nothing was kept")
+        if not apart <= TOLERANCE * max(1.0, float(wanted.abs().max())):  # NaN fails the comparison too.
+            raise ExplorerError(f"the model's outputs differ from BERT's by {apart:.1e}; nothing was written")
         largest = max(largest, apart)
     return largest
 
@@ -151,37 +152,40 @@ def _settings(folder: Path) -> dict[str, Any]:
         raise DataError(str(path), "be the configuration of a model", str(error), "Name the model's folder.") from None
     if not isinstance(settings, dict) or settings.get("model_type") != "bert":
         kind = settings.get("model_type") if isinstance(settings, dict) else settings
-        raise InputError("model_type", "be bert", kind, "Only BERT's own checkpoints can be imported.")
+        raise InputError("model_type", "be bert", kind, "Only checkpoints of BERT can be imported.")
     return settings
 
 
 def _config(settings: Mapping[str, Any]) -> FlexiBertConfig:
-    """The configuration with BERT's own defaults where a setting is not written. Raises InputError."""
-    for name, rule, sound in (
-        ("hidden_act", "be gelu, the activation of every architecture here", ("gelu",)),
-        ("is_decoder", "be false: the architectures here are encoders", (False,)),
-        ("add_cross_attention", "be false: the architectures here are encoders", (False,)),
-        ("pruned_heads", "be empty: heads of one layer are equal here", ({},)),
+    """Return the configuration, with BERT's defaults for missing settings. Raises InputError, DataError."""
+    for name, rule, allowed in (
+        ("hidden_act", "be gelu, the activation of all architectures", ("gelu",)),
+        ("is_decoder", "be false, because all architectures are encoders", (False,)),
+        ("add_cross_attention", "be false, because all architectures are encoders", (False,)),
+        ("pruned_heads", "be empty, because the heads of a layer are equal", ({},)),
         ("position_embedding_type", f"be {' or '.join(Positions)}", tuple(Positions)),
     ):
-        if settings.get(name) is not None and settings[name] not in sound:
+        if settings.get(name) is not None and settings[name] not in allowed:
             raise InputError(name, rule, settings[name], "This checkpoint cannot be imported.")
     try:
         bert = transformers.BertConfig.from_dict(dict(settings))
     except (TypeError, ValueError) as error:  # huggingface_hub's validation errors are of these
-        raise DataError("config.json", "be a sound configuration of BERT", str(error), "Correct it.") from None
+        raise DataError("config.json", "be a valid configuration of BERT", str(error), "Correct it.") from None
     layer = LayerSpec.per_layer(bert.hidden_size, "sa", "sdp", bert.num_attention_heads, (bert.intermediate_size,))
-    return config_for(
-        ArchitectureSpec((layer,) * bert.num_hidden_layers),
-        position_embedding_type=settings.get("position_embedding_type") or str(Positions.ABSOLUTE),
-        id2label=bert.id2label,
-        label2id=bert.label2id,
-        **{name: getattr(bert, name) for name in _COPIED},
-    )
+    try:
+        return config_for(
+            ArchitectureSpec((layer,) * bert.num_hidden_layers),
+            position_embedding_type=settings.get("position_embedding_type") or str(Positions.ABSOLUTE),
+            id2label=bert.id2label,
+            label2id=bert.label2id,
+            **{name: getattr(bert, name) for name in _COPIED},
+        )
+    except ValueError as error:
+        raise DataError("config.json", "be a valid configuration of BERT", str(error), "Correct it.") from None
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
-    """All weights by BERT's own names. Raises DataError."""
+    """Load all weights by BERT's names. Raises DataError."""
     for whole in ("model.safetensors", "pytorch_model.bin"):
         index = folder / f"{whole}.index.json"
         try:
@@ -191,7 +195,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
                 shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
                 return {name: value for shard in shards for name, value in _load(folder / shard).items()}
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
-            raise DataError(f"weights in {folder}", "be sound files", str(error), "Fetch them again.") from None
+            raise DataError(f"weights in {folder}", "be readable", str(error), AGAIN) from None
     rule = "hold model.safetensors or pytorch_model.bin"
     raise DataError("folder", rule, str(folder), "Name the folder that save_pretrained wrote.")
 
@@ -199,24 +203,24 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 def _load(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return load_file(path)
-    # An attacker's file could do anything if it were unpickled whole.
+    # weights_only: unpickling other objects could execute code from the file.
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by the names of this package, without the base model's prefix."""
+    """Rename weights to the names of this package, without the base model's prefix."""
     renamed = {}
     for name, value in weights.items():
         for theirs, ours in _NAMES:
             name = name.replace(theirs, ours)
         name = name.removeprefix("bert.")
-        if name not in _USELESS:
+        if name not in _RECOMPUTED:
             renamed[name] = value.flip(0) if name.endswith("distances.weight") else value
     return renamed
 
 
 def _fill(model: FlexiBertPreTrainedModel, weights: dict[str, Tensor], source: str) -> tuple[str, ...]:
-    """Put every weight in its place; returns the names that have none. Raises DataError."""
+    """Load the weights into the model; return the names without a counterpart. Raises DataError."""
     prefix = "" if isinstance(model, FlexiBertModel) else f"{model.base_model_prefix}."
     wanted = {name.removeprefix(prefix): name for name in model.state_dict()}
     words = weights.get("embeddings.word_embeddings.weight")
@@ -224,15 +228,15 @@ def _fill(model: FlexiBertPreTrainedModel, weights: dict[str, Tensor], source: s
         weights.setdefault("head.decoder.weight", words)
     missing = sorted(wanted.keys() - weights.keys())
     if missing or words is None:
-        raise DataError(f"weights in {source}", "be complete", f"{', '.join(missing)} missing", "Fetch them again.")
+        raise DataError(f"weights in {source}", "be complete", f"{', '.join(missing)} missing", AGAIN)
     left = sorted(weights.keys() - wanted.keys())
-    strange = [name for name in left if not name.startswith(("pooler.", "cls.", "head.", "embeddings.position_"))]
-    if strange:
-        rule = "be those of BERT alone"
-        raise DataError(f"weights in {source}", rule, ", ".join(strange), "This checkpoint cannot be imported.")
+    unknown = [name for name in left if not name.startswith(("pooler.", "cls.", "head.", "embeddings.position_"))]
+    if unknown:
+        rule = "be those of a BERT"
+        raise DataError(f"weights in {source}", rule, ", ".join(unknown), "This checkpoint cannot be imported.")
     try:
         model.to(words.dtype)  # type: ignore[arg-type]
         model.load_state_dict({full: weights[name] for name, full in wanted.items()})
     except RuntimeError as error:
-        raise DataError(f"weights in {source}", "fit its config.json", str(error), "Fetch them again.") from None
+        raise DataError(f"weights in {source}", "fit its config.json", str(error), AGAIN) from None
     return tuple(left)

@@ -112,7 +112,8 @@ def check_folder(folder: Path, stored: Path, spec: ArchitectureSpec) -> FlexiBer
 def carry_code(model: FlexiBertPreTrainedModel, folder: Path) -> None:
     """Add the two model files and ``auto_map`` to a folder saved by a version that did not.
 
-    ``save_pretrained`` does so by itself. With them ``trust_remote_code=True`` loads the folder without this package.
+    ``save_pretrained`` adds them automatically. With them ``trust_remote_code=True`` loads the folder without this
+    package.
 
     Args:
         model: the model in the folder.

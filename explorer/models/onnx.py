@@ -1,9 +1,9 @@
-"""Models as ONNX files, by torch's own exporter, each compared with torch before it is there.
+"""Export of models to ONNX by torch's exporter; each file is compared with torch before it is kept.
 
-Batch size and sequence length stay free: the transform matrices of ``dft`` and ``dct`` heads are computed from every
-sequence's own length inside the graph. Inputs are ``input_ids``, ``attention_mask`` (1, then 0 for padding on the
-right) and ``token_type_ids``, each int64 ``[batch, length]`` with 2 ≤ length ≤ ``max_position_embeddings``; weights and
-outputs are float32. ``onnx``, ``onnxscript`` and ``onnxruntime`` are the extra ``onnx``.
+Batch size and sequence length are dynamic: the graph computes the transform matrices of ``dft`` and ``dct`` heads from
+the length of each sequence. Inputs are ``input_ids``, ``attention_mask`` (1, then 0 for padding on the right) and
+``token_type_ids``, each int64 ``[batch, length]`` with 2 ≤ length ≤ ``max_position_embeddings``; weights and outputs
+are float32. ``onnx``, ``onnxscript`` and ``onnxruntime`` come with the extra ``onnx``.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from explorer.models.flexibert.modeling_flexibert import FlexiBertModel, FlexiBe
 Batch = Mapping[str, NDArray[np.int64]]
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 SHORTEST = 2
-"""Fewest tokens of a row: the start and the end of a sequence."""
+"""Minimum sequence length: the start and the end token."""
 TOLERANCE = 1e-4
-"""Largest difference between an output of torch and of ONNX Runtime."""
+"""Maximum difference between outputs of torch and of ONNX Runtime."""
 TRACED = (2, 8)
-"""Batch and length of the example that is traced; both are free afterwards."""
+"""Batch and length of the example that is traced; both are dynamic in the graph."""
 
 
 @dataclass(frozen=True)
 class OnnxExport:
-    """What was written.
+    """A written ONNX file.
 
     Attributes:
-        path: the file; weights of 2 GB and more lie beside it in ``PATH.data``.
+        path: the file; weights of 2 GB and more are next to it in ``PATH.data``.
         outputs: names of the outputs: ``logits``, or ``last_hidden_state`` and, with a pooler, ``pooler_output``.
-        difference: largest absolute difference from torch's outputs that the comparison found, at real tokens.
+        difference: maximum absolute difference from torch's outputs in the comparison, at real tokens.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class OnnxExport:
 
 
 class _Plain(nn.Module):
-    """A model with three inputs and its outputs as a tuple of tensors."""
+    """A wrapper of a model with three inputs and a tuple of tensors as output."""
 
     def __init__(self, model: FlexiBertPreTrainedModel) -> None:
         super().__init__()
@@ -65,39 +65,41 @@ class _Plain(nn.Module):
         self.outputs = ("last_hidden_state", *(["pooler_output"] if pooled else [])) if encoder else ("logits",)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, ...]:
-        """Ids, mask and types ``[B, S]`` to the outputs."""
+        """Map ids, mask and types ``[B, S]`` to the outputs."""
         found = self.model(input_ids, attention_mask, token_type_ids, return_dict=True)
         return tuple(found[name] for name in self.outputs)
 
 
 def export_onnx(model: FlexiBertPreTrainedModel, path: Path, tolerance: float = TOLERANCE, seed: int = 0) -> OnnxExport:
-    """Write a model as an ONNX file, complete or not at all, and compare it with torch first.
+    """Export a model to ONNX, compare the file with torch, and move it to its path only if they agree.
 
     Args:
-        model: an encoder, with or without a head; it is left as it is.
-        path: the file; one that is there is replaced.
-        tolerance: largest absolute difference allowed between the two outputs, at real tokens.
-        seed: fixes the token ids that are compared, at several batch sizes and lengths, with padding.
+        model: an encoder, with or without a head; it is not changed.
+        path: the file; an existing one is replaced.
+        tolerance: maximum absolute difference allowed between the two outputs, at real tokens.
+        seed: seed of the token ids for the comparison, at several batch sizes and lengths, with padding.
 
     Raises:
-        InputError: the extra ``onnx`` is not installed, or the model's longest sequence has 8 tokens or fewer.
-        ExplorerError: the file does not compute what the model does.
+        InputError: the extra ``onnx`` is not installed, or the model's maximum length is 8 tokens or fewer.
+        ExplorerError: the outputs of the file differ from the model's.
     """
     _library("onnxscript")
     runtime = _library("onnxruntime")
     longest = model.config.max_position_embeddings
     if longest <= TRACED[1]:
         rule = f"be more than {TRACED[1]}"
-        raise InputError("max_position_embeddings", rule, longest, "Only models of longer sequences can be exported.")
+        raise InputError("max_position_embeddings", rule, longest, "Export a model of longer sequences.")
     plain = _Plain(copy.deepcopy(model).float().cpu().eval())
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         temporary = Path(folder) / path.name
-        # What the model caches while it is traced is of no use afterwards, so it computes first.
+        # Run torch first: tracing fills the model's matrix cache with symbolic tensors.
         examples = _examples(plain, np.random.default_rng(seed))
         _write(plain, temporary, longest)
         difference = _compare(examples, plain.outputs, temporary, runtime, tolerance)
-        for file in sorted(Path(folder).iterdir(), key=lambda one: one == temporary):  # The graph last, after its data.
+        for file in sorted(
+            Path(folder).iterdir(), key=lambda one: one == temporary
+        ):  # Move the graph last, after its data.
             os.replace(file, path.parent / file.name)
     return OnnxExport(path, plain.outputs, difference)
 
@@ -113,7 +115,7 @@ def _library(name: str) -> ModuleType:
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Without the exporter's warnings, which are about its own inside and other people's packages."""
+    """Silence the exporter's warnings, which concern its internals and other packages."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -128,9 +130,9 @@ def _quiet_exporter() -> Iterator[None]:
 def _write(plain: _Plain, path: Path, longest: int) -> None:
     batch = torch.export.Dim("batch", min=1)
     length = torch.export.Dim("length", min=SHORTEST, max=longest)
-    # Three tensors: the same one twice would become one input.
+    # Use three tensors: the exporter merges inputs that are the same tensor.
     ids, mask, types = (torch.full(TRACED, value) for value in (1, 1, 0))
-    # The output of fused attention lies otherwise in memory than that of the operations the exporter makes of it.
+    # Use MATH: the strides of fused attention differ from those of the operations the exporter replaces it with.
     with _quiet_exporter(), sdpa_kernel(SDPBackend.MATH):
         program = torch.onnx.export(
             plain,
@@ -141,12 +143,12 @@ def _write(plain: _Plain, path: Path, longest: int) -> None:
             output_names=list(plain.outputs),
             verbose=False,
         )
-    assert program is not None  # With dynamo it always is one.
+    assert program is not None  # It is None only without dynamo.
     program.save(path)
 
 
 def _examples(plain: _Plain, rng: np.random.Generator) -> list[tuple[Batch, tuple[Tensor, ...]]]:
-    """Batches of several sizes and lengths, and torch's outputs for them."""
+    """Return batches of several sizes and lengths with torch's outputs."""
     config, examples = plain.model.config, []
     for rows, length in ((1, SHORTEST), (3, TRACED[1] + 1), (2, config.max_position_embeddings)):
         batch = _batch(rng, rows, length, config.vocab_size, config.type_vocab_size)
@@ -162,7 +164,7 @@ def _compare(
     runtime: ModuleType,
     tolerance: float,
 ) -> float:
-    """Largest difference between the file's outputs and torch's. Raises ExplorerError if it is too large."""
+    """Return the maximum difference between the file's outputs and torch's. Raises ExplorerError if it is too large."""
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     largest = 0.0
     for batch, wanted in examples:
@@ -171,16 +173,18 @@ def _compare(
         for name, by_torch, by_onnx in zip(outputs, wanted, found, strict=True):
             apart = np.abs(by_torch.numpy() - by_onnx)
             if apart.ndim == real.ndim + 1:
-                apart = apart[real]  # What stands at padding has no meaning.
+                apart = apart[real]  # Values at padding have no meaning.
             largest = max(largest, float(apart.max()))
-            if not largest <= tolerance:  # nor nan
+            if not largest <= tolerance:  # NaN fails the comparison too.
                 where = f"{name} of {real.shape[0]} rows of {real.shape[1]} tokens"
-                raise ExplorerError(f"the ONNX file differs from torch by {largest:.1e} in {where}; nothing was kept")
+                raise ExplorerError(
+                    f"the ONNX file differs from torch by {largest:.1e} in {where}; nothing was written"
+                )
     return largest
 
 
 def _batch(rng: np.random.Generator, rows: int, length: int, words: int, types: int) -> Batch:
-    """Random sequences ``[rows, length]``, the first of full length, the others padded on the right."""
+    """Draw random sequences ``[rows, length]``, the first of full length, the others padded on the right."""
     real = np.array([length, *rng.integers(1, length + 1, rows - 1)])
     return {
         "input_ids": rng.integers(0, words, (rows, length)),

@@ -93,7 +93,7 @@ class Operation:
     Attributes:
         family: its family.
         parameter: its parameter; empty if the parameter is an odd kernel size from 1 to ``MAX_KERNEL``.
-        title: name for people; ``{}`` stands for a kernel size.
+        title: name for people, with ``{}`` in place of a kernel size.
         short: name within its family.
         colors: colours by parameter, which people with any colour vision can tell apart (Okabe and Ito 2008).
         uses_positions: whether its queries meet the layer's relative positions.
@@ -215,7 +215,7 @@ def find_operation(family: str, parameter: str) -> Operation:
     """Return the entry of a head's operation.
 
     Raises:
-        SpecError: there is no such family, or it has no such parameter.
+        SpecError: the family is unknown, or the parameter is not one of its parameters.
     """
     try:
         Family(family)

@@ -59,7 +59,7 @@ def test_many_are_measured_and_a_device_is_predicted(archex, tmp_path):
     assert found["beyond"] is True
     assert found["learned_from"] == 12
     assert found["low"] < found["value"] < found["high"]
-    assert "learned from 12 architectures" in archex("predict", "BERT-Tiny", "--device", "phone")
+    assert "fitted to 12 architectures" in archex("predict", "BERT-Tiny", "--device", "phone")
 
 
 @pytest.mark.parametrize(

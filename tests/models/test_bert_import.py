@@ -195,14 +195,14 @@ def test_damaged_or_missing_files_are_named(tmp_path):
     path = tmp_path / "model.safetensors"
     sound, weights = path.read_bytes(), load_file(path)
     path.write_bytes(sound[:-100])
-    with pytest.raises(DataError, match=r"weights in .* must be sound files"):
+    with pytest.raises(DataError, match=r"weights in .* must be readable"):
         read_bert(tmp_path)
     lacking = {name: value for name, value in weights.items() if "layer.1.output.dense" not in name}
     save_file(lacking, path, {"format": "pt"})
     with pytest.raises(DataError, match=r"be complete, but got 'layers\.1\.feed_forward_output\.bias"):
         read_bert(tmp_path)
     save_file({**weights, "encoder.layer.0.adapter.weight": torch.ones(1)}, path, {"format": "pt"})
-    with pytest.raises(DataError, match=r"be those of BERT alone, but got 'layers\.0\.adapter\.weight'"):
+    with pytest.raises(DataError, match=r"be those of a BERT, but got 'layers\.0\.adapter\.weight'"):
         read_bert(tmp_path)
     save_file({**weights, "pooler.dense.bias": torch.ones(3)}, path, {"format": "pt"})
     with pytest.raises(DataError, match=r"fit its config\.json"):

@@ -44,7 +44,7 @@ class LayerConfig:
         groups: (operation, number of heads) in the order of the head outputs; an operation is ``FAMILY_PARAMETER``,
             for example ``sa_sdp`` or ``c_5``.
         feed_forward: widths of the feed-forward stack.
-        outputs: width that a Linear maps the layer's output to; ``None`` if there is no such Linear.
+        outputs: width that a Linear maps the layer's output to; ``None`` without such a Linear.
     """
 
     inputs: int

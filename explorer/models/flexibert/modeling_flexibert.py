@@ -239,7 +239,7 @@ class Padding:
 
 
 class Axis(StrEnum):
-    """What one axis of a parameter of ``Heads`` is indexed by. Weight transfer maps each kind in its own way.
+    """The index of one axis of a parameter of ``Heads``. Weight transfer maps each kind in its own way.
 
     ``QUERIES`` and ``KEYS`` of all positional heads of a layer share one map within heads, because they share the
     relative positions. ``KERNELS`` are fitted per operation instead.
@@ -399,7 +399,7 @@ class MultiplicativeHeads(DotProductHeads):
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-MULTIPLICATIVE_RANGE, MULTIPLICATIVE_RANGE))
 
     def init_weights(self, std: float) -> None:
-        """Initialise W uniformly, whatever ``std``."""
+        """Initialise W uniformly; ``std`` is not used."""
         init.uniform_(self.weight, -MULTIPLICATIVE_RANGE, MULTIPLICATIVE_RANGE)
 
     def compare(self, query: Tensor) -> Tensor:
@@ -412,7 +412,7 @@ class MixingHeads(Heads):
 
     A head transforms its slice of the input ``x[..., o : o + d]``. If the layer's heads do not fill its hidden size,
     the slices are those of one learned Linear. With relative positions, attention by relative position alone,
-    ``softmax(q · R / √d) v``, is added; with absolute positions there are no query, key or value.
+    ``softmax(q · R / √d) v``, is added; with absolute positions the head has neither query nor value.
     """
 
     axes = MappingProxyType(linear_axes(("input", Axis.SLICES), ("query", Axis.QUERIES), ("value", Axis.VALUES)))

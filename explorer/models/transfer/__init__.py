@@ -1,4 +1,4 @@
-"""Weight transfer: a trained donor's weights as the first weights of a fresh model of another architecture.
+"""Weight transfer: initialise a model with the weights of a trained donor of another architecture.
 
 Three methods fill tensors whose shapes differ: *ordered* copies leading rows and columns (FlexiBERT, arXiv 2205.11656),
 *projection* multiplies by random matrices, *transport* moves neurons by optimal transport (arXiv 1910.05653).

@@ -1,9 +1,9 @@
-"""Which neurons of a donor go to which of a recipient: plans of least cost by optimal transport (arXiv 1910.05653).
+"""Alignment of a donor's neurons to a recipient's by optimal transport (arXiv 1910.05653).
 
-Neurons are compared by the weights that write them, after those were carried over to the recipient's inputs; so an
-alignment follows from the one before it, layer by layer. Two trained models are aligned with each other. A recipient
-without training has no neurons worth aligning to: there the plan goes to the means of the neurons it moves together
-(a barycentre with free support), so that it loses least: nothing at equal widths, nothing where a width is multiplied.
+Neurons are compared by the weights that write them, after those were mapped to the recipient's inputs, so alignments
+are computed layer by layer. Two trained models are aligned with each other. The neurons of an untrained recipient are
+random; there the target is the barycentre with free support, the means of the neurons that are moved together, which
+minimises the loss: none at equal widths or where a width is multiplied by an integer.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from torch import Tensor
 from explorer.errors import InputError
 
 ROUNDS = 10
-"""Most rounds of moving the barycentre; it settles earlier as a rule."""
+"""Maximum number of barycentre updates; it usually converges earlier."""
 MOST_PIVOTS = 10_000_000
 
 
 def optimal_transport() -> Any:
-    """The library POT. Raises InputError if it is not installed."""
+    """Import the library POT. Raises InputError if it is not installed."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it says of the array libraries it finds
+            warnings.simplefilter("ignore")  # It warns about missing array libraries.
             return importlib.import_module("ot")
     except ModuleNotFoundError as error:
         remedy = "Install it with `pip install 'architecture-explorer[transport]'`, or choose another method."
@@ -34,12 +34,12 @@ def optimal_transport() -> Any:
 
 
 def transport_plan(rows: Tensor, support: Tensor, entropy: float = 0.0) -> Tensor:
-    """The plan of least squared distance between two sets of points of equal weight each.
+    """Return the transport plan of minimum squared distance between two sets of points with uniform weights.
 
     Args:
-        rows: ``[old, F]``, where the donor's neurons are.
-        support: ``[new, F]``, where they go.
-        entropy: 0 for the exact plan; above that Sinkhorn's softer one, relative to the largest squared distance.
+        rows: ``[old, F]``, the donor's neurons.
+        support: ``[new, F]``, the targets.
+        entropy: 0 for the exact plan, else Sinkhorn's regularisation relative to the largest squared distance.
 
     Returns:
         ``[old, new]`` in float64; sums to 1.
@@ -61,7 +61,7 @@ def transport_plan(rows: Tensor, support: Tensor, entropy: float = 0.0) -> Tenso
 
 
 def hardened(plan: Tensor) -> Tensor:
-    """Every neuron of the wider side whole to where most of it goes; one that would get nothing takes its largest."""
+    """Round a plan: every neuron of the wider side goes whole to its largest target, and no neuron is left out."""
     old, new = plan.shape
     hard = torch.zeros_like(plan)
     if new >= old:
@@ -76,13 +76,13 @@ def hardened(plan: Tensor) -> Tensor:
 
 
 def free_plan(rows: Tensor, start: Tensor, entropy: float = 0.0) -> Tensor:
-    """The plan ``[old, new]`` to the barycentre of ``rows [old, F]`` on as many points as the recipient has neurons.
+    """Return the plan ``[old, new]`` from ``rows [old, F]`` to their barycentre with as many points as the recipient.
 
-    Equal widths and multiples need no search: there each neuron keeps its place or is copied, at no cost.
+    Equal widths and multiples need no search: each neuron is kept or copied, at no cost.
 
     Args:
         rows: the donor's neurons.
-        start: ``[new, F]``, the recipient's own neurons; one of two starts, the leading neurons being the other.
+        start: ``[new, F]``, the recipient's own neurons; the second of two starts, after the leading neurons.
         entropy: as in ``transport_plan``.
 
     Raises:
@@ -98,7 +98,7 @@ def free_plan(rows: Tensor, start: Tensor, entropy: float = 0.0) -> Tensor:
 
 
 def _settle(rows: Tensor, support: Tensor, entropy: float) -> tuple[float, Tensor]:
-    """Move a support to its means until the cost falls no more: (cost, plan)."""
+    """Update a support until the cost stops decreasing; return cost and plan."""
     best, chosen = float("inf"), torch.empty(0)
     for _ in range(ROUNDS):
         plan = transport_plan(rows, support, entropy)

@@ -1,4 +1,4 @@
-"""How one tensor, and one axis, of a recipient is filled; the order in which axes are fitted is in ``walk``."""
+"""Filling of single tensors and axes of a recipient; ``walk`` determines the order."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Transfer:
     """Settings of a transfer.
 
     Attributes:
-        method: how tensors of another shape are filled.
-        noise: part of the recipient's fresh values that is added to matrices where neurons are copies of each other:
-            exact copies would get the same gradients for ever. 0 keeps the donor's function exactly.
-        own_share: share of the recipient's own values in the result. Above 0 two trained models are fused: transport
-            aligns the donor's neurons to the recipient's first (arXiv 1910.05653).
-        entropy: of transport: 0 for exact plans, else the strength of Sinkhorn's regularisation relative to the
-            largest cost, for example 0.01.
-        hard: of transport: whether every neuron goes whole to one other.
+        method: how tensors of different shapes are filled.
+        noise: fraction of the recipient's initial values that is added to matrices with copied neurons: exact copies
+            would always get equal gradients. 0 preserves the donor's function exactly.
+        own_share: weight of the recipient's own values in the result. Above 0 two trained models are fused: transport
+            first aligns the donor's neurons to the recipient's (arXiv 1910.05653).
+        entropy: for transport: 0 for exact plans, else Sinkhorn's regularisation relative to the largest cost, for
+            example 0.01.
+        hard: for transport: whether every neuron is moved to a single target.
 
     Raises:
         InputError: a setting is out of its range.
@@ -50,13 +50,13 @@ class Transfer:
 
 
 class Fitting:
-    """The recipient's tensors while they are filled; float64 throughout.
+    """The recipient's tensors while they are filled, in float64.
 
     Args:
         donor: the donor's tensors by name.
         recipient: the recipient's own tensors by name; they are not changed.
-        settings: how.
-        generator: for random projections.
+        settings: method and its strengths.
+        generator: generator of random projections.
     """
 
     def __init__(
@@ -74,20 +74,20 @@ class Fitting:
 
     @property
     def ordered(self) -> bool:
-        """Whether leading rows and columns are copied as they stand."""
+        """Whether leading rows and columns are copied unchanged."""
         return self.settings.method is Method.ORDERED
 
     @property
     def fusing(self) -> bool:
-        """Whether the donor's neurons must be aligned to those of the recipient, even at equal widths."""
+        """Whether the donor's neurons are aligned to the recipient's, even at equal widths."""
         return self.settings.own_share > 0 and self.settings.method is Method.TRANSPORT
 
     def axis(self, old_rows: Tensor, own_rows: Tensor) -> AxisMap:
         """Fit an axis.
 
         Args:
-            old_rows: ``[old, F]``, what tells the donor's neurons apart, in the recipient's coordinates.
-            own_rows: ``[new, F]``, the same of the recipient's.
+            old_rows: ``[old, F]``, features of the donor's neurons, in the recipient's coordinates.
+            own_rows: ``[new, F]``, the same features of the recipient's neurons.
         """
         old, new, settings = len(old_rows), len(own_rows), self.settings
         if old == new and not self.fusing:
@@ -105,8 +105,8 @@ class Fitting:
         Args:
             name: the recipient's tensor.
             source: the donor's.
-            sides: of its axes in order; those beyond stay as they are.
-            flat: whether the first side is that of the first two axes together.
+            sides: maps of its axes in order; further axes are not changed.
+            flat: whether the first side maps the first two axes jointly.
         """
         if source is None or name not in self.own:
             return
@@ -119,7 +119,7 @@ class Fitting:
             mask = mask & side.mask(own.shape[axis]).view(shape)
         if value.shape != own.shape:
             rule = f"have the shape {tuple(own.shape)} once fitted"
-            raise InputError(f"tensor {name}", rule, tuple(value.shape), "Give models with equal settings.")
+            raise InputError(f"tensor {name}", rule, tuple(value.shape), "Use models with equal settings.")
         if own.dim() > 1 and any(side.copied for side in sides):
             value = value + self.settings.noise * own
         value = torch.lerp(value, own, self.settings.own_share)
@@ -139,14 +139,14 @@ class Fitting:
         self.put(f"{name}.bias", self.old.get(f"{name}.bias"), axis.out)
 
     def bridge(self, name: str, size: int, out: Side, into: Side) -> None:
-        """Fill a Linear that the donor, whose width does not change there, does without: nothing counts as taken."""
+        """Fill a Linear that the donor lacks because its width does not change there; nothing counts as taken."""
         self.put(f"{name}.weight", torch.eye(size, dtype=torch.float64), out, into)
         self.put(f"{name}.bias", torch.zeros(size, dtype=torch.float64), out)
         for kind in ("weight", "bias"):
             self._taken[f"{name}.{kind}"] = 0, FRESH
 
     def reports(self) -> tuple[TensorReport, ...]:
-        """What happened to every tensor."""
+        """Return a report on every tensor."""
         found = []
         for name, tensor in self.own.items():
             taken, how = self._taken.get(name, (0, FRESH))
@@ -155,7 +155,7 @@ class Fitting:
 
 
 def part_of(name: str) -> str:
-    """The part of a model that a tensor belongs to: ``embeddings``, ``layer 3``, ``head``."""
+    """Return the part of a model that a tensor belongs to: ``embeddings``, ``layer 3``, ``head``."""
     pieces = name.split(".")
     if "layers" in pieces:
         return f"layer {pieces[pieces.index('layers') + 1]}"

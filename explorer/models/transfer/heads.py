@@ -1,4 +1,4 @@
-"""Transfer of a layer's heads: those of equal operation are matched, whatever the other heads of their layer do.
+"""Transfer of a layer's heads: heads of equal operation are matched, independently of the rest of their layer.
 
 Heads of equal operation form one group in both layers. Heads of one size are matched in order; where one layer has
 more, they repeat (with transport and projection) or stay fresh (ordered). Where a group has the same width split into

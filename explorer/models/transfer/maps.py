@@ -1,4 +1,4 @@
-"""How the neurons of one axis of a recipient come from a donor's: one matrix per way in which weights touch them.
+"""Maps from a donor's neurons to a recipient's along one axis: one matrix for each way in which weights use them.
 
 A set of neurons ``x`` of the donor becomes ``P x`` in the recipient. What *writes* the neurons (rows of a weight, a
 bias) is multiplied by ``P``; what *reads* them (columns of the next weight) by ``R``, chosen so that ``Pᵀ R = I`` where
@@ -18,11 +18,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Side:
-    """One way to carry an axis over.
+    """The map of an axis for one way in which weights use it.
 
     Attributes:
-        matrix: ``[new, old]`` in float64; ``None`` if old and new neurons are the same, one by one.
-        covered: ``[new]``, which new neurons get anything; ``None`` if all do.
+        matrix: ``[new, old]`` in float64; ``None`` for the identity.
+        covered: ``[new]``, which new neurons get a value; ``None`` if all do.
         copied: whether several new neurons are copies of one old one.
     """
 
@@ -31,7 +31,7 @@ class Side:
     copied: bool = False
 
     def apply(self, tensor: Tensor, axis: int) -> Tensor:
-        """``tensor`` with its ``axis`` of old neurons replaced by one of new neurons."""
+        """Map the ``axis`` of a tensor from old to new neurons."""
         if self.matrix is None:
             return tensor
         moved = tensor.movedim(axis, 0)
@@ -39,32 +39,32 @@ class Side:
         return carried.reshape(-1, *moved.shape[1:]).movedim(0, axis)
 
     def mask(self, size: int) -> Tensor:
-        """``covered`` of an axis of this size, in full."""
+        """Return ``covered`` as a tensor for an axis of this size."""
         return torch.ones(size, dtype=torch.bool) if self.covered is None else self.covered
 
     def scaled(self, factor: float) -> Side:
-        """The same, larger by a factor."""
+        """Return the map multiplied by a factor."""
         if factor == 1 or self.matrix is None:
             return self
         return replace(self, matrix=self.matrix * factor)
 
 
 SAME = Side(None)
-"""Old and new neurons are the same: tokens of a vocabulary, taps of a kernel."""
+"""The identity: tokens of a vocabulary, taps of a kernel."""
 
 
 @dataclass(frozen=True)
 class AxisMap:
-    """One axis, in each way that weights touch it.
+    """The maps of one axis, for each way in which weights use it.
 
     Attributes:
         new: number of neurons of the recipient.
         old: number of neurons of the donor.
-        out: for what writes the neurons.
-        into: for what reads them.
+        out: for weights that write the neurons.
+        into: for weights that read them.
         gain: for factors of single neurons.
-        dual_gain: for factors of single neurons that are read by an ``out`` instead of an ``into``, as the masked-LM
-            head's are by the embedding matrix.
+        dual_gain: for factors of single neurons that are read by an ``out`` instead of an ``into``, such as those of
+            the masked-LM head, which the embedding matrix reads.
     """
 
     new: int
@@ -76,12 +76,12 @@ class AxisMap:
 
 
 def same(size: int) -> AxisMap:
-    """Old and new neurons are the same."""
+    """Return the identity."""
     return AxisMap(size, size, SAME, SAME, SAME, SAME)
 
 
 def leading(new: int, old: int, shift: int = 0) -> AxisMap:
-    """The first neurons are the same; further ones of the recipient get nothing, further ones of the donor go.
+    """Return the map that copies the leading neurons: further ones of the recipient get nothing, of the donor are cut.
 
     Args:
         new: neurons of the recipient.
@@ -99,7 +99,7 @@ def leading(new: int, old: int, shift: int = 0) -> AxisMap:
 
 
 def projected(new: int, old: int, generator: torch.Generator) -> AxisMap:
-    """A random projection that keeps the mean square of a neuron, whether it reads or writes.
+    """Return a random projection that preserves the mean square of neurons, read or written.
 
     Its rows, or columns if it widens, are orthogonal: those of a Gaussian matrix's QR decomposition.
     """
@@ -107,7 +107,7 @@ def projected(new: int, old: int, generator: torch.Generator) -> AxisMap:
         return same(new)
     gaussian = torch.randn(max(new, old), min(new, old), generator=generator, dtype=torch.float64)
     orthogonal, triangle = torch.linalg.qr(gaussian)
-    orthogonal = orthogonal * triangle.diagonal().sign()  # without it the distribution would not be uniform
+    orthogonal = orthogonal * triangle.diagonal().sign()  # Makes the distribution uniform (Haar).
     if new < old:
         orthogonal = orthogonal.T
     grown, shrunk = max(1.0, math.sqrt(new / old)), math.sqrt(old / new)
@@ -119,20 +119,20 @@ def projected(new: int, old: int, generator: torch.Generator) -> AxisMap:
 
 
 def transported(plan: Tensor) -> AxisMap:
-    """Move neurons by a transport plan (arXiv 1910.05653).
+    """Return the map of a transport plan (arXiv 1910.05653).
 
-    A new neuron is the mean of the old ones that are moved to it, weighted by how much of each is; what read an old
-    neuron reads all new ones that it was moved to, in the same shares.
+    A new neuron is the mean of the old ones that are moved to it, weighted by the plan; weights that read an old neuron
+    read all new ones that it was moved to, in the same proportions.
 
     Args:
-        plan: ``[old, new]``, not negative, without empty rows or columns.
+        plan: ``[old, new]``, non-negative, without empty rows or columns.
     """
     old, new = plan.shape
     if old == new and bool((plan > 0).eq(torch.eye(old, dtype=torch.bool)).all()):
         return same(new)
     out = (plan / plan.sum(0)).T
     into = (plan / plan.sum(1, keepdim=True)).T
-    # A new neuron that is a copy of a part of an old one shares its source with others.
+    # An old neuron that is moved to several new ones makes them copies of each other.
     copied = bool((plan > 1e-12 * plan.max()).sum(1).max() > 1)
     mean = Side(out, copied=copied)
     return AxisMap(
@@ -141,13 +141,13 @@ def transported(plan: Tensor) -> AxisMap:
 
 
 def blocks(sources: Sequence[int], parts: Sequence[AxisMap], heads: int, divided: bool) -> AxisMap:
-    """The axis of all heads of a group, ``heads × size``, from maps within heads.
+    """Return the map of all heads of a group, ``heads × size``, from maps within heads.
 
     Args:
-        sources: which of the donor's heads each head of the recipient comes from.
+        sources: the donor's head for each head of the recipient.
         parts: the map within each head of the recipient.
-        heads: heads of the donor.
-        divided: whether heads that come from one head add up, so that what reads them must take a share of each.
+        heads: number of heads of the donor.
+        divided: whether heads with one source add up, so that weights that read them are divided by their number.
     """
     new, old = parts[0].new, parts[0].old
     if list(sources) == list(range(heads)) and all(part.out.matrix is None for part in parts):
@@ -174,11 +174,11 @@ def blocks(sources: Sequence[int], parts: Sequence[AxisMap], heads: int, divided
 
 
 def joined(parts: Sequence[tuple[AxisMap | None, int, int]], old: int) -> Side:
-    """What reads the outputs of all groups of a layer, one after the other.
+    """Return the map for weights that read the concatenated outputs of all groups of a layer.
 
     Args:
-        parts: of each group of the recipient, in order, its map (``None`` if it has no counterpart), its width, and
-            where its counterpart begins among the donor's outputs.
+        parts: for each group of the recipient, in order, its map (``None`` without a counterpart), its width, and the
+            offset of its counterpart in the donor's outputs.
         old: width of all the donor's outputs.
     """
     if all(part is not None and part.into.matrix is None for part, _, _ in parts):

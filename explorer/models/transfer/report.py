@@ -1,4 +1,4 @@
-"""What a transfer of weights took: tensor by tensor, layer by layer, and as a text for people."""
+"""Report on a weight transfer: by tensor, by layer, and as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Method(StrEnum):
-    """How weights are fitted into tensors of another shape. Tensors of the same shape are copied by each."""
+    """How weights are mapped to tensors of another shape. All methods copy tensors of the same shape."""
 
     ORDERED = "ordered"
     PROJECTION = "projection"
@@ -16,7 +16,7 @@ class Method(StrEnum):
 
 
 COPIED, FRESH = "copied", "fresh"
-"""What happened to a tensor that the method did not have to change, and to one without a source."""
+"""A tensor that was copied unchanged, and one without a source in the donor."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class TensorReport:
     """One tensor of the recipient.
 
     Attributes:
-        name: as in its state dict.
+        name: key in its state dict.
         part: ``embeddings``, ``layer 0`` and so on, or ``head``.
-        parameters: numbers in it.
-        taken: how many of them come from the donor; the others keep their fresh values.
+        parameters: number of elements.
+        taken: number of elements from the donor; the others keep their initial values.
         how: ``copied``, the method, or ``fresh``.
     """
 
@@ -39,13 +39,13 @@ class TensorReport:
 
     @property
     def share(self) -> float:
-        """Part of its numbers that was taken, 0 to 1."""
+        """Fraction of its parameters that was taken, 0 to 1."""
         return self.taken / self.parameters
 
 
 @dataclass(frozen=True)
 class PartReport:
-    """Embeddings, a layer or the head; attributes as in TensorReport, ``note`` says which heads were matched."""
+    """Totals of the embeddings, a layer or the head; ``note`` says how many heads were matched."""
 
     part: str
     parameters: int
@@ -54,18 +54,18 @@ class PartReport:
 
     @property
     def share(self) -> float:
-        """Part of its numbers that was taken, 0 to 1."""
+        """Fraction of its parameters that was taken, 0 to 1."""
         return self.taken / self.parameters
 
 
 @dataclass(frozen=True)
 class TransferReport:
-    """A whole transfer.
+    """Report on a whole transfer.
 
     Attributes:
-        method: how.
+        method: the method.
         tensors: every trainable tensor of the recipient, tied ones once.
-        notes: (part, what is to be said of it).
+        notes: (part, remark).
     """
 
     method: Method
@@ -74,17 +74,17 @@ class TransferReport:
 
     @property
     def parameters(self) -> int:
-        """Trainable numbers of the recipient."""
+        """Number of trainable parameters of the recipient."""
         return sum(tensor.parameters for tensor in self.tensors)
 
     @property
     def taken(self) -> int:
-        """How many come from the donor."""
+        """Number of parameters from the donor."""
         return sum(tensor.taken for tensor in self.tensors)
 
     @property
     def share(self) -> float:
-        """Part of the parameters that was taken, 0 to 1."""
+        """Fraction of the parameters that was taken, 0 to 1."""
         return self.taken / self.parameters
 
     @property
@@ -99,7 +99,7 @@ class TransferReport:
         return tuple(found)
 
     def text(self) -> str:
-        """A line for the whole and one for every part."""
+        """Return a line for the whole and one for every part."""
         lines = [f"{self.method}: {self.taken:,} of {self.parameters:,} parameters taken ({self.share:.0%})"]
         for part in self.parts:
             note = f"; {part.note}" if part.note else ""

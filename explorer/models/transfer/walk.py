@@ -1,9 +1,9 @@
 """Transfer of weights from a trained donor into a fresh model of another architecture, from the embeddings upwards.
 
-The residual stream of all layers of one width is one set of neurons: the embeddings align it, every add & norm keeps
-it; behind a Linear between layers, a shape's bottlenecks among them, it is another one. Layers are paired from the
-input on, by their number; of a layer that differs, heads of equal operation and the feed-forward stack still go over.
-What has no counterpart keeps the fresh values of the recipient.
+The residual stream of adjacent layers of one width is one set of neurons: the embeddings align it, every add & norm
+preserves it; after a Linear between layers, such as a bottleneck, it is a new one. Layers are paired by index from the
+input. Of layers that differ, heads of equal operation and the feed-forward stack are still transferred. Parameters
+without a counterpart keep the recipient's initial values.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def transfer_weights(
 
     Args:
         donor: the trained model; not changed.
-        recipient: a fresh model of any architecture with the same vocabulary.
+        recipient: an untrained model of any architecture with the same vocabulary.
         settings: the method and its strengths.
-        generator: on the CPU; for random projections.
+        generator: a CPU generator of random projections.
 
     Raises:
         InputError: the vocabularies differ, or POT is needed and not installed.
@@ -60,7 +60,7 @@ def transferred(
     settings: Transfer,
     generator: torch.Generator,
 ) -> tuple[dict[str, Tensor], TransferReport]:
-    """The tensors that a transfer fills, in float64, and what was taken; nothing is changed.
+    """Compute the tensors that a transfer fills, in float64, and its report; nothing is changed.
 
     Args:
         donor: the donor's configuration.
@@ -68,7 +68,7 @@ def transferred(
         recipient: the recipient's configuration.
         own: the recipient's tensors by name, tied ones once.
         settings: the method and its strengths.
-        generator: on the CPU; for random projections.
+        generator: a CPU generator of random projections.
 
     Raises:
         InputError: the vocabularies differ, or POT is needed and not installed.
@@ -116,12 +116,12 @@ class _Walk:
         return stream
 
     def _between(self, name: str, stream: AxisMap, old_size: int, new_size: int) -> AxisMap:
-        """The stream behind a Linear from the one before it, where either model has that Linear."""
+        """Return the map of the stream after a Linear, if either model has that Linear."""
         fitting = self.fitting
         had, has = (f"{name}.weight" in tensors for tensors in (fitting.old, fitting.own))
         if not had and not has:
             return stream
-        # A model without the Linear does what the identity would.
+        # A model without the Linear behaves as if it were the identity.
         before = fitting.old[f"{name}.weight"] if had else torch.eye(old_size, dtype=torch.float64)
         own = fitting.own[f"{name}.weight"] if has else torch.eye(new_size, dtype=torch.float64)
         now = self._stream(stream.into.apply(before, 1), own)
@@ -144,7 +144,7 @@ class _Walk:
         return self._between(f"{prefix}.expansion", stream, old.hidden, new.hidden)
 
     def _feed_forward(self, prefix: str, old: LayerSpec, new: LayerSpec, stream: AxisMap) -> None:
-        """As many Linears as both stacks have; the last one back to the stream only after equally many."""
+        """Fill the Linears that both stacks have; the one back to the stream only if the stacks are equally deep."""
         fitting, inner = self.fitting, stream
         for depth in range(min(len(old.feed_forward), len(new.feed_forward))):
             name = f"{prefix}.feed_forward.{depth}"
@@ -159,11 +159,11 @@ class _Walk:
             fitting.put(f"{name}.bias", fitting.old[f"{name}.bias"], stream.out)
 
     def _last(self, words: AxisMap, stream: AxisMap) -> AxisMap:
-        """The stream that the head reads; fitted anew by the head where the last layers of the two are no pair."""
+        """Return the map of the stream that the head reads; fit it to the head if the last layers are not a pair."""
         shared = min(self._old.depth, self._new.depth)
         width = self._new.layers[shared - 1].hidden, self._old.layers[shared - 1].hidden
         rest = (self._new.layers[shared:], self._old.layers[shared:])
-        # Behind a bottleneck the stream is another one, whatever its width.
+        # A bottleneck starts a new stream even at equal width.
         kept = not any(spec.backbone and layers for spec, layers in zip((self._new, self._old), rest, strict=True))
         if kept and all(layer.hidden == size for layers, size in zip(rest, width, strict=True) for layer in layers):
             return stream
@@ -174,7 +174,7 @@ class _Walk:
         fitting = self.fitting
         fitting.linear(f"{HEAD}.dense", words.out, last.into)
         if tied:
-            # The decoder is the embedding matrix, which was fitted as what writes the stream.
+            # The decoder is the embedding matrix, which was mapped as a writer of the stream.
             fitting.put(f"{HEAD}.norm.weight", fitting.old[f"{HEAD}.norm.weight"], words.dual_gain)
             fitting.put(f"{HEAD}.norm.bias", fitting.old[f"{HEAD}.norm.bias"], words.into)
         else:
