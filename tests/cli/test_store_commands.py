@@ -117,7 +117,7 @@ def test_copy_takes_the_catalogue_and_the_files_along(archex, url: str, tmp_path
     again = archex("copy", url, target, "--with-files")
     assert again.returncode == 0
     assert "1 copied" in again.stdout
-    assert "both sides are equal" in again.stdout
+    assert "all digests are equal" in again.stdout
     assert files(target) == {**expected, "runs/first/0-abc/scores.json": b"newer"}
 
 
