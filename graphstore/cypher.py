@@ -28,6 +28,9 @@ ROWS = 100
 TIME_S = 10.0
 """Default time limit, in seconds."""
 
+_PARAMETER = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|//[^\n]*|/\*.*?\*/|\$(\w+)", re.DOTALL)
+"""A text, a comment, or a parameter with its name."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -87,8 +90,8 @@ def run_query(
 
 
 def parameter_names(text: str) -> frozenset[str]:
-    """Return the names behind ``$`` in a statement, including those in comments and texts."""
-    return frozenset(re.findall(r"\$(\w+)", text))
+    """Return the names of a statement's parameters."""
+    return frozenset(name for name in _PARAMETER.findall(text) if name)
 
 
 def _check(text: str, parameters: Mapping[str, Any], row_limit: int, time_limit_s: float) -> None:

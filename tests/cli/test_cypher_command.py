@@ -45,7 +45,7 @@ def test_statements_and_saved_queries_are_answered(archex, server_url):
     assert code == 0
     assert "[1, null]" in out
     assert "1 row in" in out
-    assert "more were left out" in out
+    assert "further rows were left out" in out
     code, out, _ = archex(
         "cypher", "--saved", "pareto", "--param", "task=SST-2", "--param", "space=nano", "--store", server_url, "--json"
     )

@@ -180,7 +180,7 @@ def test_the_check_is_that_of_the_command(visit, filled):
 
 def test_a_backup_is_a_whole_store_in_its_fixed_place(visit, own_store):
     page = visit(own_store, view="Store")
-    assert "no backup yet" in said(page)
+    assert "No backups yet" in said(page)
     page.button(key="store_backup").click().run()
     assert not page.exception
     assert "Saved and checked" in page.success[0].value
@@ -200,7 +200,7 @@ def test_what_a_backup_does_not_hold_is_told(visit, own_store):
     (run / "model.safetensors").write_bytes(bytes(3 * 2**20))
     (models_folder(own_store).parent / "notes").write_bytes(bytes(2**20))
     page = visit(own_store, view="Store")
-    told = f"does not hold the trained models beside the store: 3.0 MiB in `{models_folder(own_store)}`"
+    told = f"does not contain the trained models (3.0 MiB in `{models_folder(own_store)}`)"
     assert told in said(page)
     page.button(key="store_backup").click().run()
     assert not page.exception
