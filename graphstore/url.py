@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from graphstore.contract import GraphStore
 from graphstore.errors import StoreError, StoreInputError
-from graphstore.neo4j.status import Server
+from graphstore.neo4j.status import Condition, Server
 
 SQLITE_PREFIX = "sqlite:///"
 MANAGED = "neo4j"
@@ -85,21 +85,24 @@ def open_store(url: str, create: bool = True, say: Callable[[str], None] = quiet
         return SQLiteStore(place, create=create)
     with needing_driver(place.name):
         from graphstore.neo4j.store import Neo4jStore
-    restart = (lambda: _restart(place, say)) if place.name == MANAGED else None
+    restart = (lambda: restart_managed(place, say)) if place.name == MANAGED else None
     store = Neo4jStore(place.url, place.user, place.password, place.database, restart=restart)
     store.url = place.name
     return store
 
 
-def _restart(place: Server, say: Callable[[str], None]) -> None:
-    """Start the managed server if it has ended.
+def restart_managed(place: Server, say: Callable[[str], None]) -> None:
+    """Start the managed server again if it has crashed.
 
     Raises:
-        StoreError: it cannot be started, or only at another address.
+        StoreError: the user stopped it, or it cannot be started, or only at another address.
     """
     from graphstore.neo4j.managed import ManagedNeo4j
 
-    login = ManagedNeo4j().start(say)
+    server = ManagedNeo4j()
+    if server.status().condition is Condition.STOPPED:
+        raise StoreError("the managed Neo4j was stopped. Start it, or open the store again.")
+    login = server.start(say)
     if login.url != place.url:
         raise StoreError(
             f"the managed Neo4j had ended and now listens at {login.url!r} instead of {place.url!r}. Open the store "

@@ -19,8 +19,8 @@ from graphstore.errors import StoreError
 from graphstore.neo4j.distribution import VERSION, cache_folder, find_java
 from graphstore.neo4j.managed import CONTAINER, ManagedNeo4j
 from graphstore.neo4j.server import free_port
-from graphstore.neo4j.status import Condition
-from graphstore.url import find_server
+from graphstore.neo4j.status import Condition, Server
+from graphstore.url import MANAGED, find_server, quiet, restart_managed
 
 FAKE = Path(__file__).with_name("fake_server.py")
 
@@ -89,6 +89,26 @@ def test_it_is_started_once_found_again_and_stopped(fake_java: Path, tmp_path: P
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE  # Not everywhere is it reaped at once.
     assert (server.status().condition, server.stop()) == (Condition.STOPPED, False)
     assert server.start() == login  # The port and the password stay.
+
+
+def test_a_crashed_server_is_started_again_for_an_open_store_and_a_stopped_one_is_not(fake_java: Path):
+    server = ManagedNeo4j(first_port=free_port())
+    login = server.start()
+    place = Server(login.url, login.user, login.password, "", MANAGED)
+    restart_managed(place, quiet)
+    first = server.status().pid
+    os.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while server.status().condition is not Condition.CRASHED and time.monotonic() < deadline:
+        time.sleep(0.05)
+    restart_managed(place, quiet)
+    status = server.status()
+    assert (status.condition, status.url) == (Condition.RUNNING, login.url)
+    assert status.pid != first
+    server.stop()
+    with pytest.raises(StoreError, match="was stopped"):
+        restart_managed(place, quiet)
+    assert server.status().condition is Condition.STOPPED
 
 
 def test_it_is_closed_to_files_and_to_other_machines(fake_java: Path):
