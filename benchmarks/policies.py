@@ -4,8 +4,8 @@ Run ``uv run python benchmarks/policies.py --data ../shared/data`` (50 seeds, ho
 minute: few seeds, batches of 5, the fastest rivals), or as ``archex bench policies``. Objectives: the mean GLUE score
 of NAS-Bench-BERT's 490 really trained encoders, the perplexity of 700 SuperShaper shapes (negated), and with
 ``--store`` and ``--space`` what was trained there. Every policy asks in batches of 1 and of 5, from two starts: after
-the same ten random architectures of the seed, told to it as trials, and from nothing, by its own first design (that of
-most is ten random ones too). Queries count from the very first. ``--initial`` takes other numbers of random ones; the
+the same ten random architectures of the seed, told to it as trials, and from nothing, by its own initial design (that
+of most is ten random ones too). Queries count from the very first. ``--initial`` takes other numbers of random ones; the
 policies learn from then on. The vectors are those the explorer gives to a library: 16 principal axes of the multi-view
 kernel, which knows no score.
 
@@ -13,7 +13,7 @@ Finished runs are kept in ``--cache`` (JSON lines, named by a digest of the poli
 benchmark goes on, and only policies that changed run again. The last line is one JSON object:
 ``boshnas_median_queries``, ``best_rival`` and ``best_rival_median_queries`` (NAS-Bench-BERT, batches of 5), with
 ``_batch_1`` for batches of 1, all of these with ``shapes_`` and ``library_`` before them for the other objectives, and
-with ``own_start_`` before that for runs by their own first design.
+with ``own_start_`` before that for runs by their own initial design.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Run:
         batch: architectures per ask.
         policy: its name.
         horizon: queries that are made at least, unless the best was found.
-        initial: random architectures it is told first; 0 if the policy makes its own first design.
+        initial: random architectures it is told first; 0 if the policy makes its own initial design.
         key: of its result in the cache.
     """
 
@@ -389,7 +389,7 @@ def main() -> None:
             for name in options.policies:
                 rows = [made[run] for run in runs if _is(run, objective, first, batch, name)]
                 results[name] = Result.of(objective, rows, first, batch, horizon)
-            start = f"the same {first} random ones first" if first else "own first design"
+            start = f"the same {first} random ones first" if first else "own initial design"
             lines += [f"### {objective.title}; {start}, batches of {batch}, {options.seeds} seeds", ""]
             lines += [*table_of(results, float(objective.values.std()), horizon), ""]
             figures |= headline(("" if first else "own_start_") + PREFIXES[objective.name], batch, results)

@@ -39,7 +39,8 @@ from explorer.space.encoding import encode_choices
 from explorer.space.grammar import load_space
 from explorer.space.imports.nas_bench_bert import read_nas_bench_bert
 from explorer.space.spec import ArchitectureSpec, LayerSpec
-from explorer.surrogate.kernel_regression import KernelRegression, normal_scores
+from explorer.surrogate.kernel_regression import KernelRegression
+from explorer.surrogate.warp import normal_scores
 from rivals.mds import classical_mds
 from rivals.view_weights import learn_weights, prior_weights, view_grams, weighted_features
 

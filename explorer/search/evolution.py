@@ -1,7 +1,7 @@
 """Regularised evolution (arXiv 1802.01548) over a finite set of candidates.
 
-The population is the newest P completed trials by number (all while there are fewer than P), so the oldest die
-whatever their value. The winner of a random tournament of S distinct members is mutated: the mutant is an untried
+The population is the newest P completed trials by number (all while there are fewer than P), so the oldest die,
+whether good or not. The winner of a random tournament of S distinct members is mutated: the mutant is an untried
 candidate that differs from it in as few design choices as possible, drawn uniformly among those.
 """
 

@@ -103,7 +103,7 @@ class ParetoBoshnas(Boshnas):
 
     Each cost is replaced by the share of allowed candidates that cost no more, so its unit and scale do not matter. The
     surrogate learns from trials of candidates that are not allowed, but the front ignores them. The gain of every
-    candidate is computed, so there is no climbing.
+    candidate is computed, so GOBI is not needed.
 
     Args:
         candidates: the architectures it chooses from, with one or two costs.

@@ -26,7 +26,7 @@ from explorer.search.settings import read_settings
 
 
 class Capability(StrEnum):
-    """What a policy can do in addition to proposing candidates for one score."""
+    """Optional abilities of a policy, in addition to proposing candidates for one score."""
 
     INITIAL_DESIGN = "initial design"
     """Its setting ``initial`` says how many trials come before it learns from any."""

@@ -1,1 +1,1 @@
-"""What an architecture is, and the spaces it lives in. No torch here."""
+"""Architectures and design spaces, and the spaces it lives in. No torch here."""

@@ -1,8 +1,8 @@
-"""Shapes: architectures of SuperShaper's space (arXiv 2110.04711), told by the width of each layer.
+"""Shapes: architectures of SuperShaper's space (arXiv 2110.04711), defined by the width of each layer.
 
-A backbone (BERT-Base in the paper) keeps its width between the layers; inside layer i everything has width d_i. A shape
-is an ordinary architecture with a backbone, so it has a graph, an identity and a place in any store; this module only
-translates widths. The paper's space is the preset ``supershaper``.
+The backbone (BERT-Base in the paper) keeps its width between the layers; layer i has width d_i inside. A shape is an
+ordinary architecture with a backbone, so graphs, ids and stores need no special case; this module only converts widths.
+The paper's space is the preset ``supershaper``.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from explorer.space.layers import OperationsPer
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
 WIDTHS = (120, 240, 360, 480, 540, 600, 768)
-"""The paper's widths of a layer."""
+"""Layer widths in the paper."""
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """What all shapes share; by default BERT-Base.
+    """The part that all shapes share; BERT-Base by default.
 
     Attributes:
-        hidden: width of the embeddings, between the layers and of the output.
+        hidden: width of the embeddings, of the connections between layers, and of the output.
         heads: attention heads of every layer; each has width d_i / heads.
-        feed_forward: inner width of every feed-forward layer, which slicing leaves as it is.
+        feed_forward: inner width of every feed-forward layer; slicing does not change it.
         layers: number of layers.
     """
 
@@ -36,10 +36,11 @@ class Backbone:
     layers: int = 12
 
     def spec(self, widths: Sequence[int]) -> ArchitectureSpec:
-        """The shape with these widths, one per layer.
+        """Return the shape with these widths, one per layer.
 
         Raises:
-            SpecError: there are not ``layers`` of them, or one is above the backbone's or no multiple of the heads.
+            SpecError: the number of widths is not ``layers``, or a width exceeds the backbone's or is not a multiple of
+                the number of heads.
         """
         if len(widths) != self.layers:
             rule = f"be {self.layers} widths, one per layer"
@@ -56,7 +57,7 @@ class Backbone:
         return ArchitectureSpec(tuple(layers), self.hidden)
 
     def space(self, widths: Sequence[int], name: str = "shapes") -> DesignSpace:
-        """All shapes whose layers have one of these widths. Raises SpecError where they do not fit the backbone."""
+        """Return the space of all shapes with these layer widths. Raises SpecError where a width is not possible."""
         for width in widths:
             self.spec([width] * self.layers)
         return DesignSpace(
@@ -79,10 +80,10 @@ BERT_BASE = Backbone()
 
 
 def backbone_of(spec: ArchitectureSpec) -> Backbone:
-    """What a shape shares with the others of its space.
+    """Return the backbone of a shape.
 
     Raises:
-        SpecError: the architecture is no shape.
+        SpecError: the architecture is not a shape.
     """
     layer = spec.layers[0]
     backbone = Backbone(spec.backbone or 0, len(layer.heads), layer.feed_forward[0], spec.depth)
@@ -95,7 +96,7 @@ def backbone_of(spec: ArchitectureSpec) -> Backbone:
 
 
 def is_shape(spec: ArchitectureSpec) -> bool:
-    """Whether an architecture is a shape of some backbone."""
+    """Return whether an architecture is a shape of some backbone."""
     try:
         backbone_of(spec)
     except SpecError:
@@ -104,17 +105,17 @@ def is_shape(spec: ArchitectureSpec) -> bool:
 
 
 def shape_spec(widths: Sequence[int], backbone: Backbone = BERT_BASE) -> ArchitectureSpec:
-    """The shape with these widths. Raises SpecError where they do not fit the backbone."""
+    """Return the shape with these widths. Raises SpecError where a width is not possible."""
     return backbone.spec(widths)
 
 
 def shape_widths(spec: ArchitectureSpec) -> tuple[int, ...]:
-    """The width of each layer."""
+    """Return the width of each layer."""
     return tuple(layer.hidden for layer in spec.layers)
 
 
 def parse_widths(text: str) -> tuple[int, ...] | None:
-    """Read ``480,240,…``; ``None`` if the text is no list of whole numbers."""
+    """Read ``480,240,…``; return ``None`` if the text is not a list of whole numbers."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) < 2 or not all(part.isascii() and part.isdigit() and len(part) <= 6 for part in parts):
         return None

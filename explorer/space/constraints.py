@@ -1,8 +1,7 @@
-"""What sampling can be asked to respect: a quantity of an architecture, and the range it must lie in.
+"""Constraints for sampling: a quantity of an architecture, and the range it must lie in.
 
-This package measures nothing itself: a quantity is a function given by the caller (``explorer.measure.size`` has
-parameters and FLOPs). Any function will do; one that is a sum over layers can be sampled from directly however narrow
-the range (``explorer.space.sampling``), others are tried until they fit.
+A quantity is a function that the caller passes (``explorer.measure.size`` has parameters and FLOPs). If it is a sum
+over layers, sampling is direct for any range (``explorer.space.sampling``); other functions need rejection sampling.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ from explorer.space.spec import ArchitectureSpec, LayerSpec
 
 @dataclass(frozen=True)
 class AdditiveCost:
-    """A whole-numbered quantity that is a sum over layers and over what lies between them.
+    """An integer quantity that is a sum over layers and over links between layers.
 
     Attributes:
-        layer: share of a layer, not negative; itself a sum of a share that its hidden size and heads decide and one
-            that its hidden size and feed-forward stack decide.
-        link: share between two layers of these hidden sizes, not negative; ``None`` stands for what comes before the
-            first layer and after the last.
+        layer: cost of a layer, not negative; the sum of a function of hidden size and heads, and one of hidden size and
+            feed-forward stack.
+        link: cost between two layers of these hidden sizes, not negative; ``None`` means the input of the first layer
+            or the output of the last one.
     """
 
     layer: Callable[[LayerSpec], int]
     link: Callable[[int | None, int | None], int]
 
     def __call__(self, spec: ArchitectureSpec) -> int:
-        """The sum over an architecture."""
+        """Return the sum over an architecture."""
         sizes = [None, *(layer.hidden for layer in spec.layers), None]
         return sum(map(self.layer, spec.layers)) + sum(self.link(a, b) for a, b in pairwise(sizes))
 
@@ -41,12 +40,12 @@ class Constraint:
     """A range for a quantity, both ends included.
 
     Attributes:
-        name: of the quantity, with its unit if it has one.
-        quantity: measures an architecture.
-        at_least, at_most: the ends; open by default.
+        name: name of the quantity, with its unit if it has one.
+        quantity: returns the quantity of an architecture.
+        at_least, at_most: bounds; infinite by default.
 
     Raises:
-        SpecError: the range is empty or an end is no number.
+        SpecError: the range is empty or a bound is NaN.
     """
 
     name: str
@@ -60,7 +59,7 @@ class Constraint:
             raise SpecError(f"range of {self.name}", "begin below its end", ends, "Swap or correct the ends.")
 
     def holds(self, value: float) -> bool:
-        """Whether a value lies in the range."""
+        """Return whether a value lies in the range."""
         return self.at_least <= value <= self.at_most
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""The difference of two architectures, layer by layer: which layers match, which were changed, added or taken away.
+"""The difference of two architectures, layer by layer: which layers match, and which were changed, added or removed.
 
-The two sequences of layers are aligned as by an edit distance: changing a layer costs one per field that changes,
-adding or taking one away costs as much as five fields, and the cheapest alignment is shown.
+The two sequences of layers are aligned by an edit distance: a changed field of a layer costs 1, an added or removed
+layer costs 5, and the cheapest alignment is shown.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
 LAYER_COST = 5
-"""What a whole layer costs, added or taken away; a change of one field costs 1."""
+"""Cost of adding or removing a layer; a changed field costs 1."""
 
 Value = str | int | tuple[int, ...]
 
@@ -30,7 +30,7 @@ TITLES = {
 
 
 class Change(StrEnum):
-    """What happened to a layer on the way from the first architecture to the second."""
+    """Edit of a layer from the first architecture to the second."""
 
     SAME = "same"
     CHANGED = "changed"
@@ -57,7 +57,7 @@ class LayerStep:
     """One row of the alignment.
 
     Attributes:
-        change: what happened.
+        change: the kind of edit.
         first, second: index of the layer from 0 in each architecture, or ``None`` where it has no such layer.
         fields: the fields that changed, for a changed layer.
         words: the row as a sentence.
@@ -75,9 +75,9 @@ class Difference:
     """The cheapest alignment of two architectures' layers, input to output.
 
     Attributes:
-        cost: of the alignment, and 1 more if the backbones differ; 0 for equal ones.
-        steps: the rows.
-        backbone: the backbone's width, if it changes (``none`` where there is no backbone).
+        cost: cost of the alignment, plus 1 if the backbones differ; 0 for equal architectures.
+        steps: the rows of the alignment.
+        backbone: the change of the backbone's width, if any (``none`` means without backbone).
     """
 
     cost: int
@@ -98,14 +98,14 @@ def _mix(layer: LayerSpec) -> str:
 
 
 def layer_words(layer: LayerSpec) -> str:
-    """A layer in one phrase, for example ``c 5, hidden size 64, 2 heads, feed-forward 3 × 128``."""
+    """Describe a layer in one phrase, for example ``c 5, hidden size 64, 2 heads, feed-forward 3 × 128``."""
     operation = f"{layer.family} {layer.parameter}" if layer.main else f"{_mix(layer)} of size {layer.head_size}"
     heads = f"{len(layer.heads)} head" + ("s" if len(layer.heads) > 1 else "")
     return f"{operation}, hidden size {layer.hidden}, {heads}, feed-forward {_shown(layer.feed_forward)}"
 
 
 def changed_fields(first: LayerSpec, second: LayerSpec) -> tuple[FieldChange, ...]:
-    """The fields in which two layers differ; none exactly if they are equal."""
+    """Return the fields in which two layers differ; empty exactly if the layers are equal."""
     pairs: list[tuple[str, Value, Value]] = [
         ("family", first.family, second.family),
         ("parameter", first.parameter, second.parameter),
@@ -114,7 +114,7 @@ def changed_fields(first: LayerSpec, second: LayerSpec) -> tuple[FieldChange, ..
         ("feed_forward", first.feed_forward, second.feed_forward),
     ]
     if first.main is None or second.main is None:
-        # Family and parameter do not say how many heads of a mixed layer have which, nor how large they are.
+        # Family and parameter do not tell the number and size of the heads of each operation in a mixed layer.
         pairs[2:2] = [("mix", _mix(first), _mix(second))]
         pairs.append(("head_size", first.head_size, second.head_size))
     return tuple(FieldChange(*pair) for pair in pairs if pair[1] != pair[2])
@@ -123,7 +123,7 @@ def changed_fields(first: LayerSpec, second: LayerSpec) -> tuple[FieldChange, ..
 def difference(first: ArchitectureSpec, second: ArchitectureSpec) -> Difference:
     """Align two architectures layer by layer, as cheaply as possible.
 
-    Of several cheapest alignments the one is taken that pairs layers as early as possible.
+    Among several cheapest alignments, choose the one that pairs layers as early as possible.
     """
     ones, twos = first.layers, second.layers
     between = [[changed_fields(one, two) for two in twos] for one in ones]
@@ -141,7 +141,7 @@ def difference(first: ArchitectureSpec, second: ArchitectureSpec) -> Difference:
             steps.append(_pair(i, j, between[i][j], ones[i]))
             i, j = i + 1, j + 1
         elif i < len(ones) and here == LAYER_COST + cost[i + 1][j]:
-            steps.append(LayerStep(Change.REMOVED, i, None, (), f"layer {i} is taken away: {layer_words(ones[i])}"))
+            steps.append(LayerStep(Change.REMOVED, i, None, (), f"layer {i} is removed: {layer_words(ones[i])}"))
             i += 1
         else:
             steps.append(LayerStep(Change.ADDED, None, j, (), f"layer {j} is added: {layer_words(twos[j])}"))

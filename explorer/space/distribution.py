@@ -1,8 +1,8 @@
-"""The distribution of a sum over layers over a whole space, by dynamic programming, and draws from a part of it.
+"""The distribution of a sum over layers over a whole space, by dynamic programming, and sampling within a range.
 
-Nothing is enumerated: the shares of one stack are counted by hidden size in ``BUCKETS`` buckets, and stacks are added
-one at a time, by convolution. Draws go backwards through the same tables. Shares are rounded down to buckets, so a
-range is covered evenly together with a little around it; the caller rejects by the exact value.
+No architecture is enumerated: the costs of one stack are counted by hidden size in ``BUCKETS`` buckets, and stacks are
+added one at a time, by convolution. Sampling goes backwards through the same tables. Costs are rounded down to buckets,
+so the sampled range is slightly too wide; the caller rejects by the exact value.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from explorer.space.spec import ArchitectureSpec
 
 BUCKETS = 4096
 MAX_SHARES = 200_000
-"""Most layers that are measured to know a distribution."""
+"""Maximum number of layers to evaluate for one distribution."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 def shares_to_measure(space: DesignSpace) -> int:
-    """How many layers have to be measured to know the distribution of a sum over this space."""
+    """Return the number of layers to evaluate for the distribution of a sum over this space."""
     choices = space.choices
     return sum(block.arrangements for block in choices.blocks) + choices.stacks * len(choices.hidden)
 
 
 @dataclass(frozen=True)
 class _Shares:
-    """Shares of one stack of layers in the sum, whole numbers, none negative.
+    """Costs of one stack of layers, non-negative integers.
 
     Attributes:
-        arrangements: per block of choices, that of each arrangement of operations, ``[A]``.
-        stacks: per hidden size, that of each feed-forward stack, ``[S]``.
+        arrangements: per block of choices, the cost of each arrangement of operations, ``[A]``.
+        stacks: per hidden size, the cost of each feed-forward stack, ``[S]``.
     """
 
     arrangements: tuple[Ints, ...]
@@ -59,7 +59,7 @@ class _Shares:
         for block in choices.blocks:
             if block.hidden not in stacks:
                 by_stack = measured(block.start, choices.stacks, 1)
-                # What all stacks share is counted with the arrangements, so that no share is negative.
+                # Add the minimum over all stacks to the arrangements, so that no cost is negative.
                 lowest[block.hidden] = int(by_stack.min() - by_stack[0])
                 stacks[block.hidden] = size * (by_stack - by_stack.min())
                 stacks[block.hidden] += (size - 1) * cost.link(block.hidden, block.hidden)
@@ -69,20 +69,20 @@ class _Shares:
 
 
 def _drawn(weights: Floats, rng: np.random.Generator) -> int:
-    """An index drawn with these weights."""
+    """Draw an index with these weights."""
     totals = np.cumsum(weights)
     return int(np.searchsorted(totals, rng.random() * totals[-1], side="right"))
 
 
 def _later(weights: Floats, by: int) -> Floats:
-    """Weights of sums ``[Q]`` that grow by so many buckets; those beyond the last are lost."""
+    """Shift weights of sums ``[Q]`` by a number of buckets; sums beyond the last bucket are dropped."""
     if by >= len(weights):
         return np.zeros_like(weights)
     return np.concatenate([np.zeros(by), weights[: len(weights) - by]])
 
 
 class CostDistribution:
-    """Draws architectures whose sum lies in a range, and little around it.
+    """Samples architectures whose sum lies in a range or close to it.
 
     Args:
         space: the space.
@@ -102,7 +102,7 @@ class CostDistribution:
 
     @cached_property
     def extent(self) -> tuple[int, int]:
-        """The smallest and the largest sum over the space's architectures, exactly."""
+        """The exact minimum and maximum of the sum over the space's architectures."""
         return self._extreme(min), self._extreme(max)
 
     def _extreme(self, best: Callable[[Sequence[int]], int]) -> int:
@@ -126,14 +126,14 @@ class CostDistribution:
         return self._cost.link(before, after) // self._unit
 
     def _counted(self, shares: Ints) -> Floats:
-        """How many of the shares fall into each bucket, ``[Q]``; those beyond the last are left out."""
+        """Count the costs in each bucket, ``[Q]``; costs beyond the last bucket are dropped."""
         buckets = shares // self._unit
         return np.bincount(buckets[buckets < self._length], minlength=self._length).astype(np.float64)
 
     def _count(self) -> None:
-        """Probability that a uniformly drawn prefix of so many stacks ends with a hidden size at a sum, ``[Q]`` each.
+        """Compute the joint probability of last hidden size and sum for a uniform prefix of each length, ``[Q]`` each.
 
-        ``_ends`` with its last stack, ``_starts`` without; ``_own`` is the distribution of one stack's own share.
+        ``_ends`` includes the last stack, ``_starts`` does not; ``_own`` is the distribution of one stack's own cost.
         """
         length, total = self._length, self._space.choices.count
         self._by_block = [self._counted(shares) for shares in self._shares.arrangements]
@@ -153,10 +153,10 @@ class CostDistribution:
                 self._starts.append(grown)  # type: ignore[arg-type]
 
     def _last(self, size: int) -> Floats:
-        """Weights ``[H, Q]`` of the last hidden size and the sum, of architectures of ``size`` stacks in the range."""
+        """Return weights ``[H, Q]`` of last hidden size and sum, for architectures of ``size`` stacks in the range."""
         ends = self._ends[size - 1]
         weights = np.stack([_later(ends[hidden], self._bucket(hidden, None)) for hidden in ends])
-        # A sum of rounded shares is too small by less than a bucket for each of them.
+        # Each rounded cost loses less than one bucket.
         lost = (3 * size + 1) * (self._unit - 1)
         lowest = max(0.0, (self._constraint.at_least - lost) / self._unit)
         weights[:, : min(self._length, math.ceil(lowest))] = 0.0
@@ -174,11 +174,11 @@ class CostDistribution:
 
     @property
     def log_count(self) -> float:
-        """Logarithm of the number of architectures in the range or close to it; -inf where no draw is possible."""
+        """Logarithm of the number of architectures in the range or close to it; -inf where there is none."""
         return float(np.logaddexp.reduce(self._log_weights))
 
     def draw(self, rng: np.random.Generator) -> ArchitectureSpec:
-        """One architecture, uniform over those in the range and some close to it. ``log_count`` must be finite."""
+        """Draw uniformly from the architectures in the range and some close to it. ``log_count`` must be finite."""
         weights = self._log_weights
         size = self._sizes[_drawn(np.exp(weights - weights.max()), rng)]
         hiddens = list(self._own)
@@ -188,18 +188,19 @@ class CostDistribution:
         layers = []
         for stack in range(size - 1, -1, -1):
             share = _drawn(self._own[hidden][: total + 1] * self._starts[stack][hidden][total::-1], rng)
-            layers.append(self._space.layer_at(self._choice(hidden, share, rng)))
+            choices = self._space.choices
+            layers.append(choices.build(choices.pick_at(self._choice(hidden, share, rng))))
             total -= share
             if stack:
                 left = [total - self._bucket(before, hidden) for before in hiddens]
                 ends = self._ends[stack - 1]
-                chances = [ends[b][rest] if rest >= 0 else 0.0 for b, rest in zip(hiddens, left, strict=True)]
-                place = _drawn(np.array(chances), rng)
+                weights = [ends[b][rest] if rest >= 0 else 0.0 for b, rest in zip(hiddens, left, strict=True)]
+                place = _drawn(np.array(weights), rng)
                 hidden, total = hiddens[place], left[place]
         return self._space.build(layers[::-1])
 
     def _choice(self, hidden: int, share: int, rng: np.random.Generator) -> int:
-        """The index of a layer of this hidden size whose stack's share falls into this bucket, uniform over them."""
+        """Draw the index of a layer of this hidden size whose stack's cost falls into this bucket, uniformly."""
         blocks = [i for i, block in enumerate(self._blocks) if block.hidden == hidden]
         by_stack = self._by_stack[hidden][share::-1]
         weights = np.concatenate([self._by_block[i][: share + 1] * by_stack for i in blocks])

@@ -1,6 +1,6 @@
-"""JSON and YAML as users write them: what the parsers would quietly take differently from its writer is refused.
+"""Parse JSON and YAML that users write, and reject what the parsers would silently misread.
 
-A key given twice would lose its first value, and a scalar that is no value of its type would break PyYAML itself.
+The parsers keep only the last value of a repeated key, and PyYAML crashes on some scalars that do not fit their type.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import yaml
 from explorer.errors import DataError
 
 MAX_BITS = 64
-"""No number in an architecture or a space is longer; longer ones cannot even be shown."""
+"""Maximum length of an integer. Architectures and spaces need less, and str() refuses very long ones."""
 MAX_DEPTH = 64
-"""Most lists and objects in one another: ten times what any format here needs, and few enough to be shown."""
+"""Maximum nesting of lists and objects, ten times what any format here needs; repr() must not overflow the stack."""
 MAX_FILE_BYTES = 256 * 2**20
-"""Larger files are no tables of a library's size; one of 20,000 architectures takes some 60 MB."""
+"""Maximum file size; a table of 20,000 architectures takes some 60 MB."""
 
 
 def read_text(path: Path) -> str:
-    """Read a text file a user named; a byte order mark is passed over.
+    """Read a text file that a user named, without its byte order mark.
 
     Raises:
-        DataError: it is missing, no plain file, empty, too large, or not readable as UTF-8.
+        DataError: the file is missing, not a plain file, empty, too large, or not readable as UTF-8.
     """
     shown = str(path)
     try:
@@ -39,7 +39,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise DataError("file", "exist", shown, "Check the path.") from None
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        # A path with a null character is a ValueError.
+        # Paths with a null character raise ValueError.
         raise DataError("file", f"be readable UTF-8 text ({error})", shown, "Check the file.") from None
     if not text.strip():
         raise DataError("file", "hold something", shown, "The file is empty.")
@@ -73,7 +73,7 @@ def parse_json(text: str) -> Any:
     """Parse JSON text.
 
     Raises:
-        ValueError: it is no JSON, is nested too deeply, or an object repeats a key; the message says which.
+        ValueError: the text is not JSON, is nested too deeply, or an object repeats a key; the message says which.
     """
     try:
         return _check_depth(json.loads(text, object_pairs_hook=_unique))
@@ -84,7 +84,7 @@ def parse_json(text: str) -> Any:
 class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            # A few lines of aliases of aliases stand for more than any memory holds.
+            # A few lines of nested aliases can expand to more than the memory holds.
             line = self.peek_event().start_mark.line + 1
             raise ValueError(f"an alias (*name) in line {line} is not allowed, write the value out")
         return super().compose_node(parent, index)
@@ -114,7 +114,7 @@ class _Loader(yaml.SafeLoader):
             fits = not isinstance(value, int) or value.bit_length() <= MAX_BITS
         if not fits:
             kind = node.tag.rpartition(":")[2]
-            raise ValueError(f"{node.value[:60]!r} in line {node.start_mark.line + 1} is no sound value of type {kind}")
+            raise ValueError(f"{node.value[:60]!r} in line {node.start_mark.line + 1} is not a valid {kind}")
         return value
 
 
@@ -122,8 +122,8 @@ def parse_yaml(text: str) -> Any:
     """Parse YAML text of one document, with the plain types only.
 
     Raises:
-        ValueError: it is no YAML, is nested too deeply, repeats a key, uses an alias, or a value does not fit its
-            type; the message says where.
+        ValueError: the text is not YAML, is nested too deeply, repeats a key, uses an alias, or a value does not fit
+            its type; the message says where.
     """
     try:
         return _check_depth(yaml.load(text, Loader=_Loader))

@@ -1,7 +1,7 @@
-"""Architectures while they are being edited: drafts, which may break rules, what is wrong with them, and their text.
+"""Drafts: architectures that are being edited, their errors, and their encoding in a URL.
 
-A draft keeps what a person has typed, also where it makes no architecture yet, so that every mistake is named at once
-and nothing typed is lost. Its text is short enough for a link: JSON, deflated, in the URL-safe Base64 alphabet.
+A draft keeps what a person has typed, even where it is not a valid architecture yet, so that all errors are shown
+together and no input is lost. Its encoding is short enough for a link: JSON, deflated, in URL-safe Base64.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from explorer.space.spec import (
 )
 
 MIXED = "mixed"
-"""Operation of a layer whose heads are listed one by one."""
+"""Operation of a layer whose heads are listed individually."""
 LONGEST_PASTE = 200_000
-"""Characters of a pasted ``model_dict``; the largest architecture there can be takes some 150,000, head by head."""
+"""Maximum length of a pasted ``model_dict``; the largest possible one takes some 150,000 characters, per head."""
 LONGEST_TEXT = 16_000
-"""Characters of a draft's text; browsers and proxies take no much longer addresses."""
+"""Maximum length of an encoded draft; browsers and proxies limit URLs to little more."""
 LONGEST_FIELD = 2_000
-"""Characters of one field of a layer."""
+"""Maximum length of one field of a layer."""
 _UNPACKED = 400_000
 _WORD = re.compile(r"(?:(\d{1,4})\s*[×x*]\s*)?([A-Za-z0-9_]{1,40})", re.ASCII)
 _SEPARATORS = re.compile(r"[\s,;+→]+")
@@ -50,8 +50,8 @@ class LayerDraft:
 
     Attributes:
         operation: family and parameter, for example ``sa_sdp``, or ``MIXED``.
-        hidden: hidden size; ``None`` while it is not given.
-        heads: number of heads, which a mixed layer does not look at; ``None`` while it is not given.
+        hidden: hidden size; ``None`` if empty.
+        heads: number of heads, ignored in a mixed layer; ``None`` if empty.
         stack: widths of the feed-forward stack, for example ``512, 256`` or ``3 × 512``.
         mix: heads of a mixed layer, for example ``2 × sa_sdp_64, 2 × c_5_64``.
     """
@@ -65,14 +65,14 @@ class LayerDraft:
 
 @dataclass(frozen=True)
 class Draft:
-    """An architecture as a person describes it: layers, input to output, and the backbone's width if it has one."""
+    """An architecture as a person describes it: layers from input to output, and the backbone's width if any."""
 
     layers: tuple[LayerDraft, ...]
     backbone: int | None = None
 
 
 def draft_of(spec: ArchitectureSpec) -> Draft:
-    """The draft that describes an architecture."""
+    """Return the draft that describes an architecture."""
     return Draft(tuple(_layer_draft(layer) for layer in spec.layers), spec.backbone)
 
 
@@ -84,16 +84,16 @@ def _layer_draft(layer: LayerSpec) -> LayerDraft:
 
 
 def counted(words: list[str]) -> str:
-    """Words in a line, equal ones that follow each other counted: ``2 × 512, 256``."""
+    """Join words, with equal neighbours counted: ``2 × 512, 256``."""
     groups = [(word, len(list(equal))) for word, equal in groupby(words)]
     return ", ".join(f"{count} × {word}" if count > 1 else word for word, count in groups)
 
 
 def uncounted(text: str, most: int, field: str) -> list[str]:
-    """The words of a line as ``counted`` writes it.
+    """Return the words of a text in the form of ``counted``.
 
     Raises:
-        SpecError: it cannot be read, or has more than ``most`` words.
+        SpecError: the text cannot be parsed, or has more than ``most`` words.
     """
     found: list[str] = []
     shown = text if len(text) <= LONGEST_FIELD else ""
@@ -117,14 +117,14 @@ def uncounted(text: str, most: int, field: str) -> list[str]:
 
 
 def read_layer(draft: LayerDraft, place: str) -> LayerSpec:
-    """The layer that a draft describes.
+    """Return the layer that a draft describes.
 
     Args:
         draft: the layer.
-        place: what errors call it, for example ``layer 2``.
+        place: its name in errors, for example ``layer 2``.
 
     Raises:
-        SpecError: it breaks a rule; names the field.
+        SpecError: the draft breaks a rule; names the field.
     """
     try:
         if draft.hidden is None:
@@ -154,10 +154,10 @@ def _heads(mix: str) -> tuple[HeadOp, ...]:
 
 
 def read_draft(draft: Draft) -> tuple[ArchitectureSpec | None, list[SpecError]]:
-    """The architecture that a draft describes, and everything that is wrong with it.
+    """Return the architecture that a draft describes, and all errors.
 
     Returns:
-        The architecture, or ``None`` exactly if there are errors; an error for each layer that has one.
+        The architecture, or ``None`` exactly if there are errors; one error per invalid layer.
     """
     layers, errors = [], []
     for index, layer in enumerate(draft.layers):
@@ -173,32 +173,32 @@ def read_draft(draft: Draft) -> tuple[ArchitectureSpec | None, list[SpecError]]:
         return None, [error]
 
 
-# Editing. An index outside of the draft, which an old page may send, changes nothing.
+# Editing. An outdated page may send an index outside the draft; it is ignored.
 
 
 def with_layer(draft: Draft, index: int, layer: LayerDraft) -> Draft:
-    """The draft with another layer in this place."""
+    """Return the draft with one layer replaced."""
     if not 0 <= index < len(draft.layers):
         return draft
     return _with(draft, (*draft.layers[:index], layer, *draft.layers[index + 1 :]))
 
 
 def duplicated(draft: Draft, index: int) -> Draft:
-    """The draft with a copy of a layer after it, unless it has as many layers as there may be."""
+    """Return the draft with one layer duplicated, unless it has the maximum number of layers."""
     if not 0 <= index < len(draft.layers) or len(draft.layers) >= MAX_LAYERS:
         return draft
     return _with(draft, (*draft.layers[: index + 1], *draft.layers[index:]))
 
 
 def removed(draft: Draft, index: int) -> Draft:
-    """The draft without a layer; the last one left stays."""
+    """Return the draft without one layer; a draft keeps at least one."""
     if not 0 <= index < len(draft.layers) or len(draft.layers) == 1:
         return draft
     return _with(draft, (*draft.layers[:index], *draft.layers[index + 1 :]))
 
 
 def moved(draft: Draft, index: int, by: int) -> Draft:
-    """The draft with a layer moved so many places towards the output, or towards the input if ``by`` is negative."""
+    """Return the draft with a layer moved by so many positions towards the output; negative means to the input."""
     if not (0 <= index < len(draft.layers) and 0 <= index + by < len(draft.layers)):
         return draft
     layers = list(draft.layers)
@@ -207,7 +207,7 @@ def moved(draft: Draft, index: int, by: int) -> Draft:
 
 
 def added(draft: Draft, layer: LayerDraft) -> Draft:
-    """The draft with one more layer before the output, unless it has as many as there may be."""
+    """Return the draft with a layer appended, unless it has the maximum number of layers."""
     return draft if len(draft.layers) >= MAX_LAYERS else _with(draft, (*draft.layers, layer))
 
 
@@ -215,26 +215,26 @@ def _with(draft: Draft, layers: tuple[LayerDraft, ...]) -> Draft:
     return dataclasses.replace(draft, layers=layers)
 
 
-# Texts.
+# Encoding.
 
 
 def plain_field(text: str) -> str:
-    """What a person typed into a field, as a draft's text can hold it: printable, and not too long."""
-    return "".join(sign if sign.isprintable() else " " for sign in text[:LONGEST_FIELD])
+    """Return user input as printable text of limited length, so that ``pack`` can encode it."""
+    return "".join(character if character.isprintable() else " " for character in text[:LONGEST_FIELD])
 
 
 def pack(draft: Draft) -> str:
-    """A draft's text, for an address; may be longer than ``LONGEST_TEXT``, and is not read then."""
+    """Encode a draft for a URL. ``unpack`` rejects a text longer than ``LONGEST_TEXT``."""
     rows = [[layer.operation, layer.hidden, layer.heads, layer.stack, layer.mix] for layer in draft.layers]
     text = json.dumps({"b": draft.backbone, "l": rows}, separators=(",", ":"))
     return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
 
 
 def unpack(text: str) -> Draft:
-    """The draft of a text that ``pack`` wrote.
+    """Decode a text that ``pack`` wrote.
 
     Raises:
-        SpecError: it is no such text, whatever it is.
+        SpecError: the text is anything else.
     """
     wrong = SpecError("model in the address", "be what this app wrote", text[:40], "Start from another architecture.")
     if not text.isascii() or not 1 <= len(text) <= LONGEST_TEXT:
@@ -266,15 +266,15 @@ def _is_row(row: object) -> bool:
 
 
 def _is_size(value: object, most: int = MAX_HIDDEN) -> bool:
-    """Whether the page's own fields could hold it."""
+    """Return whether a field of the page can hold the value."""
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most)
 
 
 def read_pasted(text: str) -> ArchitectureSpec:
-    """The architecture of a text that a person pasted: a ``model_dict`` of any form, or an object that holds one.
+    """Parse pasted text: a ``model_dict`` of any form, or an object that holds one.
 
     Raises:
-        SpecError: it is no JSON, too long, or breaks a rule; the message says which.
+        SpecError: the text is not JSON, too long, or breaks a rule; the message says which.
     """
     if len(text) > LONGEST_PASTE:
         rule = f"have at most {LONGEST_PASTE:,} characters"

@@ -1,4 +1,4 @@
-"""Design choices as numbers: what mutation and one-hot features work on."""
+"""Integer codes of design choices, for mutation and one-hot features."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _layer_choices(layer: LayerSpec) -> tuple[Hashable, ...]:
 
 
 def encode_choices(specs: Sequence[ArchitectureSpec]) -> NDArray[np.int64]:
-    """Number every design choice.
+    """Encode every design choice as an integer.
 
     Args:
         specs: N architectures of at most L layers.
 
     Returns:
         ``[N, 1 + 5 L]``: the depth, then per layer operation, hidden size, heads, stack depth and stack width, each
-        as the position of its value among those that occur; -1 where an architecture has no such layer.
+        as the rank of first occurrence of its value; -1 where an architecture has no such layer.
     """
     depth = max((spec.depth for spec in specs), default=0)
     codes = np.full((len(specs), 1 + 5 * depth), -1, dtype=np.int64)

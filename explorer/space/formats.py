@@ -1,4 +1,4 @@
-"""Interchange formats of architectures: both ``model_dict`` forms, and NAS-Bench-BERT's table.
+"""Interchange formats of architectures: both ``model_dict`` forms, as JSON.
 
 * per layer: ``{"l": 2, "o": ["sa", "l"], "h": [128, 128], "n": [2, 4], "f": [[512], [1024]], "p": ["sdp", "dct"]}``
 * with bottlenecks around the layers: the backbone's width as ``b``, for example ``"b": 768``
@@ -44,7 +44,7 @@ def from_model_dict(document: object) -> ArchitectureSpec:
         raise SpecError("model_dict", "be a JSON object", document, "Give keys l, o, h, f and, per layer, n and p.")
     unknown = sorted(str(key) for key in set(document) - {"l", "o", "h", "n", "f", "p", "b"})
     if unknown:
-        raise SpecError("model_dict", "have no keys besides l, o, h, n, f, p, b", unknown, "Remove them.")
+        raise SpecError("model_dict", "have no keys but l, o, h, n, f, p, b", unknown, "Remove them.")
     depth = require_size("model_dict.l", document.get("l"), MAX_LAYERS)
     operations, hiddens, stacks = (_rows(document, key, depth) for key in ("o", "h", "f"))
     per_head = [isinstance(operation, list | tuple) for operation in operations]
@@ -84,10 +84,10 @@ def to_model_dict(spec: ArchitectureSpec, per_head: bool | None = None) -> dict[
 
     Args:
         spec: the architecture.
-        per_head: which form; by default per layer wherever the architecture has that form.
+        per_head: whether to write the per-head form; by default only where the per-layer form is not possible.
 
     Raises:
-        SpecError: the per-layer form was asked for and the architecture has none.
+        SpecError: the per-layer form was requested and is not possible.
     """
     if per_head is None:
         per_head = not spec.is_per_layer
@@ -111,7 +111,7 @@ def to_model_dict(spec: ArchitectureSpec, per_head: bool | None = None) -> dict[
 
 
 def to_json(spec: ArchitectureSpec) -> str:
-    """The canonical text of an architecture, as the store keeps it."""
+    """Return the canonical text of an architecture, as the store keeps it."""
     return json.dumps(to_model_dict(spec), separators=(",", ":"))
 
 
@@ -119,7 +119,7 @@ def from_json(text: str) -> ArchitectureSpec:
     """Read what ``to_json`` wrote, or any ``model_dict`` as JSON text.
 
     Raises:
-        SpecError: the text is no JSON, repeats a key, or breaks a rule.
+        SpecError: the text is not JSON, repeats a key, or breaks a rule.
     """
     try:
         document = parse_json(text)
@@ -129,10 +129,10 @@ def from_json(text: str) -> ArchitectureSpec:
 
 
 def read_json_file(path: Path) -> Any:
-    """Read a JSON file a user named.
+    """Read a JSON file that a user named.
 
     Raises:
-        DataError: the file is missing, empty, not readable as UTF-8, no JSON, or an object in it repeats a key.
+        DataError: the file is missing, empty, not readable as UTF-8, not JSON, or an object in it repeats a key.
     """
     text = read_text(path)
     try:

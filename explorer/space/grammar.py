@@ -1,10 +1,9 @@
 """A design space from YAML: counting, indexing, enumeration and uniform sampling (FlexiBERT, arXiv 2205.11656).
 
 All layers of one *stack* share their choices; ``layers_per_stack`` is the coarseness of a search level. A space is a
-disjoint union over depths of tuples of layer choices, so every index stands for exactly one architecture, every
-architecture has exactly one index, and nothing needs to be enumerated to be counted. That holds with an operation per
-head too (EdgeTran, arXiv 2303.13745): layers then choose multisets of operations (``explorer.space.layers``), so no
-two indices stand for the same graph.
+disjoint union over depths of tuples of layer choices, so indices and architectures correspond one to one, and counting
+needs no enumeration. This also holds with an operation per head (EdgeTran, arXiv 2303.13745): layers then choose
+multisets of operations (``explorer.space.layers``), so no two indices have the same graph.
 """
 
 from __future__ import annotations
@@ -33,8 +32,6 @@ from explorer.space.spec import (
     HeadOp,
     LayerSpec,
 )
-
-KEPT_LAYERS = 65_536
 
 
 class OutsideSpaceError(SpecError):
@@ -67,7 +64,7 @@ class DesignSpace:
 
     Attributes:
         name: unique short name.
-        title: one line for people.
+        title: one line of description.
         hidden: options for the hidden size.
         heads: options for the number of heads, one tuple per hidden size.
         layers: options for the depth.
@@ -76,7 +73,7 @@ class DesignSpace:
         ff_depths, ff_widths: options of the feed-forward stack.
         layers_per_stack: layers that share their choices; divides every option of ``layers``.
         heterogeneous_feed_forward: whether the widths within one stack may differ.
-        backbone: width between the layers of all architectures, which then have bottlenecks; ``None`` for none.
+        backbone: width between the layers of all architectures, which then have bottlenecks; ``None`` without.
     """
 
     name: str
@@ -124,7 +121,7 @@ class DesignSpace:
                 raise SpecError(f"{self.name}: {field}", f"be from 1 to {maximum}", option, "Correct the number.")
 
     def _check_heads(self) -> None:
-        """Heads fit their hidden size. Only pairs of the two are looked at: no layer needs to be built for that."""
+        """Check each number of heads against its hidden size, without building any layer."""
         halved = [f"c/{parameter}" for family, parameter in self.operations if family == Family.CONVOLUTION]
         for hidden, options in zip(self.hidden, self.heads, strict=True):
             place = f"{self.name}: heads at hidden size {hidden}"
@@ -161,7 +158,7 @@ class DesignSpace:
         )
 
     def source(self) -> dict[str, Any]:
-        """The grammar as JSON values, by which a store knows whether a library was built from it."""
+        """Return the grammar as JSON values, which a store compares to tell whether a library was built from it."""
         alike = len(set(self.heads)) == 1
         source: dict[str, Any] = {
             "hidden": list(self.hidden),
@@ -180,10 +177,10 @@ class DesignSpace:
 
     @classmethod
     def from_source(cls, name: str, source: Mapping[str, Any]) -> DesignSpace:
-        """The space whose ``source()`` this is, which has neither name nor title.
+        """Return the space whose ``source()`` this is; the source holds neither name nor title.
 
         Raises:
-            SpecError: it is not the source of a grammar, for example that of a table.
+            SpecError: the source is not a grammar's, for example that of a table.
         """
         try:
             hidden, depths, widths = tuple(source["hidden"]), *map(tuple, source["feed_forward"])
@@ -210,7 +207,7 @@ class DesignSpace:
     def at_level(
         self, layers_per_stack: int | None = None, heterogeneous_feed_forward: bool | None = None
     ) -> DesignSpace:
-        """The same grammar at another level of the coarse-to-fine hierarchy. Raises SpecError."""
+        """Return the same grammar at another level of the coarse-to-fine hierarchy. Raises SpecError."""
         level = self.layers_per_stack if layers_per_stack is None else layers_per_stack
         if level < 1:
             raise SpecError("layers_per_stack", "be at least 1", level, "Use 1 for the finest level.")
@@ -218,7 +215,7 @@ class DesignSpace:
         return replace(self, layers_per_stack=level, heterogeneous_feed_forward=mixed)
 
     def with_depths(self, at_least: float, at_most: float) -> DesignSpace:
-        """The part of the space whose depths lie in a range, both ends included. Raises SpecError if there is none."""
+        """Return the part of the space with depths in a closed range. Raises SpecError if it is empty."""
         layers = tuple(depth for depth in self.layers if at_least <= depth <= at_most)
         if not layers:
             rule = f"hold one of {', '.join(map(str, self.layers))}, the depths of space {self.name}"
@@ -227,7 +224,7 @@ class DesignSpace:
 
     @cached_property
     def choices(self) -> LayerChoices:
-        """What one layer may choose."""
+        """The choices of one layer."""
         return LayerChoices(
             self.hidden,
             self.heads,
@@ -240,7 +237,7 @@ class DesignSpace:
 
     @property
     def choices_per_layer(self) -> int:
-        """How many layers there are to choose from."""
+        """Number of layers to choose from."""
         return self.choices.count
 
     @cached_property
@@ -248,44 +245,30 @@ class DesignSpace:
         return tuple(self.choices.count ** (depth // self.layers_per_stack) for depth in self.layers)
 
     def count(self) -> int:
-        """Exact number of architectures."""
+        """Return the exact number of architectures."""
         return sum(self._counts)
 
-    @cached_property
-    def _kept(self) -> dict[int, LayerSpec]:
-        # The layers of a small space recur in all of its architectures; making each anew would make listing it slow.
-        return {}
-
-    def layer_at(self, index: int) -> LayerSpec:
-        """The layer with this index, from 0 to ``choices_per_layer - 1``."""
-        layer = self._kept.get(index)
-        if layer is None:
-            layer = self.choices.build(self.choices.pick_at(index))
-            if len(self._kept) < KEPT_LAYERS:
-                self._kept[index] = layer
-        return layer
-
     def build(self, layers: Sequence[LayerSpec]) -> ArchitectureSpec:
-        """The architecture whose stacks consist of these layers, one per stack."""
+        """Return the architecture whose stacks repeat these layers, one layer per stack."""
         return ArchitectureSpec(tuple(layer for layer in layers for _ in range(self.layers_per_stack)), self.backbone)
 
     def at(self, index: int) -> ArchitectureSpec:
-        """The architecture with this index, from 0 to ``count() - 1``.
+        """Return the architecture with this index, from 0 to ``count() - 1``.
 
         Raises:
-            SpecError: the index is outside.
+            SpecError: the index is out of range.
         """
         if not 0 <= index < self.count():
             raise SpecError("index", f"be from 0 to {self.count() - 1}", index, "Choose an index inside the space.")
         for depth, count in zip(self.layers, self._counts, strict=True):
             if index < count:
                 digits = mixed_digits(index, [self.choices.count] * (depth // self.layers_per_stack))
-                return self.build([self.layer_at(digit) for digit in digits])
+                return self.build([self.choices.build(self.choices.pick_at(digit)) for digit in digits])
             index -= count
         raise AssertionError("unreachable: the index was checked against the count")
 
     def picks(self, spec: ArchitectureSpec) -> list[LayerPick]:
-        """The choices of each stack of an architecture.
+        """Return the choices of each stack of an architecture.
 
         Raises:
             SpecError: the architecture is not in the space; names the first layer and field that are not.
@@ -315,7 +298,7 @@ class DesignSpace:
         return picks
 
     def index_of(self, spec: ArchitectureSpec) -> int:
-        """The index of an architecture; the inverse of ``at``.
+        """Return the index of an architecture; the inverse of ``at``.
 
         Raises:
             SpecError: the architecture is not in the space; names the first layer and field that are not.
@@ -335,7 +318,7 @@ class DesignSpace:
         return True
 
     def __iter__(self) -> Iterator[ArchitectureSpec]:
-        """All architectures in index order, one at a time."""
+        """Iterate over all architectures in index order, lazily."""
         return (self.at(index) for index in range(self.count()))
 
     def sample(self, count: int, rng: np.random.Generator) -> list[ArchitectureSpec]:
@@ -344,19 +327,19 @@ class DesignSpace:
 
 
 def uniform_below(total: int, rng: np.random.Generator) -> int:
-    """A uniform whole number from 0 to ``total - 1``, however large: from random bytes, enough to make the bias nil."""
+    """Draw a uniform integer from 0 to ``total - 1`` of any size; 64 bits more than needed make the bias negligible."""
     return int.from_bytes(rng.bytes((total.bit_length() + 64) // 8 + 1), "little") % total
 
 
 def preset_names() -> list[str]:
-    """Names of the shipped design spaces."""
+    """Return the names of the shipped design spaces."""
     return sorted(path.stem for path in (data_folder() / "spaces").glob("*.yaml"))
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name that is too long, a folder that may not be searched
+    except OSError:  # the name is too long, or the folder is not searchable
         return False
 
 
@@ -364,7 +347,7 @@ def load_space(name_or_file: str) -> DesignSpace:
     """Load a shipped preset by name, or a user's YAML file by path.
 
     Raises:
-        SpecError: no such preset or file, no valid YAML, or a rule is broken.
+        SpecError: the preset or file does not exist, is not valid YAML, or breaks a rule.
     """
     path = data_folder() / "spaces" / f"{name_or_file}.yaml"
     if name_or_file not in preset_names():

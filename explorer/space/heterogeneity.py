@@ -1,4 +1,4 @@
-"""How much the layers of one architecture differ from each other."""
+"""The heterogeneity index: how much the layers of one architecture differ from each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from explorer.space.spec import ArchitectureSpec
 
 
 def diversity(values: Sequence[Hashable]) -> float:
-    """Gini–Simpson diversity of the values, scaled so that all alike is 0 and all different is 1."""
+    """Return the Gini–Simpson diversity of values, scaled to 0 (all equal) … 1 (all different)."""
     count = len(values)
     if count < 2:
         return 0.0
@@ -18,7 +18,7 @@ def diversity(values: Sequence[Hashable]) -> float:
 
 
 def heterogeneity(spec: ArchitectureSpec) -> float:
-    """Heterogeneity index, 0 (homogeneous) to 1: mean diversity of operation, hidden size, heads, feed-forward."""
+    """Return the heterogeneity index, 0 (homogeneous) to 1: mean diversity of operation, hidden size, heads, stack."""
     layers = spec.layers
     aspects: list[list[Hashable]] = [
         [(layer.family, layer.parameter) for layer in layers],

@@ -1,9 +1,9 @@
-"""Coarse to fine: the levels of a space, and how to go from good architectures of one level to the next finer one.
+"""Coarse to fine: the levels of a space, and moves from good architectures of one level to the next finer level.
 
 FlexiBERT (arXiv 2205.11656, section 3.4) searches a coarse level to convergence, where many layers share their
 choices; takes the best architectures and their neighbours; *interpolates* between pairs of them at the next finer
-number of layers per stack; and allows heterogeneous feed-forward stacks last. Finer levels hold every architecture of
-the coarser ones and far too many more to list, so everything here makes architectures on demand.
+number of layers per stack; and allows heterogeneous feed-forward stacks last. A finer level contains every architecture
+of the coarser ones and far too many others to list, so the functions here generate architectures on demand.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from explorer.space.spec import ArchitectureSpec
 
 
 def levels(space: DesignSpace) -> tuple[DesignSpace, ...]:
-    """A space and all its finer levels, coarse to fine; each holds every architecture of those before it.
+    """Return a space and all its finer levels, coarse to fine; each contains every architecture of those before it.
 
-    Layers per stack fall by the smallest factor each time (12, 6, 3, 1) until every layer chooses for itself; then the
-    widths within a feed-forward stack may differ.
+    The layers per stack are divided by the smallest factor each time (12, 6, 3, 1) until every layer has its own
+    choices; then the widths within a feed-forward stack may differ.
     """
     chain = [space]
     while (size := chain[-1].layers_per_stack) > 1:
@@ -35,19 +35,19 @@ def levels(space: DesignSpace) -> tuple[DesignSpace, ...]:
 
 
 def finer(space: DesignSpace) -> DesignSpace | None:
-    """The next finer level, or ``None`` at the finest."""
+    """Return the next finer level, or ``None`` at the finest."""
     chain = levels(space)
     return chain[1] if len(chain) > 1 else None
 
 
 def refine(coarse: DesignSpace, spec: ArchitectureSpec, stack: int, rng: np.random.Generator) -> ArchitectureSpec:
-    """Open one stack of an architecture at the next finer level: one of the choices in it becomes another one.
+    """Mutate one choice within one stack of an architecture, at the next finer level.
 
     Args:
         coarse: the architecture's space.
         spec: the architecture.
-        stack: which of its stacks, from 0.
-        rng: source of randomness.
+        stack: index of the stack, from 0.
+        rng: random generator.
 
     Returns:
         An architecture of the next finer level that differs from ``spec`` within that stack only.
@@ -67,7 +67,7 @@ def refine(coarse: DesignSpace, spec: ArchitectureSpec, stack: int, rng: np.rand
 
 
 def _mixes(first: list[LayerPick], second: list[LayerPick]) -> list[list[tuple[LayerPick, ...]]]:
-    """For each depth of the two, which choices each of its stacks has, without repeats."""
+    """Return the distinct choices of each stack, for each depth of the two parents."""
     depths = sorted({len(first), len(second)})
     parents = (first, second)
     return [
@@ -83,19 +83,19 @@ def interpolate(
     count: int | None = None,
     rng: np.random.Generator | None = None,
 ) -> Iterator[ArchitectureSpec]:
-    """Architectures between two parents: each stack is that of one of them at the same place.
+    """Iterate over the architectures between two parents: each stack comes from one of them at the same position.
 
-    A depth is that of either parent; where the shallower one has no stack, the deeper one's is taken.
+    The depth is that of either parent; beyond the shallower parent, stacks come from the deeper one.
 
     Args:
-        first: a parent; in ``space``, as every architecture of a coarser level is.
-        second: the other.
-        space: the finer level, in which every result lies.
-        count: how many, drawn at random without repeats; all of them by default, in order.
-        rng: source of randomness; needed with ``count``.
+        first: a parent, in ``space``; every architecture of a coarser level is.
+        second: the other parent.
+        space: the finer level, which contains every result.
+        count: number of results, drawn at random without repetition; all by default, in order.
+        rng: random generator; required with ``count``.
 
     Returns:
-        Distinct architectures other than the parents; fewer than ``count`` where there are not as many.
+        Distinct architectures other than the parents; fewer than ``count`` where they run out.
 
     Raises:
         SpecError: a parent is not in the space, or ``count`` comes without ``rng`` or is negative.
@@ -129,7 +129,7 @@ def _interpolated(
 
 
 def _distinct(total: int, rng: np.random.Generator) -> Iterator[int]:
-    """The whole numbers below ``total`` in random order, lazily: a shuffle that remembers only what it has moved."""
+    """Yield the integers below ``total`` in random order: a lazy shuffle that stores only the swapped positions."""
     moved: dict[int, int] = {}
     for end in range(total, 0, -1):
         place = uniform_below(end, rng)

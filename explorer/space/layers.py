@@ -1,9 +1,9 @@
-"""What one layer of a design space may choose, as a numbered set: hidden size, heads, operations, feed-forward stack.
+"""The choices of one layer of a design space, indexed: hidden size, heads, operations, feed-forward stack.
 
-Choices are numbered by hidden size, then heads, then operations, then stack, the last turning fastest. With an
-operation per layer all heads share it and the heads tile the hidden size. With an operation per head a layer chooses
-a multiset of operations (``explorer.space.per_head``) and the heads' size is hidden size / heads *rounded down*:
-EdgeTran's published architectures have 12 heads of 10, 21 and 42 at hidden sizes 128, 256 and 512.
+The index runs over hidden sizes, then heads, then operations, then stacks, the last varying fastest. With an operation
+per layer, all heads share it and tile the hidden size. With an operation per head, a layer chooses a multiset of
+operations (``explorer.space.per_head``) and the head size is hidden size / heads *rounded down*: EdgeTran's published
+architectures have 12 heads of size 10, 21 and 42 at hidden sizes 128, 256 and 512.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from explorer.errors import SpecError
 from explorer.space.per_head import count_multisets, multiset_at, multiset_index
@@ -23,7 +23,7 @@ Operation = tuple[str, str]
 
 
 class OperationsPer(StrEnum):
-    """Who chooses an operation."""
+    """Whether a layer or each of its heads chooses an operation."""
 
     LAYER = "layer"
     HEAD = "head"
@@ -36,7 +36,7 @@ class LayerPick:
     Attributes:
         hidden: hidden size.
         heads: number of heads.
-        operations: positions in the space's list of operations: one for the layer, or one per head, ascending.
+        operations: indices into the space's operations: one for the layer, or one per head, ascending.
         stack: widths of the feed-forward stack.
     """
 
@@ -48,7 +48,7 @@ class LayerPick:
 
 @dataclass(frozen=True)
 class Block:
-    """The choices that share hidden size and heads: ``arrangements`` of operations times the feed-forward stacks."""
+    """The choices that share hidden size and heads: ``arrangements`` of operations times feed-forward stacks."""
 
     hidden: int
     heads: int
@@ -57,7 +57,7 @@ class Block:
 
 
 def mixed_digits(index: int, bases: Sequence[int]) -> list[int]:
-    """Digits of an index in mixed radix, the last one turning fastest."""
+    """Return the digits of an index in mixed radix, the last one varying fastest."""
     digits = []
     for base in reversed(bases):
         index, digit = divmod(index, base)
@@ -65,20 +65,9 @@ def mixed_digits(index: int, bases: Sequence[int]) -> list[int]:
     return digits[::-1]
 
 
-@lru_cache(maxsize=65536)
-def _uniform(hidden: int, operation: Operation, heads: int, stack: tuple[int, ...]) -> LayerSpec:
-    # The layers of a small space recur in all of its architectures; checking each anew would make listing it slow.
-    return LayerSpec.per_layer(hidden, *operation, heads, stack)
-
-
-@lru_cache(maxsize=4096)
-def _head(operation: Operation, size: int) -> HeadOp:
-    return HeadOp(*operation, size)  # type: ignore[arg-type]
-
-
 @dataclass(frozen=True)
 class LayerChoices:
-    """All layers a grammar allows. The options are those of ``explorer.space.grammar.DesignSpace``, checked there."""
+    """All layers that a grammar allows. ``explorer.space.grammar.DesignSpace`` checks the options."""
 
     hidden: tuple[int, ...]
     heads: tuple[tuple[int, ...], ...]
@@ -89,7 +78,7 @@ class LayerChoices:
     heterogeneous_feed_forward: bool
 
     def heads_at(self, hidden: int) -> tuple[int, ...]:
-        """The options for the number of heads at a hidden size of the space."""
+        """Return the options for the number of heads at a hidden size of the space."""
         return self.heads[self.hidden.index(hidden)]
 
     @cached_property
@@ -104,7 +93,7 @@ class LayerChoices:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """The blocks of choices, in order of their first index."""
+        """The blocks of choices, by first index."""
         blocks: list[Block] = []
         start = 0
         for hidden, options in zip(self.hidden, self.heads, strict=True):
@@ -128,7 +117,7 @@ class LayerChoices:
         return last.start + last.arrangements * self.stacks
 
     def stack_at(self, index: int) -> tuple[int, ...]:
-        """The feed-forward stack with this index, from 0 to ``stacks - 1``: by depth, then by widths."""
+        """Return the feed-forward stack with this index, from 0 to ``stacks - 1``: by depth, then by widths."""
         for depth, count in zip(self.ff_depths, self._stacks_by_depth, strict=True):
             if index < count:
                 if not self.heterogeneous_feed_forward:
@@ -149,7 +138,7 @@ class LayerChoices:
         return first + index
 
     def pick_at(self, index: int) -> LayerPick:
-        """The choices with this index, from 0 to ``count - 1``."""
+        """Return the choices with this index, from 0 to ``count - 1``."""
         block = self.blocks[bisect_right(self._starts, index) - 1]
         arrangement, stack = divmod(index - block.start, self.stacks)
         if self.operations_per is OperationsPer.LAYER:
@@ -159,7 +148,7 @@ class LayerChoices:
         return LayerPick(block.hidden, block.heads, picked, self.stack_at(stack))
 
     def index(self, pick: LayerPick) -> int:
-        """The index of choices of this space; the inverse of ``pick_at``."""
+        """Return the index of choices of this space; the inverse of ``pick_at``."""
         block = next(b for b in self.blocks if (b.hidden, b.heads) == (pick.hidden, pick.heads))
         if self.operations_per is OperationsPer.LAYER:
             arrangement = pick.operations[0]
@@ -168,18 +157,19 @@ class LayerChoices:
         return block.start + arrangement * self.stacks + self._stack_index(pick.stack)
 
     def build(self, pick: LayerPick) -> LayerSpec:
-        """The layer of these choices."""
+        """Return the layer with these choices."""
         chosen = [self.operations[place] for place in pick.operations]
         if self.operations_per is OperationsPer.LAYER:
-            return _uniform(pick.hidden, chosen[0], pick.heads, pick.stack)
+            return LayerSpec.per_layer(pick.hidden, *chosen[0], pick.heads, pick.stack)
         size = pick.hidden // pick.heads
-        return LayerSpec(pick.hidden, tuple(_head(operation, size) for operation in chosen), pick.stack)
+        heads = tuple(HeadOp(*operation, size) for operation in chosen)  # type: ignore[arg-type]
+        return LayerSpec(pick.hidden, heads, pick.stack)
 
     def pick(self, layer: LayerSpec) -> LayerPick:
-        """The choices that make this layer.
+        """Return the choices of a layer.
 
         Raises:
-            SpecError: the layer is none of this space; names the field.
+            SpecError: the layer is not in this space; names the field.
         """
         _among("hidden size", layer.hidden, self.hidden)
         _among("heads", len(layer.heads), self.heads_at(layer.hidden))

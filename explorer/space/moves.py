@@ -1,7 +1,7 @@
-"""Mutation and crossover of architectures, which never leave their design space and need no list of it.
+"""Mutation and crossover of architectures within their design space.
 
-Both work on the choices of whole stacks, so what they return is in the space by construction, at every level of the
-hierarchy and however large the space is.
+Both operate on the choices of whole stacks, so results are in the space by construction, at every level of the
+hierarchy and without enumerating the space.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _other(options: Sequence[T], present: T, rng: np.random.Generator) -> T:
 
 
 def _with_heads(space: DesignSpace, pick: LayerPick, heads: int, rng: np.random.Generator) -> LayerPick:
-    """The layer with another number of heads: surplus operations go at random, missing ones come at random."""
+    """Change the number of heads: drop surplus operations at random, and draw missing ones at random."""
     operations = list(pick.operations)
     if space.operations_per is OperationsPer.HEAD:
         operations = [operations[i] for i in rng.permutation(len(operations))[:heads]]
@@ -73,7 +73,7 @@ def _with_width(space: DesignSpace, pick: LayerPick, rng: np.random.Generator) -
 
 
 def _moves(space: DesignSpace, pick: LayerPick, rng: np.random.Generator) -> list[Move]:
-    """One move for every choice of a stack that has another value."""
+    """Return one move for each choice of a stack that has more than one option."""
     moves: list[Move] = []
     heads = space.choices.heads_at(pick.hidden)
     if len(space.hidden) > 1:
@@ -90,7 +90,7 @@ def _moves(space: DesignSpace, pick: LayerPick, rng: np.random.Generator) -> lis
 
 
 def _resized(space: DesignSpace, picks: Sequence[LayerPick], rng: np.random.Generator) -> list[LayerPick]:
-    """Another depth: stacks drawn at random go, or appear a second time beside themselves."""
+    """Change the depth: drop random stacks, or duplicate random ones in place."""
     depths = [depth // space.layers_per_stack for depth in space.layers]
     stacks = _other(depths, len(picks), rng)
     if stacks < len(picks):
@@ -112,22 +112,22 @@ def mutate(
 ) -> ArchitectureSpec:
     """Change one choice of an architecture.
 
-    One of its choices (depth; and each stack's hidden size, heads, operation, feed-forward depth and width) is drawn
-    uniformly among those that have another value, and takes one of them, drawn uniformly. Where every head has its
-    operation, one head's changes; where widths may differ, one width. A hidden size that does not allow the number of
-    heads draws another one.
+    The choice (depth; and each stack's hidden size, heads, operation, feed-forward depth and width) is drawn uniformly
+    among those with more than one option, and its new value uniformly among the others. With an operation per head, one
+    head changes; with heterogeneous stacks, one width. If the new hidden size does not allow the number of heads,
+    another number is drawn.
 
     Args:
         space: the architecture's space.
         spec: the parent.
-        rng: source of randomness.
-        layers: change only stacks that begin in this range, and keep the depth.
+        rng: random generator.
+        layers: mutate only stacks that begin in this range, and keep the depth.
 
     Returns:
         An architecture of the space, never the parent.
 
     Raises:
-        SpecError: the parent is not in the space, or nothing in it has another value.
+        SpecError: the parent is not in the space, or no choice has another option.
     """
     picks = space.picks(spec)
     moves: list[Callable[[], list[LayerPick]]] = []
@@ -151,8 +151,8 @@ def crossover(
 ) -> ArchitectureSpec:
     """Mix two architectures stack by stack.
 
-    The child has the depth of one of its parents, and each of its stacks is that of one of them at the same place;
-    where the shallower parent has none, the deeper one's. All draws are even.
+    The child has the depth of one parent, and each of its stacks comes from one parent at the same position; beyond the
+    shallower parent, from the deeper one. All draws are uniform.
 
     Raises:
         SpecError: a parent is not in the space.

@@ -1,4 +1,4 @@
-"""Architectures that the literature names, from ``data/named_models.yaml``."""
+"""Named architectures of the literature, from ``data/named_models.yaml``."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from explorer.space.spec import ArchitectureSpec
 
 @lru_cache(maxsize=1)
 def named_models() -> dict[str, ArchitectureSpec]:
-    """All named architectures, by name."""
+    """Return all named architectures, by name."""
     document = yaml.safe_load((data_folder() / "named_models.yaml").read_text(encoding="utf-8"))
     return {name: from_model_dict(model) for name, model in document.items()}
 
 
 def find_named(name: str) -> ArchitectureSpec | None:
-    """The architecture of this name, or ``None``; upper and lower case do not matter."""
+    """Return the architecture of this name, ignoring case, or ``None``."""
     wanted = name.casefold()
     return next((spec for known, spec in named_models().items() if known.casefold() == wanted), None)
 
 
 def named_model(name: str) -> ArchitectureSpec:
-    """One named architecture; upper and lower case do not matter.
+    """Return the architecture of this name, ignoring case.
 
     Raises:
-        SpecError: no such name.
+        SpecError: the name is unknown.
     """
     spec = find_named(name)
     if spec is None:

@@ -1,8 +1,8 @@
-"""Multisets of operations: what a layer chooses where every head has an operation of its own.
+"""Multisets of operations, for layers with an operation per head.
 
-The order of a layer's heads carries no meaning (the graph's identity does not see it), so a layer of n heads chooses
-a *multiset* of n of the K operations, not a list: C(n + K - 1, n) choices instead of K^n. Multisets are written as
-ascending tuples and indexed in lexicographic order.
+The order of a layer's heads has no meaning (the graph's id ignores it), so a layer of n heads chooses a *multiset* of n
+of the K operations, not a list: C(n + K - 1, n) choices instead of K^n. Multisets are ascending tuples, indexed in
+lexicographic order.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from math import comb
 
 
 def count_multisets(kinds: int, size: int) -> int:
-    """How many multisets of ``size`` elements there are of ``kinds`` kinds."""
+    """Return the number of multisets of ``size`` elements of ``kinds`` kinds."""
     return comb(size + kinds - 1, size)
 
 
 def multiset_at(index: int, kinds: int, size: int) -> tuple[int, ...]:
-    """The multiset with this index, from 0 to ``count_multisets(kinds, size) - 1``.
+    """Return the multiset with this index, from 0 to ``count_multisets(kinds, size) - 1``.
 
     Returns:
         ``size`` kinds, each from 0 to ``kinds - 1``, ascending.
@@ -25,7 +25,7 @@ def multiset_at(index: int, kinds: int, size: int) -> tuple[int, ...]:
     picks: list[int] = []
     kind = 0
     for rest in range(size - 1, -1, -1):
-        # The multisets that go on with `kind` choose their rest among the kinds from `kind` on.
+        # Multisets whose next element is `kind` choose the remaining ones among the kinds from `kind` upwards.
         while index >= (count := count_multisets(kinds - kind, rest)):
             index -= count
             kind += 1
@@ -34,7 +34,7 @@ def multiset_at(index: int, kinds: int, size: int) -> tuple[int, ...]:
 
 
 def multiset_index(picks: Sequence[int], kinds: int) -> int:
-    """The index of an ascending multiset; the inverse of ``multiset_at``."""
+    """Return the index of an ascending multiset; the inverse of ``multiset_at``."""
     index, lowest = 0, 0
     for place, kind in enumerate(picks):
         rest = len(picks) - place - 1

@@ -1,4 +1,4 @@
-"""Where the shipped data files are: beside the package in a checkout, inside it in an installed wheel."""
+"""Location of the shipped data files: next to the package in a checkout, inside it in an installed wheel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import explorer
 
 
 def data_folder() -> Path:
-    """Folder with the design-space presets and named models."""
+    """Return the folder with the design-space presets and named models."""
     package = Path(explorer.__file__).resolve().parent
     installed = package / "_data"
     return installed if installed.is_dir() else package.parent / "data"

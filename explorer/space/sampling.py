@@ -1,8 +1,8 @@
 """Uniform sampling under constraints.
 
-Plain rejection (draw until one fits) is uniform but hopeless for a narrow range: the sizes of a space's architectures
-crowd around their mean. A constraint on a sum over layers (``AdditiveCost``) is therefore met by drawing from its
-distribution in that range; of several such constraints the rarest is, and the others are left to rejection.
+Plain rejection sampling is uniform but too slow for a narrow range, because the sizes of a space's architectures
+concentrate around their mean. Therefore a constraint on a sum over layers (``AdditiveCost``) is sampled from its
+distribution within the range. With several such constraints the rarest one is sampled, and the others are rejected by.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TRIES = 1000
 def _source(
     space: DesignSpace, constraints: Sequence[Constraint], rng: np.random.Generator
 ) -> Callable[[], ArchitectureSpec]:
-    """What to draw from: a set that holds all that meet the constraints, as few others as possible, evenly."""
+    """Return a uniform sampler of a set that contains all valid architectures and as few others as possible."""
     rarest, smallest = None, math.inf
     if shares_to_measure(space) <= MAX_SHARES:
         for constraint in constraints:
@@ -36,7 +36,7 @@ def _source(
                 rule = f"overlap those of space {space.name}, from {low:,} to {high:,}"
                 remedy = "Widen the range, or use another space."
                 raise SpecError(f"range of {constraint.name}", rule, str(constraint), remedy)
-            # Chances too small for a float would look like none; rejection then says what it saw.
+            # A probability that underflows to 0 is skipped; rejection sampling then reports the values it saw.
             if -math.inf < distribution.log_count < smallest:
                 rarest, smallest = distribution, distribution.log_count
     if rarest is None:
@@ -51,20 +51,20 @@ def sample_within(
     constraints: Sequence[Constraint] = (),
     tries: int = TRIES,
 ) -> list[ArchitectureSpec]:
-    """Draw architectures uniformly, with replacement, from those of a space that meet all constraints.
+    """Draw architectures uniformly, with replacement, from those of a space that satisfy all constraints.
 
-    A constraint on depth is better put as ``space.with_depths``.
+    For a constraint on depth use ``space.with_depths`` instead.
 
     Args:
         space: the space.
-        count: how many.
-        rng: source of randomness.
-        constraints: what each must meet.
-        tries: draws for each architecture, on average, before giving up.
+        count: number of architectures.
+        rng: random generator.
+        constraints: constraints that each architecture satisfies.
+        tries: maximum number of draws per architecture, on average.
 
     Raises:
-        SpecError: the space has no such architecture, or none was found in ``count * tries`` draws; says how many draws
-            there were and which values they had.
+        SpecError: the space has no such architecture, or ``count * tries`` draws were not enough; the message has the
+            number of draws and the range of values seen.
     """
     draw = _source(space, constraints, rng)
     seen = [(math.inf, -math.inf)] * len(constraints)

@@ -1,4 +1,4 @@
-"""A user's design space, a YAML document: its fields and their types; rules between fields lie elsewhere."""
+"""The fields and types of a design space in YAML. ``DesignSpace`` checks the rules between fields."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _FeedForward(BaseModel):
 
 
 class SpaceDocument(BaseModel):
-    """A design space as its writer gives it; ``docs/formats.md`` describes the fields."""
+    """A design space as a user writes it; ``docs/formats.md`` describes the fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     name: Name
@@ -48,7 +48,7 @@ class SpaceDocument(BaseModel):
     backbone: int | None = Field(default=None, ge=1, le=MAX_HIDDEN)
 
     def heads_by_hidden(self, source: str) -> list[list[int]]:
-        """The options for the number of heads, one list per hidden size. Raises SpecError."""
+        """Return the options for the number of heads, one list per hidden size. Raises SpecError."""
         if not isinstance(self.heads, dict):
             return [self.heads] * len(self.hidden)
         if set(self.heads) != set(self.hidden):
@@ -61,8 +61,8 @@ def parse_space(document: Any, source: str) -> SpaceDocument:
     """Check a parsed YAML document.
 
     Args:
-        document: what the parser returned.
-        source: its name, for the error.
+        document: the parser's result.
+        source: its name in errors.
 
     Raises:
         SpecError: names the field, the rule, the value and the remedy.

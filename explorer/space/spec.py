@@ -1,10 +1,10 @@
-"""What an architecture is: layers of heads and feed-forward stacks (FlexiBERT, arXiv 2205.11656, section 3).
+"""Architectures: layers of heads and feed-forward stacks (FlexiBERT, arXiv 2205.11656, section 3).
 
-With a *backbone* every layer stands between two linear bottlenecks (SuperShaper, arXiv 2110.04711): one from the
-backbone's width down to the layer's hidden size, one back, with no activation and no residual around them.
+With a *backbone*, every layer lies between two linear bottlenecks (SuperShaper, arXiv 2110.04711): one from the
+backbone's width down to the layer's hidden size, one back, without activation or residual connection.
 
-A layer is described head by head. The per-layer form of the paper is a special case: all heads alike, except that a
-convolution layer gives half of its heads to scaled-dot-product attention (ConvBERT's head ratio of 2).
+A layer lists its heads. The per-layer form of the paper is a special case: all heads are equal, except that half of the
+heads of a convolution layer are scaled-dot-product attention (ConvBERT's head ratio of 2).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class HeadOp:
 
     Attributes:
         family: self-attention, linear transform or convolution.
-        parameter: ``sdp``/``wma``, ``dft``/``dct``, or the odd kernel size as text.
+        parameter: ``sdp``/``wma``, ``dft``/``dct``, or the odd kernel size as a string.
         size: width of the head.
     """
 
@@ -57,16 +57,16 @@ class HeadOp:
 
 
 def per_layer_heads(family: str, parameter: str | int, heads: int, hidden: int) -> tuple[HeadOp, ...]:
-    """Heads of a layer in the per-layer form.
+    """Return the heads of a layer in the per-layer form.
 
     Args:
         family: ``sa``, ``l`` or ``c``.
         parameter: the family's parameter.
-        heads: how many heads; must divide ``hidden``, and be even for ``c``.
+        heads: number of heads; divides ``hidden``, and is even for ``c``.
         hidden: hidden size of the layer.
 
     Raises:
-        SpecError: the numbers do not fit together.
+        SpecError: the numbers are not consistent.
     """
     require_size("heads", heads, MAX_HEADS)
     require_size("hidden size", hidden, MAX_HIDDEN)
@@ -88,7 +88,7 @@ class LayerSpec:
 
     Attributes:
         hidden: hidden size of the layer.
-        heads: operation of each head, all of one size; kept sorted, as their order carries no meaning.
+        heads: operation of each head, all of one size; sorted, because their order has no meaning.
         feed_forward: widths of the feed-forward stack, first to last.
     """
 
@@ -115,7 +115,7 @@ class LayerSpec:
     def per_layer(
         cls, hidden: int, family: str, parameter: str | int, heads: int, feed_forward: tuple[int, ...]
     ) -> LayerSpec:
-        """Build a layer from the per-layer form. Raises SpecError where the numbers do not fit."""
+        """Build a layer from the per-layer form. Raises SpecError where the numbers are not consistent."""
         return cls(hidden, per_layer_heads(family, parameter, heads, hidden), feed_forward)
 
     @property
@@ -125,7 +125,7 @@ class LayerSpec:
 
     @property
     def main(self) -> HeadOp | None:
-        """The head that stands for the layer in the per-layer form, or ``None`` if the layer mixes heads freely."""
+        """The head that represents the layer in the per-layer form, or ``None`` if the layer is not of that form."""
         if self.head_size * len(self.heads) != self.hidden:
             return None
         kinds = sorted(set(self.heads))
@@ -157,8 +157,8 @@ class ArchitectureSpec:
 
     Attributes:
         layers: input to output.
-        backbone: width of the embeddings, between the layers and of the output, where every layer stands between two
-            bottlenecks; ``None`` where the layers follow each other directly.
+        backbone: width of the embeddings, between the layers and of the output, if every layer has two bottlenecks;
+            ``None`` if the layers are connected directly.
     """
 
     layers: tuple[LayerSpec, ...]
@@ -178,5 +178,5 @@ class ArchitectureSpec:
 
     @property
     def is_per_layer(self) -> bool:
-        """Whether every layer can be written in the per-layer form."""
+        """Whether every layer has the per-layer form."""
         return all(layer.main is not None for layer in self.layers)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Points = NDArray[np.float64]
 ROWS = 2048
-"""Points evaluated at once; bounds memory."""
+"""Points evaluated in one batch; bounds memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Surrogate(ABC):
             Itself.
 
         Raises:
-            InputError: shapes do not match, there are no observations, or a value is not finite.
+            InputError: shapes do not match, the observations are empty, or a value is not finite.
         """
 
     @abstractmethod

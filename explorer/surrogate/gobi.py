@@ -1,12 +1,11 @@
-"""GOBI: climb a differentiable acquisition function in its input, many starts at once, by exact Newton steps.
+"""GOBI: climb a differentiable acquisition function in its input, from many starts in parallel, by Newton steps.
 
 Source: gradient-based optimisation using backpropagation to the input (BOSHNAS, arXiv 2205.11656, section 3). The
-released code uses an estimate of the Hessian's diagonal; with tens of dimensions the exact Hessian is cheap. No
-units.
+released code estimates the Hessian's diagonal; with tens of dimensions the exact Hessian is cheap. No units.
 
-A step solves with the Hessian's eigenvalues replaced by their (floored) absolute values, so it always points uphill and
-leaves saddles (arXiv 1406.2572). It is clipped to a part of the box, tried at several lengths, and kept only if it
-climbs. Coordinates that sit at a bound and are pushed outwards are held, so Newton's step is right within the face.
+A step replaces the Hessian's eigenvalues by their (floored) absolute values, so it always points uphill and leaves
+saddles (arXiv 1406.2572). Its length is limited, several fractions of it are tried, and it is kept only if the
+objective increases. Coordinates at a bound with an outward gradient are fixed, so the step is Newton's within the face.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ Objective = Callable[[Tensor], Tensor]
 """Maps ``[K, d]`` points to ``[K]`` values, each depending on its own row only."""
 
 METHODS = ("newton", "adahessian", "gradient")
-"""How to climb: by exact Newton steps, by the paper's estimate of curvature, or (its ablation) without second order."""
+"""Exact Newton steps; the paper's estimate of curvature; or its ablation without second order."""
 
 LENGTHS = (1.0, 0.5, 0.25, 0.0625)
-"""Fractions of a step that are tried."""
+"""Fractions of a step to try."""
 
 
 @dataclass(frozen=True)
 class Climb:
-    """Where the starts ended.
+    """End points of the ascent.
 
     Attributes:
         points: ``[K, d]``, in the order of the starts.
-        values: the objective there, ``[K]``; never below the start's.
+        values: the objective there, ``[K]``; never below that of the start.
     """
 
     points: NDArray[np.float64]
@@ -46,7 +45,7 @@ class Climb:
 
 
 def derivatives(objective: Objective, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Value ``[K]``, gradient ``[K, d]`` and Hessian ``[K, d, d]`` of the objective at ``x`` ``[K, d]``."""
+    """Return value ``[K]``, gradient ``[K, d]`` and Hessian ``[K, d, d]`` of the objective at ``x`` ``[K, d]``."""
     x = x.detach().requires_grad_()
     values = objective(x)
     (gradient,) = torch.autograd.grad(values.sum(), x, create_graph=True)
@@ -60,13 +59,13 @@ def derivatives(objective: Objective, x: Tensor) -> tuple[Tensor, Tensor, Tensor
 
 
 def newton_step(gradient: Tensor, hessian: Tensor, held: Tensor, floor: float) -> Tensor:
-    """Saddle-free uphill step ``|H|⁻¹ g``.
+    """Return the saddle-free uphill step ``|H|⁻¹ g``.
 
     Args:
         gradient: ``[K, d]``.
         hessian: ``[K, d, d]``.
-        held: coordinates that must not move, boolean ``[K, d]``.
-        floor: least curvature, as a fraction of the largest of the same point.
+        held: coordinates to keep fixed, boolean ``[K, d]``.
+        floor: minimum curvature, as a fraction of the largest one at the same point.
 
     Returns:
         The step, ``[K, d]``.
@@ -93,18 +92,18 @@ def climb(
     """Climb from every start.
 
     Args:
-        objective: what to maximise; float64 tensors in and out.
+        objective: the function to maximise; float64 tensors in and out.
         starts: ``[K, d]``; clamped to the box first.
         low: lowest corner of the box, ``[d]``.
         high: highest corner, ``[d]``.
-        steps: how many Newton steps.
-        reach: longest step, as a fraction of the box's diagonal.
-        floor: least curvature, as a fraction of the largest of the same point.
-        method: one of ``METHODS``; the others than Newton's take several steps for each (``ascent``).
+        steps: number of Newton steps.
+        reach: maximum step length, as a fraction of the box's diagonal.
+        floor: minimum curvature, as a fraction of the largest one at the same point.
+        method: one of ``METHODS``; the first-order ones take several steps per Newton step (``ascent``).
 
     Raises:
-        InputError: the method is unknown, shapes do not fit, the box is turned around, or the objective does not
-            return ``[K]`` values.
+        InputError: the method is unknown, shapes do not match, low exceeds high, or the objective does not return
+            ``[K]`` values.
     """
     if method not in METHODS:
         raise InputError("method", f"be one of {', '.join(METHODS)}", method, "Use one of them.")

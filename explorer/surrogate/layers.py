@@ -1,6 +1,6 @@
-"""Pieces the surrogate's networks share: seeded weights, a small smooth MLP, full-batch training. No units.
+"""Building blocks of the surrogate's networks: seeded weights, a small smooth MLP, full-batch training. No units.
 
-Every random number comes from a generator the caller gives; torch's global one is neither read nor moved.
+All random numbers come from a generator that the caller passes; torch's global generator is not used.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from torch import Tensor
 
 DTYPE = torch.float64
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-LARGEST_GRADIENT = 10.0  # norm over all parameters, beyond which the gradient is scaled down
+LARGEST_GRADIENT = 10.0  # gradient clipping: norm over all parameters
 
 
 def seeded_weight(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> Tensor:
-    """Normal weights of variance ``gain² / inputs``, ``[inputs, outputs]``, to be trained."""
+    """Return trainable normal weights of variance ``gain² / inputs``, ``[inputs, outputs]``."""
     weight = torch.randn((inputs, outputs), generator=generator, dtype=DTYPE) * (gain / math.sqrt(inputs))
     return weight.requires_grad_()
 
 
 class Perceptron:
-    """MLP with one output and SiLU between its layers, whose second derivatives Newton steps on the input need.
+    """MLP with one output and SiLU activations: Newton steps on the input need second derivatives.
 
     Args:
         sizes: widths from input to output, for example ``(16, 64, 32, 1)``.
-        generator: source of the initial weights.
+        generator: generator of the initial weights.
     """
 
     def __init__(self, sizes: Sequence[int], generator: torch.Generator) -> None:
@@ -38,7 +38,7 @@ class Perceptron:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """Everything that is trained."""
+        """All trainable tensors."""
         return [*self._weights, *self._biases]
 
     def __call__(self, x: Tensor, masks: Sequence[Tensor] | None = None) -> Tensor:
@@ -64,7 +64,7 @@ class Perceptron:
 def dropout_masks(
     shape: tuple[int, ...], widths: Sequence[int], rate: float, generator: torch.Generator
 ) -> list[Tensor]:
-    """Inverted-dropout factors, 0 or ``1 / (1 - rate)``: ``[*shape, width]`` for each width."""
+    """Return inverted-dropout factors, 0 or ``1 / (1 - rate)``: ``[*shape, width]`` for each width."""
     keep = 1.0 - rate
     return [(torch.rand((*shape, width), generator=generator, dtype=DTYPE) < keep).to(DTYPE) / keep for width in widths]
 
@@ -74,15 +74,15 @@ def train(
 ) -> float:
     """Minimise ``loss`` by full-batch AdamW (arXiv 1711.05101) with a cosine schedule.
 
-    Matrices decay, biases ``[1, width]`` do not. Written out, because importing ``torch.optim`` takes several
-    seconds, longer than the training of these small networks.
+    Weights decay, biases ``[1, width]`` do not. This replaces ``torch.optim``, whose import takes several seconds,
+    longer than the training of these small networks.
 
     Args:
-        parameters: what is trained.
-        loss: the loss for their present values.
-        epochs: steps.
-        learning_rate: at the start; falls to 0.
-        weight_decay: decoupled, times the learning rate.
+        parameters: tensors to train in place.
+        loss: returns the loss for their present values.
+        epochs: number of steps.
+        learning_rate: initial learning rate; decays to 0.
+        weight_decay: decoupled, times the learning rate. Tensors with one row do not decay.
 
     Returns:
         The loss before the last step.

@@ -18,7 +18,7 @@ from torch import Tensor
 from explorer.surrogate.layers import DTYPE, seeded_weight, train
 
 VARIANCE_FLOOR = 1e-4
-"""Least noise variance in standardised targets: keeps the likelihood bounded when few points are fitted exactly."""
+"""Minimum noise variance in standardised targets: bounds the likelihood when few points are fitted exactly."""
 _TINY = 1e-12
 _INITIAL_RHO = -4.0  # softplus(-4) = 0.018: little noise in the weights at first
 
@@ -26,7 +26,7 @@ _INITIAL_RHO = -4.0  # softplus(-4) = 0.018: little noise in the weights at firs
 def linear_moments(
     mean: Tensor, variance: Tensor | None, weight: tuple[Tensor, Tensor], bias: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Moments of ``x W + b`` for independent Gaussian x, W and b.
+    """Return the moments of ``x W + b`` for independent Gaussian x, W and b.
 
     Args:
         mean: of x, ``[..., N, in]``.
@@ -46,29 +46,29 @@ def linear_moments(
 
 
 def relu_moments(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Exact mean and variance of ``max(x, 0)`` for Gaussian x; any shape, kept."""
+    """Return the exact mean and variance of ``max(x, 0)`` for Gaussian x, elementwise."""
     deviation = (variance + _TINY).sqrt()
     z = mean / deviation
     below = 0.5 * torch.erfc(z / math.sqrt(2.0))  # P(x < 0)
     above = 0.5 * torch.erfc(-z / math.sqrt(2.0))
     density = torch.exp(-0.5 * z.square()) / math.sqrt(2.0 * math.pi)
     out_mean = mean * above + deviation * density
-    # Var = E[max(x, 0)²] - E[max(x, 0)]², rearranged so that far from zero no two large squares are subtracted.
+    # Var = E[max(x, 0)²] - E[max(x, 0)]², rearranged to avoid cancellation of large squares far from zero.
     out_variance = variance * above + out_mean * (mean * below - deviation * density)
     return out_mean, out_variance.clamp_min(0.0)
 
 
 def gaussian_nll(mean: Tensor, variance: Tensor, target: Tensor) -> Tensor:
-    """Negative log-likelihood of ``target`` without the constant; elementwise."""
+    """Return the negative log-likelihood of ``target`` without its constant, elementwise."""
     return 0.5 * (variance.log() + (target - mean).square() / variance)
 
 
 class NaturalParameterNetwork:
-    """Network of Gaussian weights with ReLU between its layers.
+    """Network with Gaussian weights and ReLU activations.
 
     Args:
-        sizes: widths from input to output; BOSHNAS's is ``(d, 32, 32, 1)``.
-        generator: source of the initial weights.
+        sizes: widths from input to output; ``(d, 32, 32, 1)`` in BOSHNAS.
+        generator: generator of the initial weights.
     """
 
     def __init__(self, sizes: Sequence[int], generator: torch.Generator) -> None:
@@ -80,7 +80,7 @@ class NaturalParameterNetwork:
         self._bias_rhos = [torch.full((1, b), _INITIAL_RHO, dtype=DTYPE).requires_grad_() for _, b in pairs]
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and noise variance of the performance at ``x`` ``[N, d]``; ``[N]`` each."""
+        """Return mean and noise variance of the score at ``x`` ``[N, d]``; ``[N]`` each."""
         mean: Tensor = x
         variance: Tensor | None = None
         last = len(self._means) - 1
@@ -91,7 +91,7 @@ class NaturalParameterNetwork:
         return mean.squeeze(-1), variance.squeeze(-1) + VARIANCE_FLOOR
 
     def layers(self) -> list[tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]]:
-        """Of each layer: mean and variance of its weights ``[in, out]``, and of its biases ``[1, out]``."""
+        """Return mean and variance of the weights ``[in, out]`` and of the biases ``[1, out]`` of each layer."""
         softplus = torch.nn.functional.softplus
         return [
             ((weight, softplus(rho) / len(weight)), (bias, softplus(bias_rho)))
@@ -101,7 +101,7 @@ class NaturalParameterNetwork:
         ]
 
     def divergence(self) -> Tensor:
-        """Kullback-Leibler divergence of the weights from their prior N(0, 2 / inputs), summed over all weights."""
+        """Return the Kullback-Leibler divergence of all weights from their prior N(0, 2 / inputs), summed."""
         total = torch.zeros((), dtype=DTYPE)
         for (mean, variance), _ in self.layers():
             prior = 2.0 / len(mean)
@@ -114,10 +114,9 @@ class NaturalParameterNetwork:
     ) -> float:
         """Minimise the Gaussian negative log-likelihood of ``y`` ``[N]`` at ``x`` ``[N, d]``.
 
-        The divergence from the prior, times ``prior / N``, is added: what would be weight decay in an ordinary
-        network, with the right strength for every N, and what keeps the noise from shrinking to nothing when few
-        points are fitted. Without ``heteroscedastic`` the squared error takes the likelihood's place (the paper's
-        ablation), and the variance that comes out has no meaning.
+        The divergence from the prior, times ``prior / N``, is added. It acts as weight decay of the right strength for
+        every N, and keeps the noise from vanishing when few points are fitted. Without ``heteroscedastic`` the squared
+        error replaces the likelihood (the paper's ablation), and the predicted variance has no meaning.
 
         Returns:
             The loss before the last step.

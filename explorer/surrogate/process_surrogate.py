@@ -1,10 +1,10 @@
-"""BOSHNAS's surrogate, improved: a Gaussian process for mean and epistemic doubt, an NPN for where noise is large.
+"""BOSHNAS's surrogate, improved: a Gaussian process for mean and epistemic uncertainty, an NPN for the noise.
 
-The paper's networks (``explorer.surrogate.surrogate``) learn slowly from the ten to fifty scores that a search has.
-Here a process over the embedding's leading axes gives performance μ and epistemic deviation ξ in closed form. What it
-gets wrong when a point is left out trains a natural-parameter network, which says where noise is larger than
-elsewhere; the level of aleatoric noise σ is the process's own. All three can be differentiated twice, so GOBI climbs
-μ + k₁σ + k₂ξ exactly. The acquisition is on the scale of normal scores.
+The paper's networks (``explorer.surrogate.surrogate``) learn slowly from the ten to fifty scores of a search. Here a
+process over the embedding's leading axes gives the mean μ and the epistemic deviation ξ in closed form. Its
+leave-one-out errors train a natural-parameter network, which learns where the noise is larger than elsewhere; the
+average level of the aleatoric noise σ is the process's own. All three are twice differentiable, so GOBI climbs
+μ + k₁σ + k₂ξ exactly. The acquisition function is on the scale of normal scores.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from explorer.errors import InputError
 from explorer.records import Prediction
-from explorer.surrogate.contract import Points, Region, Surrogate, check_observed
+from explorer.surrogate.contract import ROWS, Points, Region, Surrogate, check_observed
 from explorer.surrogate.layers import DTYPE
 from explorer.surrogate.npn import NaturalParameterNetwork
 from explorer.surrogate.process import AxesProcess
@@ -26,18 +26,16 @@ from explorer.surrogate.warp import Warp, normal_scores
 
 WIDTHS = (32, 32)
 FEWEST_FOR_NOISE = 8
-"""Scores below which noise is taken to be the same everywhere."""
-ROWS = 2048
-"""Points predicted at once, which bounds memory."""
+"""Number of scores below which the noise is assumed to be the same everywhere."""
 
 
 class ProcessSurrogate(Surrogate):
-    """Belief about performance at any point of a region.
+    """Posterior of the score at any point of a region.
 
     Args:
-        seed: of all random numbers used.
+        seed: seed of all random numbers.
         settings: training and acquisition.
-        alike: whether no coordinate leads, as in one-hot features; by default they come by falling variance.
+        ordered_axes: whether the coordinates are ordered by falling variance; not so for one-hot features.
     """
 
     def __init__(self, seed: int, settings: ProcessSettings | None = None, ordered_axes: bool = True) -> None:
@@ -49,11 +47,11 @@ class ProcessSurrogate(Surrogate):
     def fit(
         self, x: Points, y: Points, region: Region | None = None, start: ProcessSurrogate | None = None
     ) -> ProcessSurrogate:
-        """Learn. See the contract."""
+        """Fit to observations. See the contract."""
         x, y, region = check_observed(x, y, region)
         low, high = region.box
         self._middle, self._half = torch.tensor((low + high) / 2.0), float((high - low).max()) / 2.0 or 1.0
-        self._unit = float(np.abs(y).max()) or 1.0  # divided out, so that the squares of huge values do not overflow
+        self._unit = float(np.abs(y).max()) or 1.0  # avoids overflow of squared huge values
         self._warp = Warp.fit(y / self._unit)
         points, targets = torch.tensor(x), torch.tensor(normal_scores(y))
         self._process = AxesProcess(region.variance, self._ordered_axes).fit(points, targets)
@@ -79,7 +77,7 @@ class ProcessSurrogate(Surrogate):
         return (x - self._middle) / self._half
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean, noise variance and variance of the function at ``x``, as normal scores."""
+        """Return mean, noise variance and variance of the function at ``x``, as normal scores."""
         if self._process is None:
             raise InputError("surrogate", "be fitted before it predicts", None, "Call fit first.")
         mean, variance = self._process(x)
@@ -89,16 +87,16 @@ class ProcessSurrogate(Surrogate):
         return mean, noise, variance
 
     def acquisition(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """UCB and its uncertain part, as normal scores. See the contract."""
+        """Return UCB and its uncertain part, as normal scores. See the contract."""
         mean, noise, variance = self._moments(x.to(DTYPE))
-        doubt = self.settings.k_aleatoric * noise.sqrt() + self.settings.k_epistemic * variance.sqrt()
-        return mean + doubt, doubt
+        uncertain = self.settings.k_aleatoric * noise.sqrt() + self.settings.k_epistemic * variance.sqrt()
+        return mean + uncertain, uncertain
 
     @torch.no_grad()
     def predict(self, x: Points) -> Prediction:
-        """Belief at points ``x`` ``[N, d]``, in the units of the targets."""
+        """Return the posterior at ``x`` ``[N, d]``, in the units of the targets."""
         points = torch.tensor(np.asarray(x, dtype=np.float64))
         moments = [torch.stack(self._moments(rows)) for rows in points.split(ROWS)]
         mean, noise, variance = torch.cat(moments, 1).numpy() if moments else np.empty((3, 0))
-        told = self._warp.belief(mean, variance, noise)
-        return Prediction(self._unit * told.mean, self._unit * told.aleatoric, self._unit * told.epistemic)
+        found = self._warp.posterior(mean, variance, noise)
+        return Prediction(self._unit * found.mean, self._unit * found.aleatoric, self._unit * found.epistemic)

@@ -1,4 +1,4 @@
-"""Student: a 64-32-1 MLP with softplus output that learns the teacher's spread, so that ξ can be differentiated.
+"""Student: a 64-32-1 MLP with softplus output that learns the teacher's spread, because ξ must be differentiable.
 
 Source: BOSHNAS (FlexiBERT, arXiv 2205.11656, section 3). No units.
 """
@@ -12,11 +12,11 @@ from explorer.surrogate.layers import Perceptron, train
 
 
 class Student:
-    """Smooth, positive function of the input.
+    """A smooth, positive function of the input.
 
     Args:
         inputs: d.
-        generator: source of the initial weights.
+        generator: generator of the initial weights.
     """
 
     def __init__(self, inputs: int, generator: torch.Generator) -> None:
@@ -24,7 +24,7 @@ class Student:
         self._scale = 1.0
 
     def fit(self, x: Tensor, spread: Tensor, epochs: int, learning_rate: float, weight_decay: float) -> float:
-        """Minimise the squared error of the spread ``[N]`` at points ``[N, d]``; returns the last loss.
+        """Minimise the squared error of the spread ``[N]`` at points ``[N, d]``, and return the last loss.
 
         The spread is divided by its mean first, so that one learning rate suits every scale.
         """
@@ -40,5 +40,5 @@ class Student:
         return torch.nn.functional.softplus(self._network(x))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Epistemic uncertainty ξ ``[N]`` at ``x`` ``[N, d]``, differentiable."""
+        """Return the epistemic uncertainty ξ ``[N]`` at ``x`` ``[N, d]``, differentiable."""
         return self._scale * self._relative(x)

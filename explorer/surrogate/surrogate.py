@@ -1,7 +1,7 @@
 """The paper's surrogate: NPN for mean and aleatoric noise, teacher and student for epistemic uncertainty.
 
 Source: FlexiBERT (arXiv 2205.11656), section 3. Points are vectors ``[N, d]`` of an embedding; means and deviations
-come back in the units of the targets. Training is full-batch, in float64, and the same for the same seed and data.
+are in the units of the targets. Training is full-batch, in float64, and deterministic given seed and data.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from explorer.surrogate.teacher import Teacher
 
 
 class BoshnasSurrogate(Surrogate):
-    """Belief about performance at any point of a box.
+    """Posterior of the score at any point of a box.
 
     Args:
-        seed: of all random numbers used.
+        seed: seed of all random numbers.
         settings: training and acquisition.
     """
 
@@ -38,7 +38,7 @@ class BoshnasSurrogate(Surrogate):
     def fit(
         self, x: Points, y: Points, region: Region | None = None, start: BoshnasSurrogate | None = None
     ) -> BoshnasSurrogate:
-        """Train. See the contract."""
+        """Fit to observations. See the contract."""
         x, y, region = check_observed(x, y, region)
         low, high = region.box
         self._set_scales(low, high, y)
@@ -65,9 +65,9 @@ class BoshnasSurrogate(Surrogate):
     def _set_scales(self, low: Points, high: Points, y: Points) -> None:
         half = (high - low) / 2.0
         self._middle = torch.tensor(low + half)
-        # One unit for all dimensions: an embedding's distances mean something, so its shape must not be distorted.
+        # Scale all dimensions by one unit: distances of an embedding must keep their ratios.
         self._half = float(half.max()) or 1.0
-        largest = float(np.abs(y).max()) or 1.0  # divided out, so that the squares of huge values do not overflow
+        largest = float(np.abs(y).max()) or 1.0  # avoids overflow of squared huge values
         spread = float((y / largest).std())
         self._offset = largest * float((y / largest).mean())
         self._unit = largest * spread if spread > 1e-12 else 1.0
@@ -76,10 +76,10 @@ class BoshnasSurrogate(Surrogate):
         return (x - self._middle) / self._half
 
     def components(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean μ, noise deviation σ and epistemic deviation ξ at ``x`` ``[N, d]``; ``[N]`` each, differentiable.
+        """Return mean μ, aleatoric deviation σ and epistemic deviation ξ at ``x`` ``[N, d]``, ``[N]`` each.
 
         Raises:
-            InputError: nothing was fitted yet.
+            InputError: the surrogate has not been fitted.
         """
         if not self._fitted:
             raise InputError("surrogate", "be fitted before it predicts", None, "Call fit first.")
@@ -94,13 +94,13 @@ class BoshnasSurrogate(Surrogate):
         )
 
     def acquisition(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """UCB and its uncertain part in the units of the targets. See the contract."""
+        """Return UCB and its uncertain part in the units of the targets. See the contract."""
         mean, aleatoric, epistemic = self.components(x)
-        doubt = self.settings.k_aleatoric * aleatoric + self.settings.k_epistemic * epistemic
-        return mean + doubt, doubt
+        uncertain = self.settings.k_aleatoric * aleatoric + self.settings.k_epistemic * epistemic
+        return mean + uncertain, uncertain
 
     @torch.no_grad()
     def predict(self, x: Points) -> Prediction:
-        """Belief at points ``x`` ``[N, d]``, in the units of the targets."""
+        """Return the posterior at ``x`` ``[N, d]``, in the units of the targets."""
         parts = self.components(torch.tensor(np.asarray(x, dtype=np.float64)))
         return Prediction(*(part.numpy() for part in parts))

@@ -21,8 +21,8 @@ class Teacher:
 
     Args:
         inputs: d.
-        dropout: rate of dropped activations, 0 < rate < 1.
-        generator: source of weights and masks.
+        dropout: dropout rate, between 0 and 1.
+        generator: generator of weights and masks.
     """
 
     def __init__(self, inputs: int, dropout: float, generator: torch.Generator) -> None:
@@ -31,14 +31,14 @@ class Teacher:
         self._generator = generator
 
     def copy(self, generator: torch.Generator) -> Teacher:
-        """A teacher of the same weights, to train on from, whose masks come from ``generator``."""
+        """Return a copy to train further, whose masks come from ``generator``."""
         other = Teacher.__new__(Teacher)
         other._network = copy.deepcopy(self._network)
         other._dropout, other._generator = self._dropout, generator
         return other
 
     def fit(self, x: Tensor, y: Tensor, epochs: int, learning_rate: float, weight_decay: float) -> float:
-        """Minimise the squared error of ``y`` ``[N]`` at ``x`` ``[N, d]`` under dropout; returns the last loss."""
+        """Minimise the squared error of ``y`` ``[N]`` at ``x`` ``[N, d]`` under dropout, and return the last loss."""
 
         def loss() -> Tensor:
             masks = dropout_masks((len(x),), HIDDEN, self._dropout, self._generator)
@@ -48,13 +48,13 @@ class Teacher:
 
     @torch.no_grad()
     def passes(self, x: Tensor, count: int) -> Tensor:
-        """Predictions ``[count, N]`` at ``x`` ``[N, d]``, in one forward pass.
+        """Return predictions ``[count, N]`` at ``x`` ``[N, d]``, in one forward pass.
 
-        One pass drops the same units at all points, as one sampled network would: its predictions form a function.
+        A pass drops the same units at all points, like one sampled network, so its predictions form a function.
         """
         masks = dropout_masks((count, 1), HIDDEN, self._dropout, self._generator)
         return self._network(x, masks)
 
     def spread(self, x: Tensor, count: int) -> Tensor:
-        """Epistemic uncertainty ξ ``[N]`` at ``x`` ``[N, d]``: standard deviation over ``count`` passes."""
+        """Return the epistemic uncertainty ξ ``[N]`` at ``x`` ``[N, d]``: standard deviation over ``count`` passes."""
         return self.passes(x, count).std(0)

@@ -1,8 +1,8 @@
-"""Scores as normal scores and back: fitting ranks instead of values.
+"""Normal scores: surrogates are fitted to ranks instead of values, and their posteriors are mapped back.
 
-Scores of trained models have a long lower tail: a training that went badly lies many deviations below the others and
-would bend any least-squares fit. So scores are ranked, and the ranks mapped to a normal distribution (normal scores);
-a belief about normal scores is mapped back to scores by quadrature.
+Scores of trained models have a long lower tail: a failed training lies many deviations below the others and would
+dominate any least-squares fit. So scores are ranked, and the ranks are mapped to quantiles of a normal distribution
+(normal scores); a posterior of normal scores is mapped back to scores by quadrature.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ QUADRATURE = 15
 
 
 def normal_scores(scores: Array) -> Array:
-    """Ranks of the scores ``[n]`` as quantiles of a standard normal distribution; ties get their mean rank."""
+    """Return the ranks of scores ``[n]`` as quantiles of a standard normal distribution; ties get their mean rank."""
     return np.asarray(norm.ppf((rankdata(scores) - 0.5) / len(scores)), dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Warp:
-    """Monotone map between normal scores and scores: linear between the observed ones, and beyond them.
+    """Monotone map from normal scores to scores: linear between the observed ones, and beyond them.
 
     Attributes:
         normal: distinct normal scores, ascending.
-        scores: the scores they stand for.
+        scores: the corresponding scores.
         slope: scores per normal score beyond the ends.
     """
 
@@ -40,25 +40,25 @@ class Warp:
 
     @classmethod
     def fit(cls, scores: Array) -> Warp:
-        """The map of some scores ``[n]``."""
+        """Return the map of observed scores ``[n]``."""
         values, first = np.unique(scores, return_index=True)
-        # The upper half's spread: the lower tail is long, and what matters is what may lie above the best.
+        # Use the spread of the upper half: the lower tail is long, and the search needs scores above the best.
         slope = float(np.quantile(scores, 0.84) - np.median(scores)) or float(scores.std()) or 1.0
         return cls(normal_scores(scores)[first], values, slope)
 
     def back(self, normal: Array) -> Array:
-        """Scores of any normal scores."""
+        """Return the scores of any normal scores."""
         inside = np.interp(normal, self.normal, self.scores)
         beyond = normal - np.clip(normal, self.normal[0], self.normal[-1])
         return np.asarray(inside + self.slope * beyond)
 
-    def belief(self, mean: Array, function: Array, noise: Array | float) -> Prediction:
-        """A normal belief about normal scores as mean and deviations of scores, by Gauss–Hermite quadrature.
+    def posterior(self, mean: Array, function: Array, noise: Array | float) -> Prediction:
+        """Map a normal posterior of normal scores to mean and deviations of scores, by Gauss–Hermite quadrature.
 
         Args:
             mean: expected normal score, ``[M]``.
-            function: variance from not knowing the function, ``[M]``.
-            noise: variance of the observation noise, ``[M]`` or one for all.
+            function: epistemic variance, ``[M]``.
+            noise: aleatoric variance, ``[M]`` or one for all.
         """
         nodes, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE)
         weights = weights / weights.sum()

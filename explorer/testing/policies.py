@@ -73,7 +73,7 @@ class PolicyContractSuite(ABC):
         assert runs[0] == runs[1]
 
     def test_another_seed_gives_another_order(self) -> None:
-        # Twelve ordered draws of 24 coincide by chance less than once in 10^15.
+        # Twelve ordered draws of 24 coincide with probability below 10^-15.
         candidates = sample_candidates()
         runs = {tuple(p.architecture for p in self.make_policy(candidates, seed).ask(12)) for seed in range(3)}
         assert len(runs) == 3

@@ -25,7 +25,7 @@ def best_value(name: str, seed: int, candidates: Candidates, values: np.ndarray)
 def test_boshnas_beats_random_search() -> None:
     # 500 candidates, 30 trials: random search finds one of the best three with probability 1 - 0.94³ = 0.17, so its
     # median of 5 seeds does with probability 0.04. A model that has learned the rough shape of this smooth function
-    # of six dimensions has 20 trials after its first design to get there. The seeds are fixed.
+    # of six dimensions has 20 trials after its initial design to get there. The seeds are fixed.
     generator = np.random.default_rng(0)
     vectors = generator.uniform(-1, 1, size=(500, 6))
     values = -((vectors - 0.3) ** 2).sum(1) + 0.5 * np.sin(2 * vectors[:, 0] * vectors[:, 1])

@@ -34,7 +34,7 @@ def trials(values):
     ("values", "converged"),
     [
         ([], False),
-        ([1.0, 0.0, 0.0, 0.0] + [0.5] * 5, False),  # the first design does not count
+        ([1.0, 0.0, 0.0, 0.0] + [0.5] * 5, False),  # the initial design does not count
         ([1.0, 0.0, 0.0, 0.0] + [0.5] * 6, True),
         ([1.0, 0.0, 0.0, 0.0] + [0.5] * 5 + [1.5], False),
         ([1.0, 0.0, 0.0, 0.0] + [0.5] * 5 + [1.5] + [1.5] * 6, True),  # as good is not better
@@ -71,7 +71,7 @@ def test_neither_order_nor_grouping_of_tell_nor_resuming_matters():
 
 
 def by_hand(values):
-    """Converged if no value of the last six, all after the first design, is above all values before them."""
+    """Converged if no value of the last six, all after the initial design, is above all values before them."""
     before, last = values[:-6], values[-6:]
     return len(values) >= 10 and max(before) >= max(last)
 

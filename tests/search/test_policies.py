@@ -78,7 +78,7 @@ class TestBoshnas(PolicyContractSuite):
     def make_policy(self, candidates: Candidates, seed: int = 0) -> Policy:
         return make_policy(self.name, candidates, seed, self.fast)
 
-    def test_the_first_design_is_spread_out(self) -> None:
+    def test_the_initial_design_is_spread_out(self) -> None:
         # Six tight groups: six draws by squared distance meet all of them, six uniform draws almost never do (1.5 %).
         generator = np.random.default_rng(0)
         groups = np.repeat(10.0 * np.eye(6), 20, axis=0)
@@ -89,7 +89,7 @@ class TestBoshnas(PolicyContractSuite):
             assert {p.origin for p in proposals} == {"initial"}
             assert {int(p.architecture) // 20 for p in proposals} == set(range(6))
 
-    def test_the_first_design_goes_on_until_three_have_values(self) -> None:
+    def test_the_initial_design_goes_on_until_three_have_values(self) -> None:
         candidates = sample_candidates()
         policy = self.make_policy(candidates)
         first = policy.ask(8)

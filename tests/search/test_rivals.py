@@ -11,7 +11,7 @@ from explorer.errors import InputError
 from explorer.records import Trial
 from explorer.search import Candidates, Policy, make_policy
 from explorer.search.initial_design import one_hot, standardised
-from explorer.testing.policies import PolicyContractSuite, sample_candidates
+from explorer.testing.policies import COUNT, PolicyContractSuite, sample_candidates
 
 RIVALS = ("local_search", "bananas", "gp", "tpe", "extra_trees")
 
@@ -174,6 +174,18 @@ def test_what_learns_finds_the_best_of_a_plain_function(name: str) -> None:
         best = max(float(trial.value or 0.0) for trial in policy.completed)
         unseen += int((values > best).sum())
     assert unseen <= 3
+
+
+@pytest.mark.parametrize("name", ["bananas", "extra_trees"])
+def test_a_smaller_batch_is_the_beginning_of_a_larger_one(name: str) -> None:
+    candidates = sample_candidates()
+    policy = make_policy(
+        name, candidates, 0, {"initial": 6, "strangers": COUNT} if name == "bananas" else {"initial": 6}
+    )
+    policy.tell([Trial(i, f"a{i}", float(np.sin(i))) for i in range(8)])
+    whole = [p.architecture for p in policy.ask(COUNT)]
+    assert len(whole) == COUNT - 8
+    assert [p.architecture for p in policy.ask(3)] == whole[:3]
 
 
 @pytest.mark.parametrize("name", RIVALS)

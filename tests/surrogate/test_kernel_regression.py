@@ -8,14 +8,9 @@ from scipy.spatial.distance import cdist
 from scipy.stats import multivariate_normal, spearmanr
 
 from explorer.errors import InputError
-from explorer.surrogate.kernel_regression import (
-    NOISES,
-    PRIOR_NOISE,
-    KernelRegression,
-    Warp,
-    _Process,
-    normal_scores,
-)
+from explorer.surrogate.kernel_regression import NOISES, KernelRegression, _covariance
+from explorer.surrogate.process_mixture import PRIOR_NOISE, ProcessMixture, ProcessPart
+from explorer.surrogate.warp import Warp, normal_scores
 
 
 def planted(count: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -34,28 +29,31 @@ def test_the_process_is_the_textbook_one() -> None:
     x, _, y = planted(25, 0.2, 0)
     known, new = x[:20], x[20:]
     targets = (y[:20] - y[:20].mean()) / y[:20].std()
-    process = _Process.fit(squares(known, known), targets, 5.0)
 
     def covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         r = np.sqrt(3.0 * squares(a, b) / 5.0)
         return (1 + r) * np.exp(-r) + 1.0
 
-    mean, variance = process.predict(squares(new, known))
-    left_out = process.left_out()
+    np.testing.assert_allclose(_covariance(squares(known, new), 5.0), covariance(known, new))
+    part = ProcessPart.fit(covariance(known, known), targets, np.array(NOISES), np)
     evidence = []
     for index, noise in enumerate(NOISES):
         noisy = covariance(known, known) + noise * np.eye(20)
         scale = targets @ np.linalg.solve(noisy, targets) / 20
         solved = np.linalg.solve(noisy, covariance(known, new))
-        np.testing.assert_allclose(mean[index], targets @ solved, atol=1e-8)
+        alone = ProcessMixture([covariance(known, known)], targets, np.array([noise]), np)
+        mean, variance = alone([covariance(new, known)])
+        np.testing.assert_allclose(mean, targets @ solved, atol=1e-8)
         expected = scale * (covariance(new, new).diagonal() - (covariance(known, new) * solved).sum(axis=0))
-        np.testing.assert_allclose(variance[index], expected, atol=1e-8)
+        np.testing.assert_allclose(variance, expected, atol=1e-8)
+        assert alone.noise == pytest.approx(scale * noise)
         others = np.arange(1, 20)
-        alone = covariance(known[:1], known[1:]) @ np.linalg.solve(noisy[np.ix_(others, others)], targets[1:])
-        assert left_out[index, 0] == pytest.approx(targets[0] - alone[0])
+        without = covariance(known[:1], known[1:]) @ np.linalg.solve(noisy[np.ix_(others, others)], targets[1:])
+        assert part.left_out[0, index] == pytest.approx(targets[0] - without[0])
+        assert alone.left_out()[0] == pytest.approx(targets[0] - without[0])
         log_prior = -0.5 * np.log(noise / PRIOR_NOISE) ** 2
         evidence.append(multivariate_normal(np.zeros(20), scale * noisy).logpdf(targets) + log_prior)
-    np.testing.assert_allclose(np.diff(process.evidence), np.diff(evidence), atol=1e-7)
+    np.testing.assert_allclose(np.diff(part.evidence), np.diff(evidence), atol=1e-7)
 
 
 def test_ranks_unseen_points_better_than_the_mean_does_and_the_same_for_a_seed() -> None:

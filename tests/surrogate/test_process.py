@@ -11,7 +11,8 @@ from scipy.stats import multivariate_normal, norm, spearmanr
 
 from explorer.errors import InputError
 from explorer.surrogate import ProcessSettings, Region
-from explorer.surrogate.process import CONSTANT, LENGTHS, NOISES, PRIOR_NOISE, AxesProcess
+from explorer.surrogate.process import LENGTHS, NOISES, AxesProcess
+from explorer.surrogate.process_mixture import CONSTANT, PRIOR_NOISE
 from explorer.surrogate.process_surrogate import ProcessSurrogate
 from explorer.surrogate.warp import normal_scores
 

@@ -2,8 +2,8 @@
 
 Published with "EdgeTran: co-designing Transformers for efficient inference on mobile edge platforms" (Tuli and Jha,
 arXiv 2303.13745). A row's key is ``HASH_DEVICE``; its latency (s), energy (J) and peak power (W) were measured. Its
-``glue`` and ``pretrain_loss`` come from a fitted model in all but 13 architectures, and the file does not say in which:
-they are predictions, imported only on demand and under names that no real score has.
+``glue`` and ``pretrain_loss`` are predictions of a fitted model for all but 13 architectures, and the file does not say
+for which. So they are imported only on request, under names that no real score has.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from explorer.space.formats import from_model_dict, read_json_file
 from explorer.space.imports.rows import FoundMeasurement, FoundRow, FoundScore, ReadRows, number, read_rows
 
 UNITS = {"latency": "s", "energy": "J", "peak_power": "W"}
-"""What was measured, and in which unit."""
+"""Measured quantities and their units."""
 PREDICTED = {
     "glue": ("glue_predicted", "predicted mean of GLUE tasks", 1.0),
     "pretrain_loss": ("negative_pretrain_loss_predicted", "predicted negative loss", -1.0),
 }
-"""What was fitted: task, metric, and the sign that makes larger better."""
+"""Predicted values: task, metric, and the sign that makes larger better."""
 RANGES = {"glue": (0.0, 1.0), "pretrain_loss": (0.0, 100.0)}
 MAX_MEASURED = 1e9
 KEY = re.compile(r"([0-9a-f]{32})_([a-z0-9][a-z0-9_-]{0,59})", re.ASCII)
@@ -79,11 +79,11 @@ def find_edgetran(path: Path, with_predicted: bool = False) -> ReadRows[FoundRow
 
     Args:
         path: the published ``codesign_dataset.json``.
-        with_predicted: whether to take the fitted ``glue`` and ``pretrain_loss`` as well, as scores marked as
-            predicted; the loss with its sign turned, so that larger is better.
+        with_predicted: whether to import the predicted ``glue`` and ``pretrain_loss`` too, as scores marked as
+            predicted; the loss is negated, so that larger is better.
 
     Raises:
-        DataError: the file is missing, no JSON, or no object of rows.
+        DataError: the file is missing, not JSON, or not an object of rows.
     """
     document = read_json_file(path)
     if not isinstance(document, Mapping) or not document:

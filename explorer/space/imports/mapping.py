@@ -1,6 +1,6 @@
-"""How a user's table is to be read: which columns give the architecture, which are scores, which are measurements.
+"""A mapping says which columns of a user's table hold the architecture, the scores and the measurements.
 
-A mapping is a small YAML file. Where it gives a text or a seed, ``{column: NAME}`` takes it from the row instead.
+It is a small YAML file. In place of a text or a seed, ``{column: NAME}`` takes the value from the row.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LAYER_KEYS = ("l", "o", "h", "n", "f", "p")
 
 
 class Layout(StrEnum):
-    """How the rows stand in the file."""
+    """File format of the rows."""
 
     CSV = "csv"
     TSV = "tsv"
@@ -40,7 +40,7 @@ class Layout(StrEnum):
 
 
 class Scale(StrEnum):
-    """What a score's number means: 0 to 1, 0 to 100, as it is, or as it is with smaller being better."""
+    """Scale of a score: 0 to 1, 0 to 100, any number, or any number to be minimised."""
 
     FRACTION = "fraction"
     PERCENT = "percent"
@@ -53,7 +53,7 @@ class _Part(BaseModel):
 
 
 class Column(_Part):
-    """A value that stands in a column of the row."""
+    """A value that is read from a column of the row."""
 
     column: Text
 
@@ -63,7 +63,7 @@ Given = Text | Column
 
 
 class LayerColumns(_Part):
-    """Columns with the keys of a ``model_dict``, each cell JSON; ``l`` may be left out."""
+    """Columns with the keys of a ``model_dict``, each cell JSON; ``l`` is optional."""
 
     l: Text | None = None  # noqa: E741 - the format's own name
     o: Text
@@ -74,7 +74,7 @@ class LayerColumns(_Part):
 
 
 class ArchitectureColumns(_Part):
-    """What gives a row's architecture: exactly one of the four.
+    """Source of a row's architecture: exactly one of the four.
 
     Attributes:
         model_dict: column with a ``model_dict``, as JSON text or as an object.
@@ -121,14 +121,14 @@ class MeasurementColumn(_Part):
 
 
 class Mapping(_Part):
-    """How a table is to be read.
+    """How to read a table.
 
     Attributes:
-        source: where the table is from; with a row's key it says where a score comes from.
-        title: one line for people, kept with a new space.
-        format: how the rows stand in the file; by default what the file's name ends with.
-        key: column that names a row; by default rows are counted.
-        architecture: which columns give the architecture.
+        source: name of the table; with a row's key it identifies the source of a score.
+        title: one line of description, kept with a new space.
+        format: file format; by default the suffix of the file's name.
+        key: column with the name of a row; by default the row's number.
+        architecture: the columns of the architecture.
         scores: the columns of scores.
         measurements: the columns of measurements.
     """
@@ -142,7 +142,7 @@ class Mapping(_Part):
     measurements: list[MeasurementColumn] = Field(default=[], max_length=MAX_COLUMNS)
 
     def layout(self, path: Path) -> Layout:
-        """How the rows of this file stand.
+        """Return the file format of a table.
 
         Raises:
             DataError: neither the mapping nor the file's name says so.
@@ -160,10 +160,10 @@ UNION_MEMBERS = {"constrained-str", "str", "int", "Column", "constrained-int"}
 
 
 def parse_mapping(document: Any, place: str = "mapping") -> Mapping:
-    """Check a mapping that is parsed already.
+    """Validate a parsed mapping.
 
     Raises:
-        DataError: it breaks a rule.
+        DataError: the mapping breaks a rule.
     """
     try:
         return Mapping.model_validate(document)
@@ -176,7 +176,7 @@ def read_mapping(path: Path) -> Mapping:
     """Read a mapping from its YAML file.
 
     Raises:
-        DataError: the file is missing, no YAML, or breaks a rule.
+        DataError: the file is missing, not YAML, or breaks a rule.
     """
     text = read_text(path)
     try:

@@ -1,8 +1,8 @@
-"""NAS-Bench-BERT's table: 500 encoders of the FlexiBERT space, each really trained, with eight GLUE scores.
+"""NAS-Bench-BERT's table: 500 trained encoders of the FlexiBERT space, with eight GLUE scores each.
 
 Published with "Training-free neural architecture search for RNNs and transformers" (Serianni and Kalita, ACL 2023).
-Scores are in percent. An accuracy of exactly 0 stands for a run that was lost, not for a result: guessing alone gives
-about half. A correlation of 0 (CoLA, STS-B) is what a model gets that learned nothing, so it counts.
+Scores are in percent. An accuracy of exactly 0 marks a lost run, because guessing alone gives about half. A
+correlation of 0 (CoLA, STS-B) is a valid result of a model that learned nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ METRICS = {
 """The eight tasks with GLUE's metrics; the table itself does not name them."""
 
 MAX_SECONDS = 1_000_000_000
-"""Some thirty years: whatever is longer is no time of a training."""
+"""Some thirty years; a longer training time is an error."""
 
 OPERATIONS = {"SA": "sa", "LT": "l", "DSC": "c"}
 
@@ -41,11 +41,11 @@ class TrainedEncoder:
     """One row of the table.
 
     Attributes:
-        number: the row's own id.
+        number: id of the row.
         spec: its architecture.
-        scores: task → score from 0 to 1; missing ones are left out.
-        missing: names of the tasks (and ``glue``) that are left out.
-        seconds: time of its training.
+        scores: task → score from 0 to 1; missing ones are omitted.
+        missing: names of the tasks (and ``glue``) that are omitted.
+        seconds: training time.
     """
 
     number: int
@@ -156,17 +156,17 @@ def find_nas_bench_bert(path: Path) -> ReadRows[FoundRow]:
     comparable with the others.
 
     Raises:
-        DataError: the file is missing, no JSON, or no list of rows.
+        DataError: the file is missing, not JSON, or not a list of rows.
     """
     rows = _rows(path)
     return ReadRows(tuple((turn, _found(row)) for turn, row in rows.sound), rows.refused)
 
 
 def read_nas_bench_bert(path: Path) -> list[TrainedEncoder]:
-    """Read the whole table; nothing of it counts unless every row is sound.
+    """Read the whole table; a single invalid row is an error.
 
     Raises:
-        DataError: the file is missing or no JSON, or a row is malformed (which row, which field, what to do).
+        DataError: the file is missing or not JSON, or a row is invalid (names row, field and remedy).
     """
     rows = _rows(path)
     if rows.refused:

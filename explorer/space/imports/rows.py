@@ -1,6 +1,6 @@
-"""What every table from elsewhere becomes: sound rows, refused rows with the reason, and what was left out.
+"""The result of reading a foreign table: valid rows, rejected rows with their reasons, and omitted values.
 
-A row is sound whole or refused whole. Rows are counted from 1, in the order of the file.
+A row is accepted or rejected as a whole. Rows are numbered from 1, in the order of the file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from explorer.space.spec import ArchitectureSpec
 
 MAX_TEXT = 200
 MAX_VALUE = 1e15
-"""No score and no measurement in any unit is larger; what is, is a slip."""
+"""Maximum absolute value of scores and measurements, in any unit; larger values are errors."""
 MAX_SHOWN = 200
 DECIMAL = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,4})?", re.ASCII)
 
@@ -24,14 +24,14 @@ Sound = TypeVar("Sound")
 
 @dataclass(frozen=True)
 class RefusedRow:
-    """Why a row was refused.
+    """A rejected row and the reason.
 
     Attributes:
         row: its number, from 1.
-        field: what is wrong in it.
-        rule: what must hold.
-        value: what stands there, as text that can be shown.
-        remedy: what to do about it.
+        field: the invalid field.
+        rule: the rule that it breaks.
+        value: its value, as printable text.
+        remedy: how to correct it.
     """
 
     row: int
@@ -42,18 +42,18 @@ class RefusedRow:
 
     @classmethod
     def of(cls, row: int, error: InputError) -> RefusedRow:
-        """The reason an error gives."""
+        """Return the rejected row for an error."""
         shown = repr(error.value)
         shown = shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 3] + "..."
         return cls(row, error.field, error.rule, shown, error.remedy)
 
     def error(self, file: str) -> DataError:
-        """The same as an error that names the file and the row."""
+        """Return an error that names the file and the row."""
         return DataError(f"{file} row {self.row}: {self.field}", self.rule, Shown(self.value), self.remedy)
 
 
 class Shown(str):
-    """A text that stands for a value and is shown without quotes of its own."""
+    """A string whose ``repr`` has no quotes, because it is the ``repr`` of another value."""
 
     __slots__ = ()
 
@@ -63,7 +63,7 @@ class Shown(str):
 
 @dataclass(frozen=True)
 class ReadRows(Generic[Sound]):
-    """A file's rows: the sound ones, each with its number, and the refused ones, both in the file's order."""
+    """The rows of a file: valid ones with their numbers, and rejected ones, both in the file's order."""
 
     sound: tuple[tuple[int, Sound], ...]
     refused: tuple[RefusedRow, ...]
@@ -71,7 +71,7 @@ class ReadRows(Generic[Sound]):
 
 @dataclass(frozen=True)
 class StoredId:
-    """An architecture that a row names by its id in the store."""
+    """The id of a stored architecture, to which a row refers."""
 
     id: str
 
@@ -103,13 +103,13 @@ class FoundMeasurement:
 
 @dataclass(frozen=True)
 class FoundRow:
-    """One sound row.
+    """One valid row.
 
     Attributes:
-        architecture: what the row is about.
+        architecture: the row's architecture.
         scores: its scores.
         measurements: its measurements.
-        left_out: one line per value that is left out on purpose, and why.
+        left_out: one line per omitted value, with the reason.
     """
 
     architecture: ArchitectureSpec | StoredId
@@ -122,8 +122,8 @@ def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], Sound]) -> Read
     """Convert rows one by one.
 
     Args:
-        rows: the raw rows; one that is an InputError itself is refused for that reason.
-        convert: makes a sound row of number and raw row, or raises InputError.
+        rows: the raw rows; a row that is an InputError is rejected with that reason.
+        convert: converts number and raw row, or raises InputError.
     """
     sound: list[tuple[int, Sound]] = []
     refused: list[RefusedRow] = []
@@ -138,25 +138,25 @@ def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], Sound]) -> Read
 
 
 def number(field: str, value: object, lowest: float, highest: float, kind: str = "number") -> float:
-    """A finite number in a range, given as a number or as decimal text; ``kind`` is what the error calls it.
+    """Return a number or decimal text as a float within a range; ``kind`` is its name in the error.
 
     Raises:
-        DataError: it is none.
+        DataError: the value is not such a number.
     """
     rule = f"be a {kind} from {lowest:g} to {highest:g}"
     if isinstance(value, str) and DECIMAL.fullmatch(value.strip()):
         value = float(value)
-    # Compared before float(), which has no room for long whole numbers. NaN fails every comparison.
+    # Compare before converting: float() overflows on huge ints, and NaN fails every comparison.
     if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
         raise DataError(field, rule, value, "Correct the value.")
     return float(value)
 
 
 def short_text(field: str, value: object) -> str:
-    """A text of 1 to 200 printable characters, without blanks at its ends.
+    """Return a text of 1 to 200 printable characters, without leading or trailing blanks.
 
     Raises:
-        DataError: it is none.
+        DataError: the value is not such a text.
     """
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT or not value.isprintable():
         raise DataError(field, f"be text of 1 to {MAX_TEXT} printable characters", value, "Correct the text.")
@@ -166,5 +166,5 @@ def short_text(field: str, value: object) -> str:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a cell holds nothing: absent, null, or blank."""
+    """Return whether a cell is absent, null or blank."""
     return value is None or (isinstance(value, str) and not value.strip())

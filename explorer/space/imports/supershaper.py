@@ -1,9 +1,9 @@
-"""Tables of measured shapes in the layout that SuperShaper's measurements were published in (arXiv 2110.04711).
+"""Tables of measured shapes in the layout of SuperShaper's published measurements (arXiv 2110.04711).
 
 CSV with a header (or JSON, or JSON lines): widths ``h1 … hL``; ``perplexity`` of masked tokens, or ``mlm_loss``, its
 natural logarithm; ``mlm_accuracy`` in percent; every other column that ends with ``_s`` is the latency in seconds on a
-machine named by the rest. Cells besides the widths may be empty. The scores are those of sub-networks inside one
-trained super-network, not of separate trainings. As more of a score is better, the perplexity's sign is turned.
+machine named by the rest. All cells but the widths may be empty. The scores are those of sub-networks inside one
+trained super-network, not of separate trainings. Scores are maximised, so the perplexity is negated.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TASK, METRIC = "mlm", "negative perplexity"
 LATENCY = "latency"
 MAX_LOSS = 100.0
 DEVICES = {"1080ti_bs128": "1080 Ti, batch 128", "ryzen": "Ryzen", "gcp_xeon2core_bs1": "Xeon, 2 cores, batch 1"}
-"""Readable names of the published columns' machines."""
+"""Readable names of the machines of the published columns."""
 
 
 def _positive(field: str, cell: object, most: float) -> float:
@@ -101,7 +101,7 @@ def find_shapes(path: Path, backbone: Backbone = BERT_BASE) -> ReadRows[FoundRow
 
     Args:
         path: the table.
-        backbone: of the shapes.
+        backbone: the backbone of the shapes.
 
     Raises:
         DataError: the file as a whole cannot be read, or holds no row.

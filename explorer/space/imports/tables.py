@@ -1,4 +1,4 @@
-"""Tables of users: CSV, TSV, JSON and JSON lines, read row by row as a mapping says."""
+"""Read a user's table (CSV, TSV, JSON or JSON lines) row by row, according to a mapping."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RANGES = {
     Scale.RAW: (-MAX_VALUE, MAX_VALUE, 1.0),
     Scale.LOSS: (-MAX_VALUE, MAX_VALUE, -1.0),
 }
-"""Least and greatest number of each scale, and what it is multiplied by."""
+"""Minimum, maximum and factor of each scale."""
 RawRow = Row[str, Any] | DataError
 
 
@@ -66,7 +66,7 @@ def _separated(text: str, delimiter: str, name: str) -> Iterator[RawRow]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield DataError("row", f"be sound CSV ({error})", f"line {reader.line_num}", "Check its quotes.")
+            yield DataError("row", f"be valid CSV ({error})", f"line {reader.line_num}", "Check its quotes.")
             continue
         if not cells:
             continue  # A blank line.
@@ -91,7 +91,7 @@ def _object(row: Any) -> RawRow:
 
 
 def raw_rows(path: Path, layout: Layout) -> Iterator[RawRow]:
-    """The rows of a table as they stand, in order; a malformed one as the error that says why.
+    """Iterate over the raw rows of a table; a malformed row is an error object.
 
     Raises:
         DataError: the file as a whole cannot be read.
@@ -134,7 +134,7 @@ def _layer_columns(row: Row[str, Any], columns: LayerColumns) -> ArchitectureSpe
             continue
         value = _cell(row, column)
         if is_missing(value) and key in ("n", "p"):
-            continue  # A row in the per-head form.
+            continue  # The row has the per-head form.
         if isinstance(value, str):
             try:
                 value = parse_json(value)
