@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from explorer.errors import InputError, validation_error
+from explorer.errors import InputError, validation_error, validation_error
 
 Settings = TypeVar("Settings")
 
@@ -24,12 +24,13 @@ def read_settings(kind: type[Settings], values: Mapping[str, Any], policy: str) 
     Raises:
         InputError: a name is unknown, or a value has the wrong type or is out of range.
     """
-    defaults = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(str(name) for name in set(values) - set(defaults))
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    unknown = sorted(str(name) for name in set(values) - set(known))
     if unknown:
-        allowed = ", ".join(defaults) or "none"
+        allowed = ", ".join(known) or "none"
         raise InputError(f"settings of policy {policy}", f"be among: {allowed}", unknown, "Remove the others.")
     try:
         return kind(**values)
     except ValidationError as error:
-        raise validation_error(error, InputError, f"policy {policy}", f"The defaults are {defaults}") from None
+        place = f"settings of policy {policy}"
+        raise validation_error(error, InputError, place, "Correct the setting, or leave it out") from None
