@@ -4,10 +4,10 @@ Run ``uv run python benchmarks/policies.py --data ../shared/data`` (50 seeds, ho
 minute: few seeds, batches of 5, the fastest rivals), or as ``archex bench policies``. Objectives: the mean GLUE score
 of NAS-Bench-BERT's 490 really trained encoders, the perplexity of 700 SuperShaper shapes (negated), and with
 ``--store`` and ``--space`` what was trained there. Every policy asks in batches of 1 and of 5, from two starts: after
-the same ten random architectures of the seed, told to it as trials, and from nothing, by its own initial design (that
-of most is ten random ones too). Queries count from the very first. ``--initial`` takes other numbers of random ones; the
-policies learn from then on. The vectors are those the explorer gives to a library: 16 principal axes of the multi-view
-kernel, which knows no score.
+the same ten random architectures of the seed, told to it as trials, and from nothing, by its own initial design
+(that of most is ten random ones too). Queries count from the very first. ``--initial`` takes other numbers of random
+ones; the policies learn from then on. The vectors are those the explorer gives to a library: 16 principal axes of the
+multi-view kernel, which knows no score.
 
 Finished runs are kept in ``--cache`` (JSON lines, named by a digest of the policy's source and the data), so a killed
 benchmark goes on, and only policies that changed run again. The last line is one JSON object:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from explorer.errors import InputError, validation_error, validation_error
+from explorer.errors import InputError, validation_error
 
 Settings = TypeVar("Settings")
 
@@ -24,13 +24,12 @@ def read_settings(kind: type[Settings], values: Mapping[str, Any], policy: str) 
     Raises:
         InputError: a name is unknown, or a value has the wrong type or is out of range.
     """
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    unknown = sorted(str(name) for name in set(values) - set(known))
+    defaults = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(str(name) for name in set(values) - set(defaults))
     if unknown:
-        allowed = ", ".join(known) or "none"
+        allowed = ", ".join(defaults) or "none"
         raise InputError(f"settings of policy {policy}", f"be among: {allowed}", unknown, "Remove the others.")
     try:
         return kind(**values)
     except ValidationError as error:
-        place = f"settings of policy {policy}"
-        raise validation_error(error, InputError, place, "Correct the setting, or leave it out") from None
+        raise validation_error(error, InputError, f"policy {policy}", f"The defaults are {defaults}") from None

@@ -113,8 +113,8 @@ class _Loader(yaml.SafeLoader):
         else:
             fits = not isinstance(value, int) or value.bit_length() <= MAX_BITS
         if not fits:
-            kind = node.tag.rpartition(":")[2]
-            raise ValueError(f"{node.value[:60]!r} in line {node.start_mark.line + 1} is not a valid {kind}")
+            kind, line = node.tag.rpartition(":")[2], node.start_mark.line + 1
+            raise ValueError(f"{node.value[:60]!r} in line {line} is not a valid value of type {kind}")
         return value
 
 

@@ -149,10 +149,10 @@ def test_a_users_own_file_is_a_space(tmp_path):
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        ("name: 2020-13-45", "'2020-13-45' in line 1 is not a valid timestamp"),
+        ("name: 2020-13-45", "'2020-13-45' in line 1 is not a valid value of type timestamp"),
         ("name: 2020-12-24", "name"),
         ('name: !!timestamp "x"', "type timestamp"),
-        ('layers: [!!int "abc"]', "'abc' in line 1 is not a valid int"),
+        ('layers: [!!int "abc"]', "'abc' in line 1 is not a valid value of type int"),
         ('layers: [!!int ""]', "type int"),
         ('heterogeneous_feed_forward: !!bool "x"', "type bool"),
         ('hidden: [!!float "x"]', "type float"),
