@@ -194,8 +194,8 @@ class CostDistribution:
             if stack:
                 left = [total - self._bucket(before, hidden) for before in hiddens]
                 ends = self._ends[stack - 1]
-                weights = [ends[b][rest] if rest >= 0 else 0.0 for b, rest in zip(hiddens, left, strict=True)]
-                place = _drawn(np.array(weights), rng)
+                reach = [ends[b][rest] if rest >= 0 else 0.0 for b, rest in zip(hiddens, left, strict=True)]
+                place = _drawn(np.array(reach), rng)
                 hidden, total = hiddens[place], left[place]
         return self._space.build(layers[::-1])
 
