@@ -1,4 +1,4 @@
-"""Embeddings of a library beside each other: how well distances match the exact dissimilarities, at what cost.
+"""Embeddings of a library side by side: how well distances match the exact dissimilarities, at what cost.
 
 Run ``uv run python benchmarks/embedding.py`` (the 9,312 of tiny-mini, about seven minutes of processor time and 2.5 GB)
 or with ``--quick`` (1,000 of them, without variations of the default, under a minute). The dissimilarity is one minus

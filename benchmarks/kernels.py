@@ -1,4 +1,4 @@
-"""All pairs of a library by Weisfeiler-Lehman, our sparse blocks beside GraKeL; the other kernels pair by pair.
+"""All pairs of a library by Weisfeiler-Lehman, our sparse blocks next to GraKeL; the other kernels pair by pair.
 
 ``uv run python benchmarks/kernels.py``: all 9,312 architectures of the tiny-mini space, 43.4 million pairs (2 minutes,
 11 GB for GraKeL). ``--quick``: 6,000 of them, under a minute. ``--large``: instead, 100,000
@@ -171,7 +171,7 @@ def _edit_distances(graphs: Sequence[ArchitectureGraph]) -> None:
 
 
 def pair_by_pair(few: int, many: int, tiny: int) -> None:
-    """Each kernel on a few graphs beside the library it is compared with, in processor milliseconds a pair."""
+    """Each kernel on a few graphs next to the library it is compared with, in processor milliseconds a pair."""
 
     def compared(kernel: PairKernel) -> Side:
         return lambda graphs: kernel.compare(graphs, graphs)

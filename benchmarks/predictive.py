@@ -1,4 +1,4 @@
-"""How well similarity predicts scores: the kernel of many views beside hand-made features and WL embedding.
+"""How well similarity predicts scores: the kernel of many views next to other kernels and hand-made features.
 
 Run ``uv run python benchmarks/predictive.py --data ../shared/data`` (20 random splits, 5 minutes) or with ``--quick``
 (2 splits). From 30, 100 and 300 scored architectures each method predicts all others; the figure is the rank
@@ -15,6 +15,8 @@ import argparse
 import csv
 import json
 import os
+import sys
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,9 +33,10 @@ from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, Ran
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
+from explorer.similarity.distances import principal_axes
 from explorer.similarity.graph import build_graph
 from explorer.similarity.multi_view import MultiViewKernel
-from explorer.similarity.patterns import principal_axes
+from explorer.similarity.registry import kernel_named
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.encoding import encode_choices
 from explorer.space.grammar import load_space
@@ -51,6 +54,22 @@ Method = Callable[[Rows, Array, Rows], Array]
 SIZES = (30, 100, 300)
 DIMENSIONS = 16
 OURS = "rank_correlation"
+KERNELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "views": ("views", {}),
+    "wl": ("wl", {}),
+    "neighborhood_hash": ("neighborhood_hash", {}),
+    "random_walk": ("random_walk", {}),
+    "grakel_vertex_histogram": ("grakel:vertex_histogram", {}),
+    "grakel_wl_oa": ("grakel:WL-OA", {"n_iter": 5}),
+    "grakel_wl_2": ("grakel:weisfeiler_lehman", {"n_iter": 2}),
+    "grakel_propagation": ("grakel:propagation", {}),
+    "grakel_shortest_path": ("grakel:shortest_path", {}),
+    "grakel_pyramid_match": ("grakel:pyramid_match", {}),
+    "grakel_nspd": ("grakel:NSPD", {"r": 1, "d": 2}),
+    "grakel_odd_sth": ("grakel:odd_sth", {"h": 3}),
+    "grakel_graphlet_sampling": ("grakel:graphlet_sampling", {"k": 3}),
+}
+"""Kernels that ``--kernels`` compares: exact distances, and with ``_vector`` their 16-d vectors."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +173,24 @@ def methods(specs: list[ArchitectureSpec]) -> dict[str, Method]:
     return found
 
 
-def measure(table: Table, splits: int, chosen: list[str]) -> dict[str, Array]:
+def kernel_methods(specs: list[ArchitectureSpec]) -> dict[str, Method]:
+    """Our regression on the exact distances and on the vectors of each kernel, as `--kernel NAME` has them."""
+    graphs = [build_graph(spec) for spec in specs]
+    found: dict[str, Method] = {}
+    for label, (name, parameters) in KERNELS.items():
+        start = time.process_time()
+        kernel = kernel_named(name, **parameters).fit(graphs)
+        found[label] = on_distances(kernel.squared_distances(graphs, graphs))
+        vectors = kernel.vectors.astype(float)
+        found[f"{label}_vector"] = on_distances(cdist(vectors, vectors, "sqeuclidean"))
+        print(f"{label}: {time.process_time() - start:.1f} s processor", file=sys.stderr)
+    return found
+
+
+def measure(table: Table, splits: int, chosen: list[str], kernels: bool = False) -> dict[str, Array]:
     """Rank correlations ``[sizes, splits]`` of each method."""
-    found = {name: method for name, method in methods(table.specs).items() if not chosen or name in chosen}
+    offered = kernel_methods(table.specs) if kernels else methods(table.specs)
+    found = {name: method for name, method in offered.items() if not chosen or name in chosen}
     results = {name: np.empty((len(SIZES), splits)) for name in found}
     for split in range(splits):
         order = np.random.default_rng(split).permutation(len(table.scores))
@@ -177,12 +211,13 @@ def main() -> None:
     parser.add_argument("--objective", default="glue", help="a task of NAS-Bench-BERT, or supershaper")
     parser.add_argument("--splits", type=int, default=20, help="random splits")
     parser.add_argument("--methods", nargs="*", default=[], help="only these")
+    parser.add_argument("--kernels", action="store_true", help="compare kernels instead, by the same regression")
     parser.add_argument("--quick", action="store_true", help="2 splits")
     options = parser.parse_args()
     data, objective = options.data, options.objective
     table = supershaper(data) if objective == "supershaper" else nas_bench_bert(data, objective)
     splits = 2 if options.quick else options.splits
-    results = measure(table, splits, options.methods)
+    results = measure(table, splits, options.methods, options.kernels)
     print(f"{objective}: {len(table.scores)} architectures, {splits} splits; mean rank correlation ± standard error")
     for name, values in results.items():
         errors = values.std(axis=1, ddof=1) / np.sqrt(splits) if splits > 1 else np.zeros(len(SIZES))

@@ -117,7 +117,7 @@ class Projector:
         """
         names = ("landmarks", "vectors", "squares", "triangulation")
         missing = [name for name in names if name not in arrays]
-        remedy = "Build the library anew."
+        remedy = "Build the library again."
         if missing:
             raise InputError("projector", f"hold the arrays {', '.join(names)}", sorted(arrays), remedy)
         landmarks, vectors, squares, triangulation = (np.asarray(arrays[name]) for name in names)

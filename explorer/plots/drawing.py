@@ -1,4 +1,4 @@
-"""Where to draw the nodes of an architecture's graph: layers from left to right, heads above one another."""
+"""Positions of the nodes of an architecture's graph: layers from left to right, heads above one another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def node_positions(kinds: Sequence[str], layers: Sequence[int]) -> list[tuple[float, float]]:
-    """Positions of the nodes of one architecture.
+    """Return positions of the nodes of one architecture.
 
     Args:
         kinds: kind of each node, in topological order.

@@ -1,13 +1,21 @@
-"""Euclidean distances of vectors by matrix products, and how well they agree with exact ones."""
+"""Euclidean distances of vectors, their agreement with exact ones, and principal axes of sparse features."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, svds
+
+from explorer.similarity.blocks import squared_norms
 
 Real = TypeVar("Real", np.float32, np.float64)
+Array = NDArray[np.float64]
+TINY = 1e-12
 
 
 def squared_distances(first: NDArray[Real], second: NDArray[Real]) -> NDArray[Real]:
@@ -26,3 +34,60 @@ def rank_agreement(
 
     distances = np.linalg.norm(vectors[first] - vectors[second], axis=1)
     return float(spearmanr(distances, exact).statistic)
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Principal axes of a library's features; its embedding is ``place(features)``, and so is any other graph's.
+
+    Attributes:
+        mean: mean of the features, ``[F]``.
+        directions: unit columns ``[F, d]`` by falling variance; zero where there is none left.
+        share: part of the total variance that the d axes hold, 0 to 1.
+    """
+
+    mean: Array
+    directions: Array
+    share: float
+
+    @cached_property
+    def _origin(self) -> Array:
+        return np.asarray(self.mean @ self.directions)
+
+    def place(self, features: sparse.csr_matrix) -> Array:
+        """Return coordinates ``[N, d]`` of graphs from their features ``[N, ≥ F]``; columns past F are ignored."""
+        known = features[:, : len(self.mean)]
+        return np.asarray(known @ self.directions - self._origin)
+
+
+def principal_axes(features: sparse.csr_matrix, dimensions: int, rng: np.random.Generator) -> Axes:
+    """Find the axes of the embedding that keeps squared distances best: classical scaling without the pairs.
+
+    Args:
+        features: rows ``[N, F]`` of the library.
+        dimensions: d, at least 1.
+        rng: draws the iteration's start.
+
+    Returns:
+        The axes; a sign is such that the axis' largest entry is positive.
+    """
+    count, width = features.shape
+    mean = np.asarray(features.mean(axis=0)).ravel()
+    total = float(squared_norms(features).sum() - count * (mean @ mean))
+    if dimensions < min(count, width) - 1:
+        centred = LinearOperator(
+            (count, width),
+            matvec=lambda x: features @ np.ravel(x) - mean @ np.ravel(x),
+            rmatvec=lambda x: features.T @ np.ravel(x) - mean * np.sum(x),
+            dtype=np.float64,
+        )
+        _, values, rows = svds(centred, k=dimensions, v0=rng.standard_normal(min(count, width)))
+    else:
+        _, values, rows = np.linalg.svd(features.toarray() - mean, full_matrices=False)
+    order = np.argsort(values)[::-1][:dimensions]
+    order = order[values[order] > 1e-9 * max(float(values.max(initial=0.0)), TINY)]
+    chosen = rows[order].T
+    signs = np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])])
+    directions = np.zeros((width, dimensions))
+    directions[:, : len(order)] = chosen * signs
+    return Axes(mean, directions, float(np.square(values[order]).sum()) / max(total, TINY))

@@ -100,6 +100,7 @@ class GrakelKernel(PairKernel):
         self.name = PREFIX + self.kernel
         self.positive_semidefinite = self.kernel in _SEMIDEFINITE  # type: ignore[misc]
         self._codes: dict[str, int] = {}
+        self._joint = False
         self._last: tuple[tuple[ArchitectureGraph, ...], Any] | None = None
         self._made()
 
@@ -112,7 +113,9 @@ class GrakelKernel(PairKernel):
     def _made(self) -> Any:
         """Make GraKeL's object, not fitted."""
         name, fixed = ALIASES.get(self.kernel, (self.kernel, {}))
-        chain: list[Any] = [{"name": name, **fixed, **self._given}]
+        # The wrapper passes its seed on to all kernels but this one.
+        seed = {"random_state": 0} if name == "neighborhood_hash" else {}
+        chain: list[Any] = [{"name": name, **fixed, **seed, **self._given}]
         if self.base is not None:
             chain.append(self.base)
         try:
@@ -164,9 +167,17 @@ class GrakelKernel(PairKernel):
         if rows is columns:
             gram = self._made().fit_transform([*first, *self._read(columns)])
             return np.asarray(gram, dtype=np.float64)[len(first) :, len(first) :]
-        if self._last is None or self._last[0] is not columns:
-            self._last = columns, self._made().fit([*first, *self._read(columns)])
-        return np.asarray(self._last[1].transform(self._read(rows)), dtype=np.float64)[:, len(first) :]
+        if not self._joint:
+            if self._last is None or self._last[0] is not columns:
+                self._last = columns, self._made().fit([*first, *self._read(columns)])
+            try:
+                return np.asarray(self._last[1].transform(self._read(rows)), dtype=np.float64)[:, len(first) :]
+            except (AttributeError, TypeError):
+                # Some of GraKeL's classes transform only what they were fitted on (odd_sth, edge_histogram).
+                self._joint = True
+        joint = self._made().fit_transform([*first, *self._read((*columns, *rows))])
+        known = len(first) + len(columns)
+        return np.asarray(joint, dtype=np.float64)[known:, len(first) : known]
 
     def _anchor(self) -> Any:
         """A chain of all labels of the library."""

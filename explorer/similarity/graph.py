@@ -41,7 +41,7 @@ class ArchitectureGraph:
 
     def to_networkx(self) -> nx.DiGraph:
         """The same graph for networkx, with node attributes ``kind``, ``label`` and ``layer``."""
-        # Nothing else here needs it, and it takes as long to import as all the rest.
+        # networkx takes as long to import as everything else here.
         import networkx as nx
 
         graph = nx.DiGraph()
@@ -52,14 +52,14 @@ class ArchitectureGraph:
 
 
 def head_label(head: HeadOp, layer: LayerSpec) -> str:
-    """Label of a head: operation, hidden size and parameter, and its size where heads do not tile the layer."""
+    """Return a head's label: operation, hidden size and parameter, and its size if heads do not tile the layer."""
     label = f"{head.family}_h{layer.hidden}_{head.parameter}"
     return label if head.size * len(layer.heads) == layer.hidden else f"{label}_d{head.size}"
 
 
 @lru_cache(maxsize=65536)
 def _layer_part(layer: LayerSpec) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Edge, ...]]:
-    """Kinds, labels and edges of one layer; its input is node -1, its output the last node."""
+    """Return kinds, labels and edges of one layer; its input is node -1, its output the last node."""
     heads = len(layer.heads)
     stack = len(layer.feed_forward)
     kinds = ("head",) * heads + ("add_norm",) + ("feed_forward",) * stack + ("add_norm",)
@@ -115,7 +115,7 @@ def _digest(*parts: bytes) -> bytes:
 
 
 def graph_hash(graph: ArchitectureGraph) -> str:
-    """Hash of the graph that does not depend on how its nodes are numbered within a topological order.
+    """Hash a graph independently of how its nodes are numbered within a topological order.
 
     Every node gets a digest of its label and of everything before it, and one of everything after it; the hash is
     that of the sorted pairs. Isomorphic graphs get equal hashes.
@@ -140,5 +140,5 @@ def graph_hash(graph: ArchitectureGraph) -> str:
 
 
 def architecture_id(spec: ArchitectureSpec) -> str:
-    """Identity of an architecture: the canonical hash of its graph."""
+    """Return the id of an architecture: the canonical hash of its graph."""
     return graph_hash(build_graph(spec))

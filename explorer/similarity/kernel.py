@@ -42,6 +42,7 @@ SEED = 0
 """Seed of the generators that find axes and landmarks, so that the same library has the same vectors."""
 MAX_HOURS = 2.0
 MAX_BYTES = 8 * 2**30
+ESTIMATE_SECONDS = 2.0
 
 
 class Direction(StrEnum):
@@ -217,26 +218,46 @@ class GraphKernel(ABC):
     def cost(self, sample: Graphs, total: int) -> CostEstimate:
         """Estimate what ``fit`` and ``neighbors`` take for a library, from a small sample of its graphs.
 
-        Processor seconds are measured for a half and for the whole of the sample and continued as a·n + b·n²; the
-        sample's peak of memory is continued in the same way.
+        Processor seconds are measured for growing parts of the sample, until it ends or one takes two seconds. Those of
+        the last two parts are continued as a·n + b·n², and so is their peak of memory.
 
         Args:
             sample: some of the library's graphs, at least 4; 64 are enough.
             total: number of graphs of the library.
         """
-        sizes = (len(sample) // 2, len(sample))
-        self._measured(sample[: sizes[0]])  # imports and caches
-        seconds, peaks = zip(*(self._measured(sample[:size]) for size in sizes), strict=True)
+        sizes, seconds, peaks = grown(sample, lambda part: type(self)(**self.parameters).fit(part).neighbors(10))
         return CostEstimate(continued(sizes, seconds, total), int(continued(sizes, peaks, total)))
 
-    def _measured(self, graphs: Graphs) -> tuple[float, float]:
-        """Processor seconds and peak bytes of a new kernel of this kind, fitted on some graphs."""
-        tracemalloc.start()
+
+Pair = tuple[float, float]
+
+
+def grown(sample: Graphs, use: Callable[[Graphs], object]) -> tuple[tuple[int, int], Pair, Pair]:
+    """Measure the use of growing parts of a sample, each twice as large as the one before.
+
+    Args:
+        sample: at least 4 graphs.
+        use: what to measure; called once before for imports and caches.
+
+    Returns:
+        (sizes of the last two parts, processor seconds of both, peak bytes of both).
+    """
+    sizes = [size for size in (2, 4, 8, 16, 32, 64) if size <= len(sample)]
+    use(sample[:2])
+    figures: list[Pair] = []
+    for size in sizes:
         begun = time.process_time()
-        type(self)(**self.parameters).fit(graphs).neighbors(10)
-        seconds, peak = time.process_time() - begun, tracemalloc.get_traced_memory()[1]
+        use(sample[:size])
+        seconds = time.process_time() - begun
+        tracemalloc.start()  # only now, because it slows everything down
+        use(sample[:size])
+        figures.append((seconds, float(tracemalloc.get_traced_memory()[1])))
         tracemalloc.stop()
-        return seconds, float(peak)
+        if len(figures) > 1 and figures[-1][0] > ESTIMATE_SECONDS:
+            break
+    last = len(figures) - 1
+    (one, low), (two, high) = figures[last - 1], figures[last]
+    return (sizes[last - 1], sizes[last]), (one, two), (low, high)
 
 
 def continued(sizes: tuple[int, int], values: Sequence[float], total: float) -> float:

@@ -5,10 +5,10 @@ fitted graphs. With weights w_v that sum to 1,
 
     d²(x, y) = Σ_v w_v |φ_v(x) − φ_v(y)|² / s_v,
 
-so that the influence of a view is its weight, whatever it counts, and random pairs of the fitted graphs have d² = 2 on
-average. Counts are not scaled to unit length as in ``weisfeiler_lehman``: how many layers and heads there are matters.
-The similarity is exp(−d² / 2): 1 for graphs that no view tells apart, positive definite. Weights are equal but for
-refined views, each refinement halving them.
+so that the influence of a view is its weight and not the size of its counts, and random pairs of the fitted graphs have
+d² = 2 on average. Counts are not scaled to unit length as in ``weisfeiler_lehman``, because the number of layers and
+heads matters. The similarity exp(−d² / 2) is positive definite, and 1 for graphs that no view distinguishes. Weights
+are equal, but each refinement of a view halves its weight.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from scipy import sparse
 
 from explorer.errors import InputError
 from explorer.similarity.blocks import squared_norms
+from explorer.similarity.distances import TINY
 from explorer.similarity.explanation import Explanation, explain_counts
 from explorer.similarity.graph import ArchitectureGraph
 from explorer.similarity.kernel import Array, Direction, Graphs, State, checked, entries
-from explorer.similarity.patterns import TINY, Counted, PatternKernel
+from explorer.similarity.nodes import Counted
+from explorer.similarity.patterns import PatternKernel
 from explorer.similarity.views import Attribute, LabelledNodes, Levels, Position, View, default_views
 
 ROUNDING = 1e-11

@@ -6,10 +6,10 @@ two graphs are compared by the multisets of their numbers (shared over all, the 
 over the rounds.
 
 It equals GraKeL's ``NeighborhoodHash(R=rounds, nh_type="count_sensitive")`` given the same numbers for the labels.
-GraKeL draws them for the labels of one call, in the order of a set of strings, so that its values change between
-processes even with a seed, and between ``fit`` on some graphs and on more. Here a label's number follows from the label
-and the seed alone. What stays of the method: numbers collide by chance (negligible at 64 bits), and XOR does not see
-which of two nodes follows the other, so that a → b and b → a may hash alike.
+GraKeL draws them for the labels of one call, in the order of a set of strings, so its values change between processes
+even with a seed, and between ``fit`` on some graphs and on more. Here the number of a label depends on the label and
+the seed only. Two properties of the method remain: numbers may collide (negligible at 64 bits), and XOR does not
+distinguish which of two nodes follows the other, so a → b and b → a may have the same hash.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class NeighborhoodHash(PairKernel):
     def compare(
         self, rows: tuple[ArchitectureGraph, ...], columns: tuple[ArchitectureGraph, ...]
     ) -> NDArray[np.float64]:
-        """Mean Jaccard index ``[M, N]`` of the hashed nodes."""
+        """Return the mean Jaccard index ``[M, N]`` of the hashed nodes."""
         table = NodeTable(columns if rows is columns else (*columns, *rows))
         fitted, others = slice(0, len(columns)), slice(0 if rows is columns else len(columns), None)
         sizes = table.sizes[others][:, None] + table.sizes[fitted]
@@ -76,7 +76,7 @@ class NeighborhoodHash(PairKernel):
         return total / self.rounds
 
     def label_numbers(self, labels: Sequence[str]) -> NDArray[np.uint64]:
-        """The number of each label, uint64 below 2^bits."""
+        """Return the number of each label, uint64 below 2^bits."""
         key = self.seed.to_bytes(8, "little")
         digests = (hashlib.blake2b(label.encode(), digest_size=8, key=key).digest() for label in labels)
         return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64) & self._mask
@@ -87,7 +87,7 @@ class NeighborhoodHash(PairKernel):
         return np.where(by == 0, numbers, turned)
 
     def _hashed(self, numbers: NDArray[np.uint64], table: NodeTable) -> NDArray[np.uint64]:
-        """One round: the nodes' new numbers."""
+        """Return the nodes' numbers after one round."""
         inwards = self.direction is Direction.IN
         sources, targets = (table.targets, table.sources) if inwards else (table.sources, table.targets)
         around = numbers[targets]
@@ -102,7 +102,7 @@ class NeighborhoodHash(PairKernel):
 
 
 def _multisets(numbers: NDArray[np.uint64], table: NodeTable) -> sparse.csr_matrix:
-    """0/1 rows ``[N, items]``, one item per number and occurrence: their products count what two multisets share."""
+    """Return 0/1 rows ``[N, items]``, one item per number and occurrence; their products count common elements."""
     order = np.lexsort((numbers, table.owner))
     owner, numbers = table.owner[order], numbers[order]
     new = np.append(True, (np.diff(owner) != 0) | (numbers[1:] != numbers[:-1]))

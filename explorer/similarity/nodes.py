@@ -1,4 +1,4 @@
-"""All nodes and edges of many graphs in arrays, and the Weisfeiler–Lehman refinement of their labels by 64-bit hashes.
+"""All nodes and edges of many graphs in arrays, the Weisfeiler–Lehman refinement of labels, and counted patterns.
 
 A refinement hashes a node's own number with the sum of its neighbours' mixed numbers, which is the same for every order
 of the neighbours. Hashes need no shared table: graphs that are read at different times get equal numbers for equal
@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from copy import copy
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from explorer.similarity.graph import ArchitectureGraph
 
@@ -82,3 +85,66 @@ class NodeTable:
         np.add.at(around, sources, mixed(numbers[targets]))
         # The own number is mixed once more: a single neighbour with the same number must not cancel it.
         return mixed(mixed(mixed(numbers) + np.uint64(against)) ^ around)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The patterns of N graphs.
+
+    Attributes:
+        nodes: how many nodes of each class each graph has ``[N, C]``, float64.
+        groups: for each group, classes ``[c]`` and a pattern at their nodes ``[c]``; repeats count again.
+    """
+
+    nodes: sparse.csr_matrix
+    groups: tuple[tuple[NDArray[np.int64], Numbers], ...]
+
+    def keys(self, distinct: bool = False) -> tuple[Numbers, NDArray[np.int64]]:
+        """Return patterns as numbers that differ between groups, and their groups ``[c]`` each.
+
+        Args:
+            distinct: each pattern of a group once, ascending, instead of as the groups hold them.
+        """
+        found = [np.unique(patterns) if distinct else patterns for _, patterns in self.groups]
+        salts = hashes(range(len(found)))
+        keys = [mixed(patterns ^ salt) for patterns, salt in zip(found, salts, strict=True)]
+        return np.concatenate(keys), np.repeat(np.arange(len(found)), [len(patterns) for patterns in found])
+
+
+class Vocabulary:
+    """The pattern that each column counts.
+
+    Args:
+        keys: the patterns ``[V]``, as ``Counted.keys`` gives them.
+        owners: the group of each.
+    """
+
+    def __init__(self, keys: Numbers, owners: NDArray[np.int64]) -> None:
+        self.keys, self.owners = keys, owners
+        self._order = np.argsort(keys)
+        self._sorted = keys[self._order]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def extended(self, keys: Numbers, owners: NDArray[np.int64]) -> Vocabulary:
+        """Return a vocabulary with further columns for those of the patterns that this one lacks."""
+        missing = self.columns(keys) < 0
+        added, first = np.unique(keys[missing], return_index=True)
+        if not len(added):
+            return self
+        found = copy(self)
+        found.keys = np.append(self.keys, added)
+        found.owners = np.append(self.owners, owners[missing][first])
+        # Sorting everything again would cost more than comparing one graph with a library.
+        places = np.searchsorted(self._sorted, added)
+        found._sorted = np.insert(self._sorted, places, added)
+        found._order = np.insert(self._order, places, np.arange(len(self), len(found)))
+        return found
+
+    def columns(self, keys: Numbers) -> NDArray[np.int64]:
+        """Return the column of each pattern, -1 for those that have none."""
+        if not len(self.keys):
+            return np.full(len(keys), -1)
+        place = np.minimum(np.searchsorted(self._sorted, keys), len(self.keys) - 1)
+        return np.where(self._sorted[place] == keys, self._order[place], -1)

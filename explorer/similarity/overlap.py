@@ -1,7 +1,7 @@
-"""Neighbours by biased overlap: how many leading layers coincide (FlexiBERT, arXiv 2205.11656; for weight transfer).
+"""Neighbours by biased overlap: the number of equal leading layers (FlexiBERT, arXiv 2205.11656; for weight transfer).
 
-Weights carry over layer by layer from the input, as long as the layers are the same, so the best source of weights is
-the architecture that shares the longest beginning; among those that share equally much, the one nearest by vector.
+Weights are transferred layer by layer from the input while the layers are equal, so the best source of weights is the
+architecture with the most equal leading layers; the vector distance breaks ties.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Neighbors = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 
 def layer_codes(specs: Sequence[ArchitectureSpec]) -> NDArray[np.int64]:
-    """Number equal layers alike: ``[N, L]`` with L the greatest depth, −1 beyond an architecture's own.
+    """Give equal layers the same number: ``[N, L]`` with L the greatest depth, −1 past the last layer.
 
-    Codes of separate calls do not compare: number a library and its queries together.
+    Codes of separate calls are not comparable: number a library and its queries together.
     """
     known: dict[LayerSpec, int] = {}
     codes = np.full((len(specs), max((len(spec.layers) for spec in specs), default=0)), NO_LAYER, dtype=np.int64)
@@ -35,7 +35,7 @@ def layer_codes(specs: Sequence[ArchitectureSpec]) -> NDArray[np.int64]:
 
 
 def leading_overlap(first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[np.int16]:
-    """How many leading layers coincide, ``[M, N]``, for codes ``[M, L]`` and ``[N, L]``; −1 never coincides."""
+    """Return the number of equal leading layers ``[M, N]`` of codes ``[M, L]`` and ``[N, L]``; −1 equals nothing."""
     shape = len(first), len(second)
     same = np.ones(shape, dtype=bool)
     count = np.zeros(shape, dtype=np.int16)
@@ -48,7 +48,7 @@ def leading_overlap(first: NDArray[np.integer], second: NDArray[np.integer]) -> 
 
 
 def overlap_neighbors(codes: NDArray[np.integer], vectors: NDArray[np.floating], k: int) -> Neighbors:
-    """The k others of each architecture with most leading layers in common, ties by vector distance, then by index.
+    """Return the k others of each architecture with most equal leading layers, ties by vector distance, then by index.
 
     Args:
         codes: ``[N, L]``, equal numbers for equal layers, −1 where there is none.
@@ -56,7 +56,7 @@ def overlap_neighbors(codes: NDArray[np.integer], vectors: NDArray[np.floating],
         k: how many.
 
     Returns:
-        (indices ``[N, K]``, coinciding leading layers ``[N, K]``, vector distances ``[N, K]``), K the smaller of k and
+        (indices ``[N, K]``, equal leading layers ``[N, K]``, vector distances ``[N, K]``), K the smaller of k and
         N − 1.
 
     Raises:
@@ -72,7 +72,7 @@ def overlap_neighbors_of(
     vectors: NDArray[np.floating],
     k: int,
 ) -> Neighbors:
-    """The same for queries ``[M, L]``, ``[M, d]`` against a library ``[N, L]``, ``[N, d]``; none is left out.
+    """Return the same for queries ``[M, L]``, ``[M, d]`` and a library ``[N, L]``, ``[N, d]``; none is left out.
 
     Raises:
         InputError: codes and vectors do not have the same rows, or queries and library not the same columns.
@@ -113,7 +113,7 @@ def _neighbors(
         block = slice(start, start + BLOCK_ROWS)
         shared = leading_overlap(query_codes[block], codes)
         squares = squared_distances(sources[block], targets)
-        # One number to sort by: the whole part is the lack of overlap, the fraction the distance.
+        # One sort key: minus the overlap, plus the squared distance scaled below 1.
         squares /= 2 * squares.max(initial=0.0) + 1.0
         squares -= shared
         own = np.arange(start, start + len(squares)) if among else None

@@ -8,8 +8,6 @@ by vector are candidates, and their order is by exact dissimilarity.
 
 from __future__ import annotations
 
-import time
-import tracemalloc
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
@@ -34,6 +32,7 @@ from explorer.similarity.kernel import (
     checked,
     continued,
     entries,
+    grown,
 )
 from explorer.similarity.nodes import NodeTable, narrow
 
@@ -41,7 +40,7 @@ EXACT = 2_000
 """Most fitted graphs whose pairs are all compared."""
 LANDMARKS = 300
 """Landmarks where there are more fitted graphs than ``EXACT``; placing a graph takes as many kernel values."""
-CANDIDATES = 100
+CANDIDATES = 50
 BLOCK_ROWS = 64
 AGREEMENT_GRAPHS = 200
 
@@ -211,27 +210,21 @@ class PairKernel(GraphKernel):
     def cost(self, sample: Graphs, total: int) -> CostEstimate:
         """Estimate what ``fit`` and ``neighbors`` take for a library. See ``GraphKernel.cost``.
 
-        Comparing n graphs with each other is measured at two sizes and split into a share for each graph and a share
-        for each pair, and both are multiplied by how many of them the library needs.
+        Comparing n graphs with each other is measured at two sizes and split into a part for each graph and a part for
+        each pair. Both are multiplied by the number of graphs read and pairs compared that the library needs.
         """
         graphs = checked(sample)
         kernel = type(self)(**self.parameters)
         kernel._learn(graphs)
-        kernel.compare(graphs[:2], graphs[:2])  # imports and caches
-        sizes = (len(graphs) // 2, len(graphs))
-        seconds, peaks = zip(*(_compared(kernel, graphs[:size]) for size in sizes), strict=True)
+        sizes, seconds, peaks = grown(graphs, lambda part: kernel.compare(tuple(part), tuple(part)))
         square = max((seconds[1] / sizes[1] - seconds[0] / sizes[0]) / (sizes[1] - sizes[0]), 0.0)
         linear = max(seconds[1] / sizes[1] - square * sizes[1], 0.0)
-        landmarks = total if total <= EXACT else LANDMARKS
-        read, pairs = landmarks, landmarks**2
-        if total <= EXACT:
-            blocks = -(-total // BLOCK_ROWS)
-            read, pairs = read + total * blocks + total, pairs + total**2
-        else:
-            blocks = -(-total // BLOCK_ROWS)
-            read += total + blocks * landmarks + total * CANDIDATES
-            pairs += total * landmarks + total * CANDIDATES
-        held = 8 * (3 * landmarks**2 + BLOCK_ROWS * max(landmarks, total if total <= EXACT else 0))
+        few = total <= EXACT
+        landmarks = total if few else LANDMARKS
+        # Landmarks with each other, then every graph with all others, or with landmarks and then its candidates.
+        pairs = landmarks**2 + total * (total if few else LANDMARKS + CANDIDATES)
+        read = landmarks + total * (-(-total // BLOCK_ROWS) if few else 2 + CANDIDATES)
+        held = 8 * landmarks * (3 * landmarks + BLOCK_ROWS)
         return CostEstimate(linear * read + square * pairs, int(continued(sizes, peaks, landmarks)) + held)
 
     def state(self) -> State:
@@ -271,18 +264,6 @@ def _axes(similarities: Array) -> Array:
     projection = np.zeros((len(similarities), DIMENSIONS))
     projection[:, : len(order)] = chosen
     return projection
-
-
-def _compared(kernel: PairKernel, graphs: tuple[ArchitectureGraph, ...]) -> tuple[float, float]:
-    """Processor seconds and peak bytes of comparing some graphs with each other."""
-    begun = time.process_time()
-    kernel.compare(graphs, graphs)
-    seconds = time.process_time() - begun
-    tracemalloc.start()
-    kernel.compare(graphs, graphs)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return seconds, float(peak)
 
 
 def _graph_state(graphs: Sequence[ArchitectureGraph]) -> State:

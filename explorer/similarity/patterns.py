@@ -14,146 +14,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import LinearOperator, svds
 
 from explorer.errors import InputError
 from explorer.similarity.blocks import BLOCK_ROWS, DECIMALS, RowProducts, nearest_in_rows, squared_norms
-from explorer.similarity.distances import rank_agreement
+from explorer.similarity.distances import Axes, principal_axes, rank_agreement
 from explorer.similarity.kernel import DIMENSIONS, SEED, Array, GraphKernel, Graphs, Report, State, checked, entries
-from explorer.similarity.nodes import Numbers, hashes, mixed, narrow
+from explorer.similarity.nodes import Counted, Vocabulary, narrow
 
-TINY = 1e-12
 QUERY_ROWS = 64
 AGREEMENT_PAIRS = 50_000
-
-
-@dataclass(frozen=True)
-class Axes:
-    """Principal axes of a library's features; its embedding is ``place(features)``, and so is any other graph's.
-
-    Attributes:
-        mean: mean of the features, ``[F]``.
-        directions: unit columns ``[F, d]`` by falling variance; zero where there is none left.
-        share: part of the total variance that the d axes hold, 0 to 1.
-    """
-
-    mean: Array
-    directions: Array
-    share: float
-
-    @cached_property
-    def _origin(self) -> Array:
-        return np.asarray(self.mean @ self.directions)
-
-    def place(self, features: sparse.csr_matrix) -> Array:
-        """Return coordinates ``[N, d]`` of graphs from their features ``[N, ≥ F]``; columns past F are ignored."""
-        known = features[:, : len(self.mean)]
-        return np.asarray(known @ self.directions - self._origin)
-
-
-def principal_axes(features: sparse.csr_matrix, dimensions: int, rng: np.random.Generator) -> Axes:
-    """Find the axes of the embedding that keeps squared distances best: classical scaling without the pairs.
-
-    Args:
-        features: rows ``[N, F]`` of the library.
-        dimensions: d, at least 1.
-        rng: draws the iteration's start.
-
-    Returns:
-        The axes; a sign is such that the axis' largest entry is positive.
-    """
-    count, width = features.shape
-    mean = np.asarray(features.mean(axis=0)).ravel()
-    total = float(squared_norms(features).sum() - count * (mean @ mean))
-    if dimensions < min(count, width) - 1:
-        centred = LinearOperator(
-            (count, width),
-            matvec=lambda x: features @ np.ravel(x) - mean @ np.ravel(x),
-            rmatvec=lambda x: features.T @ np.ravel(x) - mean * np.sum(x),
-            dtype=np.float64,
-        )
-        _, values, rows = svds(centred, k=dimensions, v0=rng.standard_normal(min(count, width)))
-    else:
-        _, values, rows = np.linalg.svd(features.toarray() - mean, full_matrices=False)
-    order = np.argsort(values)[::-1][:dimensions]
-    order = order[values[order] > 1e-9 * max(float(values.max(initial=0.0)), TINY)]
-    chosen = rows[order].T
-    signs = np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])])
-    directions = np.zeros((width, dimensions))
-    directions[:, : len(order)] = chosen * signs
-    return Axes(mean, directions, float(np.square(values[order]).sum()) / max(total, TINY))
-
-
-@dataclass(frozen=True)
-class Counted:
-    """The patterns of N graphs.
-
-    Attributes:
-        nodes: how many nodes of each class each graph has ``[N, C]``, float64.
-        groups: for each group, classes ``[c]`` and a pattern at their nodes ``[c]``; repeats count again.
-    """
-
-    nodes: sparse.csr_matrix
-    groups: tuple[tuple[NDArray[np.int64], Numbers], ...]
-
-    def keys(self, distinct: bool = False) -> tuple[Numbers, NDArray[np.int64]]:
-        """Return patterns as numbers that differ between groups, and their groups ``[c]`` each.
-
-        Args:
-            distinct: each pattern of a group once, ascending, instead of as the groups hold them.
-        """
-        found = [np.unique(patterns) if distinct else patterns for _, patterns in self.groups]
-        salts = hashes(range(len(found)))
-        keys = [mixed(patterns ^ salt) for patterns, salt in zip(found, salts, strict=True)]
-        return np.concatenate(keys), np.repeat(np.arange(len(found)), [len(patterns) for patterns in found])
-
-
-class Vocabulary:
-    """The pattern that each column counts.
-
-    Args:
-        keys: the patterns ``[V]``, as ``Counted.keys`` gives them.
-        owners: the group of each.
-    """
-
-    def __init__(self, keys: Numbers, owners: NDArray[np.int64]) -> None:
-        self.keys, self.owners = keys, owners
-        self._order = np.argsort(keys)
-        self._sorted = keys[self._order]
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def extended(self, keys: Numbers, owners: NDArray[np.int64]) -> Vocabulary:
-        """Return a vocabulary with further columns for those of the patterns that this one lacks."""
-        missing = self.columns(keys) < 0
-        added, first = np.unique(keys[missing], return_index=True)
-        if not len(added):
-            return self
-        found = copy(self)
-        found.keys = np.append(self.keys, added)
-        found.owners = np.append(self.owners, owners[missing][first])
-        # Sorting everything again would cost more than comparing one graph with a library.
-        places = np.searchsorted(self._sorted, added)
-        found._sorted = np.insert(self._sorted, places, added)
-        found._order = np.insert(self._order, places, np.arange(len(self), len(found)))
-        return found
-
-    def columns(self, keys: Numbers) -> NDArray[np.int64]:
-        """Return the column of each pattern, -1 for those that have none."""
-        if not len(self.keys):
-            return np.full(len(keys), -1)
-        place = np.minimum(np.searchsorted(self._sorted, keys), len(self.keys) - 1)
-        return np.where(self._sorted[place] == keys, self._order[place], -1)
 
 
 @dataclass(frozen=True)
@@ -163,7 +39,7 @@ class _Fitted:
     Attributes:
         vocabulary: V columns, the axes' ones first and by group.
         base: number of the axes' columns.
-        factors: what a count in each group is multiplied by ``[G]``.
+        factors: factor of the counts of each group ``[G]``.
         nodes: nodes of each class in each graph ``[N, C]``.
         patterns: how often a node of each class counts for each column ``[C, V]``.
         squares: squared length of each graph's features ``[N]``.
@@ -199,7 +75,7 @@ class PatternKernel(GraphKernel):
 
     @abstractmethod
     def _factors(self, counts: Sequence[sparse.csr_matrix]) -> Array:
-        """Return what a count in each group is multiplied by ``[G]``, from the fitted graphs' counts by group."""
+        """Return the factor of the counts of each group ``[G]``, given the fitted graphs' counts by group."""
 
     @abstractmethod
     def _squared(self, products: Array, first: Array, second: Array) -> Array:
@@ -242,7 +118,7 @@ class PatternKernel(GraphKernel):
 
     @property
     def factors(self) -> Array:
-        """What the counts of each group are multiplied by ``[G]``; 0 for a group that sees no difference."""
+        """Factor of the counts of each group ``[G]``; 0 for a group that distinguishes no graphs."""
         return self._library.factors
 
     def __len__(self) -> int:

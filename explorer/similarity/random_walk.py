@@ -2,8 +2,8 @@
 
 A walk of two graphs is a walk in each, of equal length and with equal labels node by node. The value before
 normalising is Σ over lengths k of decayᵏ × (number of common walks with k edges), where k = 0 counts *every* pair of
-nodes, whatever their labels, as GraKeL defines it; then it is divided by the square root of the two graphs' own values.
-Acyclic graphs have no endless walks, so the sum is finite for every decay.
+nodes with equal or different labels, as GraKeL defines it; then it is divided by the square root of the two graphs' own
+values. Walks in acyclic graphs are finite, so the sum is finite for every decay.
 
 Equal to GraKeL's ``RandomWalkLabeled(lamda=decay, method_type="baseline")``, which inverts a matrix over all pairs of
 nodes. GraKeL's default method runs conjugate gradients on that matrix, which is not symmetric for a directed graph, and
@@ -26,7 +26,7 @@ from explorer.similarity.nodes import NodeTable
 from explorer.similarity.pairs import PairKernel
 
 CHUNK = 64
-"""Graphs that one graph is compared with at a time, which bounds the memory."""
+"""Number of graphs that one graph is compared with at a time, which bounds the memory."""
 
 
 class _Edges:
@@ -66,7 +66,7 @@ class RandomWalk(PairKernel):
     def compare(
         self, rows: tuple[ArchitectureGraph, ...], columns: tuple[ArchitectureGraph, ...]
     ) -> NDArray[np.float64]:
-        """Normalised values ``[M, N]``."""
+        """Return normalised values ``[M, N]``."""
         values = np.hstack(
             [self._values(rows, columns[start : start + CHUNK]) for start in range(0, len(columns), CHUNK)]
         )
@@ -80,7 +80,7 @@ class RandomWalk(PairKernel):
     def _values(
         self, rows: tuple[ArchitectureGraph, ...], columns: tuple[ArchitectureGraph, ...]
     ) -> NDArray[np.float64]:
-        """Values before normalising ``[M, N]``."""
+        """Return values before normalising ``[M, N]``."""
         left, right = NodeTable(rows), NodeTable(columns)
         names = {name: index for index, name in enumerate(dict.fromkeys((*left.names, *right.names)))}
         theirs = _Edges(right, names)
@@ -104,11 +104,11 @@ class RandomWalk(PairKernel):
         owner: NDArray[np.int64],
         pairs: NDArray[np.int64],
     ) -> NDArray[np.float64]:
-        """Weighted number of walks of each graph's product graph ``[N]``; node pairs are numbered through."""
+        """Return the weighted number of walks of each graph's product graph ``[N]``."""
         shape = (len(owner), len(owner))
         step = sparse.csr_matrix((np.full(len(sources), self.decay), (targets, sources)), shape=shape)
         ending, total = np.ones(len(owner)), pairs.astype(np.float64)
-        # The product graph is acyclic as its graphs are: after its longest walk nothing is left.
+        # The product of acyclic graphs is acyclic, so the loop ends after its longest walk.
         while (ending := step @ ending).any():
             total += np.bincount(owner, ending, minlength=len(pairs))
         return total

@@ -22,7 +22,7 @@ KERNELS: tuple[str, ...] = tuple(name for name in _CLASSES if name != _GRAKEL)
 """Names that ``kernel_named`` knows, next to ``grakel:NAME`` for each of GraKeL's."""
 DEFAULT = "views"
 _STORED = {"weisfeiler_lehman": "wl"}
-"""What the store calls a kernel, where that is not its name here."""
+"""Names in the store that differ from the names here."""
 
 
 def kernel_named(name: str, **parameters: Any) -> GraphKernel:

@@ -1,9 +1,9 @@
-"""Ways to look at a graph's nodes, and the Weisfeiler–Lehman patterns each of them counts.
+"""Views of a graph's nodes, and the Weisfeiler–Lehman patterns that each view counts.
 
-A node's full label, such as ``sa_h128_sdp``, is all or nothing: two heads that differ in hidden size only look as
-different as a convolution and a feed-forward width. A *view* compares nodes by one attribute of their label instead
-(the operation's family, say), with or without how far the node's layer is from the input or from the output, and with
-what lies around the node up to a depth (Weisfeiler–Lehman refinements, both along and against the edges).
+Full labels, such as ``sa_h128_sdp``, are equal or different and nothing between: two heads that differ only in hidden
+size are as different as a convolution and a feed-forward layer. A *view* compares nodes by one attribute of their label
+instead (the operation's family, say), with or without the distance of the node's layer from the input or the output,
+and with the node's neighbourhood up to a depth (Weisfeiler–Lehman refinements, both along and against the edges).
 
 Sizes (hidden, feed-forward width, head size) are ordered, and labels are not. Such a view therefore has one labelling
 for each threshold t, "at least t or not", and counts the nodes that reach t: 128 is nearer to 256 than to 768. The
@@ -31,7 +31,7 @@ Levels = Mapping["Attribute", tuple[int, ...]]
 
 
 class Attribute(StrEnum):
-    """What of a node's label a view compares."""
+    """The part of a node's label that a view compares."""
 
     LABEL = "label"
     KIND = "kind"
@@ -51,7 +51,7 @@ SIZES = frozenset({Attribute.HIDDEN, Attribute.WIDTH, Attribute.HEAD_SIZE})
 
 
 class Position(StrEnum):
-    """Whether nodes of different layers count as different, and which end the layers are counted from."""
+    """Whether nodes of different layers count as different, and from which end layers are counted."""
 
     ANY = "any"
     FROM_INPUT = "from_input"
@@ -60,12 +60,12 @@ class Position(StrEnum):
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a graph.
+    """One view of a graph.
 
     Attributes:
-        attribute: what of a node's label is compared.
-        position: whether, and from where, layers are told apart.
-        depth: number of refinements, at least 0. Both ways are counted: what a node feeds, and what feeds it.
+        attribute: the part of a node's label that is compared.
+        position: whether layers are distinguished, and from which end they are counted.
+        depth: number of refinements, at least 0, counted both along and against the edges.
     """
 
     attribute: Attribute
@@ -85,10 +85,10 @@ class View:
 
 
 def default_views(depth: int = 1) -> tuple[View, ...]:
-    """Every attribute without and with position from either end, and without position refined.
+    """Return views of every attribute without position, with position from either end, and refined without position.
 
     Args:
-        depth: most refinements, at least 0.
+        depth: largest number of refinements, at least 0.
     """
     flat = [View(attribute, position) for attribute in Attribute for position in Position]
     refined = [View(attribute, depth=step) for attribute in Attribute for step in range(1, depth + 1)]
@@ -97,7 +97,7 @@ def default_views(depth: int = 1) -> tuple[View, ...]:
 
 @dataclass(frozen=True)
 class _Described:
-    """What one label says; sizes are 0 where it says nothing of them."""
+    """The parts of one label; a size that it does not state is 0."""
 
     kind: str
     label: str
@@ -109,13 +109,13 @@ class _Described:
 
 
 def _size(text: str, prefix: str) -> int:
-    """The number in ``h128`` and its like; 0 where the text is something else."""
+    """Return the number in texts like ``h128``; 0 for other texts."""
     digits = text.removeprefix(prefix)
     return int(digits) if text.startswith(prefix) and digits.isascii() and digits.isdigit() else 0
 
 
 def _describe(kind: str, label: str) -> _Described:
-    """Read a label as ``explorer.similarity.graph`` writes it; one written otherwise is compared as it is."""
+    """Parse a label that ``explorer.similarity.graph`` wrote; other labels are compared as they are."""
     parts = label.split("_")
     if kind == "head" and len(parts) >= 3:
         head_size = _size(parts[3], "d") if len(parts) > 3 else 0
@@ -135,7 +135,7 @@ def sizes_in(kind: str, label: str) -> tuple[int, int, int]:
 class LabelledNodes:
     """All nodes of many graphs in arrays, and the patterns that views count at them.
 
-    Nodes that no view of at most ``depth`` refinements tells apart form a class. There are far fewer classes than
+    Nodes that no view of at most ``depth`` refinements distinguishes form a class. There are far fewer classes than
     nodes, so a view's counts come from the counts of classes by one small product.
 
     Attributes:
@@ -144,7 +144,7 @@ class LabelledNodes:
 
     Args:
         graphs: N graphs.
-        depth: most refinements of any view that will be asked for.
+        depth: largest number of refinements of the views that will be counted.
     """
 
     def __init__(self, graphs: Sequence[ArchitectureGraph], depth: int) -> None:
@@ -175,20 +175,20 @@ class LabelledNodes:
         self.counts = sparse.csr_matrix((np.ones(len(owner)), (owner, classes)), shape=shape)
 
     def _spread(self, values: Sequence[int]) -> NDArray[np.int64]:
-        """Values of the labels as values of the nodes."""
+        """Return the nodes' values, given those of the labels."""
         return np.array(values, dtype=np.int64)[self._code]
 
     def _head_sizes(self, owner: NDArray[np.int64], layer: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Size of each head: what its label says, else its share of the hidden size; 0 for other nodes."""
+        """Return the size of each head, from its label or else its share of the hidden size; 0 for other nodes."""
         is_head = self._spread([described.kind == "head" for described in self._described]).astype(bool)
         _, place = np.unique(np.stack([owner, layer]), axis=1, return_inverse=True)
         heads = np.bincount(place[is_head], minlength=int(place.max(initial=0)) + 1)[place]
         hidden = self._spread([described.hidden for described in self._described])
-        told = self._spread([described.head_size for described in self._described])
-        return np.where(is_head, np.where(told > 0, told, hidden // np.maximum(heads, 1)), 0)
+        stated = self._spread([described.head_size for described in self._described])
+        return np.where(is_head, np.where(stated > 0, stated, hidden // np.maximum(heads, 1)), 0)
 
     def levels(self) -> dict[Attribute, tuple[int, ...]]:
-        """The thresholds of each size: every value that occurs, ascending."""
+        """Return the thresholds of each size: every value that occurs, ascending."""
         return {
             attribute: tuple(int(value) for value in np.unique(values[values > 0]))
             for attribute, values in self._sizes.items()
@@ -200,7 +200,7 @@ class LabelledNodes:
         A class is there once for each labelling and, if the view refines, for each way along the edges.
 
         Args:
-            view: how to look; of at most the depth given at first.
+            view: the view; its depth is at most that of the constructor.
             levels: thresholds of the sizes.
         """
         classes, patterns = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.uint64)]
@@ -227,7 +227,7 @@ class LabelledNodes:
         """Return each node's label under a view before any refinement, in words ``[n]``.
 
         Args:
-            view: how to look.
+            view: the view.
             level: threshold of a size; 0 for a view of another attribute.
         """
         attribute = Attribute.KIND if view.attribute.is_size else view.attribute

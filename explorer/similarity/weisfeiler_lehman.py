@@ -18,8 +18,8 @@ from explorer.errors import InputError
 from explorer.similarity.explanation import Explanation, explain_trees
 from explorer.similarity.graph import ArchitectureGraph
 from explorer.similarity.kernel import Array, Direction, Graphs, checked, one_way
-from explorer.similarity.nodes import NodeTable, hashes
-from explorer.similarity.patterns import Counted, PatternKernel
+from explorer.similarity.nodes import Counted, NodeTable, hashes
+from explorer.similarity.patterns import PatternKernel
 
 MOST_ITERATIONS = 64
 

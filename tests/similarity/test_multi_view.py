@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
+from explorer.similarity.distances import principal_axes
 from explorer.similarity.graph import ArchitectureGraph, build_graph
 from explorer.similarity.kernel import GraphKernel
 from explorer.similarity.multi_view import MultiViewKernel
-from explorer.similarity.patterns import principal_axes
 from explorer.similarity.views import Attribute, LabelledNodes, Position, View, default_views
 from explorer.space.spec import ArchitectureSpec, HeadOp, LayerSpec
 from explorer.testing.kernels import GraphKernelSuite, architectures, permuted
