@@ -87,7 +87,15 @@ def test_the_models_load_with_transformers_as_the_card_says(store, trained, tmp_
     done = export_architecture(store, SPEC, tmp_path / "out")
     assert done.run == "trained:train/aabb"
     assert (done.task, done.onnx) == ("order", None)
-    wanted = {"config.json", "model.safetensors", "tokenizer.json", "models/pretrained", "README.md", "graph.graphml"}
+    wanted = {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "models/pretrained",
+        "README.md",
+        "modeling_flexibert.py",
+        "graph.graphml",
+    }
     assert wanted <= set(done.contents)
     text = (tmp_path / "out" / "README.md").read_text()
     assert f"| mean | mean of 1 tasks | {trained[1][1].value:.4f} |" in text

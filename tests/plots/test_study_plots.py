@@ -184,7 +184,7 @@ def test_files_that_cannot_be_written_are_refused(tmp_path):
     with pytest.raises(DataError, match="existing folder"):
         save_figure(figure, tmp_path / "none" / "figure.html")
     (tmp_path / "folder.html").mkdir()
-    with pytest.raises(DataError, match="can be written"):
+    with pytest.raises(DataError, match="be a writable file"):
         save_figure(figure, tmp_path / "folder.html")
 
 
