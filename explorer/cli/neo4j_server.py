@@ -13,13 +13,13 @@ import typer
 from explorer.cli.console import JsonOption, errors, output, print_json, say
 from explorer.errors import InputError
 from graphstore.neo4j.managed import ManagedNeo4j
-from graphstore.neo4j.status import Condition, Status
+from graphstore.neo4j.status import ServerState, Status
 
 group = typer.Typer(no_args_is_help=True)
 
 
 def _document(status: Status) -> dict[str, object]:
-    return {"running": status.condition is Condition.RUNNING, **asdict(status), "condition": status.condition.value}
+    return {"running": status.condition is ServerState.RUNNING, **asdict(status), "condition": status.condition.value}
 
 
 @group.command()
@@ -50,17 +50,17 @@ def status(json: JsonOption = False) -> None:
         print_json(_document(found))
     else:
         _print(found)
-    if found.condition is not Condition.RUNNING:
+    if found.condition is not ServerState.RUNNING:
         raise typer.Exit(1)
 
 
 def _print(status: Status) -> None:
-    where = f" at {status.url}" if status.condition is Condition.RUNNING else ""
+    where = f" at {status.url}" if status.condition is ServerState.RUNNING else ""
     process = f" (process {status.pid})" if status.pid else ""
     lines = [f"Neo4j: {status.condition.value}{where}{process}"]
-    if status.condition is Condition.CRASHED:
+    if status.condition is ServerState.CRASHED:
         lines.append("  It ended without being stopped. `archex neo4j start` starts it again with all that was stored.")
-    if status.condition is Condition.SILENT:
+    if status.condition is ServerState.SILENT:
         lines.append("  Its process lives but does not answer: wait, or `archex neo4j stop` and start it again.")
     verb = "runs" if status.pid or where else "would run"
     lines.append(f"  {verb} from: {' '.join((status.source, status.version)).strip() or 'nothing that works here'}")

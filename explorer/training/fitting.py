@@ -22,7 +22,7 @@ from explorer.training.metrics import Metric, evaluate
 from explorer.training.prepared import EncodedExamples, EncodedTask, Prepared
 from explorer.training.pretrain import model_config
 from explorer.training.recipe import Recipe
-from explorer.training.tasks.base import Kind
+from explorer.training.tasks.base import TaskKind
 from explorer.training.tokenizer import token_types
 
 POOL_BATCHES = 16
@@ -114,7 +114,7 @@ class Fitting:
             TrainingStopped: ``should_stop`` returned true.
             TrainingFailed: the loss is not finite.
         """
-        regression = task.kind is Kind.REGRESSION
+        regression = task.kind is TaskKind.REGRESSION
         # Correlations ignore scale, and a standardised target is close to the classifier's initial output of 0.
         shift, scale = (float(np.mean(examples.labels)), float(np.std(examples.labels))) if regression else (0.0, 1.0)
         model = FlexiBertForSequenceClassification(model_config(self.spec, self.prepared, self.recipe, task.classes))
@@ -160,7 +160,7 @@ def judge(model: torch.nn.Module, task: EncodedTask, examples: EncodedExamples, 
     if not np.isfinite(logits).all():
         raise TrainingFailed("a prediction is not a finite number")
     labels = torch.from_numpy(examples.labels)
-    if task.kind is Kind.REGRESSION:
+    if task.kind is TaskKind.REGRESSION:
         predicted, loss = logits[:, 0], torch.nn.functional.mse_loss(torch.from_numpy(logits[:, 0]), labels)
     else:
         predicted = logits.argmax(1).astype(np.float64)

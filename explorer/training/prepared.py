@@ -21,7 +21,7 @@ from explorer.training.files import digest, intact, write_array, write_atomicall
 from explorer.training.metrics import Metric
 from explorer.training.recipe import Recipe
 from explorer.training.sources import PREPARATION_VERSION, Source, resolve_source
-from explorer.training.tasks.base import Kind, Task
+from explorer.training.tasks.base import Task, TaskKind
 from explorer.training.tasks.made import MADE_TASKS, make_task
 from explorer.training.text import Corpus, Document, Progress, corpus_from_file, default_corpus
 from explorer.training.tokenizer import OURS, SpecialIds
@@ -78,7 +78,7 @@ class EncodedTask:
 
     name: str
     metric: Metric
-    kind: Kind
+    kind: TaskKind
     pair: bool
     classes: tuple[str, ...]
     fingerprint: str
@@ -287,7 +287,7 @@ def _load_tasks(work: Path, rows: list[dict[str, Any]], special: SpecialIds = OU
                 for part in ("train", "dev", "mismatched")
                 if f"{part}_ids" in arrays
             ]
-        metric, kind = Metric(row["metric"]), Kind(row["kind"])
+        metric, kind = Metric(row["metric"]), TaskKind(row["kind"])
         tasks.append(
             EncodedTask(row["name"], metric, kind, row["pair"], tuple(row["classes"]), row["fingerprint"], *parts)
         )

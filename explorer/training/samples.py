@@ -11,7 +11,7 @@ from explorer.errors import TrainingFailed
 from explorer.training.files import digest
 from explorer.training.prepared import EncodedExamples, EncodedTask
 from explorer.training.recipe import Recipe
-from explorer.training.tasks.base import Kind
+from explorer.training.tasks.base import TaskKind
 
 HELD_OUT = 0.1
 MOST_HELD_OUT = 2000
@@ -51,9 +51,9 @@ def _order(task: EncodedTask, recipe: Recipe, purpose: str) -> NDArray[np.int64]
     return np.random.default_rng(seed).permutation(len(task.train))
 
 
-def _part(examples: EncodedExamples, kind: Kind, share: float, order: NDArray[np.int64]) -> NDArray[np.int64]:
+def _part(examples: EncodedExamples, kind: TaskKind, share: float, order: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return ascending indices of a share of the examples: the first ones of the order within each class."""
-    if kind is Kind.REGRESSION:
+    if kind is TaskKind.REGRESSION:
         return np.sort(order[: int(np.ceil(share * len(order)))])
     classes = [order[examples.labels[order] == label] for label in np.unique(examples.labels)]
     return np.sort(np.concatenate([one[: int(np.ceil(share * len(one)))] for one in classes]))
@@ -62,7 +62,7 @@ def _part(examples: EncodedExamples, kind: Kind, share: float, order: NDArray[np
 def _check(task: EncodedTask, part: str, examples: EncodedExamples) -> None:
     different = len(np.unique(examples.labels))
     if different < 2:
-        what = {Kind.CLASSIFICATION: "class", Kind.REGRESSION: "value"}[task.kind]
+        what = {TaskKind.CLASSIFICATION: "class", TaskKind.REGRESSION: "value"}[task.kind]
         reason = (
             f"only one {what} among its {len(examples)} {part} examples" if len(examples) else f"no {part} examples"
         )

@@ -40,7 +40,7 @@ from graphstore.neo4j.server import (
     set_password,
     wait_ready,
 )
-from graphstore.neo4j.status import Condition, Login, NoServerError, State, Status
+from graphstore.neo4j.status import Login, NoServerError, ServerState, State, Status
 
 FIRST_PORT = 7687
 HEAP = "1g"
@@ -122,19 +122,19 @@ class ManagedNeo4j:
         state = State.read(self._file)
         source, version, refused = state.source, state.version, state.refused
         if state.up and state.host != socket.gethostname():
-            condition = Condition.ELSEWHERE
+            condition = ServerState.ELSEWHERE
         elif self._is_up(state):
-            silent = Condition.SILENT if state.ready else Condition.STARTING
-            condition = Condition.RUNNING if answers(state.port) else silent
+            silent = ServerState.SILENT if state.ready else ServerState.STARTING
+            condition = ServerState.RUNNING if answers(state.port) else silent
         else:
-            condition = Condition.CRASHED if state.up else Condition.STOPPED
+            condition = ServerState.CRASHED if state.up else ServerState.STOPPED
             try:
                 chosen, refused = self._choose(state, quiet, fetch=False)
                 source, version = _named(chosen)
             except NoServerError as error:
                 source, version, refused = "", "", error.refused
         url = f"bolt://{HOST}:{state.port}" if state.port else ""
-        pid = state.pid if condition in (Condition.RUNNING, Condition.STARTING, Condition.SILENT) else 0
+        pid = state.pid if condition in (ServerState.RUNNING, ServerState.STARTING, ServerState.SILENT) else 0
         return Status(condition, url, source, version, pid, refused, str(self.home), str(self.log))
 
     def stop(self, say: Say = quiet) -> bool:

@@ -15,8 +15,8 @@ from graphstore.errors import StoreError
 LARGEST_PID = 2**31 - 1
 
 
-class Condition(StrEnum):
-    """Condition of the server.
+class ServerState(StrEnum):
+    """State of the server.
 
     ``crashed``: it ended without being stopped. ``not answering``: its process lives and has answered before.
     """
@@ -61,7 +61,7 @@ class Status:
     """State of the managed server.
 
     Attributes:
-        condition: see Condition.
+        condition: the state of the server.
         url: its URL; empty before its first start.
         source: source of its distribution; empty if none works.
         version: version of Neo4j, if known.
@@ -71,7 +71,7 @@ class Status:
         log: its log file.
     """
 
-    condition: Condition
+    condition: ServerState
     url: str
     source: str
     version: str

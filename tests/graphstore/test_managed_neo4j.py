@@ -19,7 +19,7 @@ from graphstore.errors import StoreError
 from graphstore.neo4j.distribution import VERSION, cache_folder, find_java
 from graphstore.neo4j.managed import CONTAINER, ManagedNeo4j
 from graphstore.neo4j.server import free_port
-from graphstore.neo4j.status import Condition, Server
+from graphstore.neo4j.status import ServerState, Server
 from graphstore.url import MANAGED, find_server, quiet, restart_managed
 
 FAKE = Path(__file__).with_name("fake_server.py")
@@ -64,7 +64,7 @@ def settings(server: ManagedNeo4j) -> dict[str, str]:
 def test_it_is_started_once_found_again_and_stopped(fake_java: Path, tmp_path: Path):
     port = free_port()
     server = ManagedNeo4j(first_port=port)
-    assert (server.status().condition, server.status().url) == (Condition.STOPPED, "")
+    assert (server.status().condition, server.status().url) == (ServerState.STOPPED, "")
     assert not server.home.exists()  # To look makes nothing.
     told: list[str] = []
     login = server.start(told.append)
@@ -87,7 +87,7 @@ def test_it_is_started_once_found_again_and_stopped(fake_java: Path, tmp_path: P
     assert len([line for line in told if line.startswith("Starting")]) == 1
     assert server.stop()
     assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE  # Not everywhere is it reaped at once.
-    assert (server.status().condition, server.stop()) == (Condition.STOPPED, False)
+    assert (server.status().condition, server.stop()) == (ServerState.STOPPED, False)
     assert server.start() == login  # The port and the password stay.
 
 
@@ -99,16 +99,16 @@ def test_a_crashed_server_is_started_again_for_an_open_store_and_a_stopped_one_i
     first = server.status().pid
     os.kill(first, signal.SIGKILL)
     deadline = time.monotonic() + 30
-    while server.status().condition is not Condition.CRASHED and time.monotonic() < deadline:
+    while server.status().condition is not ServerState.CRASHED and time.monotonic() < deadline:
         time.sleep(0.05)
     restart_managed(place, quiet)
     status = server.status()
-    assert (status.condition, status.url) == (Condition.RUNNING, login.url)
+    assert (status.condition, status.url) == (ServerState.RUNNING, login.url)
     assert status.pid != first
     server.stop()
     with pytest.raises(StoreError, match="was stopped"):
         restart_managed(place, quiet)
-    assert server.status().condition is Condition.STOPPED
+    assert server.status().condition is ServerState.STOPPED
 
 
 def test_it_is_closed_to_files_and_to_other_machines(fake_java: Path):
@@ -145,9 +145,9 @@ def test_after_a_crash_it_is_said_and_taken_up_again(fake_java: Path):
     first = server.status().pid
     os.kill(first, signal.SIGKILL)
     # Its port closes a moment before its process is gone.
-    while server.status().condition in (Condition.RUNNING, Condition.SILENT):
+    while server.status().condition in (ServerState.RUNNING, ServerState.SILENT):
         time.sleep(0.05)
-    assert (server.status().condition, server.status().pid) == (Condition.CRASHED, 0)
+    assert (server.status().condition, server.status().pid) == (ServerState.CRASHED, 0)
     # Whatever ended it, Java's out of memory too: the next command with --store neo4j has it again.
     told: list[str] = []
     found = find_server("neo4j", told.append)
@@ -165,7 +165,7 @@ def test_another_process_with_its_number_is_neither_taken_for_it_nor_ended(fake_
         # Right number with the right start, but no server; and number of a server that began at another time.
         for change in ({"pid": stranger.pid, "started": started}, {"pid": stranger.pid, "started": started - 50}):
             (server.home / "server.json").write_text(json.dumps({**state, "up": True, **change}))
-            assert server.status().condition is Condition.CRASHED
+            assert server.status().condition is ServerState.CRASHED
             assert not server.stop()
             assert stranger.poll() is None
         stranger.kill()
@@ -209,7 +209,7 @@ def test_it_belongs_to_one_machine(fake_java: Path):
     server.stop()
     state = json.loads((server.home / "server.json").read_text())
     (server.home / "server.json").write_text(json.dumps({**state, "up": True, "host": "elsewhere"}))
-    assert server.status().condition is Condition.ELSEWHERE
+    assert server.status().condition is ServerState.ELSEWHERE
     for act in (server.start, server.stop):
         with pytest.raises(StoreError, match="'elsewhere'"):
             act()
@@ -221,9 +221,9 @@ def test_a_server_that_fell_silent_is_told_from_one_that_starts(fake_java: Path)
     server.start()
     process = psutil.Process(server.status().pid)
     process.suspend()
-    assert (server.status().condition, server.status().pid) == (Condition.SILENT, process.pid)
+    assert (server.status().condition, server.status().pid) == (ServerState.SILENT, process.pid)
     (server.home / "server.json").write_text((server.home / "server.json").read_text().replace("true}", "false}"))
-    assert server.status().condition is Condition.STARTING
+    assert server.status().condition is ServerState.STARTING
     process.resume()
 
 
@@ -241,7 +241,7 @@ def test_a_server_that_ends_while_it_is_waited_for_is_started_anew(fake_java: Pa
             process.kill()
 
     assert server.start(kill) == login
-    assert server.status().condition is Condition.RUNNING
+    assert server.status().condition is ServerState.RUNNING
     assert server.status().pid != process.pid
     assert [line.split()[0] for line in told] == ["Neo4j", "That", "Starting", "Neo4j"]
 
@@ -264,7 +264,7 @@ def test_a_server_that_ends_at_once_shows_its_log_and_leaves_nothing(bare: Path)
     with pytest.raises(StoreError, match="ended") as caught:
         server.start()
     assert "taken by a badger" in str(caught.value)
-    assert server.status().condition is Condition.STOPPED
+    assert server.status().condition is ServerState.STOPPED
     assert (server.home / "password").read_text() not in str(caught.value)
 
 
@@ -280,7 +280,7 @@ def test_an_interrupted_start_leaves_no_server(fake_java: Path):
 
     with pytest.raises(KeyboardInterrupt):
         server.start(interrupt)
-    assert server.status().condition is Condition.STOPPED
+    assert server.status().condition is ServerState.STOPPED
     assert server.stop() is False
 
 
@@ -382,7 +382,7 @@ def test_containers_are_the_last_resort(docker: dict[str, Path], bare: Path):
     assert any(line.endswith("compose.yaml -p archex up -d neo4j") for line in asked)
     assert login.password not in docker["log"].read_text()
     status = server.status()
-    assert (status.condition, status.source) == (Condition.RUNNING, CONTAINER)
+    assert (status.condition, status.source) == (ServerState.RUNNING, CONTAINER)
     assert set(status.refused) == {"NEO4J_HOME", "Java and Maven"}
     assert list(server.logs(5)) == ["badger is listening"]
     assert server.start() == login

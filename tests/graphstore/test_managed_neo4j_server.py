@@ -16,7 +16,7 @@ from graphstore.errors import StoreError, StoreInputError
 from graphstore.neo4j.distribution import libraries
 from graphstore.neo4j.managed import ManagedNeo4j
 from graphstore.neo4j.server import free_port
-from graphstore.neo4j.status import Condition
+from graphstore.neo4j.status import ServerState
 from graphstore.testing import samples
 
 
@@ -39,7 +39,7 @@ def test_a_real_distribution_keeps_the_data_through_a_crash(tmp_path: Path, monk
             store.put_space(samples.space())
             assert store.url == "neo4j"
         os.kill(server.status().pid, signal.SIGKILL)
-        while server.status().condition is Condition.RUNNING:
+        while server.status().condition is ServerState.RUNNING:
             time.sleep(0.05)
         assert server.start() == login
         assert server.status().source == "NEO4J_HOME"

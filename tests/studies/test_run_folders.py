@@ -9,14 +9,14 @@ import numpy as np
 from explorer.studies.trained import TrainingChoices
 from explorer.training.metrics import Metric
 from explorer.training.prepared import EncodedExamples, EncodedTask, Prepared
-from explorer.training.tasks.base import Kind
+from explorer.training.tasks.base import TaskKind
 
 NOTHING = EncodedExamples(np.zeros(0, np.uint16), np.zeros(1, np.int64), np.zeros(0))
 
 
 def prepared(*fingerprints):
     tasks = [
-        EncodedTask("mine", Metric.ACCURACY, Kind.CLASSIFICATION, False, ("a", "b"), one, NOTHING, NOTHING)
+        EncodedTask("mine", Metric.ACCURACY, TaskKind.CLASSIFICATION, False, ("a", "b"), one, NOTHING, NOTHING)
         for one in fingerprints
     ]
     return Prepared(Path(), 300, 8, np.zeros(1, np.uint16), "the same text", tuple(tasks))

@@ -20,7 +20,7 @@ from explorer.training.metrics import Metric
 from explorer.training.prepared import EncodedExamples
 from explorer.training.pretrain import pretrain
 from explorer.training.samples import chosen_part, held_out
-from explorer.training.tasks.base import Kind
+from explorer.training.tasks.base import TaskKind
 
 QUICK = RECIPES["quick"]
 CPU = torch.device("cpu")
@@ -123,7 +123,7 @@ def test_shares_are_nested_and_keep_the_classes(prepared):
         for label in (0, 1, 2):
             assert np.sum(part.labels == label) == np.ceil(share * np.sum(labels == label))
         before = ids
-    regression = dataclasses.replace(task, kind=Kind.REGRESSION, classes=(), train=numbered(np.arange(100) / 10))
+    regression = dataclasses.replace(task, kind=TaskKind.REGRESSION, classes=(), train=numbered(np.arange(100) / 10))
     assert len(chosen_part(regression, dataclasses.replace(QUICK, train_share=0.25)).train) == 25
     other = dataclasses.replace(QUICK, train_share=0.5, task_seed=1)
     assert set(chosen_part(task, other).train.ids.tolist()) != set(
@@ -144,16 +144,16 @@ def test_what_is_held_out_is_not_trained_on(prepared):
 @pytest.mark.parametrize(
     ("labels", "kind", "recipe", "message"),
     [
-        ([], Kind.CLASSIFICATION, QUICK, "no train examples"),
-        ([1, 1, 1], Kind.CLASSIFICATION, QUICK, "only one class among its 3 train examples"),
-        ([2.5] * 4, Kind.REGRESSION, QUICK, "only one value among its 4 train examples"),
+        ([], TaskKind.CLASSIFICATION, QUICK, "no train examples"),
+        ([1, 1, 1], TaskKind.CLASSIFICATION, QUICK, "only one class among its 3 train examples"),
+        ([2.5] * 4, TaskKind.REGRESSION, QUICK, "only one value among its 4 train examples"),
         (
             np.arange(9),
-            Kind.REGRESSION,
+            TaskKind.REGRESSION,
             dataclasses.replace(QUICK, train_share=0.1),
             "only one value among its 1 train examples",
         ),
-        ([0, 1], Kind.CLASSIFICATION, TUNED, "no remaining train examples"),
+        ([0, 1], TaskKind.CLASSIFICATION, TUNED, "no remaining train examples"),
     ],
     ids=["empty", "one class", "one value", "share too small", "nothing to hold out"],
 )

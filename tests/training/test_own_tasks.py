@@ -15,7 +15,7 @@ from explorer.training.metrics import Metric
 from explorer.training.prepared import prepare
 from explorer.training.recipe import RECIPES
 from explorer.training.sources import resolve_source
-from explorer.training.tasks.base import Example, Kind
+from explorer.training.tasks.base import Example, TaskKind
 from explorer.training.tasks.own import load_own, read_own
 
 QUICK = RECIPES["quick"]
@@ -44,7 +44,12 @@ def load(path):
 
 def test_a_classification_by_default(tmp_path):
     task = load(task_file(tmp_path))
-    assert (task.name, task.kind, task.metric, task.pair) == ("reviews", Kind.CLASSIFICATION, Metric.ACCURACY, False)
+    assert (task.name, task.kind, task.metric, task.pair) == (
+        "reviews",
+        TaskKind.CLASSIFICATION,
+        Metric.ACCURACY,
+        False,
+    )
     assert task.classes == ("bad", "fair", "good")
     assert task.train == task.dev == tuple(Example(float("bfg".index(name[0])), text) for name, text in ROWS)
 
@@ -70,7 +75,7 @@ def test_all_that_a_task_file_can_say(tmp_path):
 def test_a_regression(tmp_path):
     text = csv_text([("-1.5", "cold"), ("2e1", "warm")])
     task = load(task_file(tmp_path, {"kind": "regression"}, text=text))
-    assert (task.kind, task.metric, task.classes) == (Kind.REGRESSION, Metric.PEARSON_SPEARMAN, ())
+    assert (task.kind, task.metric, task.classes) == (TaskKind.REGRESSION, Metric.PEARSON_SPEARMAN, ())
     assert task.train == (Example(-1.5, "cold"), Example(20.0, "warm"))
     assert load(task_file(tmp_path, {"kind": "regression", "metric": "spearman"}, text=text)).metric == "spearman"
 

@@ -8,7 +8,7 @@ import pytest
 from explorer.errors import DataError
 from explorer.training.metrics import Metric
 from explorer.training.sources import resolve_source
-from explorer.training.tasks.base import Example, Kind, Task
+from explorer.training.tasks.base import Example, Task, TaskKind
 from explorer.training.tasks.forms import GLUE_TASKS
 from explorer.training.tasks.glue import load_glue
 from explorer.training.tasks.made import MADE_TASKS, disorder, make_task, split_documents
@@ -105,7 +105,7 @@ def test_too_little_text_is_refused(name, corpus):
 def test_one_class_is_refused():
     two = (Example(0.0, "a"), Example(1.0, "b"))
     with pytest.raises(DataError, match="dev examples of task t must hold examples of at least two"):
-        Task("t", Metric.ACCURACY, Kind.CLASSIFICATION, False, ("no", "yes"), two, two[:1])
+        Task("t", Metric.ACCURACY, TaskKind.CLASSIFICATION, False, ("no", "yes"), two, two[:1])
 
 
 ROWS = {"CoLA": (8551, 1043), "SST-2": (67349, 872), "RTE": (2490, 277), "STS-B": (5749, 1500)}

@@ -11,7 +11,7 @@ from explorer.training.files import digest
 from explorer.training.metrics import Metric
 
 
-class Kind(StrEnum):
+class TaskKind(StrEnum):
     """The type of prediction."""
 
     CLASSIFICATION = "classification"
@@ -47,7 +47,7 @@ class Task:
 
     name: str
     metric: Metric
-    kind: Kind
+    kind: TaskKind
     pair: bool
     classes: tuple[str, ...]
     train: tuple[Example, ...]

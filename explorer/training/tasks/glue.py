@@ -15,7 +15,7 @@ from pathlib import Path
 
 from explorer.errors import DataError
 from explorer.training.files import read_text
-from explorer.training.tasks.base import Example, Kind, Task
+from explorer.training.tasks.base import Example, Task, TaskKind
 from explorer.training.tasks.forms import GLUE_TASKS, HIGHEST_SIMILARITY, GlueForm
 from explorer.training.tasks.labels import class_label, value_label
 
@@ -69,7 +69,7 @@ def load_glue(folder: Path, name: str) -> Task:
 
 def glue_task(name: str, form: GlueForm, *parts: tuple[Example, ...]) -> Task:
     """Return a GLUE task from its sets of examples. Raises DataError if a set has only one label."""
-    kind = Kind.CLASSIFICATION if form.classes else Kind.REGRESSION
+    kind = TaskKind.CLASSIFICATION if form.classes else TaskKind.REGRESSION
     return Task(name, form.metric, kind, form.pair, form.classes, *parts)
 
 

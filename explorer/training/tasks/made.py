@@ -21,7 +21,7 @@ import numpy as np
 from explorer.errors import DataError
 from explorer.training.files import digest
 from explorer.training.metrics import Metric
-from explorer.training.tasks.base import Example, Kind, Task
+from explorer.training.tasks.base import Example, Task, TaskKind
 from explorer.training.text import Corpus, Document
 
 T = TypeVar("T")
@@ -145,7 +145,7 @@ def make_task(name: str, corpus: Corpus, train: int, dev: int, seed: int) -> Tas
         # One random stream per task and part, so that fewer train examples leave the dev examples unchanged.
         rng = np.random.default_rng([seed, MADE_TASKS.index(name), index])
         drawn.append(make(documents, count, rng))
-    return Task(name, Metric.ACCURACY, Kind.CLASSIFICATION, pair, classes, drawn[0], drawn[1])
+    return Task(name, Metric.ACCURACY, TaskKind.CLASSIFICATION, pair, classes, drawn[0], drawn[1])
 
 
 def _common_packages(corpus: Corpus) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from explorer.errors import DataError, validation_error
 from explorer.space.documents import parse_yaml, read_text
 from explorer.training.files import digest
 from explorer.training.metrics import CLASS_METRICS, VALUE_METRICS, Metric
-from explorer.training.tasks.base import Example, Kind, Task
+from explorer.training.tasks.base import Example, Task, TaskKind
 from explorer.training.tasks.forms import GLUE_TASKS
 from explorer.training.tasks.labels import class_label, class_text, value_label
 from explorer.training.tasks.made import MADE_TASKS
@@ -194,7 +194,7 @@ def load_own(own: OwnTask) -> Task:
         log.warning("task %s: %d of %d dev examples are train examples too", own.name, repeated, len(dev))
     metric = document.metric or (Metric.ACCURACY if classes else Metric.PEARSON_SPEARMAN)
     pair = document.columns.sentence2 is not None
-    return Task(own.name, metric, Kind(document.kind), pair, classes, train, dev)
+    return Task(own.name, metric, TaskKind(document.kind), pair, classes, train, dev)
 
 
 def _class_order(name: str) -> tuple[bool, int, str]:
