@@ -152,7 +152,7 @@ def test_a_folder_without_a_task_file(tmp_path):
             r"train.csv, line 4: label must be one of the classes good, bad, but got 'fair'",
         ),
         ({"columns": {"sentence": "text"}}, r"train.csv, line 2 must have a column text, but got 'label, sentence'"),
-        ({"columns": {"sentence2": "label"}}, "task.yaml: columns must be different"),
+        ({"columns": {"sentence2": "label"}}, "task.yaml: columns must be distinct"),
         ({"files": {"train": "gone.csv"}}, r"data file must be an existing file, but got '.*gone.csv'"),
         ({"files": {"train": "task.yaml"}}, r"data file must end with .csv, .tsv, .jsonl"),
         ({"kind": "regression"}, r"train.csv, line 2: label must be a number from -1e\+09 to 1e\+09, but got 'good'"),
@@ -171,11 +171,11 @@ def test_bad_task_files_are_named(tmp_path, changes, message):
         ("", "train.csv must begin with a line that names the columns"),
         ("label,sentence\n", "train examples of task reviews must hold examples of at least two different labels"),
         ("label,sentence\na,b\na,c\n", "train examples of task reviews must hold examples of at least two"),
-        ("label,label\na,b\n", "line 1 must name every column once"),
+        ("label,label\na,b\n", "line 1 must have distinct column names"),
         ("label,sentence\na,b,c\n", "line 2 must hold 2 cells"),
         ("label,sentence\na,b\nb, \n", "line 3: sentence must be text, not empty"),
         ("label,sentence\n,b\nb,x\n", "line 2: label must be the name or the number of a class, but got ''"),
-        ('label,sentence\na,"b\n', "must be sound CSV"),
+        ('label,sentence\na,"b\n', "must be valid CSV"),
     ],
     ids=range(8),
 )
@@ -225,7 +225,7 @@ def test_own_tasks_join_the_others(tmp_path, corpus, write_text):
     assert resolve_source(None, None, [one]).tasks == ("reviews",)
     assert resolve_source(None, text, [one, two]).tasks == ("reviews", "other")
     assert resolve_source(["pair"], text, [two, one]).tasks == ("pair", "other", "reviews")
-    with pytest.raises(InputError, match="task files must give every task a name of its own"):
+    with pytest.raises(InputError, match="task files must have distinct task names"):
         resolve_source(None, None, [one, one])
     found = prepare(tmp_path / "work", QUICK, ["pair"], text, lambda share, note: None, [one])
     assert [task.name for task in found.tasks] == ["pair", "reviews"]
