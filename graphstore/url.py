@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from graphstore.contract import GraphStore
 from graphstore.errors import StoreError, StoreInputError
-from graphstore.neo4j.status import Condition, Server
+from graphstore.neo4j.status import Server, ServerState
 
 SQLITE_PREFIX = "sqlite:///"
 MANAGED = "neo4j"
@@ -100,7 +100,7 @@ def restart_managed(place: Server, say: Callable[[str], None]) -> None:
     from graphstore.neo4j.managed import ManagedNeo4j
 
     server = ManagedNeo4j()
-    if server.status().condition is Condition.STOPPED:
+    if server.status().condition is ServerState.STOPPED:
         raise StoreError("the managed Neo4j was stopped. Start it, or open the store again.")
     login = server.start(say)
     if login.url != place.url:

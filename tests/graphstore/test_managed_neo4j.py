@@ -19,7 +19,7 @@ from graphstore.errors import StoreError
 from graphstore.neo4j.distribution import VERSION, cache_folder, find_java
 from graphstore.neo4j.managed import CONTAINER, ManagedNeo4j
 from graphstore.neo4j.server import free_port
-from graphstore.neo4j.status import ServerState, Server
+from graphstore.neo4j.status import Server, ServerState
 from graphstore.url import MANAGED, find_server, quiet, restart_managed
 
 FAKE = Path(__file__).with_name("fake_server.py")
