@@ -15,8 +15,8 @@ from types import FrameType
 import typer
 
 from explorer.cli.console import errors
-from explorer.cli.remedies import with_remedy
 from explorer.errors import ExplorerError, InputError
+from explorer.remedies import with_remedy
 from graphstore.errors import StoreError, StoreInputError
 from graphstore.url import scrubbed
 

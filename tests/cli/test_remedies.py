@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from explorer.cli.remedies import with_remedy
+from explorer.remedies import with_remedy
 from graphstore.errors import Code, NotFoundError, StoreError
 
 

@@ -1,4 +1,4 @@
-"""The store knows nothing of the programs that use it: no command, kernel or page of theirs is in its texts."""
+"""The store does not know the programs that use it: no command, kernel or page of theirs is in its texts."""
 
 from __future__ import annotations
 

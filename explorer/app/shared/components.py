@@ -13,6 +13,7 @@ from explorer.app import navigation
 from explorer.app.shared import access, downloads, frames, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError
+from explorer.remedies import with_remedy
 from explorer.space.grammar import preset_names
 from explorer.space.operations import notation_help
 from graphstore.errors import StoreError
@@ -58,7 +59,7 @@ def guarded() -> Iterator[None]:
         yield
     # OSError covers a full disk and a read-only folder, which are not faults of the page.
     except (StoreError, ExplorerError, OSError) as error:
-        st.error(literal(error), icon=":material/error:")
+        st.error(literal(with_remedy(error)), icon=":material/error:")
         shown = without_password(services.store_url())
         st.caption(f"Store: `{shown}`. This page works again as soon as the store does.")
         st.button("Try again", icon=":material/refresh:", key="try_again")

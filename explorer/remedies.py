@@ -1,4 +1,4 @@
-"""Remedies for errors of the store, which knows nothing of the commands of this package."""
+"""Remedies for errors of the store, which does not know the commands of this package."""
 
 from __future__ import annotations
 
