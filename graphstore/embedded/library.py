@@ -7,10 +7,10 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 
-from graphstore.checks import PREFIX_LENGTH, check_architectures, check_space, one_id, operations_of
 from graphstore.contract import Progress
 from graphstore.embedded.database import bump, write_many
 from graphstore.embedded.part import Part, architecture_keys, space_key
+from graphstore.library_checks import PREFIX_LENGTH, check_architectures, check_space, one_id, operations_of
 from graphstore.records import ArchitectureRecord, ArchitectureSummary, LayerRecord, OpRecord, SpaceRecord
 
 BATCH = 1000

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphstore.checks import (
+from graphstore.checks import missing
+from graphstore.contract import Progress
+from graphstore.embedded.database import bump, revision_of, write_many
+from graphstore.embedded.library import add_batch
+from graphstore.embedded.part import Part, member_keys, space_key
+from graphstore.library_checks import (
     check_append,
     check_embeddings,
     check_kernel,
     check_length,
     check_members,
     check_neighbors,
-    missing,
 )
-from graphstore.contract import Progress
-from graphstore.embedded.database import bump, revision_of, write_many
-from graphstore.embedded.library import add_batch
-from graphstore.embedded.part import Part, member_keys, space_key
 from graphstore.records import ArchitectureRecord, Embeddings, KernelRecord, NeighborRecord
 from graphstore.vectors import VectorCache, exact_nearest
 

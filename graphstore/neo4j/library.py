@@ -10,8 +10,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from graphstore.checks import PREFIX_LENGTH, check_architectures, check_space, missing, one_id, operations_of
+from graphstore.checks import missing
 from graphstore.contract import Progress
+from graphstore.library_checks import PREFIX_LENGTH, check_architectures, check_space, one_id, operations_of
 from graphstore.neo4j.graph import Statements
 from graphstore.neo4j.part import Part, known_architectures, members, need_space
 from graphstore.records import ArchitectureRecord, ArchitectureSummary, LayerRecord, OpRecord, SpaceRecord

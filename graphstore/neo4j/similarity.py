@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphstore.checks import (
+from graphstore.checks import missing
+from graphstore.contract import Progress
+from graphstore.library_checks import (
     check_append,
     check_embeddings,
     check_kernel,
     check_length,
     check_members,
     check_neighbors,
-    missing,
 )
-from graphstore.contract import Progress
 from graphstore.neo4j.graph import Rows, Statements
 from graphstore.neo4j.library import BATCH, add_batch
 from graphstore.neo4j.migrations import VECTORS

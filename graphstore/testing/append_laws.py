@@ -9,9 +9,9 @@ import signal
 import numpy as np
 import pytest
 
-from graphstore.checks import LARGEST_STATE
 from graphstore.contract import GraphStore
 from graphstore.errors import NotFoundError, StoreInputError
+from graphstore.library_checks import LARGEST_STATE
 from graphstore.records import ArchitectureRecord, Embeddings, KernelRecord, NeighborRecord
 from graphstore.testing import samples, users
 from graphstore.testing.library_laws import Reopen, filled
