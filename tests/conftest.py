@@ -42,6 +42,8 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 QUICK_FOLDERS = ("analysis", "plots", "search", "similarity", "space", "surrogate")
 """``-m quick`` runs what is not slow in these, and does not even import the tests of the others."""
+NOT_QUICK = {"test_multi_objective.py", "test_rivals.py", "test_boshnas_beats_random.py"}
+"""Files of these folders that fit many Gaussian processes: a quarter of their time."""
 SHARED_SERVER = "shared-server"
 """The xdist group of all tests of the one shared Neo4j server: Community Edition has a single database."""
 LONGEST = (
@@ -103,7 +105,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def is_quick(path: Path) -> bool:
     """Return whether a test file, or a folder of them, belongs to the quick selection."""
-    return not (parts := path.relative_to(Path(__file__).parent).parts) or parts[0] in QUICK_FOLDERS
+    parts = path.relative_to(Path(__file__).parent).parts
+    return not parts or (parts[0] in QUICK_FOLDERS and path.name not in NOT_QUICK)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -46,7 +46,7 @@ def test_an_own_task_is_trained_and_scored(archex):
         (["--task-file", "gone.yaml"], "gone.yaml"),
         (["--task-file", "text.txt"], "text.txt must"),
         (["--task-file", "mine.yaml", "--task", "mine"], "give your own by --task-file FILE"),
-        (["--data", "hub:no-such/data-set", "--task", "CoLA"], "be reachable"),
+        (["--data", "hub:no-such/data-set", "--task", "CoLA"], "reachable"),
         (["--data", "nyu-mll/glue"], "for a data set of the hub write hub:NAME"),
     ],
     ids=["missing file", "no task file", "own task by name", "hub without network", "hub name without hub:"],
