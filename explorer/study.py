@@ -1,8 +1,9 @@
-"""Studies for people who train elsewhere: ask for architectures, tell what became of them.
+"""Ask and tell, for people who train elsewhere: ask for architectures, tell their values.
 
-``Study`` is a thin handle on a study in a store. Everything is in the store: whoever opens the study next, on any
-machine that reaches it, goes on with it. Several processes may share one, because whoever asks holds a lease on each
-trial, and the trials of processes that are gone are given out again.
+``Study`` is a thin handle on a study in a store. Everything is in the store, so any process on any machine that reaches
+the store can continue the study. Several processes may share one: each asked trial is held by a lease, and the trials
+of processes that have ended are given out again. Nothing of the caller's process is changed: torch's number of threads,
+random states, environment and signal handlers stay as they are.
 """
 
 from __future__ import annotations
@@ -15,45 +16,45 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.errors import InputError
-from explorer.library.build import is_ready
+from explorer.library.records import score_record
 from explorer.library.sources import trial_source
 from explorer.records import TaskScore
 from explorer.space.formats import from_json, to_model_dict
 from explorer.space.spec import ArchitectureSpec
 from explorer.studies.budgets import MAX_ATTEMPTS
-from explorer.studies.driver import (
-    ENDED,
-    OnTrial,
-    StudyDriver,
-    StudyPlan,
-    check_policy,
-    open_study,
-    owner_name,
-)
+from explorer.studies.driver import ENDED, OnTrial, StudyDriver, may_choose, owner_name
 from explorer.studies.executors.releasing import release_dead
-from explorer.studies.managing import best_allowed, enqueue, extend_study, find_study, may_choose
-from explorer.studies.objectives import check_objectives, study_constraints, study_objectives
-from explorer.studies.stages import check_stages
-from explorer.studies.worker import Lease, score_record
+from explorer.studies.managing import enqueue, extend_study, find_study, open_study
+from explorer.studies.objectives import read_constraints, read_objectives
+from explorer.studies.reports import best_allowed
+from explorer.studies.spec import (
+    DEFAULT_BATCH,
+    EvaluationKind,
+    External,
+    StudySpec,
+    default_budget,
+    initial_design,
+)
+from explorer.studies.worker import Lease
 from graphstore import GraphStore, open_store
 from graphstore.records import StudyRecord, StudyState, TrialRecord, TrialStatus
 
 LEASE_S = 6 * 3600.0
-"""How long a trial that was asked for stays the asker's without a sign of life."""
+"""How long an asked trial is held without ``renew``."""
 IDLE_S = 1.0
 ASKS = 5
-"""How often to ask again when another process has just queued the same proposals."""
+"""Number of tries when another process has just queued the same proposals."""
 SETTINGS = ("initial", "objectives", "policy_settings", "batch", "patience", "stop_when_converged")
-"""What may be set of a study that is told from elsewhere, besides the arguments of ``Study.open``."""
+"""Keys of the ``settings`` of ``Study.open``."""
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,200}")
 
 
 @dataclass(frozen=True)
 class AskedTrial:
-    """An architecture that the study wants evaluated.
+    """An architecture to evaluate.
 
     Attributes:
-        number: of the trial; ``tell`` wants it.
+        number: number of the trial, which ``tell`` takes.
         architecture: id in the store.
         spec: the architecture.
         origin: how it was chosen, for example ``optimise``; ``manual`` if a person queued it.
@@ -75,20 +76,20 @@ class AskedTrial:
 
 
 class Study:
-    """A study that is evaluated by whoever calls ``ask`` and ``tell``. Made by ``open``; a context manager.
+    """A study whose trials the caller evaluates, by ``ask`` and ``tell``. Made by ``open``; a context manager.
 
     Args:
         store: where the study is; ``close`` closes it.
         record: the study.
-        owner: name that the leases carry. Of a process that is gone, the default one's trials are free again; a name
-            of your own may tell from another process than asked, and its trials stay until their leases end.
-        lease_s: how long a trial stays the asker's without ``renew``.
+        owner: owner of the leases. The default names this process, and its trials are free again once it has ended.
+            With a name of your own, another process may tell; its trials are held until their leases end.
+        lease_s: how long an asked trial is held without ``renew``.
     """
 
     def __init__(self, store: GraphStore, record: StudyRecord, owner: str = "", lease_s: float = LEASE_S) -> None:
         self._store, self.name = store, record.name
         self._owner, self._lease_s = owner or owner_name(), lease_s
-        self._driver = StudyDriver(store, record, may_choose(store, record))
+        self._driver = StudyDriver(store, record, may_choose(store, StudySpec.of(record)))
         self._held: dict[int, TrialRecord] = {}
         release_dead(store, record.name)
 
@@ -96,39 +97,42 @@ class Study:
     def open(
         cls,
         store_url: str,
-        name: str,
+        name: str | StudySpec,
         *,
         space: str | None = None,
         policy: str = "boshnas",
         objective: str = "mean",
         seed: int = 0,
-        budget: int = 20,
+        budget: int | None = None,
         hours: float | None = None,
         constraints: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
         owner: str = "",
         lease_s: float = LEASE_S,
     ) -> Study:
-        """Start a study, or go on with one.
+        """Start a study, or continue one.
 
         Args:
-            store_url: of a store that holds the space's library.
-            name: of the study.
-            space: to search. ``None``: the study is there already, also one that the command line started, and goes on
-                as it is; the other choices of a new study are not looked at then.
+            store_url: URL of a store that holds the space's library.
+            name: name of the study; or a whole ``StudySpec``, which replaces the arguments up to ``settings``.
+            space: name of the space to search. ``None`` opens the stored study of this name as it is, also one that
+                the command line started; the other choices are ignored then.
             policy: a name of ``explorer.search.registry.POLICIES``.
-            objective: what the values that are told mean; larger is better.
-            seed: of the policy.
-            budget: number of trials; more than before extends the study.
-            hours: in which at least one trial is being evaluated, after which none begins; more than before extends it.
+            objective: name of the value that is told; it is maximised.
+            seed: seed of the policy.
+            budget: number of trials; a larger one than before extends the study. By default as many as fit into
+                ``hours``, else 20.
+            hours: hours in which at least one trial is being evaluated, after which none begins; more than before
+                extends the study.
             constraints: for example ``["parameters<=200K"]``; new ones tighten the study.
-            settings: others, of ``SETTINGS``: for example ``{"initial": 10}``, ``{"objectives": ["mean",
-                "-latency@cpu"]}`` or ``{"policy_settings": {"method": "gradient"}}``.
+            settings: further settings, with the keys ``SETTINGS``: for example ``{"initial": 10}``, ``{"objectives":
+                ["mean", "-latency@cpu"]}`` or ``{"policy_settings": {"method": "gradient"}}``.
             owner: see ``Study``.
             lease_s: see ``Study``.
 
         Raises:
-            InputError: a choice breaks a rule, or is another than the study was started with.
+            InputError: a choice breaks a rule, or differs from those that the study was started with.
+            DataError: the space has no library.
             StoreError: the store cannot be opened.
         """
         if owner and not OWNER.fullmatch(owner):
@@ -137,22 +141,24 @@ class Study:
             raise InputError("lease_s", "be above 0", lease_s, "Give seconds, for example 3600.")
         store = open_store(store_url, create=False)
         try:
-            if space is None:
+            if isinstance(name, StudySpec):
+                spec = name
+            elif space is None:
                 return cls(store, find_study(store, name), owner, lease_s)
-            if not is_ready(store, space):
-                known = ", ".join(one.name for one in store.spaces()) or "none yet"
-                raise InputError("space", f"be a built space ({known})", space, f"Run `archex space build {space}`.")
-            unknown = sorted(set(settings or {}) - set(SETTINGS))
-            if unknown:
-                raise InputError("settings", f"be among {', '.join(SETTINGS)}", unknown, "Leave the others out.")
-            chosen = {"from_scores": False, "external": True, **(settings or {}), **study_constraints(constraints)}
-            chosen |= {} if hours is None else {"hours": hours}
-            chosen |= _objectives(objective, chosen)
-            plan = StudyPlan(name, space, policy, objective, seed, budget, chosen)
-            check_policy(plan)
-            check_stages(name, policy, chosen)
-            check_objectives(store, space, policy, chosen)
-            return cls(store, open_study(store, plan), owner, lease_s)
+            else:
+                spec = StudySpec(
+                    name=name,
+                    space=space,
+                    evaluation=External(),
+                    policy=policy,
+                    constraints=read_constraints(constraints),
+                    budget=default_budget(EvaluationKind.EXTERNAL, hours) if budget is None else budget,
+                    hours=hours,
+                    seed=seed,
+                    **_further(policy, objective, settings or {}),
+                )
+            spec.check(store)
+            return cls(store, open_study(store, spec), owner, lease_s)
         except BaseException:
             store.close()
             raise
@@ -160,15 +166,15 @@ class Study:
     def ask(self, count: int = 1) -> list[AskedTrial]:
         """Take the next trials; each is held by a lease until it is told or given back.
 
-        What already waits comes first, and alone: trials queued by hand, and those that were given back or whose owner
-        is gone. So a loop that was killed between two batches makes the proposals it would have made.
+        Waiting trials come first, and alone: those queued by hand, those given back, and those whose owner has ended.
+        So a loop that was killed between two batches makes the proposals that it would have made.
 
         Args:
-            count: how many at most.
+            count: largest number of trials.
 
         Returns:
-            Fewer than asked for where fewer wait, and at the end of the budget. None where the study has ended, or
-            where others evaluate all that is left; see ``finished``.
+            The trials: fewer than ``count`` where fewer wait, and at the end of the budget. The list is empty if the
+            study has ended, or if other processes evaluate all that is left; see ``finished``.
 
         Raises:
             InputError: ``count`` is below 1.
@@ -191,17 +197,17 @@ class Study:
     def tell(
         self, number: int, value: float | None = None, *, failed: str = "", scores: Sequence[TaskScore] = ()
     ) -> TrialRecord:
-        """Say what became of a trial. Telling the same again changes nothing.
+        """Record the outcome of a trial. Telling the same again changes nothing.
 
         Args:
-            number: of the trial.
-            value: the objective, larger is better.
-            failed: instead of a value, why there is none.
-            scores: of its tasks, kept with the architecture for the app and the command line.
+            number: number of the trial.
+            value: the value of the objective, which is maximised.
+            failed: the reason of a failure, instead of a value.
+            scores: scores of its tasks, stored with the architecture for the app and the command line.
 
         Raises:
-            InputError: the trial is not held by this owner, or there is not either a finite value or a reason.
-            LeaseLostError: the lease ended, and somebody else has the trial.
+            InputError: the trial is not held by this owner, or the outcome is not either a finite value or a reason.
+            LeaseLostError: the lease ended, and another process has the trial.
         """
         if (value is None) == (not failed) or (value is not None and not math.isfinite(value)):
             given = failed if value is None else value
@@ -213,7 +219,7 @@ class Study:
         ended = self._store.finish_trial(claim, state, time.time(), value=kept, reason=failed[:500], scores=records)
         self._held[number] = claim
         trials = self._store.trials(self.name)
-        if len(trials) >= self.record.budget and all(trial.state in ENDED for trial in trials):
+        if len(trials) >= self._budget and all(trial.state in ENDED for trial in trials):
             self._store.update_study(self.name, state=StudyState.DONE)
         return ended
 
@@ -222,7 +228,7 @@ class Study:
         self._store.renew_lease(self._claimed(number), self._lease_s, time.time())
 
     def give_back(self, number: int) -> None:
-        """Let somebody else evaluate a trial; the attempt does not count. Raises as ``tell`` does."""
+        """Let another process evaluate a trial; the attempt does not count. Raises as ``tell`` does."""
         self._store.finish_trial(self._claimed(number), TrialStatus.WAITING, time.time())
         self._held.pop(number, None)
 
@@ -235,10 +241,10 @@ class Study:
         """Ask, evaluate and tell until the study has ended; other processes may do the same.
 
         Args:
-            evaluate: returns the objective. What it raises fails the trial; Ctrl-C gives the trial back. The lease is
-                renewed while it runs.
-            on_trial: given every trial that was evaluated here.
-            stop: asked between trials.
+            evaluate: returns the value of the objective. An exception fails the trial; Ctrl-C gives it back. The lease
+                is renewed while it runs.
+            on_trial: called with every trial that was evaluated here.
+            stop: called between trials; the loop ends if it returns true.
 
         Returns:
             The best trial so far.
@@ -275,16 +281,16 @@ class Study:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The trial with the highest value among those that keep the constraints; ``None`` if none has a value."""
+        """The trial with the highest value that satisfies the constraints; ``None`` if none has a value."""
         return best_allowed(self._store, self.record, self.trials)
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is under way and nothing more is to be asked for."""
+        """Whether no trial waits or runs and none is to be proposed."""
         return self._driver.finished()
 
     def close(self) -> None:
-        """Let go of the store. What is held stays held: tell it later, as the same owner, or let the lease end."""
+        """Close the store. Trials that are held stay so: tell them later as the same owner, or let the leases end."""
         if self.record.state is StudyState.OPEN and all(
             trial.state is not TrialStatus.RUNNING for trial in self.trials
         ):
@@ -299,12 +305,12 @@ class Study:
 
     def _claim(self, count: int) -> list[TrialRecord]:
         taken: list[TrialRecord] = []
-        budget = self.record.budget
+        budget = self._budget
         while len(taken) < count:
             trial = self._store.claim_trial(self.name, self._owner, self._lease_s, time.time())
             if trial is None:
                 break
-            if trial.number >= budget:  # Several asked at the same time and queued too much: it waits for an extension.
+            if trial.number >= budget:  # Several processes queued too many at once: it waits for an extension.
                 self._store.finish_trial(trial, TrialStatus.WAITING, time.time())
                 break
             taken.append(trial)
@@ -312,8 +318,12 @@ class Study:
         return taken
 
     def _shared(self) -> bool:
-        """Whether others are at work, so that what was asked for may have become theirs."""
-        return any(t.state in (TrialStatus.WAITING, TrialStatus.STALE) for t in self.trials[: self.record.budget])
+        """Return whether trials wait, because another process may have queued the same proposals."""
+        return any(t.state in (TrialStatus.WAITING, TrialStatus.STALE) for t in self.trials[: self._budget])
+
+    @property
+    def _budget(self) -> int:
+        return StudySpec.of(self.record).budget
 
     def _claimed(self, number: int) -> TrialRecord:
         held = self._held.get(number)
@@ -322,16 +332,18 @@ class Study:
         stored = next((trial for trial in self.trials if trial.number == number), None)
         if stored is None or stored.owner != self._owner:
             what = "no trial" if stored is None else f"{stored.state.value}, {stored.owner or 'nobody'}'s"
-            raise InputError(f"trial {number}", f"be held by {self._owner}", what, "Tell what you have asked for.")
+            raise InputError(
+                f"trial {number}", f"be held by {self._owner}", what, "Tell only trials that this owner has asked for."
+            )
         return stored
 
     def _evaluate(self, asked: AskedTrial, evaluate: Callable[[AskedTrial], float]) -> TrialRecord | None:
-        """The ended trial; ``None`` if it was given to somebody else meanwhile."""
+        """Return the ended trial; ``None`` if it was given to another process meanwhile."""
         lease, value, failed = Lease(self._store, self._held[asked.number]), math.nan, ""
         try:
             value = float(evaluate(asked))
             failed = "" if math.isfinite(value) else f"its value is {value}"
-        except Exception as error:  # Whatever the user's training raises is the trial's failure, not the study's.
+        except Exception as error:  # The user's training may raise anything: it fails the trial, not the study.
             failed = f"{type(error).__name__}: {error}"
         except BaseException:
             lease.close()
@@ -343,14 +355,27 @@ class Study:
         return self.tell(asked.number, failed=failed) if failed else self.tell(asked.number, value)
 
 
-def _objectives(score: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A study's objectives as they are kept. Raises InputError if they cannot be read, or are of another score."""
-    if not settings.get("objectives"):
-        return {}
-    named, costs = study_objectives(settings["objectives"])
-    if named != score:
-        raise InputError("objectives", f"have the score {score!r}", named, "Give the same one as objective=.")
-    return costs
+def _further(policy: str, objective: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a spec that ``objective`` and the ``settings`` of ``Study.open`` stand for.
+
+    Raises:
+        InputError: a key is unknown, or an objective cannot be read or is of another score.
+    """
+    unknown = sorted(set(settings) - set(SETTINGS))
+    if unknown:
+        raise InputError("settings", f"be among {', '.join(SETTINGS)}", unknown, "Leave the others out.")
+    objectives = read_objectives(settings.get("objectives") or [objective])
+    if objectives[0].name != objective:
+        rule = f"have the score {objective!r}"
+        raise InputError("objectives", rule, objectives[0].name, "Give the same one as objective=.")
+    own = {**settings.get("policy_settings", {}), **initial_design(policy, settings.get("initial"))}
+    return {
+        "objectives": objectives,
+        "policy_settings": own,
+        "batch": settings.get("batch") or DEFAULT_BATCH,
+        "stop_when_converged": settings.get("stop_when_converged", False),
+        "patience": settings.get("patience"),
+    }
 
 
 def _asked(trial: TrialRecord, spec: ArchitectureSpec) -> AskedTrial:

@@ -82,32 +82,23 @@ def check_measurements(measurements: Sequence[MeasurementRecord]) -> None:
 
 
 def check_study(study: StudyRecord) -> str:
-    """Return the study's settings as JSON text. Raises StoreInputError for a wrong field."""
+    """Return the study's description as JSON text. Raises StoreInputError for a wrong field."""
     check_name("study name", study.name)
     check_fields(study, f"study {study.name!r}")
-    return to_json("study settings", study.settings)
+    return to_json("study spec", study.spec)
 
 
-def check_study_changes(
-    name: str, state: StudyState | None, budget: int | None, settings: Mapping[str, Any] | None
-) -> str | None:
-    """Return the settings as JSON text, if there are any. Raises StoreInputError for a value that breaks a rule."""
-    for field, value in (("state", state), ("budget", budget)):
-        if value is not None:
-            check_field(StudyRecord, field, value, f"study {shown(name)}")
-    return None if settings is None else to_json("study settings", settings)
+def check_study_changes(name: str, state: StudyState | None, spec: Mapping[str, Any] | None) -> str | None:
+    """Return the description as JSON text, if one is given. Raises StoreInputError for a wrong state or description."""
+    if state is not None:
+        check_field(StudyRecord, "state", state, f"study {shown(name)}")
+    return None if spec is None else to_json("study spec", spec)
 
 
-def changed_study(
-    study: StudyRecord, state: StudyState | None, budget: int | None, settings: str | None
-) -> tuple[str, int, str] | None:
-    """Return the state, budget and settings (as text) to store, or ``None`` if nothing changes."""
-    held = (study.state.value, study.budget, to_json("study settings", study.settings))
-    after = (
-        StudyState(state or study.state).value,
-        study.budget if budget is None else budget,
-        held[2] if settings is None else settings,
-    )
+def changed_study(study: StudyRecord, state: StudyState | None, spec: str | None) -> tuple[str, str] | None:
+    """Return the state and the description (as text) to store instead of a study's; ``None`` if nothing changes."""
+    held = (study.state.value, to_json("study spec", study.spec))
+    after = (StudyState(state or study.state).value, held[1] if spec is None else spec)
     return None if after == held else after
 
 

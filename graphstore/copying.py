@@ -186,7 +186,7 @@ class _Copy:
             stored = {trial.number: trial for trial in self.target.trials(study.name)}
             changed = [trial for trial in trials if stored.get(trial.number) != trial]
             self._add(f"trials of {study.name}", changed, lambda part, name=study.name: self._restore(name, part))
-            self.target.update_study(study.name, state=study.state, budget=study.budget, settings=study.settings)
+            self.target.update_study(study.name, state=study.state, spec=study.spec)
 
     def _restore(self, study: str, trials: Any) -> None:
         self.target.restore_trials(study, trials)
@@ -254,10 +254,10 @@ def _check_studies(source: GraphStore, target: GraphStore) -> None:
     studies = {study.name: study for study in source.studies()}
     for study in target.studies():
         _only(target, "study", [study.name], set(studies))
-        changing = {"state": study.state, "budget": study.budget, "settings": study.settings}
+        changing = {"state": study.state, "spec": study.spec}
         theirs = vars(studies[study.name]) | changing
         if theirs != vars(study):
-            raise _refused(target, f"study {study.name!r} with other settings")
+            raise _refused(target, f"study {study.name!r} of another space or age")
         trials = source.trials(study.name)
         held = target.trials(study.name)
         _only(target, f"trial of study {study.name!r}", (t.number for t in held), {t.number for t in trials})

@@ -28,9 +28,6 @@ LONGEST_TEXT = 1_000_000
 TEXTS = ("spec", "reason", "message", "log")
 """Fields with longer texts than names."""
 
-NOT_NEGATIVE = ("budget",)
-"""Integer fields that must not be negative."""
-
 Kind = Literal["text", "integer", "number", "state", "map", "list"]
 
 
@@ -130,10 +127,6 @@ def _rule(name: str, hint: Any) -> Rule:
             "text", rule.types, lambda value: is_text(value, LONGEST_TEXT),
             f"a plain text of at most {LONGEST_TEXT:,} bytes in UTF-8", rule.remedy,
         )  # fmt: skip
-    if name in NOT_NEGATIVE:
-        return Rule(
-            rule.kind, rule.types, lambda value: is_integer(value) and value >= 0, f"{rule.says}, from 0", rule.remedy
-        )
     return rule
 
 

@@ -278,22 +278,14 @@ class StudyRecord:
     Attributes:
         name: unique name.
         space: name of the space it searches.
-        policy: ``boshnas``, ``random`` or ``evolution``.
-        objective: task whose score it maximises, for example ``mean`` or ``glue``.
-        seed: of the policy.
-        budget: number of trials.
-        settings: JSON-able further settings (recipe, tasks, batch, from_scores, …).
+        spec: JSON-able description of the search (policy, objectives, budget, …); the store keeps it as it is.
         state: open, stopped or done.
         created: seconds since the epoch.
     """
 
     name: str
     space: str
-    policy: str
-    objective: str
-    seed: int
-    budget: int
-    settings: Mapping[str, Any]
+    spec: Mapping[str, Any]
     state: StudyState
     created: float
 

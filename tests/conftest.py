@@ -243,9 +243,10 @@ def built_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Calla
 @pytest.fixture(scope="session")
 def quick_data(built_once) -> Path:
     """Prepared data: the default text, and the tasks made from it, for the recipe ``quick``."""
+    from explorer.studies.spec import Trained
     from explorer.studies.trained import TrainingChoices
 
-    return built_once("quick-data", TrainingChoices.from_settings({"recipe": "quick"}).prepare)
+    return built_once("quick-data", TrainingChoices.of(Trained(recipe="quick")).prepare)
 
 
 @pytest.fixture(scope="session")

@@ -26,13 +26,13 @@ from explorer.cli.console import (
 )
 from explorer.cli.search_options import RecipeOption
 from explorer.cli.studies import finished_report
-from explorer.studies.demo import RECIPE, DemoResult, demo_plan, run_demo
+from explorer.studies.demo import RECIPE, DemoResult, demo_spec, run_demo
 from explorer.studies.jobs import new_job, require_free, running_job
 
 
 def demo(
-    no_app: Annotated[bool, typer.Option("--no-app", help="Do not open the app; end when the batch is done.")] = False,
-    trials: Annotated[int, typer.Option("--trials", help="Architectures to train.", min=1, max=1000)] = 8,
+    no_app: Annotated[bool, typer.Option("--no-app", help="Do not open the app; end after the batch.")] = False,
+    trials: Annotated[int, typer.Option("--trials", help="Number of architectures to train.", min=1, max=1000)] = 8,
     seed: SeedOption = 0,
     recipe: RecipeOption = RECIPE,
     port: PortOption = 8501,
@@ -42,9 +42,9 @@ def demo(
 ) -> None:
     """Build the nano space, train a BOSHNAS batch in it, and watch the scores arrive in the app.
 
-    Interrupt it whenever you like: the same command goes on where it was.
+    You may interrupt it at any time: the same command resumes it.
     """
-    plan = demo_plan(trials, seed, recipe)
+    spec = demo_spec(trials, seed, recipe)
     with ExitStack() as stack:
         opened_store = stack.enter_context(opened(store))
         server: list[AppServer] = []
@@ -54,12 +54,12 @@ def demo(
             errors.print(f"The app is at {server[0].url}; scores appear there as they arrive.", markup=False)
             server[0].open_browser()
 
-        require_free(opened_store, [plan.name], job)
-        info = {"studies": [plan.name], "arguments": [*resume_arguments(), *([] if no_app else ["--no-app"])]}
+        require_free(opened_store, [spec.name], job)
+        info = {"studies": [spec.name], "arguments": [*resume_arguments(), *([] if no_app else ["--no-app"])]}
         record = find_job(opened_store, job) if job else new_job(opened_store, "demo", info)
         with progress_reporter() as bars, running_job(opened_store, record, bars) as reporter:
-            result = run_demo(opened_store, plan, reporter, (lambda: None) if no_app else open_app)
-        finished_report(opened_store, opened_store.study(plan.name))
+            result = run_demo(opened_store, spec, reporter, (lambda: None) if no_app else open_app)
+        finished_report(opened_store, opened_store.study(spec.name))
         if json:
             print_json(asdict(result))
         else:

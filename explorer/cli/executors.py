@@ -1,4 +1,4 @@
-"""The options of ``archex search`` that say where its trials are trained."""
+"""The options of ``archex search`` for the executor of its trials."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from explorer.studies.executors.registry import ExecutorKind, make_executor
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorOptions:
-    """What a user may say of the place where trials are trained; every field is an option."""
+    """Options of an executor; every field is one."""
 
-    workers: Annotated[int, typer.Option("--workers", help="Trainings at the same time.")] = 2
+    workers: Annotated[int, typer.Option("--workers", help="Number of parallel trainings.")] = 2
     executor: Annotated[
         str, typer.Option("--executor", help="local: processes of this machine. ray: a cluster; see docs/clusters.md.")
     ] = "local"
@@ -32,7 +32,7 @@ class ExecutorOptions:
         float | None,
         typer.Option(
             "--gpus-per-trial",
-            help="GPUs of each training; 0.5 for two on each, 0 for none. Default: local workers share all, ray has "
+            help="GPUs of each training; 0.5 for two on each, 0 for none. Default: local workers share all, ray uses "
             "none.",
         ),
     ] = None
@@ -44,7 +44,7 @@ class ExecutorOptions:
     ] = False
 
     def make(self) -> Executor:
-        """The executor that the options name. Raises InputError."""
+        """Return the executor that the options name. Raises InputError."""
         if not 1 <= self.workers <= MAX_WORKERS:
             raise InputError("--workers", f"be from 1 to {MAX_WORKERS}", self.workers, "Use one or two per core.")
         return make_executor(
@@ -56,7 +56,7 @@ class ExecutorOptions:
         )
 
     def check_untrained(self) -> None:
-        """Raises InputError if they say how to train, which is for where nothing is trained."""
+        """Raise InputError if options for trainings are given; call it where nothing is trained."""
         if (self.executor, self.threads, self.gpus) != ("local", 1, None):
             rule = "come without --executor ray, --threads-per-trial and --gpus-per-trial"
             raise InputError("--from-scores", rule, True, "Nothing is trained then.")

@@ -95,9 +95,10 @@ def _draw(
     from explorer.analysis.importance import choice_importance, parallel_axes
     from explorer.plots.pareto import study_axes
     from explorer.studies import frames as pictures
+    from explorer.studies.spec import StudySpec
 
     trials = {one.name: store.trials(one.name) for one in studies}
-    objective = studies[0].objective
+    objective = StudySpec.of(studies[0]).objective
     values = pictures.trial_values(trials)
     if figure is Figure.TIMELINE:
         bars = pictures.timeline_frame(studies, trials, time.time())

@@ -1,4 +1,4 @@
-"""``archex search``: start a study, or go on with one, here or in the background."""
+"""``archex search``: start or resume a study, here or in the background."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from explorer.analysis.score_kinds import known_objective
 from explorer.cli.console import (
     DEFAULT_STORE,
     JobOption,
@@ -26,21 +25,19 @@ from explorer.cli.search_options import ConstraintOption, SearchOptions
 from explorer.cli.search_studies import enqueue, export, extend, listed, status, stop
 from explorer.cli.studies import finished_report, print_reports
 from explorer.errors import InputError
-from explorer.library.build import is_ready
-from explorer.studies.driver import StudyPlan, check_policy, open_study, run_known
+from explorer.studies.driver import run_known
 from explorer.studies.executors.contract import Executor
 from explorer.studies.jobs import JobReporter, launch, new_job, require_free, running_job
-from explorer.studies.managing import find_study, tighten_study
-from explorer.studies.objectives import check_objectives
-from explorer.studies.stages import check_stages, run_stages
-from explorer.studies.supernet import check_shapes
-from explorer.studies.trained import check_training, run_trained
+from explorer.studies.managing import check_resumable, find_study, open_study, tighten_study
+from explorer.studies.spec import Known, StudySpec
+from explorer.studies.stages import run_stages
+from explorer.studies.trained import run_trained
 from graphstore import GraphStore
 from graphstore.records import JobRecord, StudyRecord, StudyState
 
 group = typer.Typer(invoke_without_command=True, add_completion=False)
 WaitOption = Annotated[
-    bool, typer.Option("--wait", help="Stay until it has ended, instead of going on in the background.")
+    bool, typer.Option("--wait", help="Wait until it has ended, instead of running it in the background.")
 ]
 
 
@@ -56,20 +53,20 @@ def search(
 ) -> None:
     """Search a space for its best architecture, by real training or on known scores.
 
-    Without a command it stays until the search has ended; the same command again goes on with an interrupted study.
-    The commands work in the background and look after studies that were started either way.
+    Without a subcommand it waits until the search has ended; the same command again resumes an interrupted study.
+    The subcommands run studies in the background, and manage studies that were started either way.
     """
     if context.invoked_subcommand is not None:
         sources = {name: context.get_parameter_source(name) for name in context.params}
         given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
         if given:
             rule = f"come after {context.invoked_subcommand}"
-            raise InputError("options", rule, ", ".join(given), "Write the command first.")
+            raise InputError("options", rule, ", ".join(given), "Write the subcommand first.")
         return
     place = _checked_place(options, trainers)
     with opened(store, create=False) as opened_store, place:
-        plans = _checked_plans(opened_store, options, place, job)
-        reports = _run_here(opened_store, [open_study(opened_store, plan) for plan in plans], place, job)
+        specs = _checked_specs(opened_store, options, place, job)
+        reports = _run_here(opened_store, [open_study(opened_store, spec) for spec in specs], place, job)
     _show(reports, json)
 
 
@@ -82,14 +79,14 @@ def start(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Start a search in the background; prints the study's name and the job's id at once.
+    """Start a search in the background, and print the study's name and the job's id at once.
 
-    The search outlives this command and the terminal: see `archex search status NAME`.
+    The search continues when this command or the terminal ends: see `archex search status NAME`.
     """
     place = _checked_place(options, trainers)
     with opened(store, create=False) as opened_store, place:
-        plans = _checked_plans(opened_store, options, place, "")
-        studies = [open_study(opened_store, plan) for plan in plans]
+        specs = _checked_specs(opened_store, options, place, "")
+        studies = [open_study(opened_store, spec) for spec in specs]
         if wait:
             reports = _run_here(opened_store, studies, place, "")
         else:
@@ -113,19 +110,14 @@ def resume(
     job: JobOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Go on with a study that was stopped or has died, with its own choices; constraints given here tighten it."""
+    """Resume a study that was stopped or interrupted, with its own choices; constraints given here tighten it."""
     place = trainers.make()
     with opened(store, create=False) as opened_store, place:
         study = find_study(opened_store, name)
-        if study.settings.get("external"):
-            raise InputError("study", "be trained here", name, "Its trials are told by explorer.study.Study.")
         require_free(opened_store, [name], job)
-        stages = study.settings.get("levels") or study.settings.get("requeries")
-        if study.state is StudyState.DONE and not (constraint or stages):
-            remedy = f"Run `archex search extend {name} --budget N` first."
-            raise InputError("study", "have something left to do", f"{name} is done", remedy)
-        if not study.settings.get("from_scores"):
+        if not _is_known(study):
             place.check(opened_store.url)
+        check_resumable(study)
         study = tighten_study(opened_store, study, constraint or ())
         if wait:
             opened_store.update_study(name, state=StudyState.OPEN)
@@ -152,32 +144,23 @@ def _checked_place(options: SearchOptions, trainers: ExecutorOptions) -> Executo
     return place
 
 
-def _checked_plans(store: GraphStore, options: SearchOptions, place: Executor, job: str) -> list[StudyPlan]:
-    """The studies to run, once everything that can be checked before a start was."""
-    space = options.space
-    if not is_ready(store, space):
-        known = ", ".join(s.name for s in store.spaces()) or "none yet"
-        raise InputError("--space", f"be a built space ({known})", space, f"Run `archex space build {space}`.")
-    plans = options.plans(store)
-    settings, objective = plans[0].settings, plans[0].objective
-    if options.from_scores:
-        known_objective(store, space, objective, options.fidelity)
-    else:
-        check_training(settings, objective)
-        check_shapes(store, space, settings)
-    for plan in plans:
-        if options.policy_setting:
-            check_policy(plan)
-        check_stages(plan.name, plan.policy, plan.settings)
-        check_objectives(store, space, plan.policy, plan.settings)
-    require_free(store, [plan.name for plan in plans], job)
+def _is_known(study: StudyRecord) -> bool:
+    return isinstance(StudySpec.of(study).evaluation, Known)
+
+
+def _checked_specs(store: GraphStore, options: SearchOptions, place: Executor, job: str) -> list[StudySpec]:
+    """Return the studies to run, after all checks that are possible before a start."""
+    specs = options.specs(store)
+    for spec in specs:
+        spec.check(store)
+    require_free(store, [spec.name for spec in specs], job)
     if not options.from_scores:
         place.check(store.url)
-    return plans
+    return specs
 
 
 def _run_here(store: GraphStore, studies: Sequence[StudyRecord], place: Executor, job: str) -> list[dict[str, Any]]:
-    """Run studies one after another as one job of this process; their reports."""
+    """Run studies one after another as one job of this process, and return their reports."""
     info = {"studies": [study.name for study in studies], "arguments": resume_arguments()}
     record = find_job(store, job) if job else new_job(store, "search", info)
     reports: list[dict[str, Any]] = []
@@ -195,7 +178,7 @@ def _run(store: GraphStore, study: StudyRecord, place: Executor, reporter: JobRe
         return reporter.stopping
 
     def run(one: StudyRecord) -> StudyRecord:
-        if one.settings.get("from_scores"):
+        if _is_known(one):
             return run_known(store, one, reporter, stop)
         return run_trained(store, one, place, reporter, stop)
 

@@ -1,10 +1,10 @@
-"""The options of ``archex search``: what is searched, how, and how far; as a study keeps it."""
+"""The options of ``archex search``: what is searched, how, and for how long."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,20 +12,29 @@ import typer
 
 from explorer.errors import InputError
 from explorer.search import POLICIES, Capability, policies_with
-from explorer.studies.budgets import MAX_TRIALS
-from explorer.studies.driver import StudyPlan
-from explorer.studies.objectives import study_constraints, study_objectives
-from explorer.studies.stages import stage_settings
-from explorer.studies.supernet import SETTING as SUPERNET
-from explorer.supershaper.scores import INSIDE_TASK as INSIDE
+from explorer.space.hierarchy import levels as levels_of
+from explorer.studies.levels import grammar
+from explorer.studies.objectives import read_constraints, read_objectives
+from explorer.studies.spec import (
+    DEFAULT_BATCH,
+    DEFAULT_RECIPE,
+    DEFAULT_TRIALS,
+    Evaluation,
+    EvaluationKind,
+    Inside,
+    Known,
+    Stages,
+    StudySpec,
+    Trained,
+    default_budget,
+    initial_design,
+)
+from explorer.supershaper.scores import INSIDE_TASK
 from graphstore import GraphStore
 
-DEFAULT_BUDGET = 8
-DEFAULT_RECIPE = "nano"
-DEFAULT_BATCH = 5
 TaskOption = Annotated[
     list[str] | None,
-    typer.Option("--task", help="Downstream task; repeat for several. Default: three of the text's own."),
+    typer.Option("--task", help="Downstream task; repeat for several. Default: three tasks made from the text."),
 ]
 DataOption = Annotated[
     Path | None,
@@ -34,47 +43,53 @@ DataOption = Annotated[
 TaskFileOption = Annotated[
     list[Path] | None, typer.Option("--task-file", help="A task of your own: a YAML file or a folder. Repeatable.")
 ]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="How to train: nano, quick for a trial, or a YAML file.")]
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", help="Recipe of the trainings: nano, quick for a first try, or a YAML file.")
+]
 
 TransferOption = Annotated[
     str | None,
     typer.Option(
         "--transfer",
-        help="Start from a trained neighbour's weights: ordered, projection or transport. Default: from scratch.",
+        help="Inherit weights from a trained neighbour: ordered, projection or transport. Default: none.",
     ),
 ]
 OverlapOption = Annotated[
     float | None,
-    typer.Option("--transfer-overlap", help="Least share of leading layers in common with that neighbour; 0.8."),
+    typer.Option("--transfer-overlap", help="Smallest share of leading layers in common with that neighbour; 0.8."),
 ]
 
 
-def transfer_settings(transfer: str | None, overlap: float | None) -> dict[str, Any]:
-    """The choices of weight transfer as a study keeps them; none where it trains from scratch. Raises InputError."""
-    if transfer is None and overlap is not None:
-        raise InputError("--transfer-overlap", "come with --transfer", overlap, "Leave it out, or name a method.")
-    given = {"transfer": transfer, "transfer_overlap": overlap}
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def training_settings(
-    tasks: list[str] | None, data: Path | None, recipe: str, task_files: list[Path] | None = None
-) -> dict[str, Any]:
-    """Training choices as a study keeps them; paths are made absolute, so that it can be resumed from anywhere.
+def trained(
+    tasks: list[str] | None,
+    data: Path | None,
+    recipe: str,
+    task_files: list[Path] | None = None,
+    transfer: str | None = None,
+    overlap: float | None = None,
+) -> Trained:
+    """Return the options of a training as a spec keeps them; paths become absolute, so that any folder may resume it.
 
     Raises:
-        InputError: no such recipe, or a recipe file breaks a rule.
+        InputError: no such recipe, a recipe file breaks a rule, or an overlap is given without a method of transfer.
     """
     from explorer.training.recipe import recipe_setting
     from explorer.training.sources import absolute
 
-    settings: dict[str, Any] = {"recipe": recipe_setting(recipe), "tasks": list(tasks or ())}
-    settings["data"] = absolute(data) if data else None
-    return settings | ({"task_files": [str(file.resolve()) for file in task_files]} if task_files else {})
+    if transfer is None and overlap is not None:
+        raise InputError("--transfer-overlap", "come with --transfer", overlap, "Leave it out, or name a method.")
+    return Trained(
+        recipe=recipe_setting(recipe),
+        tasks=tuple(tasks or ()),
+        data=absolute(data) if data else None,
+        task_files=tuple(str(file.resolve()) for file in task_files or ()),
+        transfer=transfer,
+        transfer_overlap=overlap,
+    )
 
 
 def policy_settings(texts: list[str] | None) -> dict[str, Any]:
-    """What a study keeps of its policy's own settings, ``NAME=VALUE`` each. Raises InputError if one has no value."""
+    """Return the policy's own settings from texts ``NAME=VALUE``. Raises InputError if a text has no value."""
     found: dict[str, Any] = {}
     for text in texts or ():
         name, _, value = (part.strip() for part in text.partition("="))
@@ -84,18 +99,26 @@ def policy_settings(texts: list[str] | None) -> dict[str, Any]:
             found[name] = json.loads(value)
         except ValueError:
             found[name] = value
-    return {"policy_settings": found} if found else {}
+    return found
 
 
 ConstraintOption = Annotated[
     list[str] | None,
-    typer.Option("--constraint", help="Propose only what keeps it, for example parameters<=200K. Repeatable."),
+    typer.Option(
+        "--constraint", help="Propose only architectures that satisfy it, for example parameters<=200K. Repeatable."
+    ),
 ]
+
+
+BUDGETS = (
+    f"by default {DEFAULT_TRIALS[EvaluationKind.TRAINED]}, with --from-scores {DEFAULT_TRIALS[EvaluationKind.KNOWN]}, "
+    "with --hours as many as fit"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """What a user may say of a search; every field is an option."""
+    """Options of a search; every field is one."""
 
     space: Annotated[str, typer.Option("--space", help="The space to search; it must be built.")] = "nano"
     policy: Annotated[list[str] | None, typer.Option("--policy", help=f"{', '.join(POLICIES)}; repeat to compare.")] = (
@@ -105,19 +128,20 @@ class SearchOptions:
         list[str] | None,
         typer.Option(
             "--objective",
-            help="Task to maximise; mean, the default, is the mean over tasks. Repeat to add costs: -parameters, "
-            "-flops, -depth, -latency@DEVICE.",
+            help="Task to maximise; mean, the default, is the mean over tasks. Repeat to add costs to minimise: "
+            "-parameters, -flops, -depth, -latency@DEVICE.",
         ),
     ] = None
     constraint: ConstraintOption = None
     budget: Annotated[
-        int | None, typer.Option("--budget", help="Number of trials, 8 by default; more than before extends a study.")
+        int | None, typer.Option("--budget", help=f"Number of trials, {BUDGETS}; more than before extends a study.")
     ] = None
     hours: Annotated[
-        float | None, typer.Option("--hours", help="Begin no trial after so many hours of trials; see docs/search.md.")
+        float | None,
+        typer.Option("--hours", help="Begin no trial after this many hours of trials; see docs/search.md."),
     ] = None
     seed: Annotated[int, typer.Option("--seed", help="Seed of every random choice.")] = 0
-    study: Annotated[str, typer.Option("--study", help="Name of the study, to go on with it later.")] = ""
+    study: Annotated[str, typer.Option("--study", help="Name of the study, by which it is resumed.")] = ""
     from_scores: Annotated[
         bool, typer.Option("--from-scores", help="Use the scores in the store instead of training.")
     ] = False
@@ -127,17 +151,20 @@ class SearchOptions:
     ] = None
     policy_setting: Annotated[
         list[str] | None,
-        typer.Option("--policy-setting", help="NAME=VALUE of the policy's own, such as method=gradient. Repeatable."),
+        typer.Option(
+            "--policy-setting", help="NAME=VALUE of the policy's own settings, such as method=gradient. Repeatable."
+        ),
     ] = None
-    initial: Annotated[int | None, typer.Option("--initial", help="Trials before BOSHNAS's surrogate chooses.")] = None
-    batch: Annotated[int | None, typer.Option("--batch", help="Trials per ask, with --from-scores; default 5.")] = None
+    initial: Annotated[int | None, typer.Option("--initial", help="Trials of the initial design.")] = None
+    batch: Annotated[int | None, typer.Option("--batch", help="Batch size, with --from-scores; default 5.")] = None
     fidelity: Annotated[
-        str | None, typer.Option("--fidelity", help="Which kind of scores, with --from-scores, if there are several.")
+        str | None, typer.Option("--fidelity", help="Score kind, with --from-scores, if there are several.")
     ] = None
     coarse_to_fine: Annotated[
-        bool, typer.Option("--coarse-to-fine", help="Go on in the space's finer levels, best architectures first.")
+        bool,
+        typer.Option("--coarse-to-fine", help="Continue in the space's finer levels, around the best architectures."),
     ] = False
-    levels: Annotated[int | None, typer.Option("--levels", help="How many levels to go through; at least 2.")] = None
+    levels: Annotated[int | None, typer.Option("--levels", help="Number of levels to search; at least 2.")] = None
     level_size: Annotated[
         int | None, typer.Option("--level-size", help="Candidates of each finer level; 2000 by default.")
     ] = None
@@ -148,7 +175,7 @@ class SearchOptions:
         int | None, typer.Option("--patience", help="Iterations without anything better until then; 5 by default.")
     ] = None
     requeries: Annotated[
-        int, typer.Option("--requeries", help="At the end, train so many of the best again by tuned recipes.")
+        int, typer.Option("--requeries", help="At the end, train at most this many of the best again by tuned recipes.")
     ] = 0
     tasks: TaskOption = None
     data: DataOption = None
@@ -157,74 +184,86 @@ class SearchOptions:
     transfer: TransferOption = None
     overlap: OverlapOption = None
 
-    def check(self) -> None:
-        """Raises InputError where options do not go together or are out of range."""
-        if self.study and len(self.policies) > 1:
-            raise InputError("--study", "be left out when several policies are compared", self.study, "Leave it out.")
-        if self.batch is not None and not 1 <= self.batch <= 100:
-            raise InputError("--batch", "be from 1 to 100", self.batch, "Choose another batch size.")
-        if self.initial is not None and not 1 <= self.initial <= 1000:
-            raise InputError("--initial", "be from 1 to 1000", self.initial, "Choose another number.")
-        if self.initial is not None and not set(self.policies) & set(able := policies_with(Capability.INITIAL_DESIGN)):
-            raise InputError("--initial", f"come with {' or '.join(able)}", self.initial, "Leave it out.")
-        trained = self.tasks or self.data or self.task_file or self.transfer or self.recipe != DEFAULT_RECIPE
-        if self.from_scores and trained:
-            rule = "come without --task, --data, --task-file, --recipe and --transfer"
-            raise InputError("--from-scores", rule, True, "Nothing is trained then.")
-        if self.supernet and (trained or self.from_scores):
-            rule = "come without --from-scores, --task, --data, --task-file, --recipe and --transfer"
-            raise InputError("--supernet", rule, str(self.supernet), "Nothing is trained then.")
-        if not self.from_scores and (self.batch is not None or self.fidelity is not None):
-            given = self.batch or self.fidelity
-            raise InputError("--batch and --fidelity", "come with --from-scores", given, "Leave them out.")
-        self._plans({})
-
     @property
     def policies(self) -> list[str]:
         """Policies to compare."""
         return list(dict.fromkeys(self.policy or ["boshnas"]))
 
-    def plans(self, store: GraphStore) -> list[StudyPlan]:
-        """A study for each policy.
+    def specs(self, store: GraphStore) -> list[StudySpec]:
+        """Return a study for each policy.
 
         Args:
             store: where the space is.
 
         Raises:
-            InputError: a choice breaks a rule.
+            InputError: options do not go together, or a choice breaks a rule.
         """
-        stages = stage_settings(
-            store,
-            self.space,
-            coarse_to_fine=self.coarse_to_fine,
-            levels=self.levels,
-            level_size=self.level_size,
+        evaluation, stages = self.check(), self._stages(store)
+        specs = []
+        for policy in self.policies:
+            spec = self._spec(policy, evaluation)
+            specs.append(spec if stages is None else replace(spec, stages=stages))
+        return specs
+
+    def check(self) -> Evaluation:
+        """Return how trials are evaluated. Raises InputError where options do not go together or are out of range."""
+        if self.study and len(self.policies) > 1:
+            raise InputError("--study", "be left out when several policies are compared", self.study, "Leave it out.")
+        if self.initial is not None and not set(self.policies) & set(able := policies_with(Capability.INITIAL_DESIGN)):
+            rule = f"come with {' or '.join(able)}"
+            raise InputError("--initial", rule, self.initial, "Leave it out.")
+        given = self.tasks or self.data or self.task_file or self.transfer or self.overlap is not None
+        training, others = (
+            given or self.recipe != DEFAULT_RECIPE,
+            "--task, --data, --task-file, --recipe and --transfer",
+        )
+        if self.from_scores and training:
+            raise InputError("--from-scores", f"come without {others}", True, "Nothing is trained then.")
+        if self.supernet and (training or self.from_scores):
+            rule = f"come without --from-scores, {others}"
+            raise InputError("--supernet", rule, str(self.supernet), "Nothing is trained then.")
+        if not self.from_scores and (self.batch is not None or self.fidelity is not None):
+            chosen = self.batch or self.fidelity
+            raise InputError("--batch and --fidelity", "come with --from-scores", chosen, "Leave them out.")
+        evaluation = self._evaluation()
+        for policy in self.policies:
+            self._spec(policy, evaluation)
+        return evaluation
+
+    def _evaluation(self) -> Evaluation:
+        if self.from_scores:
+            return Known(fidelity=self.fidelity)
+        if self.supernet:
+            return Inside(supernet=str(self.supernet.resolve()))
+        return trained(self.tasks, self.data, self.recipe, self.task_file, self.transfer, self.overlap)
+
+    def _stages(self, store: GraphStore) -> Stages | None:
+        """Return the stages; ``None`` if no option names one. Raises InputError for levels of a space without any."""
+        levels = 1
+        if self.coarse_to_fine or self.levels is not None:
+            had = len(levels_of(grammar(store, self.space)))
+            levels = had if self.levels is None else self.levels
+            if levels < 2:
+                rule = f"be at least 2; space {self.space} has {had}, and further ones stay at the finest"
+                raise InputError("levels", rule, levels, "Give a number of levels.")
+        stages = Stages(levels=levels, level_size=self.level_size, requeries=self.requeries)
+        return None if stages == Stages() else stages
+
+    def _spec(self, policy: str, evaluation: Evaluation) -> StudySpec:
+        objectives = read_objectives(self.objective or [INSIDE_TASK if self.supernet else "mean"])
+        stem = f"{self.space}-{objectives[0].name}-{policy}-seed{self.seed}"
+        return StudySpec(
+            name=self.study or re.sub(r"[^\w.-]+", "-", stem, flags=re.A),
+            space=self.space,
+            evaluation=evaluation,
+            policy=policy,
+            policy_settings={**policy_settings(self.policy_setting), **initial_design(policy, self.initial)},
+            objectives=objectives,
+            constraints=read_constraints(self.constraint or ()),
+            budget=default_budget(evaluation.kind, self.hours) if self.budget is None else self.budget,
+            hours=self.hours,
+            seed=self.seed,
+            batch=DEFAULT_BATCH if self.batch is None else self.batch,
             stop_when_converged=self.stop_when_converged,
             patience=self.patience,
-            requeries=self.requeries,
         )
-        return self._plans(stages)
-
-    def _plans(self, stages: dict[str, Any]) -> list[StudyPlan]:
-        objective, costs = study_objectives(self.objective or [INSIDE if self.supernet else "mean"])
-        settings: dict[str, Any] = {"from_scores": self.from_scores}
-        if self.from_scores:
-            settings |= {"batch": self.batch or DEFAULT_BATCH}
-        elif self.supernet:
-            settings |= {SUPERNET: str(self.supernet.resolve())}
-        else:
-            settings |= training_settings(self.tasks, self.data, self.recipe, self.task_file)
-        settings |= transfer_settings(self.transfer, self.overlap) | costs | stages
-        settings |= study_constraints(self.constraint)
-        settings |= policy_settings(self.policy_setting)
-        optional = {"fidelity": self.fidelity, "initial": self.initial, "hours": self.hours}
-        settings |= {name: value for name, value in optional.items() if value is not None}
-        usual = DEFAULT_BUDGET if self.hours is None else MAX_TRIALS
-        budget = usual if self.budget is None else self.budget
-        plans = []
-        for name in self.policies:
-            title = self.study or re.sub(
-                r"[^\w.-]+", "-", f"{self.space}-{objective}-{name}-seed{self.seed}", flags=re.A
-            )
-            plans.append(StudyPlan(title, self.space, name, objective, self.seed, budget, settings))
-        return plans

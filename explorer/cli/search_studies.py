@@ -1,4 +1,4 @@
-"""The commands of ``archex search`` that look after studies: status, stop, extend, enqueue, list, export."""
+"""The subcommands of ``archex search`` that manage studies: status, stop, extend, enqueue, list, export."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from explorer.cli.resolve import resolve_spec
 from explorer.cli.studies import print_reports, study_report
 from explorer.errors import InputError
 from explorer.similarity.graph import architecture_id
-from explorer.studies import managing
+from explorer.studies import managing, reports
 from explorer.studies.jobs import job_of, stop_job
+from explorer.studies.spec import StudySpec
 
 NameArgument = Annotated[str, typer.Argument(help="The study.")]
 
 
 def status(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """How a study is getting on: trials by state, the best, who runs it, and what failed and why."""
+    """Show the state of a study: trials by state, the best trial, the job that runs it, and failures with reasons."""
     with opened(store, create=False) as opened_store:
-        report = managing.study_status(opened_store, managing.find_study(opened_store, name))
+        report = reports.study_status(opened_store, managing.find_study(opened_store, name))
     if json:
         print_json(report)
     else:
@@ -44,7 +45,7 @@ def _print_status(report: dict[str, Any]) -> None:
         ("hours", f"{hours['used']:.2f}{limit}"),
         ("best", "none yet" if best is None else f"{best['value']:.4f} by {best['id']}, trial {best['trial']}"),
         *([("tuned", f"{tuned['value']:.4f} by {tuned['recipe']} of {tuned['id']}")] if tuned else []),
-        ("run by", "nobody" if job is None else _runner(job)),
+        ("run by", "no job" if job is None else _runner(job)),
     ]
     for title, text in rows:
         facts.add_row(title, escape(text))
@@ -70,7 +71,7 @@ def _runner(job: dict[str, Any]) -> str:
 
 
 def stop(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """Ask whoever runs a study to stop, also on another machine; what is under way is given back.
+    """Ask the job that runs a study to stop, also on another machine; its running trials are given back.
 
     A job that compares several policies stops as a whole.
     """
@@ -78,8 +79,8 @@ def stop(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOptio
         study = managing.find_study(opened_store, name)
         job = job_of(opened_store, study.name)
         if job is None:
-            remedy = "There is nothing to stop; `archex search status` shows how it stands."
-            raise InputError("study", "be run by a job", f"{name}, which nobody runs", remedy)
+            remedy = "There is nothing to stop; see `archex search status`."
+            raise InputError("study", "be run by a job", f"{name}, which no job runs", remedy)
         job = stop_job(opened_store, job.id)
     if json:
         print_json({"study": name, "job": job.id, "state": job.state.value})
@@ -89,22 +90,23 @@ def stop(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOptio
 
 def extend(
     name: NameArgument,
-    budget: Annotated[int | None, typer.Option("--budget", help="Number of trials in all.")] = None,
-    hours: Annotated[float | None, typer.Option("--hours", help="Hours of trials in all.")] = None,
+    budget: Annotated[int | None, typer.Option("--budget", help="Total number of trials.")] = None,
+    hours: Annotated[float | None, typer.Option("--hours", help="Total hours of trials.")] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Give a study more trials or hours. One that runs goes on with them; one that has ended waits to be resumed."""
+    """Give a study more trials or hours. A running study continues with them; one that has ended can be resumed."""
     with opened(store, create=False) as opened_store:
         study = managing.extend_study(opened_store, managing.find_study(opened_store, name), budget, hours)
         busy = job_of(opened_store, name) is not None
-    limit = study.settings.get("hours")
+    spec = StudySpec.of(study)
     if json:
-        print_json({"study": name, "budget": study.budget, "hours": limit, "state": study.state.value})
+        print_json({"study": name, "budget": spec.budget, "hours": spec.hours, "state": study.state.value})
         return
-    output.print(f"{name}: {study.budget} trials" + ("" if limit is None else f", {limit:g} hours"), markup=False)
+    hours_text = "" if spec.hours is None else f", {spec.hours:g} hours"
+    output.print(f"{name}: {spec.budget} trials{hours_text}", markup=False)
     if not busy:
-        output.print(f"nobody runs it: `archex search resume {name}`", markup=False)
+        output.print(f"no job runs it: `archex search resume {name}`", markup=False)
 
 
 def enqueue(
@@ -124,7 +126,7 @@ def enqueue(
 
 
 def listed(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """All studies, with their best architecture and their best-so-far curve."""
+    """List all studies with their best architecture and their best-so-far curve."""
     with opened(store, create=False) as opened_store:
         reports = [study_report(opened_store, study) for study in opened_store.studies()]
     if json:
@@ -135,15 +137,15 @@ def listed(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None
 
 def export(
     name: NameArgument,
-    file: Annotated[Path, typer.Argument(help="Where to, ending with .csv or .json.")],
+    file: Annotated[Path, typer.Argument(help="The file to write, ending with .csv or .json.")],
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
-    """Write all trials of a study, with the figures behind every choice."""
-    written = {".csv": managing.exported_csv, ".json": managing.exported_json}.get(file.suffix.lower())
+    """Write all trials of a study, with the acquisition figures behind every choice."""
+    written = {".csv": reports.exported_csv, ".json": reports.exported_json}.get(file.suffix.lower())
     if written is None:
         raise InputError("file", "end with .csv or .json", str(file), "Choose another name.")
     if file.is_dir() or not file.absolute().parent.is_dir():
-        raise InputError("file", "be in a folder that exists, and none itself", str(file), "Make the folder first.")
+        raise InputError("file", "be in an existing folder, and not be a folder", str(file), "Make the folder first.")
     with opened(store, create=False) as opened_store:
         text = written(opened_store, managing.find_study(opened_store, name))
     file.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""``archex studies``: what was searched, and what came of it."""
+"""``archex studies``: all studies with their results."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rich.table import Table
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.errors import ExplorerError
 from explorer.studies.driver import best_so_far
-from explorer.studies.managing import study_facts
+from explorer.studies.reports import study_facts
 from graphstore import GraphStore
 from graphstore.records import StudyRecord, TrialRecord, TrialStatus
 
 
 def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
-    """What a study did, as one JSON-able document."""
+    """Return the results of a study as a JSON-able document."""
     trials = store.trials(study.name)
     return {
         **study_facts(store, study, trials),
@@ -30,10 +30,10 @@ def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
 
 
 def finished_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
-    """The report of a study that has just been run.
+    """Return the report of a study that has just been run.
 
     Raises:
-        ExplorerError: every trial failed; the first reason is given.
+        ExplorerError: all trials failed; it shows the reason of the first one.
     """
     report = study_report(store, study)
     if report["failed"] and not report["complete"]:
@@ -43,7 +43,7 @@ def finished_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
 
 
 def print_reports(reports: list[dict[str, Any]]) -> None:
-    """Show studies side by side."""
+    """Print studies side by side."""
     table = Table("study", "objective", "state", "trials", "failed", "stale", "best", "architecture", "best so far")
     for report in reports:
         best = report["best"] or {"id": "-", "value": float("nan")}
@@ -60,7 +60,7 @@ def print_reports(reports: list[dict[str, Any]]) -> None:
 
 
 def trial_report(trial: TrialRecord) -> dict[str, Any]:
-    """One trial, as one JSON-able document; ``seconds`` runs from the start of its last attempt to its end."""
+    """Return a trial as a JSON-able document; ``seconds`` counts from the start of its last attempt to its end."""
     ended = trial.finished and trial.started
     return {
         "trial": trial.number,
@@ -74,7 +74,7 @@ def trial_report(trial: TrialRecord) -> dict[str, Any]:
 
 
 def print_trials(reports: list[dict[str, Any]]) -> None:
-    """Show the trials of a study."""
+    """Print the trials of a study."""
     table = Table("trial", "state", "attempt", "value", "architecture", "seconds", "reason")
     for report in reports:
         value, seconds = report["value"], report["seconds"]

@@ -26,18 +26,17 @@ from explorer.cli.search_options import (
     TaskFileOption,
     TaskOption,
     TransferOption,
-    training_settings,
-    transfer_settings,
+    trained,
 )
 from explorer.errors import InputError
 from explorer.library.importing import ensure_stored
-from explorer.library.sources import run_source
+from explorer.library.records import score_record
+from explorer.library.sources import SINGLE, run_source
 from explorer.library.workplace import data_cache, run_folder
 from explorer.records import TaskScore
 from explorer.similarity.graph import architecture_id
 from explorer.studies.donors import donor_from, donor_mark, first_weights, record_lineage
 from explorer.studies.trained import TrainingChoices, check_training
-from explorer.studies.worker import score_record
 
 
 def train(
@@ -68,9 +67,9 @@ def train(
     spec = resolve_spec(model, store)
     if source_model and (transfer is None or overlap is not None):
         raise InputError("--from", "come with --transfer and without --transfer-overlap", source_model, "Correct it.")
-    settings = training_settings(tasks, data, recipe, task_file) | transfer_settings(transfer, overlap)
-    check_training(settings, "mean")
-    choices = TrainingChoices.from_settings(settings)
+    evaluation = trained(tasks, data, recipe, task_file, transfer, overlap)
+    check_training(evaluation, "mean")
+    choices = TrainingChoices.of(evaluation)
     with opened(store) as opened_store, progress_reporter() as reporter:
         prepared = choices.prepare(data_cache(opened_store.url), reporter)
         import torch
@@ -93,7 +92,7 @@ def train(
             opened_store.add_scores([score_record(score, id, source)])
             reporter.update(score.task, 1, 1, f"{score.metric} {score.value:.4f}")
 
-        folder = run_folder(opened_store.url, "train", run)
+        folder = run_folder(opened_store.url, SINGLE, run)
         scores = train_and_score(
             spec,
             prepared,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from explorer.errors import DataError
 from explorer.library.build import MAX_LIBRARY, build_library, has_space, is_ready
+from explorer.library.records import score_record
 from explorer.progress import Reporter, SilentReporter
 from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_json
@@ -246,10 +247,7 @@ def _resolve(store: GraphStore, rows: ReadRows[FoundRow]) -> tuple[list[_Row], l
 
 def _records(number: int, spec: ArchitectureSpec, row: FoundRow) -> _Row:
     id = architecture_id(spec)
-    scores = (
-        ScoreRecord(id, s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source, s.seconds)
-        for s in row.scores
-    )
+    scores = (score_record(score, id, score.source) for score in row.scores)
     measurements = (MeasurementRecord(id, m.device, m.quantity, m.value, m.unit) for m in row.measurements)
     return _Row(number, spec, id, tuple(scores), tuple(measurements), row.left_out)
 

@@ -1,8 +1,9 @@
-"""Conversion of architecture specs to the store's records."""
+"""Conversion of architecture specs and scores to the store's records."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from explorer.measure.size import flops, parameters
 from explorer.similarity.graph import ArchitectureGraph, build_graph, graph_hash
@@ -10,10 +11,53 @@ from explorer.space.formats import to_json
 from explorer.space.heterogeneity import heterogeneity
 from explorer.space.named import named_models
 from explorer.space.spec import ArchitectureSpec
-from graphstore.records import ArchitectureRecord, LayerRecord, OpRecord
+from graphstore.records import ArchitectureRecord, LayerRecord, OpRecord, ScoreRecord
 
 FLOPS_LENGTH = 128
 """Sequence length in tokens for which FLOPs are stored."""
+
+
+class Scored(Protocol):
+    """A score without its architecture: of a training (``TaskScore``), or of a row of a table (``FoundScore``)."""
+
+    @property
+    def task(self) -> str: ...  # noqa: D102
+    @property
+    def metric(self) -> str: ...  # noqa: D102
+    @property
+    def value(self) -> float: ...  # noqa: D102
+    @property
+    def dataset(self) -> str: ...  # noqa: D102
+    @property
+    def fidelity(self) -> str: ...  # noqa: D102
+    @property
+    def recipe(self) -> str: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+    @property
+    def seconds(self) -> float: ...  # noqa: D102
+
+
+def score_record(score: Scored, architecture: str, source: str) -> ScoreRecord:
+    """Return a score as the store keeps it.
+
+    Args:
+        score: the score.
+        architecture: id of the scored architecture.
+        source: where the score comes from; see ``explorer.library.sources`` for trainings.
+    """
+    return ScoreRecord(
+        architecture,
+        score.task,
+        score.metric,
+        score.value,
+        dataset=score.dataset,
+        fidelity=score.fidelity,
+        recipe=score.recipe,
+        seed=score.seed,
+        source=source,
+        seconds=score.seconds,
+    )
 
 
 def named_architectures() -> dict[ArchitectureSpec, str]:

@@ -1,4 +1,4 @@
-"""The loop of a running study: the policy asks, an executor's workers evaluate, until the budget is used up."""
+"""The loop of a running study: the policy proposes and an executor's workers evaluate, until the study has ended."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from explorer.studies.driver import ENDED, OnTrial, StudyDriver, close_study
 from explorer.studies.executors.contract import Crew, Executor, WorkerOrder
 from explorer.studies.executors.releasing import release_dead
 from explorer.studies.objectives import study_candidates
+from explorer.studies.spec import StudySpec
 from graphstore import GraphStore
 from graphstore.records import StudyRecord, StudyState, TrialRecord, TrialStatus
 
@@ -20,22 +21,22 @@ OnPoll: TypeAlias = Callable[[Sequence[TrialRecord]], None]
 
 
 class TrialEnds:
-    """Calls back once for every trial that ends while a study runs; give it as ``on_poll``.
+    """Calls back once for every trial that ends while a study runs; pass it as ``on_poll``.
 
     Args:
-        before: the study's trials so far; those that have ended are not told of.
-        on_trial: called in the process that runs the study; what it raises stops the study.
+        before: the study's trials so far; no call is made for those that have ended.
+        on_trial: called in the process that runs the study; an exception that it raises stops the study.
     """
 
     def __init__(self, before: Sequence[TrialRecord], on_trial: OnTrial) -> None:
-        self._told = {trial.number for trial in before if trial.state in ENDED}
+        self._reported = {trial.number for trial in before if trial.state in ENDED}
         self._on_trial = on_trial
 
     def __call__(self, trials: Sequence[TrialRecord]) -> None:
-        """Look at all trials of the study."""
+        """Take all trials of the study."""
         for trial in trials:
-            if trial.state in ENDED and trial.number not in self._told:
-                self._told.add(trial.number)
+            if trial.state in ENDED and trial.number not in self._reported:
+                self._reported.add(trial.number)
                 self._on_trial(trial)
 
 
@@ -48,22 +49,22 @@ def drive(
     stop: Callable[[], bool],
     on_poll: OnPoll | None = None,
 ) -> StudyRecord:
-    """Run a study until it is done or stopped; afterwards no worker of it is left.
+    """Run a study until it is done or stopped; no worker of it is left afterwards.
 
     Args:
         store: where the study is.
         study: the study.
         executor: starts the workers.
         order: for every worker.
-        reporter: told of the trials.
-        stop: asked several times a second.
-        on_poll: shown all trials several times a second.
+        reporter: told the progress of the trials.
+        stop: called several times a second; the study stops if it returns true.
+        on_poll: called with all trials several times a second.
 
     Raises:
         ExplorerError: workers keep dying.
     """
     release_dead(store, study.name)
-    driver = StudyDriver(store, study, study_candidates(store, study))
+    driver = StudyDriver(store, study, study_candidates(store, StudySpec.of(study)))
     crew = executor.start(store, order)
     finished = -1
     try:
@@ -71,16 +72,16 @@ def drive(
             if store.study(study.name).state is not StudyState.OPEN:  # Another run of the study has just ended.
                 store.update_study(study.name, state=StudyState.OPEN)
             store.expire_leases(study.name, time.time(), MAX_ATTEMPTS)
-            driver.refill(executor.workers)
             trials = store.trials(study.name)
-            _report(reporter, driver.study, trials, crew)
+            trials += driver.refill(executor.workers, trials)
+            _report(reporter, driver.spec.budget, trials, crew)
             if on_poll is not None:
                 on_poll(trials)
             ended = sum(trial.state in ENDED for trial in trials)
             if ended > finished >= 0:
                 crew.succeeded()
             finished = ended
-            if driver.finished():
+            if driver.finished(trials):
                 break
             crew.tend(len(trials) - ended)
             time.sleep(POLL_S)
@@ -88,11 +89,11 @@ def drive(
         crew.stop()
         study = close_study(store, driver)
     if on_poll is not None:
-        on_poll(store.trials(study.name))  # What ended since the last look.
+        on_poll(store.trials(study.name))  # Trials may have ended since the last poll.
     return study
 
 
-def _report(reporter: Reporter, study: StudyRecord, trials: Sequence[TrialRecord], crew: Crew) -> None:
+def _report(reporter: Reporter, budget: int, trials: Sequence[TrialRecord], crew: Crew) -> None:
     ended = sum(trial.state in ENDED for trial in trials)
     running = [trial for trial in trials if trial.state is TrialStatus.RUNNING]
     share = ended + sum(float(trial.info.get("progress", 0.0)) for trial in running)
@@ -100,5 +101,5 @@ def _report(reporter: Reporter, study: StudyRecord, trials: Sequence[TrialRecord
     if not running and ended < len(trials):
         workers = crew.status()
         crowded = workers and not any(worker.place for worker in workers)
-        note = "the workers wait for a place" if crowded else "the workers are loading"
-    reporter.update("trainings", round(share, 2), study.budget, note)
+        note = "the workers wait for resources" if crowded else "the workers are loading"
+    reporter.update("trainings", round(share, 2), budget, note)

@@ -1,8 +1,8 @@
-"""Whose weights a training starts from: the trained neighbour that shares most leading layers (FlexiBERT, section 3.4).
+"""Weight inheritance from the trained neighbour that shares most leading layers (FlexiBERT, section 3.4).
 
 A donor is a finished pre-training in this store's work folder, of another architecture on the same text by the same
-recipe. Which one a run starts from is written into the run's folder before it trains, so that a resumed run, whatever
-was trained in between, has the same donor; what it took is written there too, and goes into the store as lineage.
+recipe. A run's donor is written into the run's folder before it trains, so a resumed run has the same donor, whatever
+was trained since. The report of the transfer is written there too, and is stored as lineage.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     from explorer.models import FlexiBertForMaskedLM
 
 CHOICE_FILE = "donor.json"
-"""Which donor a run has, or that there is none."""
+"""The donor of a run, or ``null``."""
 REPORT_FILE = "transfer.json"
-"""What it took."""
+"""The report of the transfer."""
 TRIAL_FOLDER = re.compile(r"(\d+)-[0-9a-f]+")
 Initialise = Callable[["FlexiBertForMaskedLM"], None]
 
 
 @dataclass(frozen=True)
 class Donor:
-    """A trained model whose weights another one may start from.
+    """A trained model whose weights another one may inherit.
 
     Attributes:
-        run: the training, as its scores' source names it; the folder's path for a model from elsewhere.
+        run: source of its scores; the folder's path for a model from elsewhere.
         spec: its architecture.
         folder: the pre-trained model, a ``transformers`` folder.
-        overlap: leading layers in common ÷ layers of the recipient.
+        overlap: number of leading layers in common, divided by the recipient's layers.
     """
 
     run: str
@@ -56,7 +56,7 @@ class Donor:
 
     @property
     def architecture(self) -> str:
-        """Id of its architecture."""
+        """The id of its architecture."""
         return architecture_id(self.spec)
 
 
@@ -70,19 +70,19 @@ class _Run:
 def choose_donor(
     store: GraphStore, spec: ArchitectureSpec, recipe: Recipe, text: str, least: float | None = None
 ) -> Donor | None:
-    """The trained neighbour with the largest biased overlap.
+    """Return the trained neighbour with the largest biased overlap.
 
-    Ties go to the smaller exact kernel dissimilarity, then to the name of the run.
+    Ties are broken by the smaller exact kernel dissimilarity, then by the name of the run.
 
     Args:
-        store: whose work folder is looked through.
-        spec: the architecture that wants weights.
-        recipe: its own; a donor was trained by the same one, with or without transfer.
-        text: fingerprint of its text and vocabulary.
-        least: smallest overlap that will do, 0 to 1; the recipe's if ``None``.
+        store: the store in whose work folder donors are searched.
+        spec: the recipient's architecture.
+        recipe: the recipient's recipe; a donor was trained by the same one, with or without transfer.
+        text: fingerprint of the recipient's text and vocabulary.
+        least: smallest accepted overlap, 0 to 1; the recipe's if ``None``.
 
     Returns:
-        The donor; ``None`` if no neighbour has the overlap. The architecture itself is none.
+        The donor; ``None`` if no neighbour has the overlap. The architecture itself is not a donor.
     """
     least = recipe.transfer_overlap if least is None else least
     runs = [run for run in _finished(store, text, recipe) if run.spec != spec]
@@ -108,16 +108,16 @@ def _distances(spec: ArchitectureSpec, runs: Sequence[_Run]) -> list[float]:
 
 
 def donor_from(store: GraphStore, spec: ArchitectureSpec, wanted: str | ArchitectureSpec, text: str) -> Donor:
-    """The donor that a user named, whatever its overlap.
+    """Return the donor that a user named, whatever its overlap.
 
     Args:
-        store: whose work folder is looked through for an architecture's trainings.
-        spec: the architecture that wants weights.
+        store: the store in whose work folder an architecture's trainings are searched.
+        spec: the recipient's architecture.
         wanted: folder of a pre-trained model, or of a run with one; or an architecture that was trained here.
-        text: fingerprint of the text and vocabulary that the new run trains with.
+        text: fingerprint of the text and vocabulary of the new run.
 
     Raises:
-        InputError: there is no such model, or it is none of a masked language model of this package.
+        InputError: there is no such model, or it is not a masked language model of this package.
     """
     if isinstance(wanted, ArchitectureSpec):
         runs = [run for run in _finished(store, text, None) if run.spec == wanted]
@@ -135,7 +135,7 @@ def donor_from(store: GraphStore, spec: ArchitectureSpec, wanted: str | Architec
 
 
 def donor_mark(donor: Donor) -> str:
-    """What the fidelity of scores says of a donor that a user named: its architecture and a digest of its weights."""
+    """Return the mark of a donor in the fidelity of scores: its architecture and a digest of its weights."""
     return f"{donor.architecture[:8]}-{digest((donor.folder / 'model.safetensors').read_bytes())[:8]}"
 
 
@@ -149,23 +149,23 @@ def first_weights(
     run: str,
     donor: Donor | None = None,
 ) -> Initialise | None:
-    """What ``train_and_score`` does with a run's new model; chooses the donor, or reads which one the run has.
+    """Return the weight initialisation of a run's new model; choose the donor, or read the run's donor.
 
     Args:
-        store: where the lineage goes.
+        store: where the lineage is stored.
         spec: the run's architecture.
-        recipe: says whether and how weights are transferred.
+        recipe: whether and how weights are transferred.
         text: fingerprint of its text and vocabulary.
-        seed: of the run; fixes random projections.
+        seed: seed of the run; fixes random projections.
         folder: the run's folder.
         run: source of the run's scores.
-        donor: the one a user named; chosen by overlap if ``None``.
+        donor: the donor that a user named; chosen by overlap if ``None``.
 
     Returns:
         ``None`` if the run starts from scratch.
 
     Raises:
-        DataError: the run's note of its donor is damaged.
+        DataError: the file with the run's donor is damaged.
     """
     if not recipe.transfer:
         return None
@@ -192,7 +192,7 @@ def first_weights(
 
 
 def record_lineage(store: GraphStore, architecture: str, folder: Path, run: str) -> None:
-    """Put into the store what a run's folder says of its donor; doing it again changes nothing."""
+    """Store the lineage that a run's folder records; doing it again changes nothing."""
     if not (folder / REPORT_FILE).is_file():
         return
     donor = _read_choice(folder)
@@ -208,7 +208,7 @@ def _runs(store: GraphStore) -> Path:
 
 
 def _finished(store: GraphStore, text: str, recipe: Recipe | None) -> list[_Run]:
-    """The finished pre-trainings on a text (and by a recipe), by name; folders that cannot be read are left out."""
+    """Return the finished pre-trainings on a text (and by a recipe), sorted by name; skip unreadable folders."""
     kinds = {one.fidelity for one in (recipe, replace(recipe, transfer=""))} if recipe else set()
     found = []
     for path in _runs(store).glob("*/*/run.json"):

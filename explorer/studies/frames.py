@@ -1,7 +1,6 @@
-"""From the store to the frames that figures are drawn of, for the app and the command line alike.
+"""Data frames of studies, from which the app and the command line draw figures.
 
-Times are seconds since the epoch; objectives are larger where better. What a study has no value for is left out: trials
-that wait, run, failed or went stale, and values that are not finite.
+Times are seconds since the epoch; objectives are maximised. Trials without a finite value are left out.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,24 +16,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from explorer.analysis.importance import choices_frame
-from explorer.analysis.score_kinds import known_objective
 from explorer.analysis.tables import Spread, architectures_frame, map_frame
 from explorer.errors import InputError
 from explorer.pareto import pareto_set
 from explorer.records import Prediction
 from explorer.space.formats import from_json
 from explorer.studies.candidates import space_candidates
-from explorer.studies.driver import StudyDriver
+from explorer.studies.driver import StudyDriver, known_values, single_thread
+from explorer.studies.spec import Known, StudySpec, Trained
 from graphstore import GraphStore
 from graphstore.records import ArchitectureSummary, StudyRecord, StudyState, TrialRecord, TrialStatus
 
 SEVERAL = 3
-"""Finished studies of one policy from which on they are drawn as a median with a band."""
+"""Smallest number of finished studies of one policy that are drawn as a median with a band."""
 RESAMPLES = 1000
 BAND = (0.025, 0.975)
 """Quantiles of the bootstrapped median that a band runs between."""
 FACTS = ("parameters", "flops", "depth", "heterogeneity")
-"""What a study's values can be set against without measurements."""
+"""Costs that are known without measurements."""
 
 Trials = Mapping[str, Sequence[TrialRecord]]
 """Name of a study → its trials, by number."""
@@ -48,19 +48,19 @@ class HasPosterior(Protocol):
 
 
 def comparable(study: StudyRecord) -> tuple[object, ...]:
-    """What two studies must share for their values to be shown side by side."""
-    settings = study.settings
-    known = bool(settings.get("from_scores"))
-    keys = ("recipe", "tasks", "data", "task_files", "supernet")
-    training = () if known else tuple(repr(settings.get(key)) for key in keys)
-    return study.space, study.objective, known, settings.get("fidelity"), *training
+    """Return what two studies must share for their values to be shown side by side."""
+    spec = StudySpec.of(study)
+    evaluation = spec.evaluation
+    if isinstance(evaluation, Trained):  # Whose weights a training inherits is part of its scores' fidelity.
+        evaluation = replace(evaluation, transfer=None, transfer_overlap=None, transfer_donor=None)
+    return spec.space, spec.objective, evaluation
 
 
 def find_studies(store: GraphStore, patterns: Sequence[str]) -> list[StudyRecord]:
-    """Studies by name, or by a pattern with ``*`` and ``?``; each once, those of a pattern by name.
+    """Return studies by name, or by a pattern with ``*`` and ``?``; each once, those of a pattern sorted by name.
 
     Raises:
-        InputError: nothing fits one of the patterns, or their values are not comparable.
+        InputError: no study matches one of the patterns, or the studies' values are not comparable.
     """
     known = {study.name: study for study in store.studies()}
     found: dict[str, StudyRecord] = {}
@@ -79,46 +79,46 @@ def find_studies(store: GraphStore, patterns: Sequence[str]) -> list[StudyRecord
 
 
 def value_of(trial: TrialRecord) -> float | None:
-    """A trial's value if it is complete and finite."""
+    """Return a trial's value if it is complete and finite."""
     value = trial.value
     return value if trial.state is TrialStatus.COMPLETE and value is not None and math.isfinite(value) else None
 
 
 def history_frame(studies: Sequence[StudyRecord], trials: Trials, best_known: float | None = None) -> pd.DataFrame:
-    """Best value after each evaluation, in the order in which they ended.
+    """Return the best value after each evaluation, in the order in which they ended.
 
     Args:
         studies: the studies.
-        trials: of each.
-        best_known: the best value there is, if it is known.
+        trials: of each study.
+        best_known: the best value of all candidates, if it is known.
 
     Returns:
-        ``study, policy, seed, done, evaluations, best, regret``; ``done`` is whether the study has used up its budget,
-        ``regret`` is ``best_known`` less ``best``, missing where that is not known.
+        Columns ``study, policy, seed, done, evaluations, best, regret``; ``done`` is whether the study has ended, and
+        ``regret`` is ``best_known`` minus ``best``, NaN if ``best_known`` is not known.
     """
     rows = []
     for study in studies:
+        spec, done = StudySpec.of(study), study.state is StudyState.DONE
         ended = sorted((t for t in trials[study.name] if value_of(t) is not None), key=lambda t: (t.finished, t.number))
         best = -math.inf
         for number, trial in enumerate(ended, start=1):
             best = max(best, float(trial.value or 0.0))
             regret = math.nan if best_known is None else best_known - best
-            done = study.state is StudyState.DONE
-            rows.append((study.name, study.policy, study.seed, done, number, best, regret))
+            rows.append((study.name, spec.policy, spec.seed, done, number, best, regret))
     return pd.DataFrame(rows, columns=["study", "policy", "seed", "done", "evaluations", "best", "regret"])
 
 
 def history_bands(curves: pd.DataFrame, column: str = "best", seed: int = 0) -> pd.DataFrame:
-    """Median over the finished studies of a policy, with a 95 % bootstrap interval of that median.
+    """Return the median over the finished studies of each policy, with a 95 % bootstrap interval of that median.
 
     Args:
-        curves: as ``history_frame`` gives them.
+        curves: from ``history_frame``.
         column: ``best`` or ``regret``.
         seed: of the bootstrap.
 
     Returns:
-        ``policy, evaluations, median, low, high, studies``, as far as all finished studies of the policy have got; only
-        policies with at least three of them.
+        Columns ``policy, evaluations, median, low, high, studies``, up to the evaluations that all finished studies of
+        the policy have; only policies with at least three finished studies.
     """
     names = ["policy", "evaluations", "median", "low", "high", "studies"]
     frames = []
@@ -137,18 +137,17 @@ def history_bands(curves: pd.DataFrame, column: str = "best", seed: int = 0) -> 
 
 
 def best_known(store: GraphStore, study: StudyRecord) -> float | None:
-    """The best value a study on known scores can find; ``None`` where it trains, as nobody knows it then.
+    """Return the best value that a study on known scores can find; ``None`` for other studies, where it is unknown.
 
     Raises:
         DataError: its scores are no longer in the store.
     """
-    if not study.settings.get("from_scores"):
-        return None
-    return max(known_objective(store, study.space, study.objective, study.settings.get("fidelity")).values())
+    spec = StudySpec.of(study)
+    return max(known_values(store, spec).values()) if isinstance(spec.evaluation, Known) else None
 
 
 def trial_values(trials: Trials) -> pd.Series:
-    """Mean value of each architecture over the studies' complete trials, indexed by id, in order of first trial."""
+    """Return the mean value of each architecture over the studies' complete trials, in order of first trial."""
     values: dict[str, list[float]] = {}
     for rows in trials.values():
         for trial in rows:
@@ -160,22 +159,22 @@ def trial_values(trials: Trials) -> pd.Series:
 
 
 def trial_choices(store: GraphStore, values: pd.Series) -> pd.DataFrame:
-    """Design choices of evaluated architectures, as ``choices_frame`` gives them, in the order of ``values``."""
+    """Return the design choices of evaluated architectures (see ``choices_frame``), in the order of ``values``."""
     return choices_frame({s.id: from_json(s.spec) for s in store.summaries(ids=[str(id) for id in values.index])})
 
 
 def timeline_frame(studies: Sequence[StudyRecord], trials: Trials, now: float) -> pd.DataFrame:
-    """When each trial ran. The store keeps the last attempt's start, and how many there were.
+    """Return when each trial ran. The store keeps the start of the last attempt, and the number of attempts.
 
     Args:
         studies: the studies.
-        trials: of each.
-        now: until when running trials are drawn.
+        trials: of each study.
+        now: end of running trials.
 
     Returns:
-        One row per trial that was ever started, by start: ``study, number, architecture, state, attempt, host, lane,
-        started, ended, value, reason``. ``ended`` of a stale or given-back trial, whose end nobody noted, is its start.
-        ``lane`` numbers from 0, within study and host, what ran at the same time.
+        One row per trial that was ever started, sorted by start: ``study, number, architecture, state, attempt, host,
+        lane, started, ended, value, reason``. ``ended`` of a stale or given-back trial, whose end is not recorded, is
+        its start. ``lane`` numbers the trials that ran at the same time, from 0, within study and host.
     """
     rows = []
     for study in studies:
@@ -197,19 +196,19 @@ def timeline_frame(studies: Sequence[StudyRecord], trials: Trials, now: float) -
 
 
 def pareto_points(store: GraphStore, values: pd.Series, against: Sequence[str]) -> tuple[pd.DataFrame, pd.Index]:
-    """Evaluated architectures with what their values are set against, and which of them make the Pareto set.
+    """Return evaluated architectures with their costs, and which of them form the Pareto front.
 
     Args:
-        store: where they are.
-        values: of each architecture; more is better.
-        against: facts (``parameters``, …) or measured quantities (``DEVICE QUANTITY``); less is better.
+        store: where the architectures are.
+        values: value of each architecture; maximised.
+        against: costs to minimise: facts (``parameters``, …) or measured quantities (``DEVICE QUANTITY``).
 
     Returns:
-        The table of the architectures that have all of them, with ``value`` and a column for each of ``against``; and
-        the ids of the Pareto set among them.
+        The table of the architectures that have all costs, with ``value`` and a column for each of ``against``; and
+        the ids of those on the Pareto front.
 
     Raises:
-        InputError: something of ``against`` is neither a fact nor measured.
+        InputError: a cost is neither a fact nor measured.
     """
     ids = [str(id) for id in values.index]
     summaries = store.summaries(ids=ids)
@@ -233,40 +232,41 @@ def _amounts(store: GraphStore, name: str, summaries: Sequence[ArchitectureSumma
 
 
 def belief_frame(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:
-    """What the study's policy believes of every candidate after some trials.
+    """Return the posterior of a study's policy for every candidate after some trials.
 
     Args:
         store: where the candidates are.
         study: the study.
-        trials: what its policy is told.
+        trials: the observations.
 
     Returns:
         Indexed by id: ``mean, aleatoric, epistemic, ucb``, in the units of the objective.
 
     Raises:
-        InputError: the policy has no belief, or not yet.
-        DataError: the space's vectors or the study's scores are gone.
+        InputError: the policy has no posterior, or has observed too few trials.
+        DataError: the space's vectors or the study's scores are no longer in the store.
     """
-    known = bool(study.settings.get("from_scores"))
-    only = known_objective(store, study.space, study.objective, study.settings.get("fidelity")) if known else None
-    driver = StudyDriver(store, study, space_candidates(store, study.space, only))
+    spec = StudySpec.of(study)
+    only = known_values(store, spec) if isinstance(spec.evaluation, Known) else None
+    driver = StudyDriver(store, study, space_candidates(store, spec.space, only))
     policy = driver.policy
     if not isinstance(policy, HasPosterior):
-        raise InputError("policy", "have a posterior to draw, as boshnas has", study.policy, "Choose another study.")
+        raise InputError("policy", "have a posterior to draw, such as boshnas", spec.policy, "Choose another study.")
     driver.learn(trials)
-    told, ucb = policy.posterior()
-    columns = {"mean": told.mean, "aleatoric": told.aleatoric, "epistemic": told.epistemic, "ucb": ucb}
+    with single_thread():
+        found, ucb = policy.posterior()
+    columns = {"mean": found.mean, "aleatoric": found.aleatoric, "epistemic": found.epistemic, "ucb": ucb}
     return pd.DataFrame(columns, pd.Index(policy.candidates.ids, name="id", dtype=object))
 
 
 def map_points(store: GraphStore, space: str) -> tuple[pd.DataFrame, Spread]:
-    """The embedded architectures of a space with coordinates ``x`` and ``y``, and the axes' shares of the variance."""
+    """Return a space's architectures with coordinates ``x`` and ``y``, and the axes' shares of the variance."""
     points, spread = map_frame(store.embeddings(space))
     return points.join(architectures_frame(store.summaries(space)), how="inner"), spread
 
 
 def trial_points(trials: Sequence[TrialRecord]) -> pd.DataFrame:
-    """Trials for the map: ``number, id, state, value, origin``, by number."""
+    """Return trials for the map: ``number, id, state, value, origin``, sorted by number."""
     rows = [(t.number, t.architecture, t.state.value, value_of(t), str(t.info.get("origin", ""))) for t in trials]
     frame = pd.DataFrame(rows, columns=["number", "id", "state", "value", "origin"])
     return frame.astype({"value": float})

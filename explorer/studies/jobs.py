@@ -1,7 +1,7 @@
-"""Jobs: detached processes of the command line that the store knows about.
+"""Jobs: detached processes of the command line that have a record in the store.
 
-The app never trains in its own process: it launches ``archex …`` in a new process session, and everybody watches the
-job's record. The process writes its own record; whoever looks finds out when it is gone.
+The app never trains in its own process: it launches ``archex …`` in a new process session. The process updates its own
+record; any reader of the records finds out when the process has ended.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from graphstore.records import JobRecord, JobState
 
 HEARTBEAT_S = 2.0
 STARTING_S = 60.0
-"""A job that has not said anything for this long after its launch is lost."""
+"""A job without a sign of life for this long after its launch is lost."""
 ACTIVE = (JobState.STARTING, JobState.RUNNING, JobState.STOPPING)
 
 
 def new_job(store: GraphStore, kind: str, info: Mapping[str, Any], now: float | None = None) -> JobRecord:
-    """Write the record of a job that is about to start."""
+    """Store and return the record of a job that is about to start."""
     now = time.time() if now is None else now
     id = f"{kind}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{secrets.token_hex(3)}"
     log = log_folder(store.url) / f"{id}.log"
@@ -50,10 +50,10 @@ def launch(store: GraphStore, kind: str, arguments: Sequence[str], info: Mapping
     """Start ``archex ARGUMENTS`` as a detached process that outlives the caller.
 
     Args:
-        store: where the job is recorded; the process works on the same store.
-        kind: what it is, for people.
-        arguments: of the command line, without ``--store`` and ``--job``.
-        info: kept with the job.
+        store: where the job is recorded; the process uses the same store.
+        kind: kind of the job, for people.
+        arguments: arguments of the command line, without ``--store`` and ``--job``.
+        info: further facts, stored with the job.
     """
     job = new_job(store, kind, {**(info or {}), "arguments": list(arguments)})
     command = [sys.executable, "-m", "explorer.cli.main", *arguments, "--store", store.url, "--job", job.id]
@@ -69,7 +69,7 @@ def launch(store: GraphStore, kind: str, arguments: Sequence[str], info: Mapping
 
 
 def _process(job: JobRecord) -> psutil.Process | None:
-    """The job's own process on this host, never another one that was given its number."""
+    """Return the job's process if it runs on this host; never another process that got the same number."""
     if job.host != socket.gethostname() or not job.pid:
         return None
     try:
@@ -82,14 +82,14 @@ def _process(job: JobRecord) -> psutil.Process | None:
 
 
 def refresh_jobs(store: GraphStore, now: float | None = None) -> list[JobRecord]:
-    """All jobs, newest first; those whose process is gone become ``lost``."""
+    """Return all jobs, newest first; those whose process has ended without a word become ``lost``."""
     now = time.time() if now is None else now
     jobs = []
     for job in store.jobs():
         if job.state in ACTIVE and job.host == socket.gethostname():
             silent = job.pid == 0 and now - job.created > STARTING_S
             if silent or (job.pid and _process(job) is None):
-                # Read again: it may have ended between our two looks.
+                # Read again: the job may have ended since ``store.jobs()``.
                 job = next((j for j in store.jobs() if j.id == job.id), job)
                 if job.state in ACTIVE:
                     job = _gone(store, job)
@@ -98,7 +98,7 @@ def refresh_jobs(store: GraphStore, now: float | None = None) -> list[JobRecord]
 
 
 def _gone(store: GraphStore, job: JobRecord) -> JobRecord:
-    """Record that a job's process ended without a word; one that had not begun said why in its log."""
+    """Record that a job's process ended without updating its record; the log of one that had not begun says why."""
     if job.state is JobState.STARTING:
         message = read_log(job, 1) or "its process did not start"
         return store.update_job(job.id, state=JobState.FAILED, message=message[:500])
@@ -107,11 +107,7 @@ def _gone(store: GraphStore, job: JobRecord) -> JobRecord:
 
 
 def require_free(store: GraphStore, studies: Sequence[str], own_job: str, now: float | None = None) -> None:
-    """Refuse to run a study that another job is running.
-
-    Raises:
-        InputError: it is being run; the job is named.
-    """
+    """Raise InputError if another job runs one of these studies."""
     for study in studies:
         job = job_of(store, study, now)
         if job is not None and job.id != own_job:
@@ -120,7 +116,7 @@ def require_free(store: GraphStore, studies: Sequence[str], own_job: str, now: f
 
 
 def job_of(store: GraphStore, study: str, now: float | None = None) -> JobRecord | None:
-    """The job that runs a study; ``None`` if none does."""
+    """Return the job that runs a study; ``None`` if none does."""
     now = time.time() if now is None else now
     for job in refresh_jobs(store, now):
         alive = job.state in ACTIVE and (job.host == socket.gethostname() or now - job.heartbeat < STARTING_S)
@@ -130,7 +126,7 @@ def job_of(store: GraphStore, study: str, now: float | None = None) -> JobRecord
 
 
 def stop_job(store: GraphStore, id: str) -> JobRecord:
-    """Ask a running job to stop after the current step; what it finished stays, what it works on can be resumed."""
+    """Ask a running job to stop after the current step; finished trials stay, running ones can be resumed."""
     job = next((job for job in refresh_jobs(store) if job.id == id), None)
     if job is None or job.state not in ACTIVE:
         return job or store.update_job(id)
@@ -142,46 +138,46 @@ def stop_job(store: GraphStore, id: str) -> JobRecord:
 
 
 def read_log(job: JobRecord, lines: int = 200) -> str:
-    """The end of a job's log; empty where there is none, or the job is another host's."""
+    """Return the end of a job's log; empty if there is none or the job belongs to another host."""
     return read_end(Path(job.log), lines) if job.host == socket.gethostname() else ""
 
 
 def read_end(path: Path, lines: int) -> str:
-    """The last lines of a log; empty where there is no such file."""
+    """Return the last lines of a log; empty if there is no such file."""
     try:
         with path.open("rb") as log:
             log.seek(0, os.SEEK_END)
             log.seek(max(0, log.tell() - 200 * lines))
             text = log.read().decode("utf-8", errors="replace")
-    # A path may have been written by anything that writes to the store.
+    # Any program that writes to the store may have stored the path, so it may be invalid.
     except (OSError, ValueError):
         return ""
     return "\n".join(text.splitlines()[-lines:])
 
 
 class JobReporter:
-    """Keeps the job's record alive and passes progress on to another reporter."""
+    """Sends heartbeats of a job, and passes its progress on to another reporter."""
 
     def __init__(self, store: GraphStore, id: str, inner: Reporter) -> None:
         self._store, self._id, self._inner = store, id, inner
         self._changes: dict[str, Any] = {}
         self.stopping = False
-        """Whether somebody, maybe on another machine, has asked the job to stop."""
+        """Whether the job was asked to stop, perhaps from another machine."""
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat {id}", daemon=True)
 
     def update(self, phase: str, done: float, total: float, note: str = "") -> None:
-        """Remember the progress; the next heartbeat writes it."""
+        """Keep the progress; the next heartbeat writes it."""
         self._inner.update(phase, done, total, note)
         share = done / total if total else 0.0
         self._changes = {"progress": min(1.0, share), "message": f"{phase}: {note or f'{share:.0%}'}"}
 
     def start(self) -> None:
-        """Begin to send heartbeats."""
+        """Start sending heartbeats."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Send no more heartbeats."""
+        """Stop sending heartbeats."""
         self._end.set()
         self._thread.join()
 
@@ -191,12 +187,12 @@ class JobReporter:
                 job = self._store.update_job(self._id, heartbeat=time.time(), **self._changes)
                 self.stopping = job.state is JobState.STOPPING
             except StoreError:
-                continue  # The store is away for the moment; the next heartbeat tries again.
+                continue  # The store does not answer now; the next heartbeat tries again.
 
 
 @contextmanager
 def running_job(store: GraphStore, job: JobRecord, inner: Reporter) -> Iterator[JobReporter]:
-    """Run a block as a job: heartbeats while it runs, its outcome at the end. SIGTERM stops it like Ctrl-C."""
+    """Run a block as a job: heartbeats while it runs, its outcome at the end. SIGTERM stops it, as Ctrl-C does."""
     me = psutil.Process()
     info = {**job.info, "process_started": me.create_time()}
     store.update_job(job.id, state=JobState.RUNNING, pid=me.pid, heartbeat=time.time(), info=info, message="running")

@@ -1,26 +1,26 @@
-"""Coarse to fine: the candidates of the next finer level of a search, and the study that goes on among them.
+"""Coarse to fine: the candidates of the next finer level of a search, and the study that searches them.
 
-FlexiBERT (arXiv 2205.11656, section 3.4) searches a level to convergence and goes on between its best architectures at
-the next finer number of layers per stack, with heterogeneous feed-forward stacks last; further levels go on at that
-finest one, around what is the best by then. Finer levels are far too large
-to list, so a level's candidates are a few thousand of its architectures:
+FlexiBERT (arXiv 2205.11656, section 3.4) searches a level to convergence and continues between its best architectures
+at the next finer number of layers per stack, with heterogeneous feed-forward stacks last. Further levels stay at that
+finest number and search around the best architectures known by then. Finer levels are far too large to list, so the
+candidates of a level are a few thousand of its architectures:
 
 * all that were tried before, for the policy to learn from;
 * the best of them, and their nearest neighbours;
 * interpolations between pairs of those, mutations of the best, and uniform draws from the level.
 
-They are a library space of their own, called as the level's study is, ``NAME.level2``. Their vectors are places among
-the library that the search began with, so a surrogate sees all levels in the same coordinates. What a level is made
-from is written into the store before anything else of it, and closes the level before it; everything else follows from
-that, so whoever takes up a half-made level ends with the same candidates.
+They form a library space of their own with the name of the level's study, ``NAME.level2``. Their vectors are computed
+with the axes of the library that the search began with, so a surrogate sees all levels in the same coordinates. The
+inputs of a level are stored first and close the previous level. Everything else is computed from them, so a level that
+was interrupted ends with the same candidates.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -39,40 +39,39 @@ from explorer.space.moves import mutate
 from explorer.space.spec import ArchitectureSpec
 from explorer.studies.driver import history, prior_trials
 from explorer.studies.objectives import study_candidates
+from explorer.studies.spec import LEVEL_SIZE, Level, StudySpec
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
-from graphstore.records import SpaceRecord, StudyRecord, StudyState, TrialStatus
+from graphstore.records import SpaceRecord, StudyRecord, TrialStatus
 
-LEVEL_SIZE = 2000
-"""Candidates of a finer level, besides what was tried before."""
 BEST = 10
-"""Best architectures of a level that the next one begins from."""
+"""Number of best architectures that the next level begins from."""
 NEAR = 5
-"""Nearest neighbours of each of them."""
+"""Number of nearest neighbours of each of them."""
 INTERPOLATED, MUTATED = 0.5, 0.25
 """Shares of the candidates; the rest are uniform draws."""
 MOST_MOVES = 3
-"""Choices in which a mutation differs, at most."""
+"""Largest number of choices in which a mutation differs."""
 TRIES = 10
-"""Draws for each candidate wanted, after which a level counts as used up."""
+"""Draws per wanted candidate after which a level counts as exhausted."""
 
 
-def level_name(study: StudyRecord, level: int) -> str:
-    """Name of the study of a level, and of its space; the first level's are the user's."""
-    return f"{study.settings.get('level_of', study.name)}.level{level}"
+def level_name(spec: StudySpec, level: int) -> str:
+    """Return the name of a finer level's study, which is also the name of its space."""
+    return f"{spec.level.of if spec.level else spec.name}.level{level}"
 
 
-def level_of(study: StudyRecord) -> int:
-    """Which level a study searches, from 1."""
-    return int(study.settings.get("level", 1))
+def level_of(spec: StudySpec) -> int:
+    """Return the number of the level that a study searches, from 1."""
+    return spec.level.number if spec.level else 1
 
 
 def grammar(store: GraphStore, space: str) -> DesignSpace:
-    """The design space behind a stored space, or behind the level of which a stored space holds a part.
+    """Return the design space of a stored space, or of the level of which a stored space holds a part.
 
     Raises:
         NotFoundError: no such space.
-        InputError: it is a table or a collection, which has no finer levels.
+        InputError: the space comes from a table or a collection, which has no finer levels.
     """
     source = store.space(space).info.get("source")
     source = source.get("grammar", source) if isinstance(source, Mapping) else source
@@ -83,39 +82,39 @@ def grammar(store: GraphStore, space: str) -> DesignSpace:
 
 
 def next_study(store: GraphStore, study: StudyRecord, reporter: Reporter) -> StudyRecord | None:
-    """The study of the next finer level, made if it is not there yet. Safe to interrupt and run again.
+    """Return the study of the next finer level; make it if it is not stored. Safe to interrupt and run again.
 
     Args:
-        store: where to.
-        study: all of whose trials have ended.
-        reporter: told of the phases of ``build_library``.
+        store: where the studies are.
+        study: a study all of whose trials have ended.
+        reporter: told the phases of ``build_library``.
 
     Returns:
-        ``None`` if the study's settings name no further level, or none of its trials has a value.
+        ``None`` if the study is of the last level, or none of its trials has a value.
 
     Raises:
         DataError: a trial has not ended.
     """
-    level = level_of(study) + 1
-    if level > study.settings.get("levels", 1):
+    spec = StudySpec.of(study)
+    number = level_of(spec) + 1
+    if number > spec.stages.levels:
         return None
-    name = level_name(study, level)
-    source = _begun(store, name) or _origin(store, study)
+    name = level_name(spec, number)
+    source = _begun(store, name) or _origin(store, spec)
     if source is None:
         return None
     if not is_ready(store, name, source):
         _build(store, name, source, reporter)
-    settings = {**study.settings, "level": level, "level_of": source["level_of"], "prior": source["prior"]}
-    record = StudyRecord(
-        name, name, study.policy, study.objective, study.seed, study.budget, settings, StudyState.OPEN, time.time()
-    )
-    return store.create_study(record)
+    prior = tuple((study, count) for study, count in source["prior"])
+    level = Level(number=number, of=source["level_of"], prior=prior)
+    return store.create_study(replace(spec, name=name, space=name, level=level).record())
 
 
 def is_closed(store: GraphStore, study: StudyRecord) -> bool:
-    """Whether a finer level was begun from the study, so that its history must not grow any more."""
-    level = level_of(study)
-    return level < study.settings.get("levels", 1) and has_space(store, level_name(study, level + 1))
+    """Return whether a finer level was begun from the study, so that its history must not grow any more."""
+    spec = StudySpec.of(study)
+    number = level_of(spec)
+    return number < spec.stages.levels and has_space(store, level_name(spec, number + 1))
 
 
 def _begun(store: GraphStore, name: str) -> dict[str, Any] | None:
@@ -129,34 +128,33 @@ def _begun(store: GraphStore, name: str) -> dict[str, Any] | None:
     return dict(source)
 
 
-def _origin(store: GraphStore, study: StudyRecord) -> dict[str, Any] | None:
-    """Everything that the next level's candidates depend on, as JSON values."""
-    trials = store.trials(study.name)
+def _origin(store: GraphStore, spec: StudySpec) -> dict[str, Any] | None:
+    """Return everything that the next level's candidates depend on, as JSON values."""
+    trials = store.trials(spec.name)
     if any(trial.state not in (TrialStatus.COMPLETE, TrialStatus.FAILED) for trial in trials):
         remedy = "Run it to its end first."
-        raise DataError(f"study {study.name}", "have ended before the next level begins", "open trials", remedy)
-    tried = [*prior_trials(store, study), *history(trials)]
-    best, coarse = _best(store, study, tried), grammar(store, study.space)
+        raise DataError(f"study {spec.name}", "have ended before the next level begins", "open trials", remedy)
+    tried = [*prior_trials(store, spec), *history(trials)]
+    best, coarse = _best(store, spec, tried), grammar(store, spec.space)
     if not best:
         return None
-    level, info = level_of(study), store.space(study.space).info["source"]
     source = {
-        "level_of": study.settings.get("level_of", study.name),
-        "level": level + 1,
+        "level_of": spec.level.of if spec.level else spec.name,
+        "level": level_of(spec) + 1,
         "grammar": (finer(coarse) or coarse).source(),
-        "coarser": study.space,
-        "placed_in": info.get("placed_in", study.space),
-        "prior": [*study.settings.get("prior", ()), [study.name, len(trials)]],
+        "coarser": spec.space,
+        "placed_in": store.space(spec.space).info["source"].get("placed_in", spec.space),
+        "prior": [*(spec.level.prior if spec.level else ()), [spec.name, len(trials)]],
         "best": best,
-        "seed": study.seed,
-        "size": study.settings.get("level_size", LEVEL_SIZE),
+        "seed": spec.seed,
+        "size": spec.stages.level_size or LEVEL_SIZE,
     }
     return dict(json.loads(json.dumps(source)))
 
 
-def _best(store: GraphStore, study: StudyRecord, tried: Sequence[Trial]) -> list[str]:
-    """The architectures with the highest values, the earlier one of equals, that the study may propose."""
-    candidates = study_candidates(store, study)
+def _best(store: GraphStore, spec: StudySpec, tried: Sequence[Trial]) -> list[str]:
+    """Return the architectures with the highest values, the earlier one of equals, that the study may propose."""
+    candidates = study_candidates(store, spec)
     valued = [
         (-trial.value, trial.number, trial.architecture)
         for trial in tried
@@ -191,19 +189,19 @@ def level_specs(
     size: int,
     rng: np.random.Generator,
 ) -> list[ArchitectureSpec]:
-    """Candidates of the next finer level, drawn without listing it; of the same one, if it is the finest.
+    """Draw candidates of the next finer level, or of the same level if it is the finest, without listing it.
 
     Args:
-        coarse: the level before it.
-        best: the best architectures of that, best first; at least one.
-        near: neighbours of theirs.
-        size: how many candidates.
-        rng: source of randomness.
+        coarse: the previous level.
+        best: the best architectures of the previous level, best first; at least one.
+        near: their neighbours.
+        size: number of candidates.
+        rng: random generator.
 
     Returns:
-        ``best`` and ``near``, interpolations between each of the best and all of them, mutations of the best in one to
-        three choices that a coarser level does not hold, and uniform draws; distinct, and fewer than ``size`` only
-        where the level has hardly more.
+        Distinct candidates: ``best`` and ``near``, interpolations between each of the best and all of these, mutations
+        of the best in one to three choices that the coarser level does not hold, and uniform draws. Fewer than
+        ``size`` only if the level has hardly more architectures.
 
     Raises:
         SpecError: a parent is not in the level.
@@ -226,7 +224,7 @@ def level_specs(
 
 
 def _fill(chosen: dict[ArchitectureSpec, None], offered: Iterator[ArchitectureSpec], full: int) -> None:
-    """Take of what is offered until there are so many; fewer where there are not as many."""
+    """Add offered architectures until ``chosen`` holds ``full`` of them, or none is left."""
     while len(chosen) < full and (spec := next(offered, None)) is not None:
         chosen.setdefault(spec)
 

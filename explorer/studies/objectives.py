@@ -1,20 +1,21 @@
-"""What a study's objectives and constraints mean: texts to costs of the candidates, and to which may be proposed.
+"""Objectives and constraints of a study: read from texts, and evaluated for every candidate.
 
-* An **objective** is the searched score (a task, or ``mean``; more is better) or a cost (less is better):
-  ``parameters``, ``flops``, ``depth`` or ``QUANTITY@DEVICE``, for example ``latency@raspberry``. A minus before a cost
-  says that less is better and may be left out; a score has none.
+* An **objective** is a score (a task, or ``mean``), which is maximised, or a cost, which is minimised: ``parameters``,
+  ``flops``, ``depth`` or ``QUANTITY@DEVICE``, for example ``latency@raspberry``. A cost may be written with a minus
+  before it; a score has none.
 * A **constraint** is a cost and a range: ``parameters<=200K``, ``latency@raspberry<=0.05``.
 
-Facts are known of every architecture. A device's quantities are known where they were measured, and predicted
-elsewhere by what the device measured on others. A predicted quantity keeps a constraint if its whole error bar does,
-so about five in six of what is let through at the limit really keep it; as soon as it is measured, that counts.
+Facts are known for every architecture. A device's quantity is known where it was measured; for other architectures it
+is predicted from the measured ones. A predicted quantity satisfies a constraint if its whole error bar does, so about
+five in six of the architectures at the limit really satisfy it; a later measurement replaces the prediction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,36 @@ from explorer.space.formats import from_json
 from explorer.studies.candidates import space_candidates
 from graphstore import GraphStore
 from graphstore.queries import Fact, Range
-from graphstore.records import StudyRecord
+
+if TYPE_CHECKING:
+    from explorer.studies.spec import StudySpec
 
 MOST_COSTS = 2
 FACTS = (Fact.PARAMETERS, Fact.FLOPS, Fact.DEPTH)
 EXAMPLE = "Write for example parameters<=200K or latency@raspberry<=0.05."
+
+
+class Direction(StrEnum):
+    """Whether an objective is maximised or minimised."""
+
+    MAXIMISE = "maximise"
+    MINIMISE = "minimise"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """An objective of a study.
+
+    Attributes:
+        name: of a score (``mean``, ``SST-2``) or of a cost (``parameters``, ``latency@raspberry``).
+        direction: scores are maximised, costs are minimised.
+    """
+
+    name: str
+    direction: Direction = Direction.MAXIMISE
+
+    def __str__(self) -> str:
+        return f"-{self.name}" if self.direction is Direction.MINIMISE else self.name
 
 
 @dataclass(frozen=True)
@@ -39,8 +65,8 @@ class Cost:
     """A quantity that is known or predicted before an architecture is trained.
 
     Attributes:
-        name: ``parameters``, ``flops``, ``depth``, or of a device, with or without its load: ``latency``.
-        device: as much of its name as only one has; empty for a fact.
+        name: ``parameters``, ``flops``, ``depth``, or a quantity of a device, with or without its load: ``latency``.
+        device: any part of a device's name that no other device has; empty for a fact.
     """
 
     name: str
@@ -63,7 +89,7 @@ class Column:
     errors: NDArray[np.float64]
 
     def keeps(self, limits: Range) -> NDArray[np.bool_]:
-        """Which candidates keep a range with their whole error bar, ``[N]``."""
+        """Return which candidates lie in a range with their whole error bar, ``[N]``."""
         low, high = (self.values * np.exp(side * self.errors) for side in (-1.0, 1.0))
         above = low >= (-np.inf if limits.at_least is None else limits.at_least)
         return np.asarray(above & (high <= (np.inf if limits.at_most is None else limits.at_most)))
@@ -85,29 +111,29 @@ def parse_cost(text: str) -> Cost | None:
     return None
 
 
-def study_objectives(texts: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """The searched score, and what a study's settings have to say of the costs beside it.
+def read_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
+    """Read objectives; the score comes first.
 
     Args:
         texts: objectives, of which exactly one is a score.
 
     Raises:
-        InputError: one cannot be read, they are not distinct, there is not one score, or there are too many costs.
+        InputError: a text cannot be read, the costs are not distinct or too many, or there is not exactly one score.
     """
     read = [(normalised(text), parse_cost(text)) for text in texts]
     scores = [text for text, cost in read if cost is None]
     costs = [str(cost) for _, cost in read if cost is not None]
     if len(scores) != 1:
-        rule = "hold exactly one score, such as mean, beside costs such as -parameters"
+        rule = "hold exactly one score, such as mean, in addition to costs such as -parameters"
         raise InputError("objectives", rule, list(texts), "Name one task, or mean.")
     if len(set(costs)) != len(costs) or len(costs) > MOST_COSTS:
         rule = f"be a score and at most {MOST_COSTS} different costs"
         raise InputError("objectives", rule, list(texts), "Leave some out, or make them constraints.")
-    return scores[0], {"objectives": [scores[0], *(f"-{cost}" for cost in costs)]} if costs else {}
+    return (Objective(scores[0]), *(Objective(cost, Direction.MINIMISE) for cost in costs))
 
 
 def parse_constraint(text: str) -> tuple[Cost, Range]:
-    """Read a constraint. Raises InputError if it is none."""
+    """Read a constraint. Raises InputError if the text is not a constraint."""
     name, found = split_name(text)
     cost = None if found is None or name.startswith("-") else parse_cost(name)
     if cost is None or found is None:
@@ -116,54 +142,46 @@ def parse_constraint(text: str) -> tuple[Cost, Range]:
     return cost, parse_range(f"constraint {name}", found)
 
 
-def study_constraints(texts: Sequence[str] | None) -> dict[str, Any]:
-    """What a study's settings have to say of its constraints. Raises InputError if one cannot be read."""
-    for text in texts or ():
+def read_constraints(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return constraints in their plain form, each once. Raises InputError if one cannot be read."""
+    given = tuple(dict.fromkeys(normalised(text) for text in texts))
+    for text in given:
         parse_constraint(text)
-    return {"constraints": list(dict.fromkeys(normalised(text) for text in texts))} if texts else {}
+    return given
 
 
-def merged_constraints(stored: Mapping[str, Any], texts: Sequence[str] | None) -> dict[str, Any]:
-    """A resumed study's settings: the stored ones, with these constraints besides the stored ones.
-
-    Constraints are only added, so they are as tight as before or tighter. What breaks a new one stays in the history
-    and is learned from.
+def check_objectives(store: GraphStore, spec: StudySpec) -> None:
+    """Check a study's objectives and constraints against its policy and the store.
 
     Raises:
-        InputError: one cannot be read.
-    """
-    before = list(stored.get("constraints", ()))
-    return {**stored, **study_constraints([*before, *(texts or ())])}
-
-
-def check_objectives(store: GraphStore, space: str, policy: str, settings: Mapping[str, Any]) -> None:
-    """Check that a study can do what its settings ask for.
-
-    Raises:
-        InputError: the policy does not know costs, a device or quantity is unknown, too little was measured to predict
-            the rest, or no architecture keeps the constraints.
+        InputError: the policy takes no costs, a device or quantity is unknown, too little was measured to predict the
+            rest, or no architecture satisfies the constraints.
         DataError: the space has no library yet.
     """
-    if settings.get("objectives") and policy not in (able := policies_with(Capability.COSTS)):
+    read_objectives([str(objective) for objective in spec.objectives])
+    if spec.costs and spec.policy not in (able := policies_with(Capability.COSTS)):
         rule = f"be {', '.join(able)} where there are costs among the objectives"
-        raise InputError("policy", rule, policy, "Choose one of them, or make the costs constraints.")
-    if settings.get("objectives") or settings.get("constraints"):
-        _with_costs(store, space_candidates(store, space), settings)
+        raise InputError("policy", rule, spec.policy, "Choose one of them, or make the costs constraints.")
+    read_constraints(spec.constraints)
+    if spec.costs or spec.constraints:
+        study_candidates(store, spec)
 
 
-def study_candidates(store: GraphStore, study: StudyRecord, only: Iterable[str] | None = None) -> Candidates:
-    """What a study chooses from: its space, or the named ones of it, with its costs and constraints.
+def study_candidates(store: GraphStore, spec: StudySpec, only: Iterable[str] | None = None) -> Candidates:
+    """Return the candidates of a study, with its costs and constraints.
+
+    Args:
+        store: where the study's space is.
+        spec: the study.
+        only: ids of the architectures of the space to choose from; all by default.
 
     Raises:
         DataError: the space has no library yet, or none of the named architectures is in it.
-        InputError: as ``check_objectives``.
+        InputError: a cost is unknown or cannot be predicted, or no architecture satisfies the constraints.
     """
-    return _with_costs(store, space_candidates(store, study.space, only), study.settings)
-
-
-def _with_costs(store: GraphStore, all_: Candidates, settings: Mapping[str, Any]) -> Candidates:
-    costs = [cost for text in settings.get("objectives", ()) if (cost := parse_cost(text)) is not None]
-    limits = [parse_constraint(text) for text in settings.get("constraints", ())]
+    all_ = space_candidates(store, spec.space, only)
+    costs = [cost for name in spec.costs if (cost := parse_cost(name)) is not None]
+    limits = [parse_constraint(text) for text in spec.constraints]
     if not (costs or limits):
         return all_
     columns = {cost: cost_column(store, all_.ids, cost) for cost in dict.fromkeys([*costs, *(c for c, _ in limits)])}
@@ -172,7 +190,7 @@ def _with_costs(store: GraphStore, all_: Candidates, settings: Mapping[str, Any]
         allowed &= columns[cost].keeps(limit)
     if not allowed.any():
         rule = "leave at least one architecture"
-        raise InputError("constraints", rule, settings["constraints"], _loosen(limits, columns))
+        raise InputError("constraints", rule, list(spec.constraints), _loosen(limits, columns))
     if not costs:
         return Candidates(all_.ids, all_.vectors, all_.choices, allowed)
     return Candidates(
@@ -192,12 +210,12 @@ def _loosen(limits: Sequence[tuple[Cost, Range]], columns: Mapping[Cost, Column]
 
 
 def cost_column(store: GraphStore, ids: Sequence[str], cost: Cost) -> Column:
-    """A cost of some architectures.
+    """Return a cost of some architectures.
 
     Args:
-        store: where they are, and what was measured.
+        store: where the architectures and the measurements are.
         ids: N architectures.
-        cost: what is asked.
+        cost: the cost.
 
     Raises:
         InputError: device or quantity is unknown, or too little was measured to predict the rest.

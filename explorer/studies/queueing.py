@@ -17,16 +17,12 @@ from explorer.library.records import architecture_records
 from explorer.similarity.graph import build_graph, graph_hash
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.spec import ArchitectureSpec
-from explorer.studies.driver import StudyPlan, open_study
 from explorer.studies.jobs import job_of
-from explorer.studies.managing import enqueue, extend_study, find_study
-from explorer.training.recipe import recipe_named
+from explorer.studies.managing import enqueue, extend_study, find_study, open_study
+from explorer.studies.spec import Known, StudySpec
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
 from graphstore.records import Embeddings, SpaceRecord, StudyRecord, TrialRecord
-
-TRAINED_SETTINGS = {"from_scores": False, "tasks": [], "data": None}
-"""How a study trains that is made for an architecture, but for its recipe: as `archex search` does by default."""
 
 
 def adopt(store: GraphStore, space: str, spec: ArchitectureSpec) -> str:
@@ -71,51 +67,47 @@ def queue(store: GraphStore, study: str, spec: ArchitectureSpec) -> TrialRecord:
 
     Args:
         store: where the study is.
-        study: its name.
+        study: name of the study.
         spec: the architecture.
 
     Returns:
         The waiting trial.
 
     Raises:
-        InputError: no such study, the study has it already or may not choose it, or it is not in the space and the
-            study is being run: what runs it would not know it.
+        InputError: no such study; the study has the architecture already or may not choose it; or the architecture is
+            new to the space while a job runs the study, whose policy would not know it.
         DataError: the study's space has no library.
     """
     record = find_study(store, study)
+    search = StudySpec.of(record)
     id = graph_hash(build_graph(spec))
     if id not in store.embeddings(record.space).ids:
-        if record.settings.get("from_scores"):
+        if isinstance(search.evaluation, Known):
             raise InputError("architecture", "have a score for a study on known scores", id, "Choose another study.")
         if job_of(store, study) is not None:
-            remedy = "Stop it first, or choose another one; a study that is resumed looks at the space anew."
+            remedy = "Stop it first, or choose another study; a resumed study reads the space again."
             raise InputError("study", f"not be running to get an architecture new to {record.space}", study, remedy)
         adopt(store, record.space, spec)
-    if len(store.trials(study)) >= record.budget and all(t.architecture != id for t in store.trials(study)):
-        extend_study(store, record, record.budget + 1)
+    trials = store.trials(study)
+    if len(trials) >= search.budget and all(trial.architecture != id for trial in trials):
+        extend_study(store, record, search.budget + 1)
     return enqueue(store, study, id)
 
 
-def new_study(
-    store: GraphStore, name: str, space: str, budget: int, seed: int = 0, recipe: str = "nano"
-) -> StudyRecord:
-    """A study that trains, to queue an architecture into; it is not run yet.
+def new_study(store: GraphStore, spec: StudySpec) -> StudyRecord:
+    """Check and store a study of a new name; it is not run.
 
     Args:
-        store: where to.
-        name: of the study; new.
-        space: its space.
-        budget: trials. Those that are not queued are chosen by BOSHNAS.
-        seed: of the policy and of the trainings.
-        recipe: name of that by which it trains.
+        store: where to write.
+        spec: the study.
 
     Raises:
-        InputError: a choice breaks a rule, or there is a study of this name or no such recipe.
+        InputError: a choice breaks a rule, or a study of this name exists.
+        DataError: the space has no library, or data or scores are missing.
     """
-    recipe_named(recipe)
-    plan = StudyPlan(name, space, "boshnas", "mean", seed, budget, TRAINED_SETTINGS | {"recipe": recipe})
     try:
-        store.study(name)
+        store.study(spec.name)
     except NotFoundError:
-        return open_study(store, plan)
-    raise InputError("study name", "be new", name, "Choose another name, or queue into that study.")
+        spec.check(store)
+        return open_study(store, spec)
+    raise InputError("study name", "be new", spec.name, "Choose another name, or resume that study.")

@@ -1,9 +1,9 @@
 """Super-networks and the store: shapes as architectures, their perplexities as scores, studies that only evaluate.
 
-A score of task ``masked_lm`` is minus the natural logarithm of the masked-LM perplexity on held-out text, so that more
-is better. Its fidelity says where the shape stood: ``inside super-network MARK, …``, or ``stand-alone, …`` after a
-training of its own; the two never mix. Inside perplexities are also measurements of the device ``supernet-MARK``, so
-they can be costs and constraints (``perplexity@supernet-MARK<=20``).
+A score of task ``masked_lm`` is the negative natural logarithm of the masked-LM perplexity on held-out text, so it is
+maximised. Its fidelity says where the shape was evaluated: ``inside super-network MARK, …``, or ``stand-alone, …``
+after a training of its own; the two never mix. Inside perplexities are also measurements of the device
+``supernet-MARK``, so they can be costs and constraints (``perplexity@supernet-MARK<=20``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from explorer.errors import InputError
 from explorer.library.build import build_library, build_space, has_space, is_ready
 from explorer.library.importing import check_space_name
+from explorer.library.records import score_record
 from explorer.library.workplace import run_folder
 from explorer.progress import Reporter
 from explorer.similarity.graph import architecture_id
@@ -28,11 +29,11 @@ from explorer.space.spec import ArchitectureSpec
 from explorer.studies.coordinator import OnPoll, drive
 from explorer.studies.driver import own_scores
 from explorer.studies.executors.contract import Executor, WorkerOrder
-from explorer.studies.worker import Evaluation, KeepScore, Report, ShouldStop, score_record
+from explorer.studies.spec import Inside, StudySpec
+from explorer.studies.worker import Evaluation, KeepScore, Report, ShouldStop
 from explorer.supershaper.scores import (
     INSIDE_TASK,
     QUANTITY,
-    ROWS,
     UNIT,
     ShapeScore,
     Widths,
@@ -47,26 +48,24 @@ if TYPE_CHECKING:
     from explorer.supershaper.folder import OpenSuperNetwork
     from explorer.supershaper.training import SuperPlan
 
-SETTING = "supernet"
-"""Setting of a study that names the super-network's folder instead of a recipe."""
-COLLECTED = {"from": SETTING}
-"""What a space of single shapes says it was made from."""
+COLLECTED = {"from": "supernet"}
+"""Source of a space that holds single shapes of a super-network."""
 MOST_WHOLE = 3000
-"""Spaces of more shapes are not put into a store as a whole."""
+"""Largest number of shapes up to which the whole space of a super-network is stored."""
 EVALUATOR = "explorer.studies.supernet:SupernetEvaluator"
 
 
 def keep_scores(
     store: GraphStore, opened: OpenSuperNetwork, space: str, found: Sequence[ShapeScore], reporter: Reporter
 ) -> None:
-    """Put shapes into a space, with scores, and measurements of those inside. Writing the same again adds nothing.
+    """Put shapes into a space with their scores, and with measurements of inside perplexities; idempotent.
 
     Args:
-        store: where to.
+        store: where to write.
         opened: the super-network.
-        space: its name; a new one holds all shapes of the super-network's widths where they are few, else those found.
+        space: its name; a new space holds all shapes of the super-network's widths if they are few, else those found.
         found: the perplexities.
-        reporter: told of the phases of building a library.
+        reporter: told the phases of building a library.
 
     Raises:
         InputError: as ``check_space``.
@@ -87,10 +86,10 @@ def keep_scores(
 
 
 def check_space(store: GraphStore, opened: OpenSuperNetwork, space: str, shapes: Sequence[Widths]) -> None:
-    """Check that ``keep_scores`` may put shapes into a space; to be asked before the work of evaluating them.
+    """Check that ``keep_scores`` may put shapes into a space; call it before the shapes are evaluated.
 
     Raises:
-        InputError: the space is defined otherwise, and does not hold them. DataError: it must not be named so.
+        InputError: the space has another definition and does not hold them. DataError: its name breaks a rule.
     """
     check_space_name(space)
     whole = _whole(opened, space)
@@ -99,24 +98,24 @@ def check_space(store: GraphStore, opened: OpenSuperNetwork, space: str, shapes:
     if whole is not None and _source(store, space) == json.loads(json.dumps(whole.source())):
         return
     if not _holds(store, opened, space, shapes):
-        rule = f"hold these shapes, or be new: space {space} is defined otherwise"
+        rule = f"hold these shapes, or be new: space {space} has another definition"
         raise InputError("--space", rule, space, "Choose another name.")
 
 
 def _whole(opened: OpenSuperNetwork, space: str) -> DesignSpace | None:
-    """All shapes of the super-network's widths, where they are few."""
+    """Return the space of all shapes of the super-network's widths; ``None`` if they are many."""
     plan = opened.settings.plan
     grammar = plan.backbone.space(plan.widths, space)
     return grammar if grammar.count() <= MOST_WHOLE else None
 
 
 def _source(store: GraphStore, space: str) -> Mapping[str, Any] | None:
-    """What a space of the store says it was made from."""
+    """Return the source that a stored space was made from."""
     return store.space(space).info.get("source")
 
 
 def _holds(store: GraphStore, opened: OpenSuperNetwork, space: str, shapes: Sequence[Widths]) -> bool:
-    """Whether a finished space of the store has these shapes."""
+    """Return whether a finished space of the store holds these shapes."""
     held, backbone = set(store.architecture_ids(space)), opened.settings.plan.backbone
     return is_ready(store, space) and all(architecture_id(backbone.spec(widths)) in held for widths in shapes)
 
@@ -128,40 +127,32 @@ def _place(
     whole, new = _whole(opened, space), not has_space(store, space)
     if whole is not None and (new or _source(store, space) != COLLECTED):
         if new or not _holds(store, opened, space, shapes):
-            build_space(store, whole, reporter)  # also goes on with one that was interrupted
+            build_space(store, whole, reporter)  # also completes an interrupted build
     elif new or not _holds(store, opened, space, shapes):
         specs = [opened.settings.plan.backbone.spec(widths) for widths in shapes]
         title = f"Shapes of super-network {opened.mark}"
         build_library(store, space, specs, reporter, source=COLLECTED, title=title)
 
 
-def check_supernet(settings: Mapping[str, Any], objective: str) -> None:
-    """Check a study that evaluates inside a super-network, before anything is written.
+def check_supernet(store: GraphStore, space: str, folder: Path, objective: str) -> None:
+    """Check that a super-network can evaluate all of a space that a study shall search.
 
     Raises:
-        InputError: the objective is another one; DataError: there is no complete super-network.
+        InputError: the objective is another one, or an architecture of the space is not a shape that the super-network
+            was trained with. DataError: there is no complete super-network.
     """
+    plan = _plan(folder, objective)
+    for one in store.summaries(space):
+        _trained_widths(plan, from_json(one.spec), one.id)
+
+
+def _plan(folder: Path, objective: str) -> SuperPlan:
     from explorer.supershaper.folder import check_folder
 
     if objective != INSIDE_TASK:
         rule = f"be {INSIDE_TASK} where shapes are evaluated inside a super-network"
         raise InputError("objective", rule, objective, "Leave it out.")
-    check_folder(Path(settings[SETTING]))
-
-
-def check_shapes(store: GraphStore, space: str, settings: Mapping[str, Any]) -> None:
-    """Check that a super-network can evaluate all of a space that a study shall search; others are left alone.
-
-    Raises:
-        InputError: one of its architectures is no shape that the super-network was trained with; DataError: there is no
-            complete super-network.
-    """
-    from explorer.supershaper.folder import check_folder
-
-    if SETTING in settings:
-        plan = check_folder(Path(settings[SETTING])).plan
-        for one in store.summaries(space):
-            _trained_widths(plan, from_json(one.spec), one.id)
+    return check_folder(folder).plan
 
 
 def _trained_widths(plan: SuperPlan, spec: ArchitectureSpec, id: str) -> Widths:
@@ -178,6 +169,7 @@ def _trained_widths(plan: SuperPlan, spec: ArchitectureSpec, id: str) -> Widths:
 def run_inside(
     store: GraphStore,
     study: StudyRecord,
+    evaluation: Inside,
     executor: Executor,
     reporter: Reporter,
     stop: Callable[[], bool],
@@ -186,34 +178,34 @@ def run_inside(
     """Run a study whose trials are evaluated inside a super-network by an executor's workers.
 
     Raises:
-        ExplorerError: workers keep dying; InputError, DataError: as ``check_supernet``, or the folder has another
-            super-network than the one the study began with.
+        ExplorerError: workers keep dying. InputError, DataError: the objective is another one, or the folder does not
+            hold the super-network that the study was started with.
     """
-    check_supernet(study.settings, study.objective)
-    _check_same_network(store, study)
+    folder = Path(evaluation.supernet)
+    _plan(folder, StudySpec.of(study).objective)
+    _check_same_network(store, study, folder)
     threads = executor.resources.threads
     order = WorkerOrder(store.url, study.name, study.created, threads=threads, evaluator=EVALUATOR)
     return drive(store, study, executor, order, reporter, stop, on_poll)
 
 
-def _check_same_network(store: GraphStore, study: StudyRecord) -> None:
-    """Refuse to go on inside another super-network: old and new scores of the study would not be comparable."""
+def _check_same_network(store: GraphStore, study: StudyRecord, folder: Path) -> None:
+    """Refuse another super-network: old and new scores of the study would not be comparable."""
     from explorer.supershaper.folder import folder_mark
 
-    folder = Path(study.settings[SETTING])
     mark = folder_mark(folder)
     for score in own_scores(store, study, INSIDE_TASK):
         if not score.fidelity.startswith(inside_prefix(mark)):
-            rule = f"hold the super-network that study {study.name} began with ({score.fidelity})"
-            raise InputError(str(folder), rule, f"super-network {mark}", "Begin another study.")
+            rule = f"hold the super-network that study {study.name} was started with ({score.fidelity})"
+            raise InputError(str(folder), rule, f"super-network {mark}", "Start another study.")
 
 
 class SupernetEvaluator:
-    """Evaluates the trial's shape inside a super-network; keeps ``explorer.studies.worker.Evaluator``'s contract.
+    """Evaluates the trial's shape inside a super-network; implements ``explorer.studies.worker.Evaluator``.
 
     Args:
         store: where the study is.
-        study: the study; its settings name the super-network's folder.
+        study: a study whose evaluation is ``Inside``.
         order: the worker's.
 
     Raises:
@@ -229,21 +221,23 @@ class SupernetEvaluator:
 
         torch.set_num_threads(order.threads)
         self._store, self._study = store, study
-        self._opened = open_folder(Path(study.settings[SETTING]), best_device())
-        self._rows = int(study.settings.get("rows", ROWS))
-        self._held_out = HeldOut.of(self._opened.text, self._opened.settings.plan.recipe.pretrain_length, self._rows)
+        evaluation = StudySpec.of(study).evaluation
+        assert isinstance(evaluation, Inside)
+        self._opened = open_folder(Path(evaluation.supernet), best_device())
+        length = self._opened.settings.plan.recipe.pretrain_length
+        self._held_out = HeldOut.of(self._opened.text, length, evaluation.rows)
 
     def folder(self, trial: TrialRecord) -> Path:
-        """Where a training would keep its files; nothing is written there."""
+        """Return the folder that a training would use; nothing is written there."""
         return run_folder(self._store.url, self._study.name, f"{trial.number:04d}-{self._opened.mark}")
 
     def evaluate(
         self, trial: TrialRecord, report: Report, keep: KeepScore, should_stop: ShouldStop
     ) -> Evaluation | None:
-        """Evaluate the shape; ``None`` if ``should_stop`` said so before.
+        """Evaluate the shape; return ``None`` if ``should_stop`` returned true before.
 
         Raises:
-            InputError: the architecture is no shape that the super-network was trained with.
+            InputError: the architecture is not a shape that the super-network was trained with.
         """
         from explorer.supershaper.evaluation import perplexities
 

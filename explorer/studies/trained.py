@@ -1,15 +1,15 @@
-"""Studies that train: prepare the data once, keep workers busy, let the policy choose.
+"""Studies whose trials are evaluated by workers. The data is prepared once, before the workers start.
 
-A study whose settings name a super-network evaluates inside it instead (``explorer.studies.supernet``).
+Shapes are evaluated inside a super-network by ``explorer.studies.supernet``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from explorer.errors import InputError
 from explorer.library.workplace import data_cache
@@ -18,24 +18,24 @@ from explorer.records import TaskScore
 from explorer.studies.coordinator import OnPoll, drive
 from explorer.studies.driver import own_scores
 from explorer.studies.executors.contract import Executor, WorkerOrder
-from explorer.studies.supernet import SETTING as SUPERNET
-from explorer.studies.supernet import check_supernet, run_inside
+from explorer.studies.spec import Inside, StudySpec, Trained
+from explorer.studies.supernet import run_inside
 from graphstore import GraphStore
 from graphstore.records import StudyRecord
 
 if TYPE_CHECKING:
     from explorer.training.backend import Prepared, Recipe
 
-TRANSFER_SETTINGS = ("transfer", "transfer_overlap", "transfer_donor")
-"""Settings of a study that take the place of its recipe's."""
+TRANSFER = ("transfer", "transfer_overlap", "transfer_donor")
+"""Fields of ``Trained`` that override the recipe's."""
 
 
 @dataclass(frozen=True)
 class TrainingChoices:
-    """What a study's trainings have in common.
+    """What the trainings of a study have in common.
 
     Attributes:
-        recipe: how they train.
+        recipe: how the models are trained, weight transfer included.
         tasks: names of the downstream tasks; empty for the default three.
         data: folder of GLUE-format tasks, ``hub:NAME``, or ``None`` for the default text's own tasks.
         task_files: the user's own tasks.
@@ -47,23 +47,17 @@ class TrainingChoices:
     task_files: tuple[Path, ...] = ()
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> TrainingChoices:
-        """Read a study's settings.
-
-        Raises:
-            InputError: no such recipe.
-        """
+    def of(cls, evaluation: Trained) -> TrainingChoices:
+        """Resolve a spec's recipe and paths. Raises InputError if there is no such recipe."""
         from explorer.training.backend import recipe_named
 
-        recipe = recipe_named(settings.get("recipe") or "nano")
-        recipe = replace(recipe, **{name: settings[name] for name in TRANSFER_SETTINGS if name in settings})
-        data = settings.get("data")
-        tasks = tuple(settings.get("tasks") or ())
-        files = tuple(Path(file) for file in settings.get("task_files") or ())
-        return cls(recipe, tasks, Path(data) if data else None, files)
+        changes = {name: getattr(evaluation, name) for name in TRANSFER if getattr(evaluation, name) is not None}
+        recipe = replace(recipe_named(evaluation.recipe), **changes)
+        data = Path(evaluation.data) if evaluation.data else None
+        return cls(recipe, evaluation.tasks, data, tuple(Path(file) for file in evaluation.task_files))
 
     def prepare(self, cache: Path, reporter: Reporter | None = None) -> Prepared:
-        """Text, tokenizer and tasks, from the cache where they are there. Raises InputError, DataError."""
+        """Return text, tokenizer and tasks, from the cache if they are in it. Raises InputError, DataError."""
         from explorer.training.backend import prepare
 
         shown = reporter or SilentReporter()
@@ -77,24 +71,21 @@ class TrainingChoices:
         )
 
     def run_digest(self, prepared: Prepared, architecture: str, seed: int) -> str:
-        """Short digest of everything that a run's files depend on: of the tasks too, as each has one model there."""
+        """Return a short digest of everything that a run's files depend on, the tasks included: each has a model."""
         parts = (architecture, prepared.fingerprint, self.recipe.fidelity, self.recipe.digest, seed)
         return hashlib.blake2b(repr(parts).encode(), digest_size=4).hexdigest()
 
 
-def check_training(settings: Mapping[str, Any], objective: str) -> None:
-    """Check a study's training choices, and read a user's own data once, before anything is written.
+def check_training(evaluation: Trained, objective: str) -> None:
+    """Check how a study trains, and read a user's own data once.
 
     Raises:
-        InputError: no such recipe or task, or the objective is none of the tasks.
+        InputError: no such recipe or task, or the objective is not one of the tasks.
         DataError: the data does not exist or is malformed.
     """
     from explorer.training.sources import check_source, resolve_source
 
-    if SUPERNET in settings:
-        check_supernet(settings, objective)
-        return
-    choices = TrainingChoices.from_settings(settings)
+    choices = TrainingChoices.of(evaluation)
     source = resolve_source(choices.tasks or None, choices.data, choices.task_files)
     check_source(source)
     names = [*source.tasks, "mean"]
@@ -103,19 +94,15 @@ def check_training(settings: Mapping[str, Any], objective: str) -> None:
 
 
 def _check_same_data(store: GraphStore, study: StudyRecord, prepared: Prepared) -> None:
-    """Refuse to go on with other text or tasks: old and new scores of the study would not be comparable."""
+    """Refuse other text or tasks: old and new scores of the study would not be comparable."""
     if any(score.dataset != prepared.fingerprint for score in own_scores(store, study, "mean")):
-        rule = "have the text and tasks it began with"
-        remedy = "Restore the data (or the packages, for the default text), or start another --study."
+        rule = "have the text and tasks that it was started with"
+        remedy = "Restore the data (or the packages, for the default text), or start another study."
         raise InputError(f"study {study.name}", rule, "other text or tasks", remedy)
 
 
 def objective_value(scores: Sequence[TaskScore], objective: str) -> float:
-    """The score a study maximises.
-
-    Raises:
-        InputError: nothing was scored under that name.
-    """
+    """Return the score that a study maximises. Raises InputError if no score has this name."""
     for score in scores:
         if score.task == objective:
             return score.value
@@ -131,22 +118,24 @@ def run_trained(
     stop: Callable[[], bool],
     on_poll: OnPoll | None = None,
 ) -> StudyRecord:
-    """Run a study whose trials are trained by an executor's workers.
+    """Run a study whose trials are evaluated by an executor's workers.
 
     Args:
         store: where the study is.
-        study: the study.
+        study: a study whose evaluation is ``Trained`` or ``Inside``.
         executor: starts the workers; another one may have run the study before.
-        reporter: told of the data's preparation and of the trials.
-        stop: asked several times a second.
-        on_poll: shown all trials several times a second.
+        reporter: told the progress of the data's preparation and of the trials.
+        stop: called several times a second; the study stops if it returns true.
+        on_poll: called with all trials several times a second.
 
     Raises:
-        ExplorerError: workers keep dying; InputError, DataError: the data or the tasks are no good.
+        ExplorerError: workers keep dying. InputError, DataError: the data or the tasks cannot be used.
     """
-    if SUPERNET in study.settings:
-        return run_inside(store, study, executor, reporter, stop, on_poll)
-    choices = TrainingChoices.from_settings(study.settings)
+    evaluation = StudySpec.of(study).evaluation
+    if isinstance(evaluation, Inside):
+        return run_inside(store, study, evaluation, executor, reporter, stop, on_poll)
+    assert isinstance(evaluation, Trained)
+    choices = TrainingChoices.of(evaluation)
     prepared = choices.prepare(data_cache(store.url), reporter)
     _check_same_data(store, study, prepared)
     order = WorkerOrder(store.url, study.name, study.created, prepared.fingerprint, executor.resources.threads)

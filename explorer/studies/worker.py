@@ -1,8 +1,8 @@
-"""A worker: claims a study's trials one after another, has them evaluated, and stores the outcome.
+"""A worker: claims a study's trials one after another, evaluates them, and stores the outcome.
 
 Every executor runs this code. As a process of its own it is ``python -m explorer.studies.worker --order JSON --parent
-PID --study NAME``. It ends when the study is closed, when its parent is gone, or on SIGTERM; a trial it had under way
-is given back and goes on from its last checkpoint.
+PID --study NAME``. It ends when the study is closed, when its parent has ended, or on SIGTERM. It gives its running
+trial back, which is later resumed from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from types import FrameType
 from typing import Protocol, TypeAlias
 
 from explorer.errors import ExplorerError, InputError
+from explorer.library.records import score_record
 from explorer.library.sources import trial_source
 from explorer.records import TaskScore
 from explorer.studies.driver import owner_name
 from explorer.studies.executors.contract import WorkerOrder
 from graphstore import GraphStore, open_store
 from graphstore.errors import LeaseLostError, StoreError
-from graphstore.records import ScoreRecord, StudyState, TrialRecord, TrialStatus
+from graphstore.records import StudyState, TrialRecord, TrialStatus
 
 LEASE_S = 45.0
 RENEW_S = 3.0
@@ -37,28 +38,12 @@ IDLE_S = 0.2
 log = logging.getLogger(__name__)
 
 
-def score_record(score: TaskScore, architecture: str, source: str) -> ScoreRecord:
-    """A trained model's score as the store keeps it."""
-    return ScoreRecord(
-        architecture,
-        score.task,
-        score.metric,
-        score.value,
-        dataset=score.dataset,
-        fidelity=score.fidelity,
-        recipe=score.recipe,
-        seed=score.seed,
-        source=source,
-        seconds=score.seconds,
-    )
-
-
 class Lease:
-    """Keeps a claimed trial ours while it trains, and carries its progress to the store.
+    """Renews the lease of a claimed trial from a thread, and writes its progress with it.
 
     Args:
         store: where the trial is.
-        trial: as claimed.
+        trial: the claimed trial.
     """
 
     def __init__(self, store: GraphStore, trial: TrialRecord) -> None:
@@ -70,7 +55,7 @@ class Lease:
         self._thread.start()
 
     def report(self, share: float, note: str) -> None:
-        """Remember how far the trial is; the next renewal writes it."""
+        """Keep the trial's progress; the next renewal writes it."""
         self._progress = (share, note)
 
     def close(self) -> None:
@@ -93,30 +78,30 @@ class Lease:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What became of a trial: the study's objective, and all scores."""
+    """The outcome of a trial: the value of the study's objective, and all scores."""
 
     value: float
     scores: tuple[TaskScore, ...] = ()
 
 
 Report: TypeAlias = Callable[[float, str], None]
-"""Told the share done (0 to 1) and what is going on."""
+"""Called with the share that is done (0 to 1) and a message."""
 KeepScore: TypeAlias = Callable[[TaskScore], None]
-"""Given each score as soon as it is known."""
+"""Called with each score as soon as it is known."""
 ShouldStop: TypeAlias = Callable[[], bool]
-"""Asked often."""
+"""Called between training steps; the evaluation stops if it returns true."""
 
 
 class Evaluator(Protocol):
-    """Evaluates trials; made from (store, study, order) once per worker."""
+    """Evaluates trials. A worker makes one, from (store, study, order)."""
 
     def folder(self, trial: TrialRecord) -> Path:
-        """Where the trial's files are; the same for every attempt."""
+        """Return the folder of the trial's files, which is the same for every attempt."""
 
     def evaluate(
         self, trial: TrialRecord, report: Report, keep: KeepScore, should_stop: ShouldStop
     ) -> Evaluation | None:
-        """Evaluate one trial; ``None`` if ``should_stop`` said so. What it raises fails the trial."""
+        """Evaluate one trial; return ``None`` if ``should_stop`` returned true. An exception fails the trial."""
 
 
 class Worker:
@@ -124,24 +109,24 @@ class Worker:
 
     Args:
         store: where the study is.
-        order: what to do.
-        should_stop: asked between training steps.
+        order: names the study and the evaluator.
+        should_stop: called between training steps.
 
     Raises:
-        InputError: the store is another one than the order's.
+        InputError: the store holds another study of this name.
     """
 
     def __init__(self, store: GraphStore, order: WorkerOrder, should_stop: ShouldStop) -> None:
         self._store, self._should_stop = store, should_stop
         study = store.study(order.study)
         if study.created != order.created:
-            remedy = "Let all machines reach one store."
-            raise InputError("store", "be the one the study runs in on every machine", store.url, remedy)
+            remedy = "Give all machines the same store."
+            raise InputError("store", "be the study's own on every machine", store.url, remedy)
         self._name = study.name
         self._evaluator: Evaluator = pkgutil.resolve_name(order.evaluator)(store, study, order)
 
     def run(self) -> None:
-        """Work until the study is closed or ``should_stop`` says so."""
+        """Work until the study is closed or ``should_stop`` returns true."""
         owner = owner_name()
         while not self._should_stop() and self._store.study(self._name).state is StudyState.OPEN:
             trial = self._store.claim_trial(self._name, owner, LEASE_S, time.time())
@@ -191,7 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Work on the trials of a study.")
     parser.add_argument("--order", required=True, help="a WorkerOrder as JSON")
     parser.add_argument("--parent", required=True, type=int)
-    parser.add_argument("--study", required=True, help="for whoever looks at the list of processes")
+    parser.add_argument("--study", required=True, help="shown in the list of processes")
     arguments = parser.parse_args()
     logging.basicConfig(level="INFO", format="%(asctime)s %(message)s")
     stopping = threading.Event()
@@ -200,7 +185,7 @@ def main() -> None:
         stopping.set()
 
     signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent tells us when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent ends its workers.
     order = WorkerOrder(**json.loads(arguments.order))
     with open_store(order.store, create=False) as store:
         Worker(store, order, lambda: stopping.is_set() or os.getppid() != arguments.parent).run()

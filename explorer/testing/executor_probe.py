@@ -1,8 +1,8 @@
-"""Cheap trials that tell what an executor gave them, and a coordinator that can be killed.
+"""Cheap trials that record what an executor gave them, and a coordinator that can be killed.
 
-A study with ``settings["probe"]`` is evaluated by ``ProbeEvaluator``: each attempt leaves a note in the probe's folder
-and then does what the settings ask for. ``python -m explorer.testing.executor_probe JSON`` runs such a study in a
-process of its own.
+``ProbeEvaluator`` evaluates the trials: each attempt writes a note into the probe's folder and then does what the
+settings say, which are a file in the store's work folder. ``python -m explorer.testing.executor_probe JSON`` runs such
+a study in a process of its own.
 """
 
 from __future__ import annotations
@@ -17,45 +17,49 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from explorer.library.workplace import work_folder
 from explorer.progress import SilentReporter
 from explorer.records import TaskScore
 from explorer.studies.coordinator import OnPoll, drive
-from explorer.studies.driver import StudyPlan, open_study
 from explorer.studies.executors.contract import Executor, Resources, WorkerOrder
 from explorer.studies.executors.registry import make_executor
+from explorer.studies.managing import open_study
+from explorer.studies.spec import StudySpec, Trained
 from explorer.studies.worker import Evaluation, KeepScore, Report, ShouldStop
 from graphstore import GraphStore, open_store
 from graphstore.records import StudyRecord, TrialRecord
 
 EVALUATOR = "explorer.testing.executor_probe:ProbeEvaluator"
+STUDY = "probes"
+SETTINGS = "probe.json"
 PAUSE_S = 0.05
 PATIENCE_S = 90.0
-"""How long a trial waits for what never comes, so that a broken executor fails its tests instead of hanging them."""
+"""How long a trial waits for its conditions, so that a broken executor fails its tests instead of hanging them."""
 
 
 class ProbeEvaluator:
-    """Evaluates a trial as the study's ``settings["probe"]`` say; the value is the trial's number.
+    """Evaluates a trial as the probe's settings say; the value is the trial's number.
 
-    * ``folder``: where the notes go, ``NUMBER-ATTEMPT.json``, each with ``pid``, ``threads`` and ``gpus``;
-    * ``crash``: by trial number, how many attempts kill their own process;
-    * ``together``: every trial waits until as many have begun;
+    * ``folder``: folder of the notes ``NUMBER-ATTEMPT.json``, each with ``pid``, ``threads`` and ``gpus``;
+    * ``crash``: by trial number, number of attempts that kill their own process;
+    * ``together``: every trial waits until this many have begun;
     * ``wait``: trials from this number on wait until the file ``go`` is in the folder.
 
     Each finished trial has one score, of task ``probe``.
     """
 
     def __init__(self, store: GraphStore, study: StudyRecord, order: WorkerOrder) -> None:
-        self._settings: dict[str, Any] = study.settings["probe"]
+        self._settings: dict[str, Any] = json.loads((work_folder(store.url) / SETTINGS).read_text())
         self._folder = Path(self._settings["folder"])
 
     def folder(self, trial: TrialRecord) -> Path:
-        """The folder of all notes."""
+        """Return the folder of all notes."""
         return self._folder
 
     def evaluate(
         self, trial: TrialRecord, report: Report, keep: KeepScore, should_stop: ShouldStop
     ) -> Evaluation | None:
-        """Leave the note, then crash, wait or be done."""
+        """Write the note, then crash, wait or return."""
         note = {
             "pid": os.getpid(),
             "threads": os.environ.get("OMP_NUM_THREADS", ""),
@@ -84,9 +88,17 @@ def _come(conditions: list[Callable[[], bool]], should_stop: ShouldStop) -> bool
         if should_stop():
             return False
         if time.monotonic() > deadline:
-            raise RuntimeError("what the trial waits for never came")
+            raise RuntimeError("the conditions of the trial were not met in time")
         time.sleep(PAUSE_S)
     return True
+
+
+def probe_study(store: GraphStore, space: str, budget: int, settings: dict[str, Any]) -> StudyRecord:
+    """Start or resume the study ``probes`` of random architectures; ``settings`` are those of ``ProbeEvaluator``."""
+    place = work_folder(store.url)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / SETTINGS).write_text(json.dumps(settings))
+    return open_study(store, StudySpec(name=STUDY, space=space, evaluation=Trained(), policy="random", budget=budget))
 
 
 def run_probes(
@@ -98,15 +110,14 @@ def run_probes(
     stop: Callable[[], bool] = lambda: False,
     on_poll: OnPoll | None = None,
 ) -> StudyRecord:
-    """Run, or go on with, the study ``probes`` of random architectures whose trials are probes."""
-    plan = StudyPlan("probes", space, "random", "mean", 0, budget, {"from_scores": False, "probe": settings})
-    study = open_study(store, plan)
+    """Run the study of ``probe_study``."""
+    study = probe_study(store, space, budget, settings)
     order = WorkerOrder(store.url, study.name, study.created, "", executor.resources.threads, EVALUATOR)
     return drive(store, study, executor, order, SilentReporter(), stop, on_poll)
 
 
 def main() -> None:
-    """Run probes as the one argument, a JSON object, says."""
+    """Run probes as the only argument, a JSON object, says."""
     given = json.loads(sys.argv[1])
     given["executor"]["resources"] = Resources(**given["executor"].get("resources", {}))
     with open_store(given["store"], create=False) as store, make_executor(**given["executor"]) as executor:

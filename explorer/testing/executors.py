@@ -25,14 +25,12 @@ from explorer.errors import InputError
 from explorer.studies.budgets import MAX_ATTEMPTS
 from explorer.studies.candidates import space_candidates
 from explorer.studies.coordinator import TrialEnds
-from explorer.studies.driver import StudyPlan, open_study
 from explorer.studies.executors.contract import Executor, Resources, WorkerOrder
-from explorer.testing.executor_probe import EVALUATOR, run_probes
+from explorer.testing.executor_probe import EVALUATOR, STUDY, probe_study, run_probes
 from graphstore import GraphStore
 from graphstore.records import StudyState, TrialRecord, TrialStatus
 
 SPACE = "small"
-STUDY = "probes"
 
 
 class ExecutorContractSuite(ABC):
@@ -106,8 +104,7 @@ class ExecutorContractSuite(ABC):
         assert [(t.state, t.attempt, t.owner) for t in store.trials(STUDY)] == [(TrialStatus.WAITING, 0, "")] * 2
 
     def test_a_crew_tells_where_its_workers_are(self, store: GraphStore, folder: Path) -> None:
-        settings = {"from_scores": False, "probe": {"folder": str(folder), "wait": 0}}
-        study = open_study(store, StudyPlan(STUDY, SPACE, "random", "mean", 0, 1, settings))
+        study = probe_study(store, SPACE, 1, {"folder": str(folder), "wait": 0})
         store.add_trials(STUDY, [(space_candidates(store, SPACE).ids[0], {})])
         order = WorkerOrder(store.url, STUDY, study.created, "", 1, EVALUATOR)
         with self.make(1) as executor:

@@ -1,7 +1,7 @@
-"""A study in a process that can be killed at any point, for the laws of resumption.
+"""A study in a process that can be killed at any point, to test resumption.
 
-The process asks in batches, evaluates by something cheap and tells; every evaluation and every acknowledged end is a
-line of a file, so that nobody has to believe the store about what was repeated.
+The process asks in batches, evaluates by a cheap function and tells. Every evaluation and every acknowledged end is a
+line of a file, so that a test need not rely on the store for what was repeated.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from explorer.progress import SilentReporter
-from explorer.studies.driver import StudyPlan, open_study, run_known
+from explorer.studies.driver import run_known
+from explorer.studies.managing import open_study
+from explorer.studies.spec import Known, StudySpec
 from explorer.study import Study
 from graphstore import GraphStore, open_store
 from graphstore.records import TrialRecord
@@ -24,18 +26,18 @@ BATCH = 4
 
 @dataclass(frozen=True)
 class ProbeRun:
-    """What a process does.
+    """The order of a process.
 
     Attributes:
-        url: of the store.
-        plan: the study; with ``settings["from_scores"]`` it is run on known scores, else by ask and tell.
+        url: URL of the store.
+        spec: the study; its evaluation is ``Known``, or ``External`` for ask and tell.
         log: file that is appended to: ``evaluated NUMBER``, ``ended NUMBER``, and at last ``calls COUNT``.
-        kill_at: the process kills itself at this call of the store; 0 for never.
-        after: whether it does so after the call has returned, instead of before.
+        kill_at: number of the store's call at which the process kills itself; 0 for never.
+        after: whether it kills itself after the call has returned, instead of before.
     """
 
     url: str
-    plan: StudyPlan
+    spec: StudySpec
     log: Path
     kill_at: int = 0
     after: bool = False
@@ -66,12 +68,12 @@ class CountedStore:
 
 
 def cheap_value(architecture: str) -> float:
-    """The value of an architecture, from its id alone."""
+    """Return a value that depends on the architecture's id only."""
     return int(architecture[:8], 16) / 2.0**32
 
 
 def run_probe(run: ProbeRun) -> None:
-    """Run a study, or go on with it, to its end."""
+    """Start or resume a study, and run it to its end."""
 
     def note(line: str) -> None:
         with run.log.open("a") as log:
@@ -83,8 +85,8 @@ def run_probe(run: ProbeRun) -> None:
     with open_store(run.url, create=False) as opened:
         counted = CountedStore(opened, run.kill_at, run.after)
         store = cast(GraphStore, counted)
-        record = open_study(store, run.plan)
-        if run.plan.settings["from_scores"]:
+        record = open_study(store, run.spec)
+        if isinstance(run.spec.evaluation, Known):
             run_known(store, record, SilentReporter(), lambda: False, ended)
         else:
             study = Study(store, record)

@@ -43,10 +43,9 @@ class StudyStore(ABC):
         name: str,
         *,
         state: StudyState | None = None,
-        budget: int | None = None,
-        settings: Mapping[str, Any] | None = None,
+        spec: Mapping[str, Any] | None = None,
     ) -> StudyRecord:
-        """Change state, budget or settings (all of them) and return the study.
+        """Change the state, or replace the description, and return the study.
 
         Raises:
             NotFoundError: the study is unknown.

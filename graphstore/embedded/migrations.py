@@ -1,7 +1,7 @@
 """Layouts of the SQLite file, one migration after the other; a new file is made by running all of them.
 
 A migration that was published never changes: what is to be different becomes the next one. Each one must keep what
-the file holds, and software of the version before it must be able to finish what it is just writing.
+the file holds. A program of the version before that has the file open may get an error, but damages nothing.
 """
 
 from __future__ import annotations
@@ -97,8 +97,20 @@ MIGRATIONS = (_FIRST, _SECOND, _THIRD)
 """The first lays out version 1 in an empty file; each further one leads from the version before it to the next."""
 
 
+_STUDY_COLUMNS = ("policy", "objective", "seed", "budget", "settings")
+"""Columns of version 2 that version 3 joins into one document."""
+
+
 def _third(database: sqlite3.Connection) -> None:
-    """Rewrite the studies of version 2."""
+    """Move what describes a study into one JSON document, version 1 of that document: the old columns as they were."""
+    database.execute("ALTER TABLE study ADD COLUMN spec TEXT NOT NULL DEFAULT '{}'")
+    database.execute(
+        "UPDATE study SET spec = json_object('version', 1, 'name', name, "
+        "'space', (SELECT p.name FROM space p WHERE p.key = study.space), 'policy', policy, 'objective', objective, "
+        "'seed', seed, 'budget', budget, 'settings', json(settings))"
+    )
+    for column in _STUDY_COLUMNS:
+        database.execute(f"ALTER TABLE study DROP COLUMN {column}")
 
 
 _CONVERSIONS: dict[int, Callable[[sqlite3.Connection], None]] = {3: _third}

@@ -30,10 +30,7 @@ from graphstore.errors import Code
 from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
 from graphstore.restoring import to_restore
 
-_STUDY = (
-    "SELECT s.name, p.name, s.policy, s.objective, s.seed, s.budget, s.settings, s.state, s.created "
-    "FROM study s JOIN space p ON p.key = s.space"
-)
+_STUDY = "SELECT s.name, p.name, s.spec, s.state, s.created FROM study s JOIN space p ON p.key = s.space"
 _TRIAL = (
     "SELECT s.name, t.number, a.id, t.state, t.attempt, t.token, t.owner, t.lease_expires, t.value, t.reason, t.info, "
     "t.created, t.started, t.finished "
@@ -54,16 +51,14 @@ class Studies(Part, StudyStore):
 
     def create_study(self, study: StudyRecord) -> StudyRecord:
         """Create the study, or return the stored one if the name is taken."""
-        settings = check_study(study)
+        spec = check_study(study)
         with self._database.writing() as db:
             stored = db.execute(_STUDY + " WHERE s.name = ?", (study.name,)).fetchone()
             if stored is None:
                 db.execute(
-                    "INSERT INTO study (name, space, policy, objective, seed, budget, settings, state, created) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (study.name, space_key(db, study.space), study.policy, study.objective, study.seed, study.budget,
-                     settings, StudyState(study.state).value, study.created),
-                )  # fmt: skip
+                    "INSERT INTO study (name, space, spec, state, created) VALUES (?, ?, ?, ?, ?)",
+                    (study.name, space_key(db, study.space), spec, StudyState(study.state).value, study.created),
+                )
                 bump(db, "studies")
             return _read_study(db, study.name)
 
@@ -83,17 +78,16 @@ class Studies(Part, StudyStore):
         name: str,
         *,
         state: StudyState | None = None,
-        budget: int | None = None,
-        settings: Mapping[str, Any] | None = None,
+        spec: Mapping[str, Any] | None = None,
     ) -> StudyRecord:
-        """Change state, budget or settings (all of them) and return the study."""
-        given = check_study_changes(name, state, budget, settings)
+        """Change the state, or replace the description, and return the study."""
+        given = check_study_changes(name, state, spec)
         with self._database.writing() as db:
             before = _read_study(db, name)
-            after = changed_study(before, state, budget, given)
+            after = changed_study(before, state, given)
             if after is None:
                 return before
-            db.execute("UPDATE study SET state = ?, budget = ?, settings = ? WHERE name = ?", (*after, name))
+            db.execute("UPDATE study SET state = ?, spec = ? WHERE name = ?", (*after, name))
             bump(db, "studies")
             return _read_study(db, name)
 
@@ -243,10 +237,8 @@ def _read_study(db: sqlite3.Connection, name: str) -> StudyRecord:
     return _study(*row)
 
 
-def _study(
-    name: str, space: str, policy: str, objective: str, seed: int, budget: int, info: str, state: str, created: float
-) -> StudyRecord:
-    return StudyRecord(name, space, policy, objective, seed, budget, json.loads(info), StudyState(state), created)
+def _study(name: str, space: str, spec: str, state: str, created: float) -> StudyRecord:
+    return StudyRecord(name, space, json.loads(spec), StudyState(state), created)
 
 
 def _read_trials(db: sqlite3.Connection, condition: str, values: tuple[object, ...]) -> list[TrialRecord]:

@@ -6,13 +6,15 @@ migration that was published never changes: what is to be different becomes the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import neo4j
 from neo4j.exceptions import ClientError
 
 from graphstore.checks import TOPICS
+from graphstore.fields import is_number
 
 VECTORS = "archex_holds_embedding"
 """Name of the index over the vectors of all spaces. Quantization would change the order of what is near."""
@@ -64,8 +66,29 @@ MIGRATIONS = (_FIRST, _SECOND, _THIRD)
 """The first is what version 1 has; each further one leads from the version before it to the next."""
 
 
+def study_facts(name: str, space: str, spec: str, state: str, created: float) -> dict[str, Any]:
+    """Return the properties of a study's node.
+
+    The texts and numbers that the description (JSON text) holds by a name, such as ``policy`` and ``budget``, are
+    properties of their own too, so that Cypher can read them.
+    """
+    plain = {key: value for key, value in json.loads(spec).items() if isinstance(value, str) or is_number(value)}
+    return {**plain, "name": name, "space": space, "spec": spec, "state": state, "created": float(created)}
+
+
 def _third(transaction: neo4j.ManagedTransaction) -> None:
-    """Rewrite the studies of version 2; a study that was rewritten already stays."""
+    """Move what describes a study into one JSON document, version 1 of that document: the old properties as they were.
+
+    Studies that have a document stay as they are.
+    """
+    rows = transaction.run("MATCH (s:Study) WHERE s.spec IS NULL RETURN properties(s) AS facts").data()
+    described = []
+    for facts in (row["facts"] for row in rows):
+        kept = {key: facts[key] for key in ("name", "space", "policy", "objective", "seed", "budget")}
+        spec = json.dumps({"version": 1, **kept, "settings": json.loads(facts["settings"])}, separators=(",", ":"))
+        described.append(study_facts(facts["name"], facts["space"], spec, facts["state"], facts["created"]))
+    query = "UNWIND $rows AS row MATCH (s:Study {name: row.name}) SET s = row"
+    transaction.run(query, rows=sorted(described, key=lambda row: str(row["name"]))).consume()
 
 
 _CONVERSIONS: dict[int, Callable[[neo4j.ManagedTransaction], None]] = {3: _third}

@@ -24,6 +24,7 @@ from graphstore.checks import (
 from graphstore.contract import StudyStore
 from graphstore.errors import Code
 from graphstore.neo4j.graph import Statements
+from graphstore.neo4j.migrations import study_facts
 from graphstore.neo4j.part import Part, need_architectures, need_space
 from graphstore.neo4j.scores import insert_scores
 from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
@@ -39,8 +40,8 @@ class Studies(Part, StudyStore):
 
     def create_study(self, study: StudyRecord) -> StudyRecord:
         """Create the study, or return the stored one if the name is taken."""
-        settings, state = check_study(study), StudyState(study.state).value
-        facts = {**vars(study), "created": float(study.created), "state": state, "settings": settings}
+        spec, state = check_study(study), StudyState(study.state).value
+        facts = study_facts(study.name, study.space, spec, state, study.created)
 
         def work(db: Statements) -> StudyRecord:
             if not db.rows("MATCH (s:Study {name: $name}) RETURN 1 AS found", name=study.name):
@@ -65,19 +66,18 @@ class Studies(Part, StudyStore):
         name: str,
         *,
         state: StudyState | None = None,
-        budget: int | None = None,
-        settings: Mapping[str, Any] | None = None,
+        spec: Mapping[str, Any] | None = None,
     ) -> StudyRecord:
-        """Change state, budget or settings (all of them) and return the study."""
-        given = check_study_changes(name, state, budget, settings)
+        """Change the state, or replace the description, and return the study."""
+        given = check_study_changes(name, state, spec)
 
         def work(db: Statements) -> StudyRecord:
             before = _read_study(db, name)
-            after = changed_study(before, state, budget, given)
+            after = changed_study(before, state, given)
             if after is None:
                 return before
-            query = "MATCH (s:Study {name: $name}) SET s.state = $state, s.budget = $budget, s.settings = $settings"
-            db.rows(query, name=name, state=after[0], budget=after[1], settings=after[2])
+            facts = study_facts(name, before.space, after[1], after[0], before.created)
+            db.rows("MATCH (s:Study {name: $name}) SET s = $facts", name=name, facts=facts)
             db.bump("studies")
             return _read_study(db, name)
 
@@ -267,7 +267,8 @@ def _read_study(db: Statements, name: str) -> StudyRecord:
 
 
 def _study(facts: dict[str, Any]) -> StudyRecord:
-    return StudyRecord(**{**facts, "settings": json.loads(facts["settings"]), "state": StudyState(facts["state"])})
+    spec, state = json.loads(facts["spec"]), StudyState(facts["state"])
+    return StudyRecord(facts["name"], facts["space"], spec, state, facts["created"])
 
 
 def _trial(facts: dict[str, Any]) -> TrialRecord:

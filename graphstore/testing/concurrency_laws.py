@@ -143,7 +143,7 @@ class ConcurrencyLaws:
             ("scores", lambda: store.add_scores([samples.score(ids[0])])),
             ("scores", lambda: store.add_measurements([MeasurementRecord(ids[0], "cpu", "latency", 0.5, "s")])),
             ("studies", lambda: store.create_study(samples.study("next"))),
-            ("studies", lambda: store.update_study("first", budget=3)),
+            ("studies", lambda: store.update_study("first", spec={"budget": 3})),
             ("studies", lambda: store.add_trials("first", [(ids[2], {})])),
             ("studies", lambda: store.renew_lease(trial, 1.0, 1000.0, {"step": 1})),
             ("studies", lambda: store.claim_trial("first", "w", 1.0, 1000.0)),

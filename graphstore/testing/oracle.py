@@ -81,8 +81,8 @@ def fill(store: GraphStore, catalogue: Catalogue) -> None:
         store.put_neighbors(name, neighbors[0].kernel, neighbors)
     for study, ids in catalogue.trials.items():
         space = next(iter(catalogue.spaces))
-        settings: dict[str, Any] = {}
-        store.create_study(StudyRecord(study, space, "random", "mean", 0, 9, settings, StudyState.OPEN, 1.0))
+        spec: dict[str, Any] = {"policy": "random", "budget": 9}
+        store.create_study(StudyRecord(study, space, spec, StudyState.OPEN, 1.0))
         store.add_trials(study, [(id, {}) for id in ids])
     store.add_lineage(catalogue.lineage)
 

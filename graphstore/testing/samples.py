@@ -98,9 +98,10 @@ def score(
 
 
 def study(name: str = "first", space_name: str = "nano", created: float = 100.0) -> StudyRecord:
-    """An open study."""
-    settings = {"tasks": ["a", "b"], "batch": 4}
-    return StudyRecord(name, space_name, "boshnas", "mean", 7, 16, settings, StudyState.OPEN, created)
+    """Return an open study; its description is what a migration makes of a study of version 2."""
+    spec = {"version": 1, "name": name, "space": space_name, "policy": "boshnas", "objective": "mean", "seed": 7}
+    spec |= {"budget": 16, "settings": {"tasks": ["a", "b"], "batch": 4}}
+    return StudyRecord(name, space_name, spec, StudyState.OPEN, created)
 
 
 def job(id: str = "job-1", created: float = 100.0) -> JobRecord:

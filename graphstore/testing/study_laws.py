@@ -127,24 +127,24 @@ class StudyLaws:
         store.put_space(samples.space())
         study = samples.study()
         assert store.create_study(study) == study
-        assert store.create_study(dataclasses.replace(study, budget=99, created=5.0)) == study
+        assert store.create_study(dataclasses.replace(study, spec={"budget": 99}, created=5.0)) == study
         for name, created in (("b", 300.0), ("a", 300.0), ("c", 50.0)):
             store.create_study(samples.study(name, created=created))
         assert [study.name for study in reopen().studies()] == ["a", "b", "first", "c"]
         assert reopen().study("first") == study
 
     def test_update_study(self, store: GraphStore, reopen: Reopen) -> None:
-        """State, budget and settings change, each by itself."""
+        """State and description change, each by itself."""
         store.put_space(samples.space())
         study = store.create_study(samples.study())
-        longer = dataclasses.replace(study, budget=32)
-        assert store.update_study("first", budget=32) == longer
+        longer = dataclasses.replace(study, spec={**study.spec, "budget": 32})
+        assert store.update_study("first", spec=longer.spec) == longer
         assert store.update_study("first", state=StudyState.DONE) == dataclasses.replace(longer, state=StudyState.DONE)
-        tightened = {**study.settings, "constraints": ["parameters<=200K"]}
-        after = store.update_study("first", settings=tightened)
-        assert after == dataclasses.replace(longer, state=StudyState.DONE, settings=tightened)
+        tightened = {"constraints": ["parameters<=200K"], "name": "another", "budget": [4], "state": "x", "spec": 1}
+        after = store.update_study("first", spec=tightened)
+        assert after == dataclasses.replace(longer, state=StudyState.DONE, spec=tightened)
         revision = store.revision("studies")
-        store.update_study("first", state=StudyState.DONE, budget=32, settings=tightened)
+        store.update_study("first", state=StudyState.DONE, spec=tightened)
         assert store.revision("studies") == revision
         assert reopen().study("first") == after
 
@@ -154,7 +154,7 @@ class StudyLaws:
         stray = TrialRecord("no", 0, id, TrialStatus.RUNNING, 1, 1, "w", 9.0, None, "", {}, 0.0, 0.0, 0.0)
         for call in (
             lambda: store.study("no"),
-            lambda: store.update_study("no", budget=1),
+            lambda: store.update_study("no", spec={}),
             lambda: store.add_trials("no", [(id, {})]),
             lambda: store.trials("no"),
             lambda: store.claim_trial("no", "w", 1.0, 0.0),

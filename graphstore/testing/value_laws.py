@@ -43,7 +43,7 @@ def wrong_values(name: str, record: type) -> list[Any]:
     if rule.kind == "text":
         longest = LONGEST_TEXT if name in TEXTS else LONGEST_NAME
         values += ["x" * (longest + 1), "ü" * (longest // 2 + 1)]
-    return [*values, -1] if name == "budget" else values
+    return values
 
 
 def changed(record: Any, name: str, value: object) -> Any:
@@ -123,9 +123,8 @@ class ValueLaws:
             *(lambda v=v: store.renew_lease(trial, 10.0, 100.0, v) for v in WRONG["map"] if v is not None),
             *(lambda v=v: store.expire_leases("first", v, 3) for v in numbers),
             *(lambda v=v: store.expire_leases("first", 999.0, v) for v in integers),
-            *(lambda v=v: store.update_study("first", budget=v) for v in (*integers, -1) if v is not None),
             *(lambda v=v: store.update_study("first", state=v) for v in WRONG["state"] if v is not None),
-            *(lambda v=v: store.update_study("first", settings=v) for v in WRONG["map"] if v is not None),
+            *(lambda v=v: store.update_study("first", spec=v) for v in WRONG["map"] if v is not None),
             *(lambda v=v: store.update_job("job-1", progress=v) for v in numbers),
             *(lambda v=v: store.update_job("job-1", pid=v) for v in integers),
             *(lambda v=v: store.update_job("job-1", info=v) for v in WRONG["map"]),
@@ -153,7 +152,7 @@ class ValueLaws:
         store.add_measurements([measured])
         scored = ScoreRecord(name, name, name, 0.5, name, name, name, 1, name)
         store.add_scores([scored])
-        store.create_study(dataclasses.replace(samples.study(name, name), policy=name, objective=name))
+        store.create_study(samples.study(name, name))
         store.add_trials(name, [(name, {})])
         assert store.architecture(name) == record
         assert (store.measurements(), store.scores()) == ([measured], [scored])

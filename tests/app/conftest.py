@@ -17,9 +17,11 @@ from explorer.app.shared.services import STORE_VARIABLE
 from explorer.library.build import build_library
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
+from explorer.studies.spec import Known
 from explorer.supershaper.shapes.grid import ShapeGrid
+from explorer.testing.searches import search
 from graphstore import open_store
-from graphstore.records import JobRecord, JobState, ScoreRecord, SpaceRecord, StudyRecord, StudyState, TrialStatus
+from graphstore.records import JobRecord, JobState, ScoreRecord, SpaceRecord, StudyRecord, TrialStatus
 
 SPACE = "nano"
 TASKS = ("mean", "package", "order")
@@ -47,8 +49,7 @@ def score(id: str, task: str, value: float, source: str = "trained:first/0", rec
 
 
 def study(name: str, policy: str, budget: int) -> StudyRecord:
-    settings = {"from_scores": True, "batch": 5}
-    return StudyRecord(name, SPACE, policy, "mean", 0, budget, settings, StudyState.OPEN, time.time())
+    return search(name, SPACE, policy, budget=budget, evaluation=Known()).record()
 
 
 @pytest.fixture(scope="session")

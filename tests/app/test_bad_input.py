@@ -17,7 +17,6 @@ from explorer.app.pareto.tradeoffs import dominated
 from explorer.app.query import cypher_console
 from explorer.app.query.query_form import ADDRESS, Choices, read_address
 from explorer.app.search import launching
-from explorer.app.search.launching import SearchChoices
 from explorer.app.shared import downloads, messages
 from explorer.app.space import map_values
 from explorer.errors import InputError
@@ -29,7 +28,9 @@ from explorer.space.documents import parse_json
 from explorer.space.drafts import Draft, LayerDraft
 from explorer.space.formats import to_json
 from explorer.space.named import find_named, named_model
-from explorer.studies.driver import NAME
+from explorer.studies.objectives import read_constraints
+from explorer.studies.spec import NAME, Known, Stages, StudySpec, Trained
+from explorer.testing.searches import search
 from graphstore.cypher import parameter_names
 from graphstore.errors import StoreInputError
 from graphstore.neo4j.saved_queries import saved_queries
@@ -47,7 +48,6 @@ CHOICES = Choices(("c", "sa"), ("5", "sdp"), (32, 64), SERIES)
 KNOWN = pd.DataFrame({"name": ["BERT-Tiny", ""], "label": ["BERT-Tiny", "ab"]}, index=["0123456789ab", "abcdef012345"])
 POINTS = KNOWN.assign(x=[0.0, 1.0], y=[0.0, 1.0], parameters=[1, 2], depth=[1, 2])
 SCORE, SHARES = pd.Series([0.5], index=KNOWN.index[:1]), pd.DataFrame(index=KNOWN.index)
-SEARCH = SearchChoices("nano", "boshnas", "mean", False, 5, 3, "mine")
 STATEMENTS = ("MATCH (a:Architecture) RETURN a.id AS id LIMIT $k", "RETURN 1")
 
 
@@ -143,33 +143,36 @@ def limits(draw: random.Random) -> None:
 
 def launch_choices(draw: random.Random) -> None:
     whole = [0, 1, 2, -1, 64, 65, 500, 2**31, 10**30]
+    training = {
+        "recipe": [*launching.RECIPE_NAMES, "paper", text(draw)],
+        "transfer": [None, "ordered", text(draw)],
+        "transfer_overlap": [None, 0.5, number(draw)],
+    }
     fields = {
         "policy": [*launching.POLICY_TITLES, text(draw)],
-        "objective": ["mean", "parameters", "-flops", text(draw, "mean")],
-        "known": [True, False],
-        "trials": whole,
+        "score": ["mean", "parameters", "-flops", text(draw, "mean")],
+        "evaluation": [Known(), Trained(**{name: draw.choice(values) for name, values in training.items()})],
+        "budget": whole,
         "seed": whole,
-        "study": [text(draw, "mine", "a.b-c_1")],
+        "name": [text(draw, "mine", "a.b-c_1")],
         "costs": [(), ("-parameters",), (text(draw, "-latency@pi"),), ("-parameters", "-parameters")],
         "constraints": [(), (text(draw, "parameters<=200K", "depth>=2 <=4", "latency@pi<3"),), ("depth<=4",) * 7],
         "hours": [None, number(draw)],
         "initial": [None, *whole],
         "batch": whole,
-        "recipe": [*launching.RECIPE_NAMES, "paper", text(draw)],
-        "transfer": ["", "ordered", text(draw)],
-        "overlap": [0.5, number(draw) or 0.0],
-        "executor": ["local", "kubernetes", text(draw)],
-        "workers": whole,
         "requeries": whole,
     }
-    changed = draw.sample(list(fields), draw.randint(1, 3))
-    asked = dataclasses.replace(SEARCH, **{name: draw.choice(fields[name]) for name in changed})
-    launching.check(asked, ["taken"])
-    # What passes is one command with the form's own options, and no path.
-    words = asked.arguments()
-    assert words[words.index("--study") + 1] == asked.study
-    assert "/" not in asked.study
-    assert not asked.study.startswith(("-", "."))
+    changed = {name: draw.choice(fields[name]) for name in draw.sample(list(fields), draw.randint(1, 3))}
+    stages = Stages(requeries=changed.pop("requeries", 0))
+    spec = search(**{"name": "mine", "space": "nano", "policy": "boshnas", "stages": stages, **changed})
+    spec = dataclasses.replace(spec, constraints=read_constraints(spec.constraints))
+    place = launching.Place(draw.choice(["local", "kubernetes", text(draw)]), draw.choice(whole))
+    launching.check_limits(spec, place)
+    # What passes is stored as it is, and runs by a command with the form's own options.
+    assert StudySpec.from_json(json.loads(json.dumps(spec.to_json(), allow_nan=False))) == spec
+    assert all(word.startswith(("--executor=", "--workers=")) for word in place.arguments())
+    assert "/" not in spec.name
+    assert not spec.name.startswith(("-", "."))
 
 
 def names_and_cells(draw: random.Random) -> None:

@@ -18,6 +18,7 @@ from explorer.app.shared.messages import literal
 from explorer.app.space.map_choices import FILTERS
 from explorer.library.importing import import_file, shapes_file
 from explorer.progress import SilentReporter
+from explorer.testing.searches import search
 from graphstore import open_store
 from graphstore.records import (
     JobRecord,
@@ -25,8 +26,6 @@ from graphstore.records import (
     MeasurementRecord,
     ScoreRecord,
     SpaceRecord,
-    StudyRecord,
-    StudyState,
     TrialStatus,
 )
 
@@ -145,7 +144,7 @@ def test_failed_and_unfinished_trials(opened, store_file, filled, name):
     now = time.time()
     with open_store(f"sqlite:///{store_file}") as store:
         for study in ("bad", "waits"):
-            store.create_study(StudyRecord(study, "nano", "boshnas", "mean", 0, 9, {}, StudyState.OPEN, now))
+            store.create_study(search(study, "nano", "boshnas", budget=9).record(created=now))
             store.add_trials(study, [(id, {}) for id in filled.ids[:3]])
         for reason in (PICTURE, "NaN loss in step 3", ""):
             trial = store.claim_trial("bad", "me", 60.0, now)

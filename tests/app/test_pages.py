@@ -17,8 +17,9 @@ from explorer.progress import SilentReporter
 from explorer.similarity.graph import architecture_id
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
+from explorer.testing.searches import search
 from graphstore import open_store
-from graphstore.records import JobRecord, JobState, ScoreRecord, SpaceRecord, StudyRecord, StudyState
+from graphstore.records import JobRecord, JobState, ScoreRecord, SpaceRecord, StudyState
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -292,7 +293,7 @@ def test_architecture_by_its_name(open_page, tmp_path, typed):
 def test_unfinished_trials_show_progress_and_blanks(open_page, own_store):
     with open_store(own_store) as store:
         id = store.summaries("nano")[0].id
-        store.create_study(StudyRecord("s", "nano", "random", "mean", 0, 2, {}, StudyState.OPEN, time.time()))
+        store.create_study(search("s", "nano", budget=2).record())
         store.add_trials("s", [(id, {"message": "pre-training: step 177 of 300"})])
     page = open_page("search", own_store, study="s")
     assert "progress" not in page.dataframe[0].proto.column_order
@@ -313,7 +314,7 @@ def test_study_keeps_its_bare_name_while_its_job_begins(open_page, own_store):
     assert "has not started yet" in messages(page)
     assert page.selectbox(key="pick_study").options == ["mine"]
     with open_store(own_store) as store:
-        store.create_study(StudyRecord("mine", "nano", "random", "mean", 0, 2, {}, StudyState.DONE, now))
+        store.create_study(search("mine", "nano", budget=2).record(StudyState.DONE, now))
     page.run()
     assert page.selectbox(key="pick_study").options == ["mine"]
     assert page.query_params["study"] in ("mine", ["mine"])

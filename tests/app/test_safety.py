@@ -14,7 +14,6 @@ from streamlit.testing.v1 import AppTest
 from explorer.app.architecture.export_view import PACKED
 from explorer.app.build import building
 from explorer.app.search import launching
-from explorer.app.search.launching import SearchChoices
 from explorer.errors import InputError
 from explorer.library import backups
 from explorer.library.exporting import trained_runs
@@ -24,6 +23,7 @@ from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_json
 from explorer.space.named import named_model
 from explorer.studies.jobs import new_job
+from explorer.testing.searches import search
 from graphstore import open_store
 from graphstore.records import SpaceRecord
 
@@ -70,7 +70,7 @@ def test_a_study_has_a_plain_name(own_store, tmp_path, monkeypatch, name):
         spec = from_json(store.summaries("nano")[0].spec)
         before = files(tmp_path)
         with pytest.raises(InputError, match="study name"):
-            launching.start(store, SearchChoices("nano", "random", "mean", False, 3, 0, name), [])
+            launching.start(store, search(name, "nano"), launching.Place(), [])
         with pytest.raises(InputError, match="study name"):
             building.enqueue(store, "nano", spec, building.QueueChoices(name, True, 1, True))
         with pytest.raises(InputError):

@@ -16,9 +16,11 @@ from explorer.errors import InputError
 from explorer.library.build import build_library
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
-from explorer.studies.driver import StudyPlan, open_study, run_known
+from explorer.studies.driver import run_known
+from explorer.studies.managing import open_study
+from explorer.testing.searches import known_search
 from graphstore import open_store
-from graphstore.records import ScoreRecord, StudyRecord, StudyState
+from graphstore.records import ScoreRecord
 
 SPACE = "small"
 
@@ -37,12 +39,9 @@ def url(tmp_path_factory):
         ]
         store.add_scores(scores)
         for policy, seed in (("random", 0), ("random", 1), ("random", 2), ("boshnas", 0)):
-            settings = {"from_scores": True, "batch": 5, "initial": 4}
-            plan = StudyPlan(f"{policy}-{seed}", SPACE, policy, "known", seed, 14, settings)
-            run_known(store, open_study(store, plan), SilentReporter(), lambda: False)
-        store.create_study(
-            StudyRecord("new", SPACE, "random", "known", 0, 5, {"from_scores": True}, StudyState.OPEN, 0.0)
-        )
+            spec = known_search(f"{policy}-{seed}", SPACE, policy, 14, seed=seed, batch=5)
+            run_known(store, open_study(store, spec), SilentReporter(), lambda: False)
+        store.create_study(known_search("new", SPACE).record(created=0.0))
     return url
 
 

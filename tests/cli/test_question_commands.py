@@ -21,6 +21,7 @@ from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.formats import from_model_dict
 from explorer.space.named import named_model
 from explorer.testing.kernels import gram
+from explorer.testing.searches import search
 from explorer.training.recipe import RECIPES
 from graphstore import open_store
 from graphstore.errors import StoreInputError
@@ -29,8 +30,6 @@ from graphstore.records import (
     MeasurementRecord,
     ScoreRecord,
     SpaceRecord,
-    StudyRecord,
-    StudyState,
     TrialStatus,
 )
 
@@ -57,7 +56,7 @@ def catalogue(tmp_path_factory):
         import_file(store, nas_bench_bert_file(table), SilentReporter())
         ids = [summary.id for summary in store.summaries(SPACE)][:3]
         store.add_measurements([MeasurementRecord(id, "raspberry", "latency", 0.2, "s") for id in ids])
-        store.create_study(StudyRecord("STUDY", SPACE, "random", "sst", 0, 3, {}, StudyState.OPEN, 0.0))
+        store.create_study(search("STUDY", SPACE, score="sst", budget=3).record(created=0.0))
         store.add_trials("STUDY", [(id, {}) for id in ids])
         first = store.claim_trial("STUDY", "me", 60.0, 10.0)
         store.finish_trial(first, TrialStatus.COMPLETE, 14.0, value=0.75)

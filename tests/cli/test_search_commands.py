@@ -17,6 +17,7 @@ from explorer.library.build import build_library
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
 from explorer.studies.jobs import refresh_jobs
+from explorer.studies.spec import StudySpec
 from graphstore import open_store
 from graphstore.records import JobState, ScoreRecord, StudyState
 
@@ -57,7 +58,7 @@ def test_a_search_in_the_background_and_what_one_does_with_it(archex, url, tmp_p
     started = archex("start", *KNOWN, "--budget", "5", "--study", "mine")
     assert started["studies"] == ["mine"]
     with open_store(url) as store:
-        assert store.study("mine").budget == 5
+        assert StudySpec.of(store.study("mine")).budget == 5
         with pytest.raises(InputError, match=started["job"]):
             archex("resume", "mine")
         deadline = time.monotonic() + 120
@@ -111,25 +112,26 @@ def test_a_study_that_is_told_from_elsewhere_is_not_trained_here(archex, url):
 
 def test_a_name_is_made_of_what_names_may_hold(url):
     with open_store(url) as store:
-        (plan,) = SearchOptions(space="small", objective=["known:negative loss"], from_scores=True).plans(store)
-    assert plan.name == "small-known-negative-loss-boshnas-seed0"
+        (spec,) = SearchOptions(space="small", objective=["known:negative loss"], from_scores=True).specs(store)
+    assert spec.name == "small-known-negative-loss-boshnas-seed0"
 
 
 def test_hours_alone_mean_as_many_trials_as_fit(url):
     with open_store(url) as store:
-        (plan,) = SearchOptions(space="small", hours=1.5).plans(store)
-        (other,) = SearchOptions(space="small", hours=1.5, budget=3).plans(store)
-        (usual,) = SearchOptions(space="small").plans(store)
-    assert (plan.settings["hours"], other.budget, usual.budget) == (1.5, 3, 8)
-    assert plan.budget == 10_000
-    assert "hours" not in usual.settings
+        (spec,) = SearchOptions(space="small", hours=1.5).specs(store)
+        (other,) = SearchOptions(space="small", hours=1.5, budget=3).specs(store)
+        (usual,) = SearchOptions(space="small").specs(store)
+        (known,) = SearchOptions(space="small", from_scores=True).specs(store)
+    assert (spec.hours, other.budget, usual.budget, known.budget) == (1.5, 3, 8, 50)
+    assert spec.budget == 10_000
+    assert usual.hours is None
 
 
 def test_the_policys_own_settings(archex, url):
     given = ["method=gradient", "embedding=false", "k_epistemic = 0.25"]
     with open_store(url) as store:
-        (plan,) = SearchOptions(space="small", policy_setting=given).plans(store)
-    assert plan.settings["policy_settings"] == {"method": "gradient", "embedding": False, "k_epistemic": 0.25}
+        (spec,) = SearchOptions(space="small", policy_setting=given).specs(store)
+    assert spec.policy_settings == {"method": "gradient", "embedding": False, "k_epistemic": 0.25}
     for wrong, named in (("method", "NAME=VALUE"), ("method=gradient", "settings of policy evolution")):
         with pytest.raises(InputError, match=named):
             archex(*KNOWN, "--study", "own", "--policy-setting", wrong)

@@ -70,7 +70,7 @@ def filled(url: str, count: int = 40) -> GraphStore:
     store.add_lineage([LineageRecord(runs[n], ids[n], runs[0], ids[0], "ordered", n / 7) for n in (1, 2)])
     store.create_study(samples.study())
     store.create_study(samples.study("second", "tiny", created=50.0))
-    store.update_study("second", state=StudyState.DONE, budget=99)
+    store.update_study("second", state=StudyState.DONE, spec={"budget": 99})
     store.restore_trials("first", [trial(number, ids[number], state) for number, state in enumerate(TrialStatus)])
     store.add_trials("second", [(ids[0], {"origin": "Ünïcode"})])
     for state in JobState:
@@ -154,7 +154,7 @@ def changes() -> dict[str, Callable[[GraphStore], object]]:
         "scores": lambda store: store.add_scores([samples.score(ids[0], "new")]),
         "measurements": lambda store: store.add_measurements([MeasurementRecord(ids[4], "cpu", "latency", 7.0, "s")]),
         "lineage": lambda store: store.add_lineage([LineageRecord("a", ids[0], "b", ids[1], "ordered", 0.5)]),
-        "studies": lambda store: store.update_study("first", budget=17),
+        "studies": lambda store: store.update_study("first", spec={"budget": 17}),
         "trials": lambda store: store.claim_trial("first", "you", 5.0, 10.0),
         "jobs": lambda store: store.update_job("job-failed", message="why"),
     }
@@ -282,7 +282,7 @@ def test_target_whose_records_say_something_else_is_refused(tmp_path: Path):
     others = {
         "facts": dataclasses.replace(record, parameters=7),
         "value": record,
-        "settings": record,
+        "study": record,
     }
     for kind, changed in others.items():
         with (
@@ -294,8 +294,8 @@ def test_target_whose_records_say_something_else_is_refused(tmp_path: Path):
                 store.add_architectures("nano", [held])
                 if kind == "value":
                     store.add_scores([samples.score(record.id, value=number / 4)])
-                if kind == "settings":
-                    store.create_study(dataclasses.replace(samples.study(), seed=number))
+                if kind == "study":
+                    store.create_study(samples.study(created=number))
             before = digests(two)
             with pytest.raises(StoreInputError, match=kind):
                 copy_store(one, two)

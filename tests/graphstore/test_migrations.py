@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import sqlite3
 import subprocess
@@ -86,8 +87,10 @@ def old(tmp_path: Path, whole: Path) -> Path:
         db.execute("BEGIN")
         embedded.apply(db, 1)
         db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        for table in sorted(embedded.parts(1)["table"] - {"meta"}):
+        for table in sorted(embedded.parts(1)["table"] - {"meta", "study"}):
             db.execute(f"INSERT INTO {table} SELECT * FROM whole.{table}")
+        described = ", ".join(f"spec ->> '{name}'" for name in ("policy", "objective", "seed", "budget", "settings"))
+        db.execute(f"INSERT INTO study SELECT key, name, space, {described}, state, created FROM whole.study")
         db.execute("COMMIT")
     return path
 
@@ -245,6 +248,8 @@ def old_server(server, neo4j_url: str) -> tuple[str, object]:
     with server.session() as session:
         for rule in neo4j_migrations.MIGRATIONS[1]:
             session.run(f"DROP INDEX {rule.name}").consume()
+        settings = json.dumps(samples.study().spec["settings"])
+        session.run("MATCH (s:Study) SET s.settings = $settings REMOVE s.spec, s.version", settings=settings).consume()
         session.run("MATCH (m:Meta {topic: 'schema'}) SET m.version = 1").consume()
     return neo4j_url, held
 

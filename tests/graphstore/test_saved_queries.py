@@ -116,7 +116,7 @@ def _search(store, ids) -> None:
     """Two studies: values that rise, fall and stay; one trial fails, one goes stale, one is done at the second try."""
     values = {"first": [0.5, 0.4, 0.7, 0.7, 0.9], "second": [0.2, 0.1]}
     for name, worths in values.items():
-        store.create_study(StudyRecord(name, "left", "random", "mean", 0, 8, {}, StudyState.OPEN, 1.0))
+        store.create_study(StudyRecord(name, "left", {"policy": "random"}, StudyState.OPEN, 1.0))
         store.add_trials(name, [(id, {}) for id in ids[:8]])
         for at, value in enumerate(worths):
             trial = store.claim_trial(name, "me", 10.0, 100.0 + at)

@@ -173,7 +173,7 @@ BROKEN_GRAPHS = {
     "MATCH ()-[r:SIMILAR]->() WITH r LIMIT 1 SET r.dissimilarity = sqrt(-1)": "^neighbours with a property.*: 1 ",
     "MATCH (m:Measurement) WITH m LIMIT 1 REMOVE m.unit": "^measurements with a property that is missing.*: 1 ",
     "MATCH ()-[r:INHERITED]->() REMOVE r.share": "^lineage with a property that is missing.*: 1 ",
-    "MATCH (s:Study) SET s.budget = 2.5": r"^studies with a property that is missing.*: 1 \(first\)",
+    "MATCH (s:Study) SET s.spec = 2.5": r"^studies with a property that is missing.*: 1 \(first\)",
     "MATCH (t:Trial {number: 1}) SET t.value = 1.0 / 0": "^trials with a property that is missing.*: 1 ",
     "MATCH (j:Job) SET j.progress = sqrt(-1)": r"^jobs with a property that is missing.*: 1 \(job-1\)",
     "MATCH (s:Space {name: 'tiny'}) REMOVE s.info": r"^spaces with a property that is missing.*: 1 \(tiny\)",

@@ -18,15 +18,16 @@ from explorer.errors import DataError, InputError
 from explorer.library.build import build_library
 from explorer.library.card import usage
 from explorer.library.exporting import export_architecture, trained_runs
+from explorer.library.records import score_record
 from explorer.library.workplace import run_folder
 from explorer.models.checking import check_folder
 from explorer.progress import SilentReporter
 from explorer.similarity.graph import architecture_id, build_graph
 from explorer.space.formats import from_model_dict
-from explorer.studies.worker import score_record
+from explorer.testing.searches import search
 from explorer.training.backend import RECIPES, prepare, train_and_score
 from graphstore import open_store
-from graphstore.records import LineageRecord, MeasurementRecord, StudyRecord, StudyState, TrialStatus
+from graphstore.records import LineageRecord, MeasurementRecord, TrialStatus
 
 SPEC = from_model_dict({"l": 1, "o": ["sa"], "h": [32], "n": [2], "f": [[32]], "p": ["sdp"]})
 MIXED = from_model_dict({"l": 1, "o": [["sa_wma_24", "c_5_24"]], "h": [32], "f": [[32]]})
@@ -202,7 +203,7 @@ def test_a_folder_with_other_outputs_is_found_out(trained, tmp_path):
 def test_the_best_run_is_taken_or_the_one_named(store, trained, tmp_path):
     put_run(store, trained, "trained:train/low", run_folder(store.url, "train", "low"), 0.1)
     id = architecture_id(SPEC)
-    store.create_study(StudyRecord("S", "own", "random", "mean", 0, 1, {}, StudyState.OPEN, 0.0))
+    store.create_study(search("S", "own", budget=1).record(created=0.0))
     store.add_trials("S", [(id, {})])
     trial = store.claim_trial("S", "me", 60.0, 1.0)
     put_run(store, trained, "trained:S/0", run_folder(store.url, "S", "0000-ab"), 0.9)

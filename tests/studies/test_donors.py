@@ -15,6 +15,7 @@ from explorer.similarity.graph import architecture_id
 from explorer.space.formats import to_json
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.studies.donors import choose_donor, donor_from, donor_mark, first_weights, record_lineage
+from explorer.studies.spec import Trained
 from explorer.studies.trained import TrainingChoices
 from explorer.training.files import write_json
 from explorer.training.recipe import RECIPES, Recipe
@@ -29,7 +30,7 @@ OWN = ArchitectureSpec((FIRST,) * 4 + (SECOND,))
 NEAR = ArchitectureSpec((FIRST,) * 4 + (THIRD,))
 NEARER = ArchitectureSpec((FIRST,) * 4 + (LayerSpec.per_layer(8, "l", "dft", 2, (32,)),))
 FAR = ArchitectureSpec((FIRST,) * 3 + (SECOND,) * 2)
-RECIPE = TrainingChoices.from_settings({"recipe": "quick", "transfer": "ordered"}).recipe
+RECIPE = TrainingChoices.of(Trained(recipe="quick", transfer="ordered")).recipe
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_scores_say_that_weights_were_transferred():
     quick = RECIPES["quick"]
     assert RECIPE.fidelity == f"{quick.fidelity}, ordered from neighbours of overlap 0.8"
     assert RECIPE.digest == quick.digest
-    wide = TrainingChoices.from_settings({"recipe": "quick", "transfer": "transport", "transfer_overlap": 0.5}).recipe
+    wide = TrainingChoices.of(Trained(recipe="quick", transfer="transport", transfer_overlap=0.5)).recipe
     assert wide.fidelity.endswith("transport from neighbours of overlap 0.5")
     with pytest.raises(InputError, match=r"recipe\.transfer must be empty or one of ordered"):
         Recipe(1, 1, transfer="best")

@@ -8,15 +8,16 @@ from typer.testing import CliRunner
 
 from explorer.cli.main import build
 from explorer.errors import InputError
-from explorer.studies.driver import StudyPlan, open_study
 from explorer.studies.executors.contract import Resources, WorkerOrder
 from explorer.studies.executors.local import LocalExecutor, gpu_shares
 from explorer.studies.executors.ray_cluster import RayWorker
 from explorer.studies.executors.reach import is_of_one_machine
 from explorer.studies.executors.registry import make_executor
+from explorer.studies.managing import extend_study, open_study
 from explorer.studies.worker import Worker
 from explorer.testing.executor_probe import run_probes
 from explorer.testing.executors import ExecutorContractSuite, alive, notes
+from explorer.testing.searches import search
 from graphstore.records import StudyState, TrialStatus
 
 STORE_BYTES = 80_000_000
@@ -35,7 +36,7 @@ class TestLocalExecutor(ExecutorContractSuite):
         def extend_when_it_runs(trials):
             if not before and notes(folder):
                 before.extend(child.pid for child in psutil.Process().children() if "--study" in child.cmdline())
-                store.update_study("probes", budget=2)
+                extend_study(store, store.study("probes"), budget=2)
 
         # The first trial waits for the second one to begin, which takes another worker.
         with self.make(2) as executor:
@@ -192,7 +193,7 @@ def test_a_worker_on_another_machine_does_not_open_a_store_of_one_machine(store)
 
 
 def test_a_worker_notices_that_its_store_is_another_one(store):
-    study = open_study(store, StudyPlan("twin", "small", "random", "mean", 0, 1))
+    study = open_study(store, search("twin", "small", budget=1))
     order = WorkerOrder(store.url, study.name, study.created + 1.0)
-    with pytest.raises(InputError, match="the one the study runs in"):
+    with pytest.raises(InputError, match="study's own on every machine"):
         Worker(store, order, lambda: True)

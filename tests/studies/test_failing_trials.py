@@ -1,6 +1,7 @@
 """Trials that fail for reasons of the training itself: each says why, and the study goes on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from explorer.library.workplace import data_cache, run_folder
 from explorer.progress import SilentReporter
 from explorer.space.formats import from_json
 from explorer.studies.candidates import space_candidates
-from explorer.studies.driver import StudyDriver, StudyPlan, open_study
+from explorer.studies.driver import StudyDriver
 from explorer.studies.executors.local import LocalExecutor
+from explorer.studies.managing import open_study
+from explorer.studies.spec import Trained
 from explorer.studies.trained import TrainingChoices, check_training, run_trained
+from explorer.testing.searches import search
 from explorer.training.pretrain import pretrain
 from graphstore.records import StudyState, TrialStatus
 
@@ -22,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def settings(tmp_path):
+def evaluation(tmp_path):
     """A regression and a classification of the user's own, on a text of the user's own."""
     words = ("bad", "poor", "fair", "good", "best")
     rows = [(number % 5, f"It is {words[number % 5]} in all {number}.") for number in range(80)]
@@ -35,18 +39,18 @@ def settings(tmp_path):
         (tmp_path / f"{name}.yaml").write_text(json.dumps(document))
     recipe = {"base": "quick", "pretrain_steps": 8, "finetune_steps": 6, "finetune_seeds": 2, "train_share": 0.5}
     data = str(tmp_path / "text.txt")
-    return {"from_scores": False, "recipe": recipe, "tasks": [], "data": data, "task_files": files}
+    return Trained(recipe=recipe, data=data, task_files=tuple(files))
 
 
 def run(store, plan):
     return run_trained(store, open_study(store, plan), LocalExecutor(1), SilentReporter(), lambda: False)
 
 
-def test_a_loss_that_is_not_finite_fails_its_trial_only(store, settings):
-    plan = StudyPlan("nan", "small", "random", "mean", 0, 2, settings)
-    check_training(settings, "stars")
+def test_a_loss_that_is_not_finite_fails_its_trial_only(store, evaluation):
+    plan = search("nan", "small", budget=2, evaluation=evaluation)
+    check_training(evaluation, "stars")
     (trial,) = StudyDriver(store, open_study(store, plan), space_candidates(store, "small")).refill(1)
-    choices = TrainingChoices.from_settings(settings)
+    choices = TrainingChoices.of(evaluation)
     prepared = choices.prepare(data_cache(store.url))
     assert [task.name for task in prepared.tasks] == ["stars", "classes"]
     spec = from_json(store.summaries(ids=[trial.architecture])[0].spec)
@@ -70,10 +74,10 @@ def test_a_loss_that_is_not_finite_fails_its_trial_only(store, settings):
     assert second.value == pytest.approx(sum(tasks) / 2)
 
 
-def test_too_little_memory_fails_the_trial_with_the_reason(store, settings):
+def test_too_little_memory_fails_the_trial_with_the_reason(store, evaluation):
     # The tables of relative positions of so long texts take hundreds of gigabytes, more than a machine hands out.
-    recipe = settings["recipe"] | {"length": 2**31 - 1}
-    study = run(store, StudyPlan("vast", "small", "random", "mean", 0, 1, settings | {"recipe": recipe}))
+    vast = replace(evaluation, recipe={**evaluation.recipe, "length": 2**31 - 1})
+    study = run(store, search("vast", "small", budget=1, evaluation=vast))
     (trial,) = store.trials("vast")
     assert (study.state, trial.state) == (StudyState.DONE, TrialStatus.FAILED)
     assert "TrainingFailed: pre-training: out of memory" in trial.reason
@@ -82,8 +86,8 @@ def test_too_little_memory_fails_the_trial_with_the_reason(store, settings):
 
 
 @pytest.mark.parametrize("labels", [[], ["1"] * 9], ids=["empty", "one class"])
-def test_data_that_are_no_good_are_refused_before_a_study_starts(settings, labels):
-    file = Path(settings["task_files"][1])
+def test_data_that_are_no_good_are_refused_before_a_study_starts(evaluation, labels):
+    file = Path(evaluation.task_files[1])
     (file.parent / "stars.csv").write_text("\n".join(["label,sentence", *(f"{label},a b" for label in labels)]))
     with pytest.raises(DataError, match="train examples of task classes must hold examples of at least two"):
-        check_training(settings | {"task_files": [str(file)]}, "classes")
+        check_training(replace(evaluation, task_files=(str(file),)), "classes")

@@ -15,15 +15,16 @@ from explorer.progress import SilentReporter
 from explorer.search import Candidates
 from explorer.search.registry import make_policy
 from explorer.studies import frames as pictures
-from explorer.studies.driver import StudyPlan, open_study, run_known
+from explorer.studies.driver import run_known
+from explorer.studies.managing import open_study
+from explorer.studies.spec import External, Known, Level, StudySpec, Trained
+from explorer.testing.searches import known_search
 from graphstore.queries import ArchitectureQuery, Condition, Fact, Sort
-from graphstore.records import MeasurementRecord, ScoreKind, StudyRecord, StudyState, TrialRecord, TrialStatus
-
-KNOWN = {"from_scores": True, "batch": 1, "initial": 4}
+from graphstore.records import MeasurementRecord, ScoreKind, StudyState, TrialRecord, TrialStatus
 
 
-def study(name, policy="random", state=StudyState.DONE, **settings):
-    return StudyRecord(name, "small", policy, "known", 0, 9, settings or KNOWN, state, 0.0)
+def study(name, policy="random", state=StudyState.DONE, **fields):
+    return known_search(name, "small", policy, 9, **{"batch": 1, **fields}).record(state, 0.0)
 
 
 def trial(number, value, started=0.0, finished=0.0, state=TrialStatus.COMPLETE, attempt=1, **info):
@@ -34,8 +35,8 @@ def trial(number, value, started=0.0, finished=0.0, state=TrialStatus.COMPLETE, 
 
 
 def run(store, name, policy="random", budget=9, seed=0, **changes):
-    plan = StudyPlan(name, "small", policy, "known", seed, budget, {**KNOWN, **changes})
-    return run_known(store, open_study(store, plan), SilentReporter(), lambda: False)
+    spec = known_search(name, "small", policy, budget, seed=seed, **{"batch": 1, **changes})
+    return run_known(store, open_study(store, spec), SilentReporter(), lambda: False)
 
 
 def test_history_follows_the_order_of_ending_and_leaves_out_what_has_no_value():
@@ -97,7 +98,7 @@ def test_a_band_is_the_bootstrap_of_the_median():
 def test_studies_by_name_and_pattern(store):
     for name in ("x-1", "x-2", "y"):
         store.create_study(study(name))
-    store.create_study(dataclasses.replace(study("other"), objective="else"))
+    store.create_study(study("other", score="else"))
     assert [one.name for one in pictures.find_studies(store, ["y", "x-*", "x-1"])] == ["y", "x-1", "x-2"]
     with pytest.raises(InputError, match="nothing"):
         pictures.find_studies(store, ["nothing*"])
@@ -106,11 +107,14 @@ def test_studies_by_name_and_pattern(store):
 
 
 def test_only_like_studies_are_compared():
-    known = study("random", from_scores=True, batch=5)
-    assert pictures.comparable(known) == pictures.comparable(study("boshnas", from_scores=True, batch=9))
-    trained = study("random", from_scores=False, recipe="nano", tasks=[])
+    known = study("random", batch=5)
+    assert pictures.comparable(known) == pictures.comparable(study("boshnas", batch=9))
+    assert pictures.comparable(known) != pictures.comparable(study("random", evaluation=Known(fidelity="half")))
+    trained = study("random", evaluation=Trained())
     assert pictures.comparable(known) != pictures.comparable(trained)
-    assert pictures.comparable(trained) != pictures.comparable(study("random", recipe="quick", tasks=[]))
+    assert pictures.comparable(trained) == pictures.comparable(study("boshnas", evaluation=Trained(transfer="ordered")))
+    assert pictures.comparable(trained) != pictures.comparable(study("random", evaluation=Trained(recipe="quick")))
+    assert pictures.comparable(trained) != pictures.comparable(study("random", evaluation=External()))
 
 
 def test_regret_ends_at_nothing_where_everything_was_tried(store):
@@ -120,7 +124,7 @@ def test_regret_ends_at_nothing_where_everything_was_tried(store):
     frame = pictures.history_frame([record], {"all": store.trials("all")}, best)
     assert frame["regret"].iloc[-1] == 0.0
     assert (frame["regret"].diff().dropna() <= 0).all()
-    assert pictures.best_known(store, study("trained", recipe="nano", from_scores=False)) is None
+    assert pictures.best_known(store, study("trained", evaluation=Trained())) is None
 
 
 def test_the_timeline_puts_no_two_at_once_into_a_lane():
@@ -184,7 +188,8 @@ def test_the_belief_is_the_one_the_policy_chose_by(store, policy):
 def test_the_belief_of_a_study_that_goes_on_is_of_all_that_was_learned(store):
     whole = run(store, "whole", "boshnas", budget=8)
     trials = store.trials("whole")
-    later = dataclasses.replace(whole, name="later", settings={**whole.settings, "prior": [["whole", 5]]})
+    level = Level(of="whole", number=2, prior=(("whole", 5),))
+    later = dataclasses.replace(StudySpec.of(whole), name="later", level=level).record()
     own = [dataclasses.replace(trial, number=number) for number, trial in enumerate(trials[5:])]
     of_both, of_one = pictures.belief_frame(store, later, own), pictures.belief_frame(store, whole, trials)
     pd.testing.assert_frame_equal(of_both, of_one)
@@ -192,7 +197,7 @@ def test_the_belief_of_a_study_that_goes_on_is_of_all_that_was_learned(store):
 
 def test_a_policy_without_a_belief_says_so(store):
     record = run(store, "study", budget=4)
-    with pytest.raises(InputError, match="have a belief"):
+    with pytest.raises(InputError, match="have a posterior"):
         pictures.belief_frame(store, record, store.trials("study"))
     candidates = Candidates(("a",), np.zeros((1, 1)), np.zeros((1, 1), dtype=np.int64))
     assert not isinstance(make_policy("evolution", candidates, 0), pictures.HasPosterior)

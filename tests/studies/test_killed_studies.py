@@ -12,7 +12,8 @@ import pytest
 from explorer.library.build import build_library
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
-from explorer.studies.driver import StudyPlan
+from explorer.studies.spec import External, Known
+from explorer.testing.searches import search
 from explorer.testing.study_probe import ProbeRun, cheap_value, run_probe
 from graphstore import open_store
 from graphstore.records import ScoreRecord, StudyState, TrialStatus
@@ -21,8 +22,7 @@ KILLS = 12
 KILLS_ON_A_SERVER = 6
 BUDGET = 20
 SPACE = "killed"
-ASKED = {"from_scores": False, "external": True, "initial": 8}
-KNOWN = {"from_scores": True, "batch": 4, "initial": 8}
+ASKED, KNOWN = External(), Known()
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +69,13 @@ def execute(processes, run, kill_after=None):
     return process.exitcode == 0
 
 
-def check_kills(processes, url, settings, folder, policy, kills=KILLS):
+def check_kills(processes, url, evaluation, folder, policy, kills=KILLS):
     whole, cut = (
-        ProbeRun(url, StudyPlan(name, SPACE, policy, "known", 3, BUDGET, settings), folder / f"{name}.log")
+        ProbeRun(
+            url,
+            search(name, SPACE, policy, "known", BUDGET, evaluation=evaluation, batch=4, initial=8, seed=3),
+            folder / f"{name}.log",
+        )
         for name in ("whole", "cut")
     )
     assert execute(processes, whole)
@@ -83,7 +87,7 @@ def check_kills(processes, url, settings, folder, policy, kills=KILLS):
             killed += not execute(processes, cut, draw.uniform(0.05, 0.6))
         else:
             kill_at = draw.randint(1, max(20, 3 * calls // kills))
-            killed += not execute(processes, ProbeRun(url, cut.plan, cut.log, kill_at, draw.random() < 0.5))
+            killed += not execute(processes, ProbeRun(url, cut.spec, cut.log, kill_at, draw.random() < 0.5))
     assert killed >= kills // 2
     assert execute(processes, cut)
     assert seen(url, "cut") == seen(url, "whole")
@@ -103,9 +107,9 @@ def embedded(tmp_path_factory, tmp_path):
     return f"sqlite:///{tmp_path / 'store.db'}"
 
 
-@pytest.mark.parametrize(("settings", "policy"), [(ASKED, "boshnas"), (KNOWN, "evolution")])
-def test_kills_change_nothing(processes, embedded, tmp_path, settings, policy):
-    check_kills(processes, embedded, settings, tmp_path, policy)
+@pytest.mark.parametrize(("evaluation", "policy"), [(ASKED, "boshnas"), (KNOWN, "evolution")])
+def test_kills_change_nothing(processes, embedded, tmp_path, evaluation, policy):
+    check_kills(processes, embedded, evaluation, tmp_path, policy)
 
 
 @pytest.mark.neo4j

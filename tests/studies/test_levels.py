@@ -19,17 +19,18 @@ from explorer.space.hierarchy import finer, levels
 from explorer.studies.driver import (
     MAX_ATTEMPTS,
     StudyDriver,
-    StudyPlan,
     best_trial,
     close_study,
-    open_study,
     prior_trials,
 )
 from explorer.studies.levels import grammar, level_specs, next_study
+from explorer.studies.managing import extend_study, open_study, tighten_study
 from explorer.studies.objectives import study_candidates
-from explorer.studies.stages import check_stages, run_stages, stage_settings
+from explorer.studies.spec import Known, Stages, StudySpec
+from explorer.studies.stages import run_stages
+from explorer.testing.searches import search
 from graphstore import open_store
-from graphstore.records import SpaceRecord, StudyState, TrialStatus
+from graphstore.records import ScoreRecord, SpaceRecord, StudyState, TrialStatus
 
 SPACE = DesignSpace.from_document(
     {
@@ -42,7 +43,6 @@ SPACE = DesignSpace.from_document(
         "layers_per_stack": 2,
     }
 )
-SETTINGS = {"from_scores": False, "levels": 3, "level_size": 40, "batch": 4, "patience": 2}
 
 
 def quality(spec):
@@ -78,13 +78,14 @@ def fresh(built, tmp_path):
         store.close()
 
 
-def plan(policy="evolution", budget=12, name="s", **changes):
-    return StudyPlan(name, "little", policy, "mean", 0, budget, {**SETTINGS, **changes})
+def plan(policy="evolution", budget=12, name="s", levels=3, level_size=40, **changes):
+    stages = Stages(levels=levels, level_size=level_size)
+    return search(name, "little", policy, budget=budget, **{"batch": 4, "patience": 2, "stages": stages, **changes})
 
 
 def evaluate(store, study, stop=lambda: False):
     """Runs a study as workers do, with ``quality`` as the score."""
-    driver = StudyDriver(store, study, study_candidates(store, study))
+    driver = StudyDriver(store, study, study_candidates(store, StudySpec.of(study)))
     while not stop():
         store.expire_leases(study.name, time.time() + 100, MAX_ATTEMPTS + 100)
         if not driver.refill(4) and driver.finished():
@@ -114,7 +115,7 @@ def everything(store):
     studies = {
         study.name: (
             study.space,
-            study.settings,
+            study.spec,
             study.state,
             [(t.number, t.architecture, t.value, t.state, t.info) for t in store.trials(study.name)],
         )
@@ -134,8 +135,10 @@ def test_every_level_begins_from_the_one_before(fresh):
         assert is_ready(store, study.space)
         assert all(spec in level for spec in members.values())
         assert grammar(store, study.space).source() == level.source()
-        tried = [t.architecture for t in [*prior_trials(store, before), *store.trials(before.name)]]
-        assert [t.architecture for t in prior_trials(store, study)] == tried == list(members)[: len(tried)]
+        tried = [t.architecture for t in [*prior_trials(store, StudySpec.of(before)), *store.trials(before.name)]]
+        assert (
+            [t.architecture for t in prior_trials(store, StudySpec.of(study))] == tried == list(members)[: len(tried)]
+        )
         assert not set(tried) & {t.architecture for t in store.trials(study.name)}
         top = best_trial(store.trials(before.name)).architecture
         near = store.neighbors(before.space, top, WeisfeilerLehman.name, 5)
@@ -146,7 +149,7 @@ def test_every_level_begins_from_the_one_before(fresh):
         for id in shared:
             mine, theirs = vectors.vectors[vectors.ids.index(id)], coarse.vectors[coarse.ids.index(id)]
             np.testing.assert_allclose(mine, theirs, atol=1e-6)
-    best = [max(t.value for t in [*prior_trials(store, s), *store.trials(s.name)]) for s in studies]
+    best = [max(t.value for t in [*prior_trials(store, StudySpec.of(s)), *store.trials(s.name)]) for s in studies]
     assert best == sorted(best)
 
 
@@ -271,8 +274,8 @@ def test_parents_keep_the_constraints(fresh):
     found = {s.id: s.parameters for s in store.summaries("s.level2")}
     assert all(found[t.architecture] <= limit for t in store.trials("s.level2"))
     tight = sorted(found.values())[len(found) // 4]
-    store.update_study("s", settings={**store.study("s").settings, "constraints": [f"parameters<={tight}"]})
-    grown = store.update_study("s", budget=12)
+    tightened = tighten_study(store, store.study("s"), [f"parameters<={tight}"])
+    grown = extend_study(store, tightened, budget=12)
     run_stages(store, grown, lambda one: evaluate(store, one), SilentReporter(), lambda: False)
     later = store.trials("s.level2")[8:]
     assert len(later) == 4
@@ -329,41 +332,36 @@ def test_candidates_of_small_and_of_finest_levels():
     assert all(spec in finest for spec in chosen)
 
 
-def test_choices_of_stages(fresh):
-    store = fresh()
-    assert stage_settings(store, "little") == {}
-    assert stage_settings(store, "little", coarse_to_fine=True) == {"levels": 3}
-    assert stage_settings(store, "little", levels=2, level_size=50, patience=3) == {
-        "levels": 2, "level_size": 50, "patience": 3,
-    }  # fmt: skip
-    assert stage_settings(store, "little", stop_when_converged=True, requeries=5) == {
-        "stop_when_converged": True, "requeries": 5,
-    }  # fmt: skip
-    store.put_space(SpaceRecord("table", {"source": {"file": "x.csv"}}))
-    for wrong, named in [
-        ({"levels": 10}, "levels must be from 2 to 9; space little has 3"),
-        ({"level_size": 50}, "come with levels"),
-        ({"patience": 5}, "come with stop_when_converged"),
-        ({"levels": 2, "level_size": 1}, "level size"),
-        ({"requeries": 99}, "requeries"),
-    ]:
-        with pytest.raises(InputError, match=named):
-            stage_settings(store, "little", **wrong)
-    with pytest.raises(InputError, match="grammar"):
-        stage_settings(store, "table", coarse_to_fine=True)
-
-
 @pytest.mark.parametrize(
-    ("name", "policy", "settings", "named"),
+    ("fields", "named"),
     [
-        ("s", "random", {"stop_when_converged": True}, "come with policy boshnas"),
-        ("s", "evolution", {"requeries": 2}, "come with policy boshnas"),
-        ("s", "boshnas", {"requeries": 2, "from_scores": True}, "study that trains"),
-        ("s", "boshnas", {"levels": 2, "objectives": ["mean", "-parameters"]}, "one objective"),
-        ("x" * 75, "boshnas", {"levels": 2}, "study name"),
+        ({"stages": Stages(levels=10)}, "levels must be from 2 to 9"),
+        ({"stages": Stages(level_size=50)}, "come with levels"),
+        ({"patience": 5}, "come with stop_when_converged"),
+        ({"stages": Stages(levels=2, level_size=1)}, "level size"),
+        ({"stages": Stages(requeries=99)}, "requeries"),
+        ({"policy": "random", "stop_when_converged": True}, "come with policy boshnas"),
+        ({"policy": "evolution", "stages": Stages(requeries=2)}, "come with policy boshnas"),
+        ({"stages": Stages(levels=2), "costs": ["-parameters"]}, "one objective"),
+        ({"name": "x" * 75, "stages": Stages(levels=2)}, "study name"),
     ],
 )
-def test_stages_that_do_not_fit_the_study(name, policy, settings, named):
+def test_stages_that_do_not_fit_the_study(fresh, fields, named):
+    store = fresh()
     with pytest.raises(InputError, match=named):
-        check_stages(name, policy, settings)
-    check_stages("s", "boshnas", {"levels": 3, "requeries": 5, "from_scores": False, "stop_when_converged": True})
+        search(**{"name": "s", "space": "little", "policy": "boshnas", **fields}).check(store)
+    stages = Stages(levels=3, requeries=5)
+    search("s", "little", "boshnas", stages=stages, stop_when_converged=True, patience=3).check(store)
+
+
+def test_only_a_space_of_a_grammar_has_levels_and_only_a_study_that_trains_requeries(fresh):
+    store = fresh()
+    store.put_space(SpaceRecord("table", {"source": {"file": "x.csv"}}))
+    with pytest.raises(InputError, match="grammar"):
+        grammar(store, "table")
+    store.add_scores(
+        [ScoreRecord(store.architecture_ids("little")[0], "known", "accuracy", 0.5, "d", "f", "r", 0, "t")]
+    )
+    asked = search("s", "little", "boshnas", "known", evaluation=Known(), stages=Stages(requeries=2))
+    with pytest.raises(InputError, match="study that trains"):
+        asked.check(store)

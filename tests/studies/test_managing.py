@@ -15,17 +15,18 @@ import pytest
 
 from explorer.errors import InputError
 from explorer.progress import SilentReporter
-from explorer.studies import managing
+from explorer.studies import managing, reports
 from explorer.studies.budgets import hours_used, time_is_up
-from explorer.studies.driver import StudyPlan, open_study, run_known
+from explorer.studies.driver import run_known
 from explorer.studies.jobs import job_of, new_job, stop_job
-from graphstore.records import JobState, StudyRecord, StudyState, TrialRecord, TrialStatus
-
-KNOWN = {"from_scores": True, "batch": 3, "initial": 3}
+from explorer.studies.managing import open_study
+from explorer.studies.spec import External, Stages, StudySpec
+from explorer.testing.searches import known_search, search
+from graphstore.records import JobState, StudyState, TrialRecord, TrialStatus
 
 
 def plan(budget=6, **changes):
-    return StudyPlan("study", "small", "evolution", "known", 0, budget, {**KNOWN, **changes})
+    return known_search("study", "small", "evolution", budget, initial=3, **changes)
 
 
 def run(store, a_plan, on_trial=None):
@@ -47,10 +48,10 @@ def test_hours_are_the_union_of_what_ended_or_runs():
     assert hours_used(within, 20 * hour) == pytest.approx(2.5)
     assert hours_used([later, *side_by_side, *waiting], 20 * hour) == pytest.approx(2.5)
     assert hours_used([running, later, *side_by_side], 11.25 * hour) == pytest.approx(2.75)
-    study = StudyRecord("s", "small", "random", "m", 0, 9, {"hours": 2.5}, StudyState.OPEN, 0.0)
+    study = search("s", "small", hours=2.5)
     assert time_is_up(study, [*side_by_side, later], 0.0)
     assert not time_is_up(study, side_by_side, 0.0)
-    assert not time_is_up(dataclasses.replace(study, settings={}), [later], 0.0)
+    assert not time_is_up(dataclasses.replace(study, hours=None), [later], 0.0)
 
 
 def test_no_trial_begins_when_the_hours_are_used_up(store):
@@ -61,7 +62,7 @@ def test_no_trial_begins_when_the_hours_are_used_up(store):
         managing.extend_study(store, study, hours=1e-10)
     study = managing.extend_study(store, study, hours=5.0)
     assert study.state is StudyState.STOPPED
-    assert run(store, plan(9, hours=1.0)).settings["hours"] == 5.0
+    assert StudySpec.of(run(store, plan(9, hours=1.0))).hours == 5.0
     assert len(store.trials("study")) == 9
 
 
@@ -73,7 +74,7 @@ def test_an_extended_study_goes_on_while_it_runs(store):
         if one.number == 5:
             managing.extend_study(store, store.study("study"), budget=8)
 
-    assert run(store, plan(6), on_trial).budget == 8
+    assert StudySpec.of(run(store, plan(6), on_trial)).budget == 8
     assert ended == list(range(8))
 
 
@@ -88,14 +89,14 @@ def test_extensions_only_grow(store, wrong):
 def test_added_constraints_are_kept_and_the_best_is_among_those_that_keep_them(store):
     study = run(store, plan(12))
     sizes = {summary.id: summary.parameters for summary in store.summaries("small")}
-    best = managing.best_allowed(store, study, store.trials("study"))
+    best = reports.best_allowed(store, study, store.trials("study"))
     limit = sizes[best.architecture] - 1
     with pytest.raises(InputError, match="constraint"):
         managing.tighten_study(store, study, ["parameters<=1"])
-    assert store.study("study").settings == study.settings
+    assert store.study("study") == study
     study = managing.tighten_study(store, study, [f"parameters<={limit}"])
     kept = [t for t in store.trials("study") if sizes[t.architecture] <= limit]
-    assert managing.best_allowed(store, study, store.trials("study")).value == max(t.value for t in kept)
+    assert reports.best_allowed(store, study, store.trials("study")).value == max(t.value for t in kept)
     managing.extend_study(store, study, budget=20)
     run(store, plan(20))
     trials = store.trials("study")
@@ -117,11 +118,11 @@ def test_status_tells_who_runs_it_and_what_failed(store):
     store.finish_trial(store.claim_trial("study", "here:1", 60.0, now), TrialStatus.FAILED, now, reason="no memory")
     claimed = store.claim_trial("study", "here:2", 60.0, now)
     store.renew_lease(claimed, 60.0, now, {"progress": 0.5, "message": "step 7"})
-    idle = managing.study_status(store, study, now)
+    idle = reports.study_status(store, study, now)
     assert idle["job"] is None
     job = new_job(store, "search", {"studies": ["study"]})
     store.update_job(job.id, state=JobState.RUNNING, heartbeat=now - 3.0, pid=os.getpid(), info=process_info(job))
-    status = managing.study_status(store, study, now)
+    status = reports.study_status(store, study, now)
     assert status["trials"] == {"waiting": 1, "running": 1, "complete": 1, "failed": 1, "stale": 0}
     assert (status["job"]["id"], status["job"]["process"]) == (job.id, os.getpid())
     assert status["job"]["heartbeat_s"] == pytest.approx(3.0)
@@ -154,11 +155,11 @@ def test_the_job_of_a_study_is_stopped(store):
 
 def test_exports_say_the_same_of_every_trial(store):
     study = run(store, plan(5))
-    rows = managing.trial_rows(store, study)
-    read = list(csv.DictReader(io.StringIO(managing.exported_csv(store, study))))
-    document = json.loads(managing.exported_json(store, study))
+    rows = reports.trial_rows(store, study)
+    read = list(csv.DictReader(io.StringIO(reports.exported_csv(store, study))))
+    document = json.loads(reports.exported_json(store, study))
     assert document["all_trials"] == rows
-    assert tuple(read[0]) == managing.EXPORTED
+    assert tuple(read[0]) == reports.EXPORTED
     for stored, row, line in zip(store.trials("study"), rows, read, strict=True):
         assert (row["trial"], row["value"], row["architecture"]) == (stored.number, stored.value, stored.architecture)
         assert (int(line["trial"]), float(line["value"]), line["state"]) == (row["trial"], row["value"], "complete")
@@ -170,10 +171,32 @@ def test_no_exported_cell_is_a_formula(store):
     tried = {trial.architecture for trial in store.trials("study")}
     new = next(one.id for one in store.summaries(study.space) if one.id not in tried)
     store.add_trials("study", [(new, {"origin": "=HYPERLINK(1)"})])
-    assert list(csv.DictReader(io.StringIO(managing.exported_csv(store, study))))[-1]["origin"] == "'=HYPERLINK(1)"
+    assert list(csv.DictReader(io.StringIO(reports.exported_csv(store, study))))[-1]["origin"] == "'=HYPERLINK(1)"
 
 
 def test_an_unknown_study_lists_the_known_ones(store):
     run(store, plan(3))
     with pytest.raises(InputError, match="study"):
         managing.find_study(store, "nope")
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "resumable"),
+    [
+        (search("s", "small"), StudyState.STOPPED, True),
+        (search("s", "small"), StudyState.OPEN, True),
+        (search("s", "small"), StudyState.DONE, False),
+        (search("s", "small", stages=Stages(levels=2)), StudyState.DONE, True),
+        (search("s", "small", stages=Stages(requeries=1)), StudyState.DONE, True),
+        (search("s", "small", evaluation=External()), StudyState.STOPPED, False),
+        (search("s", "small", evaluation=External()), StudyState.DONE, False),
+    ],
+)
+def test_what_can_be_resumed(spec, state, resumable):
+    study = spec.record(state)
+    assert managing.can_resume(study) is resumable
+    if resumable:
+        managing.check_resumable(study)
+    else:
+        with pytest.raises(InputError, match="study must"):
+            managing.check_resumable(study)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
@@ -13,27 +12,30 @@ from explorer.measure.predictor import DevicePredictor
 from explorer.progress import SilentReporter
 from explorer.space.formats import from_json
 from explorer.studies.candidates import space_candidates
-from explorer.studies.driver import StudyPlan, open_study, run_known
+from explorer.studies.driver import run_known
+from explorer.studies.managing import open_study
 from explorer.studies.objectives import (
     Cost,
+    Direction,
+    Objective,
     check_objectives,
     cost_column,
-    merged_constraints,
     parse_constraint,
     parse_cost,
+    read_constraints,
+    read_objectives,
     study_candidates,
-    study_constraints,
-    study_objectives,
 )
+from explorer.studies.spec import StudySpec
+from explorer.testing.searches import known_search
 from graphstore.queries import Range
 from graphstore.records import MeasurementRecord
 
-KNOWN = {"from_scores": True, "batch": 3, "initial": 4}
 DEVICE = "raspberry pi 4"
 
 
-def plan(policy="boshnas", name="study", budget=18, **settings):
-    return StudyPlan(name, "small", policy, "known", 0, budget, {**KNOWN, **settings})
+def plan(policy="boshnas", name="study", budget=18, **fields):
+    return known_search(name, "small", policy, budget, **fields)
 
 
 def run(store, a_plan, stop=lambda: False):
@@ -73,11 +75,14 @@ def test_what_is_neither_cost_nor_score(text):
 
 
 def test_objectives_are_one_score_and_costs():
-    assert study_objectives(["mean"]) == ("mean", {})
-    assert study_objectives(["parameters", "SST-2", "-latency@x"]) == (
-        "SST-2",
-        {"objectives": ["SST-2", "-parameters", "-latency@x"]},
+    assert read_objectives(["mean"]) == (Objective("mean", Direction.MAXIMISE),)
+    found = read_objectives(["parameters", "SST-2", "-latency@x"])
+    assert found == (
+        Objective("SST-2", Direction.MAXIMISE),
+        Objective("parameters", Direction.MINIMISE),
+        Objective("latency@x", Direction.MINIMISE),
     )
+    assert [str(one) for one in found] == ["SST-2", "-parameters", "-latency@x"]
 
 
 @pytest.mark.parametrize(
@@ -92,33 +97,31 @@ def test_objectives_are_one_score_and_costs():
 )
 def test_objectives_that_break_a_rule(texts):
     with pytest.raises(InputError, match="objectives must"):
-        study_objectives(texts)
+        read_objectives(texts)
 
 
 def test_constraints():
     assert parse_constraint("parameters<=200K") == (Cost("parameters"), Range(None, 200_000))
     assert parse_constraint("latency@raspberry pi 0.1..0.5") == (Cost("latency", "raspberry pi"), Range(0.1, 0.5))
-    assert study_constraints(None) == {}
-    assert study_constraints(["depth = 2", "depth = 2"]) == {"constraints": ["depth = 2"]}
+    assert read_constraints([]) == ()
+    assert read_constraints(["depth = 2", "depth = 2"]) == ("depth = 2",)
 
 
 @pytest.mark.parametrize("text", ["parameters", "mean>=0.8", "-parameters<=2", "latency@<=3", "parameters<=x", "<=3"])
 def test_constraints_that_break_a_rule(text):
     with pytest.raises(InputError, match="must"):
-        study_constraints([text])
+        read_constraints([text])
 
 
 def test_a_study_without_them_has_plain_candidates(store):
-    study = open_study(store, plan())
-    found = study_candidates(store, study)
+    found = study_candidates(store, plan())
     assert found.cost_names == ()
     assert found.ids == space_candidates(store, "small").ids
     assert found.allowed.all()
 
 
 def test_costs_are_those_of_the_architectures(store):
-    study = open_study(store, plan(objectives=["known", "-parameters", "-depth"]))
-    found = study_candidates(store, study)
+    found = study_candidates(store, plan(costs=["-parameters", "-depth"]))
     facts = {s.id: (s.parameters, s.depth) for s in store.summaries("small")}
     assert found.cost_names == ("parameters", "depth")
     assert [tuple(row) for row in found.costs] == [facts[id] for id in found.ids]
@@ -144,8 +147,7 @@ def test_a_predicted_cost_keeps_a_constraint_with_its_whole_error_bar(store):
     measure(store, ids[:20])
     column = cost_column(store, ids, Cost("latency", DEVICE))
     limit = float(np.median(column.values))
-    study = open_study(store, plan(constraints=[f"latency@{DEVICE}<={limit!r}"]))
-    allowed = study_candidates(store, study).allowed
+    allowed = study_candidates(store, plan(constraints=[f"latency@{DEVICE}<={limit!r}"])).allowed
     high = column.values * np.exp(column.errors)
     assert allowed.tolist() == (high <= limit).tolist()
     assert (column.values[~allowed] <= limit).any()  # some that the estimate alone would have let through
@@ -157,7 +159,7 @@ def test_a_predicted_cost_keeps_a_constraint_with_its_whole_error_bar(store):
 def test_a_study_keeps_its_constraints_and_goes_on_as_if_it_had_not_been_stopped(store, policy):
     sizes = {s.id: s.parameters for s in store.summaries("small")}
     limit = sorted(sizes.values())[40]
-    settings = {"objectives": ["known", "-flops"], "constraints": [f"parameters<={limit}"]}
+    settings = {"costs": ["-flops"], "constraints": [f"parameters<={limit}"]}
     run(store, plan(policy, "whole", **settings))
     answers = iter([False, False, True])
     run(store, plan(policy, "cut", **settings), lambda: next(answers))
@@ -174,12 +176,8 @@ def test_constraints_are_tightened_on_resume_and_what_breaks_them_stays(store):
     run(store, plan(budget=9))
     before = [t.architecture for t in store.trials("study")]
     assert any(sizes[id] > limit for id in before)
-    study = dataclasses.replace(store.study("study"), budget=18)
-    settings = merged_constraints(study.settings, [f"parameters<={limit}"])
-    assert settings == {**KNOWN, "constraints": [f"parameters<={limit}"]}
-    assert merged_constraints(settings, ["depth=2"])["constraints"] == [f"parameters<={limit}", "depth=2"]
-    assert merged_constraints(settings, None) == settings
-    run(store, plan(**settings))
+    run(store, plan(constraints=[f"parameters<={limit}"]))
+    assert StudySpec.of(store.study("study")).constraints == (f"parameters<={limit}",)
     after = [t.architecture for t in store.trials("study")]
     assert after[:9] == before
     assert len(after) == 18
@@ -199,7 +197,7 @@ def test_proposals_of_a_study_say_what_they_cost(store):
     ids = space_candidates(store, "small").ids
     values = measure(store, ids[:20])
     name = f"latency@{DEVICE}"
-    run(store, plan(objectives=["known", f"-{name}"]))
+    run(store, plan(costs=[f"-{name}"]))
     for trial in store.trials("study")[4:]:
         figures = trial.info["acquisition"]
         if trial.info["origin"] == "optimise":
@@ -211,8 +209,8 @@ def test_proposals_of_a_study_say_what_they_cost(store):
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"objectives": ["known", "-latency@toaster"]}, "device"),
-        ({"objectives": ["known", f"-warmth@{DEVICE}"]}, "quantity"),
+        ({"costs": ["-latency@toaster"]}, "device"),
+        ({"costs": [f"-warmth@{DEVICE}"]}, "quantity"),
         ({"constraints": [f"latency@{DEVICE}<=1"]}, "measurements"),
         ({"constraints": ["parameters<=3"]}, "constraints"),
     ],
@@ -220,10 +218,10 @@ def test_proposals_of_a_study_say_what_they_cost(store):
 def test_what_a_study_cannot_do_is_said_before_it_starts(store, settings, named):
     measure(store, space_candidates(store, "small").ids[:3])
     with pytest.raises(InputError, match=named):
-        check_objectives(store, "small", "boshnas", settings)
+        check_objectives(store, plan(**settings))
 
 
 def test_a_policy_that_knows_no_costs_is_refused(store):
     with pytest.raises(InputError, match="boshnas, random, nsga2"):
-        check_objectives(store, "small", "evolution", {"objectives": ["known", "-parameters"]})
-    check_objectives(store, "small", "evolution", {"constraints": ["depth=4"]})
+        check_objectives(store, plan("evolution", costs=["-parameters"]))
+    check_objectives(store, plan("evolution", constraints=["depth=4"]))

@@ -7,7 +7,9 @@ import pytest
 from explorer.library.build import build_space
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
-from explorer.studies.driver import StudyPlan, open_study, run_known
+from explorer.studies.driver import run_known
+from explorer.studies.managing import open_study
+from explorer.testing.searches import known_search
 from graphstore import open_store
 from graphstore.records import ScoreRecord, StudyState
 
@@ -25,8 +27,7 @@ def work(url):
             for s in summaries
         ]
         store.add_scores(scores)
-        settings = {"from_scores": True, "batch": 4, "initial": 4}
-        study = open_study(store, StudyPlan("study", "tiny", "boshnas", "known", 0, 12, settings))
+        study = open_study(store, known_search("study", "tiny", "boshnas", 12, batch=4))
         assert run_known(store, study, SilentReporter(), lambda: False).state is StudyState.DONE
         trials = [(t.number, t.architecture, t.state, t.value) for t in store.trials("study")]
         neighbors = [store.neighbors("tiny", s.id, "weisfeiler_lehman") for s in summaries[:10]]

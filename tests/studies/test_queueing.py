@@ -19,6 +19,8 @@ from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.formats import from_json
 from explorer.space.named import named_model
 from explorer.studies.queueing import adopt, new_study, queue
+from explorer.studies.spec import StudySpec
+from explorer.testing.searches import search
 from graphstore.records import JobRecord, JobState, TrialStatus
 
 NEW = named_model("BERT-Tiny")
@@ -67,28 +69,28 @@ def test_an_unfinished_space_adopts_nothing(store):
 
 
 def test_a_queued_architecture_is_the_next_trial(store):
-    new_study(store, "mine", "small", 1)
+    new_study(store, search("mine", "small", "boshnas", budget=1))
     trial = queue(store, "mine", NEW)
     assert (trial.number, trial.architecture, trial.state) == (0, architecture_id(NEW), TrialStatus.WAITING)
     known = store.embeddings("small").ids[3]
     second = queue(store, "mine", from_json(store.architecture(known).spec))
     assert second.architecture == known
-    assert store.study("mine").budget == 2
+    assert StudySpec.of(store.study("mine")).budget == 2
     with pytest.raises(InputError, match="new to the study"):
         queue(store, "mine", NEW)
-    assert store.study("mine").budget == 2
+    assert StudySpec.of(store.study("mine")).budget == 2
 
 
 def test_a_study_is_new_once(store):
-    new_study(store, "mine", "small", 3)
+    new_study(store, search("mine", "small", "boshnas", budget=3))
     with pytest.raises(InputError, match="be new"):
-        new_study(store, "mine", "small", 3)
+        new_study(store, search("mine", "small", "boshnas", budget=3))
     with pytest.raises(InputError, match="study name"):
-        new_study(store, "../mine", "small", 3)
+        new_study(store, search("../mine", "small", "boshnas", budget=3))
 
 
 def test_a_running_study_gets_only_what_it_knows(store):
-    new_study(store, "mine", "small", 3)
+    new_study(store, search("mine", "small", "boshnas", budget=3))
     info = {"studies": ["mine"], "process_started": psutil.Process().create_time()}
     now, host = time.time(), socket.gethostname()
     store.put_job(JobRecord("j", "search", JobState.RUNNING, os.getpid(), host, now, 0.0, "", "", info, now))

@@ -14,11 +14,12 @@ from explorer.records import Trial
 from explorer.search import Candidates
 from explorer.search.random import RandomSearch
 from explorer.space.spec import ArchitectureSpec, LayerSpec
-from explorer.studies.driver import StudyDriver, StudyPlan, close_study, open_study
+from explorer.studies.driver import StudyDriver, close_study
 from explorer.studies.evaluation import TrainingEvaluator
 from explorer.studies.executors.contract import WorkerOrder
-from explorer.studies.managing import study_status
+from explorer.studies.managing import extend_study, open_study, tighten_study
 from explorer.studies.objectives import study_candidates
+from explorer.studies.reports import study_status
 from explorer.studies.requeries import (
     VARIATIONS,
     best_with_tuned,
@@ -26,7 +27,9 @@ from explorer.studies.requeries import (
     varied,
     worth_another_training,
 )
+from explorer.studies.spec import Stages, StudySpec, Trained
 from explorer.studies.stages import run_stages
+from explorer.testing.searches import search
 from explorer.training.recipe import RECIPES, recipe_named
 from graphstore import open_store
 from graphstore.records import StudyState, TrialStatus
@@ -91,7 +94,7 @@ def test_variations_cost_what_the_recipe_costs_and_do_not_mix_with_it(name):
     assert varied(recipe, 7, "") == (recipe, 7)
 
 
-SETTINGS = {"from_scores": False, "requeries": 5, "initial": 4, "stop_when_converged": True}
+SEARCH = search("s", "small", "boshnas", budget=15, initial=4, stop_when_converged=True, stages=Stages(requeries=5))
 
 
 def noisy(store):
@@ -102,7 +105,7 @@ def noisy(store):
 
 def evaluate(store, study):
     values = noisy(store)
-    driver = StudyDriver(store, study, study_candidates(store, study))
+    driver = StudyDriver(store, study, study_candidates(store, StudySpec.of(study)))
     while driver.refill(5) or not driver.finished():
         while (trial := store.claim_trial(study.name, "test", 60.0, time.time())) is not None:
             better = 10.0 if trial.info.get("variation") == VARIATIONS[1] else 0.0
@@ -112,7 +115,7 @@ def evaluate(store, study):
 
 
 def run(store):
-    study = open_study(store, StudyPlan("s", "small", "boshnas", "mean", 0, 15, SETTINGS))
+    study = open_study(store, SEARCH)
     return run_stages(store, study, lambda one: evaluate(store, one), SilentReporter(), lambda: False)
 
 
@@ -121,7 +124,7 @@ def test_a_companion_study_trains_the_best_again(store, capsys):
     assert (tuned.name, tuned.state) == ("s.tuned", StudyState.DONE)
     first = {trial.architecture: trial.value for trial in store.trials("s")}
     again = store.trials("s.tuned")
-    assert 2 <= len(again) == tuned.budget <= 5
+    assert 2 <= len(again) == StudySpec.of(tuned).budget <= 5
     values = [first[trial.architecture] for trial in again]
     assert values == sorted(values, reverse=True)
     assert values[0] == max(first.values())
@@ -139,35 +142,34 @@ def test_a_companion_study_trains_the_best_again(store, capsys):
     # Constraints that were tightened since count for both studies' trials.
     sizes = {id: store.architecture(id).parameters for id in first}
     limit = sizes[again[1].architecture] - 1
-    strict = store.update_study("s", settings={**study.settings, "constraints": [f"parameters<={limit}"]})
+    strict = tighten_study(store, study, [f"parameters<={limit}"])
     fitting = [t for t in (*store.trials("s"), *again) if sizes[t.architecture] <= limit]
     assert best_with_tuned(store, strict, store.trials("s"))[0].value == max(t.value for t in fitting)
-    store.update_study("s", settings=study.settings)
+    store.update_study("s", spec=study.spec)
     before = [(t.study, t.number, t.architecture, t.attempt) for t in (*store.trials("s"), *again)]
     run(store)  # as whoever resumes a finished search does
     assert before == [(t.study, t.number, t.architecture, t.attempt) for n in ("s", "s.tuned") for t in store.trials(n)]
 
 
 def test_queries_are_chosen_once(store, monkeypatch):
-    study = evaluate(store, open_study(store, StudyPlan("s", "small", "boshnas", "mean", 0, 15, SETTINGS)))
+    study = evaluate(store, open_study(store, SEARCH))
     assert best_with_tuned(store, study, store.trials("s"))[1] == ""
     with monkeypatch.context() as patch:
         patch.setattr(store, "add_trials", lambda *arguments: 1 / 0)  # dies between the two writes
         with pytest.raises(ZeroDivisionError):
             tuned_study(store, study)
     assert store.trials("s.tuned") == []
-    chosen = store.study("s.tuned").settings["queries"]
-    grown = store.update_study("s", budget=25)
+    chosen = StudySpec.of(store.study("s.tuned")).tuned.queries
+    grown = extend_study(store, study, budget=25)
     evaluate(store, grown)
     tuned = tuned_study(store, grown)
-    assert [[t.architecture, t.info["variation"]] for t in store.trials("s.tuned")] == chosen
-    assert tuned.settings["queries"] == chosen
+    assert [(t.architecture, t.info["variation"]) for t in store.trials("s.tuned")] == list(chosen)
+    assert StudySpec.of(tuned).tuned.queries == chosen
     assert tuned_study(store, tuned) is None
 
 
 def test_a_policy_without_beliefs_makes_no_queries(store):
-    plan = StudyPlan("s", "small", "random", "mean", 0, 5, {"from_scores": False, "requeries": 5})
-    study = evaluate(store, open_study(store, plan))
+    study = evaluate(store, open_study(store, search("s", "small", stages=Stages(requeries=5))))
     assert tuned_study(store, study) is None
     assert len(store.studies()) == 1
 
@@ -181,12 +183,11 @@ def test_a_varied_trial_is_trained_and_scored_by_its_own_recipe(tmp_path):
         for n in range(80)
     ]
     text.write_text("\n\n".join(documents), encoding="utf-8")
-    settings = {"from_scores": False, "data": str(text), "tasks": ["order"]}
-    settings["recipe"] = {"base": "quick", "pretrain_steps": 3, "finetune_steps": 2, "vocab_size": 300}
-    recipe = recipe_named(settings["recipe"])
+    own = {"base": "quick", "pretrain_steps": 3, "finetune_steps": 2, "vocab_size": 300}
+    evaluation, recipe = Trained(recipe=own, data=str(text), tasks=("order",)), recipe_named(own)
     with open_store(f"sqlite:///{tmp_path}/store.db") as store:
         build_library(store, "one", [spec], SilentReporter(), source="here")
-        study = open_study(store, StudyPlan("s.tuned", "one", "random", "mean", 3, 1, settings))
+        study = open_study(store, search("s.tuned", "one", budget=1, seed=3, evaluation=evaluation))
         evaluator = TrainingEvaluator(store, study, WorkerOrder(store.url, study.name, study.created, "", 1))
         (trial,) = store.add_trials(study.name, [(store.architecture_ids("one")[0], {})])
         folders = set()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from explorer.studies.spec import Trained
 from explorer.studies.trained import TrainingChoices
 from explorer.training.metrics import Metric
 from explorer.training.prepared import EncodedExamples, EncodedTask, Prepared
@@ -23,7 +24,7 @@ def prepared(*fingerprints):
 
 
 def test_tasks_of_one_name_with_other_examples_do_not_overwrite_each_others_models():
-    choices = TrainingChoices.from_settings({"recipe": "quick"})
+    choices = TrainingChoices.of(Trained(recipe="quick"))
     digests = {choices.run_digest(one, "id", 0) for one in (prepared("x"), prepared("y"), prepared("x", "y"))}
     assert len(digests) == 3
     assert choices.run_digest(prepared("x"), "id", 0) in digests

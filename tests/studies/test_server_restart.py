@@ -16,7 +16,9 @@ import pytest
 from explorer.library.build import build_space
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
-from explorer.studies.driver import StudyPlan, open_study, run_known
+from explorer.studies.driver import run_known
+from explorer.studies.managing import open_study
+from explorer.testing.searches import known_search
 from graphstore import GraphStore, open_store
 from graphstore.neo4j.server import LocalNeo4j
 from graphstore.records import ScoreRecord, StudyState, TrialStatus
@@ -25,9 +27,7 @@ from graphstore.testing.proxy import Proxy
 pytestmark = [pytest.mark.neo4j, pytest.mark.slow]
 TINY = dataclasses.replace(load_space("nano"), name="tiny", layers=(2,))
 BUDGET = 30
-PLAN = StudyPlan(
-    "study", "tiny", "evolution", "known", 0, BUDGET, {"from_scores": True, "batch": 2, "initial": 4}
-)  # fmt: skip
+PLAN = known_search("study", "tiny", "evolution", BUDGET, batch=2)
 
 STUDY = """
 import sys, time

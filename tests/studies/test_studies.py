@@ -8,14 +8,15 @@ import pytest
 from explorer.errors import DataError, InputError
 from explorer.progress import SilentReporter
 from explorer.search.registry import POLICIES
-from explorer.studies.driver import StudyPlan, best_so_far, open_study, run_known
+from explorer.studies.driver import best_so_far, run_known
+from explorer.studies.managing import open_study
+from explorer.studies.objectives import Objective
+from explorer.testing.searches import known_search
 from graphstore.records import ScoreRecord, StudyState, TrialStatus
-
-KNOWN = {"from_scores": True, "batch": 3, "initial": 4}
 
 
 def plan(policy, name="study", budget=18, seed=0, **changes):
-    return StudyPlan(name, "small", policy, "known", seed, budget, {**KNOWN, **changes})
+    return known_search(name, "small", policy, budget, seed=seed, **changes)
 
 
 def run(store, a_plan, stop=lambda: False):
@@ -94,7 +95,7 @@ def test_an_exhausted_space_ends_the_study(store):
     assert len(sequence(store)) == 60
 
 
-@pytest.mark.parametrize("change", [{"policy": "evolution"}, {"seed": 1}, {"objective": "other"}])
+@pytest.mark.parametrize("change", [{"policy": "evolution"}, {"seed": 1}, {"objectives": (Objective("other"),)}])
 def test_a_study_keeps_the_choices_it_was_started_with(store, change):
     run(store, plan("random", budget=3))
     with pytest.raises(InputError, match=next(iter(change))):
@@ -113,7 +114,7 @@ def test_a_study_keeps_the_choices_it_was_started_with(store, change):
         ({"seed": -1}, "seed"),
     ],
 )
-def test_a_plan_that_breaks_a_rule(change, named):
+def test_a_spec_that_breaks_a_rule(change, named):
     with pytest.raises(InputError, match=named):
         dataclasses.replace(plan("random"), **change)
 
@@ -136,16 +137,18 @@ def test_one_metric_of_a_task_is_an_objective(store):
     )
     with pytest.raises(DataError, match="--objective 'known:accuracy'"):
         run(store, plan("random"))
-    run(store, dataclasses.replace(plan("random", budget=9), name="one", objective="known:negative loss"))
+    run(
+        store, dataclasses.replace(plan("random", budget=9), name="one", objectives=(Objective("known:negative loss"),))
+    )
     assert {t.architecture: t.value for t in store.trials("one")} == {id: -float(n) for n, id in enumerate(ids)}
     # A search would look for the worst of them.
-    with pytest.raises(DataError, match="more is better"):
-        run(store, dataclasses.replace(plan("random"), name="two", objective="known:perplexity"))
+    with pytest.raises(DataError, match="scores to maximise"):
+        run(store, dataclasses.replace(plan("random"), name="two", objectives=(Objective("known:perplexity"),)))
 
 
 def test_an_unknown_objective_lists_the_known_ones(store):
     with pytest.raises(DataError, match="known"):
-        run(store, dataclasses.replace(plan("random"), objective="unknown"))
+        run(store, dataclasses.replace(plan("random"), objectives=(Objective("unknown"),)))
 
 
 def test_several_scores_of_one_architecture_count_as_their_mean(store):

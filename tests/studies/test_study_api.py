@@ -13,6 +13,7 @@ from explorer.records import TaskScore
 from explorer.space.formats import from_json, from_model_dict
 from explorer.studies.jobs import new_job
 from explorer.studies.managing import MANUAL
+from explorer.studies.spec import StudySpec
 from explorer.study import Study
 from explorer.testing.study_probe import cheap_value
 from graphstore import open_store
@@ -175,7 +176,7 @@ def test_a_study_is_started_once_and_then_found_by_its_name(store):
     with opened(store):
         pass
     with Study.open(store.url, "asked") as study:
-        assert study.record.budget == 6
+        assert StudySpec.of(study.record).budget == 6
     with pytest.raises(InputError, match="policy"):
         opened(store, policy="random")
     with pytest.raises(InputError, match="space"):

@@ -14,6 +14,7 @@ import transformers
 from explorer.analysis.score_kinds import known_objective
 from explorer.errors import InputError
 from explorer.library.build import build_library
+from explorer.library.records import score_record
 from explorer.library.sources import trial_source
 from explorer.models import FlexiBertForMaskedLM, spec_of
 from explorer.progress import SilentReporter
@@ -21,23 +22,25 @@ from explorer.search.registry import POLICIES
 from explorer.similarity.graph import architecture_id
 from explorer.space.backbones import Backbone, shape_widths
 from explorer.space.formats import from_json
-from explorer.studies.driver import StudyDriver, StudyPlan, open_study
+from explorer.studies.driver import StudyDriver
 from explorer.studies.executors.contract import WorkerOrder
+from explorer.studies.managing import open_study
 from explorer.studies.objectives import study_candidates
+from explorer.studies.spec import Inside
 from explorer.studies.supernet import (
     EVALUATOR,
     ShapeScore,
     SupernetEvaluator,
     _check_same_network,
+    check_supernet,
     keep_scores,
     task_score,
 )
-from explorer.studies.trained import check_training
-from explorer.studies.worker import score_record
 from explorer.supershaper.evaluation import HeldOut, perplexities
 from explorer.supershaper.folder import SuperSettings, open_folder, train_folder
 from explorer.supershaper.scores import INSIDE_TASK
 from explorer.supershaper.training import SuperPlan
+from explorer.testing.searches import search
 from explorer.training.recipe import RECIPES
 from graphstore import open_store
 from graphstore.records import SpaceRecord, TrialStatus
@@ -93,7 +96,7 @@ def test_scores_inside_and_alone_never_mix(store, opened, held_out):
     with pytest.raises(Exception, match="comparable"):
         known_objective(store, "shapes", INSIDE_TASK)
     other = dataclasses.replace(opened, settings=SuperSettings(SuperPlan(NANO, (4, 12, 16), QUICK)))
-    with pytest.raises(InputError, match="defined otherwise"):
+    with pytest.raises(InputError, match="has another definition"):
         keep_scores(store, other, "shapes", [ShapeScore((12, 12), 9.0, 32)], SilentReporter())
 
 
@@ -115,28 +118,31 @@ def test_an_interrupted_space_is_gone_on_with(store, opened):
 
 def test_a_study_does_not_go_on_inside_another_super_network(store, folder, opened):
     keep_scores(store, opened, "shapes", [ShapeScore((4, 4), 9.0, 32)], SilentReporter())
-    settings = {"supernet": str(folder), "rows": 32, "from_scores": False}
-    study = open_study(store, StudyPlan("inside", "shapes", "random", INSIDE_TASK, 0, 4, settings))
-    StudyDriver(store, study, study_candidates(store, study)).propose(1)
+    evaluation = Inside(supernet=str(folder), rows=32)
+    spec = search("inside", "shapes", "random", INSIDE_TASK, 4, evaluation=evaluation)
+    study = open_study(store, spec)
+    StudyDriver(store, study, study_candidates(store, spec)).propose(1)
     trial = store.claim_trial("inside", "me", 60.0, time.time())
     score = task_score(opened, ShapeScore((4, 4), 9.0, 32))
     source = trial_source("inside", trial.number)
     store.add_scores([score_record(score, trial.architecture, source)])
-    _check_same_network(store, study)
+    _check_same_network(store, study, folder)
     other = dataclasses.replace(score, fidelity=score.fidelity.replace(opened.mark, "another"))
     store.add_scores([score_record(other, trial.architecture, source)])
-    with pytest.raises(InputError, match="began with"):
-        _check_same_network(store, study)
+    with pytest.raises(InputError, match="was started with"):
+        _check_same_network(store, study, folder)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_every_policy_searches_shapes_by_perplexity_inside(store, folder, opened, held_out, policy):
     keep_scores(store, opened, "shapes", [ShapeScore((4, 4), 9.0, 32)], SilentReporter())
-    settings = {"supernet": str(folder), "rows": 32, "from_scores": False, "constraints": ["parameters<=9000"]}
-    check_training(settings, INSIDE_TASK)
-    study = open_study(store, StudyPlan("inside", "shapes", policy, INSIDE_TASK, 0, 4, settings))
+    evaluation = Inside(supernet=str(folder), rows=32)
+    limits = ["parameters<=9000"]
+    spec = search("inside", "shapes", policy, INSIDE_TASK, 4, evaluation=evaluation, constraints=limits)
+    spec.check(store)
+    study = open_study(store, spec)
     evaluator = SupernetEvaluator(store, study, WorkerOrder(store.url, "inside", study.created, evaluator=EVALUATOR))
-    driver = StudyDriver(store, study, study_candidates(store, study))
+    driver = StudyDriver(store, study, study_candidates(store, spec))
     while not driver.finished() and driver.propose(1):
         trial = store.claim_trial("inside", "me", 60.0, time.time())
         done = evaluator.evaluate(trial, lambda share, note: None, lambda score: None, lambda: False)
@@ -150,11 +156,11 @@ def test_every_policy_searches_shapes_by_perplexity_inside(store, folder, opened
     assert all(store.architecture(trial.architecture).parameters <= 9000 for trial in trials)
 
 
-def test_a_study_inside_has_one_objective_and_needs_a_super_network(tmp_path, folder):
+def test_a_study_inside_has_one_objective_and_needs_a_super_network(store, tmp_path, folder):
     with pytest.raises(InputError, match=INSIDE_TASK):
-        check_training({"supernet": str(folder)}, "mean")
+        check_supernet(store, "small", folder, "mean")
     with pytest.raises(Exception, match="trained super-network"):
-        check_training({"supernet": str(tmp_path)}, INSIDE_TASK)
+        check_supernet(store, "small", tmp_path, INSIDE_TASK)
 
 
 def test_evaluate_prints_and_keeps(archex, folder, opened, held_out):
@@ -183,7 +189,7 @@ def test_evaluate_evaluates_nothing_for_a_space_that_cannot_take_it(archex, fold
     asked = ("supernet", "evaluate", str(folder), "4,16", "--rows", "32", "--space", "taken")
     code, _, err = archex(*asked, "--store", "sqlite:///x.db")
     assert code == 2
-    assert "space taken is defined otherwise" in " ".join(err.split())
+    assert "space taken has another definition" in " ".join(err.split())
     assert "evaluating" not in err
 
 

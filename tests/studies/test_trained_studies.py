@@ -13,16 +13,19 @@ from explorer.library.workplace import data_cache, run_folder, work_folder
 from explorer.progress import SilentReporter
 from explorer.studies.candidates import space_candidates
 from explorer.studies.demo import run_demo
-from explorer.studies.driver import StudyDriver, StudyPlan, open_study
+from explorer.studies.driver import StudyDriver
 from explorer.studies.evaluation import TrainingEvaluator
 from explorer.studies.executors.contract import WorkerOrder
 from explorer.studies.executors.local import LocalExecutor
 from explorer.studies.jobs import ACTIVE, launch, refresh_jobs, require_free, stop_job
+from explorer.studies.managing import open_study
+from explorer.studies.spec import Trained
 from explorer.studies.trained import TrainingChoices, run_trained
+from explorer.testing.searches import search
 from graphstore.records import StudyState, TrialStatus
 
 pytestmark = pytest.mark.slow
-QUICK = {"from_scores": False, "recipe": "quick", "tasks": [], "data": None, "initial": 2}
+QUICK = Trained(recipe="quick")
 TASKS = {"mean", "order", "package", "pair"}
 
 
@@ -36,7 +39,7 @@ def trained(store, quick_data):
 
 
 def plan(name, budget):
-    return StudyPlan(name, "small", "boshnas", "mean", 0, budget, QUICK)
+    return search(name, "small", "boshnas", budget=budget, initial=2, evaluation=QUICK)
 
 
 def run(store, study_plan, workers, stop=lambda: False, watch=None):
@@ -109,7 +112,7 @@ def test_one_failed_training_does_not_stop_the_study(trained):
     study = open_study(trained, plan("fail", 2))
     driver = StudyDriver(trained, study, space_candidates(trained, "small"))
     (trial,) = driver.refill(1)
-    choices = TrainingChoices.from_settings(QUICK)
+    choices = TrainingChoices.of(QUICK)
     digest = choices.run_digest(choices.prepare(data_cache(trained.url)), trial.architecture, 0)
     blocked = run_folder(trained.url, "fail", f"0000-{digest}")
     blocked.parent.mkdir(parents=True)
@@ -171,14 +174,14 @@ def test_a_study_does_not_go_on_with_other_data(trained):
     open_study(trained, plan("moved", 2))
     trained.add_trials("moved", [(trial.architecture, {})])
     trained.add_scores([dataclasses.replace(mean, dataset="elsewhere", source="trained:moved/0")])
-    with pytest.raises(InputError, match="text and tasks it began with"):
+    with pytest.raises(InputError, match="text and tasks that it was started with"):
         run_trained(trained, trained.study("moved"), LocalExecutor(1), SilentReporter(), lambda: False)
 
 
 def test_a_worker_with_other_data_refuses_to_train(trained):
     study = open_study(trained, plan("elsewhere", 1))
     order = WorkerOrder(trained.url, study.name, study.created, data="another fingerprint")
-    with pytest.raises(InputError, match="text and tasks that the study has"):
+    with pytest.raises(InputError, match="text and tasks that it has on the machine"):
         TrainingEvaluator(trained, study, order)
 
 
@@ -190,7 +193,7 @@ def wait_until(condition, seconds=120):
 
 
 def test_the_demo_says_what_it_found_and_repeats_nothing(trained):
-    small = StudyPlan("demo-test", "nano", "boshnas", "mean", 0, 2, {**QUICK, "initial": 2})
+    small = search("demo-test", "nano", "boshnas", budget=2, initial=2, evaluation=QUICK)
     first = run_demo(trained, small, SilentReporter())
     assert (first.architectures, first.scored, first.failed) == (9_312, 2, 0)
     assert first.best["value"] == max(t.value for t in trained.trials("demo-test"))

@@ -8,9 +8,11 @@ from explorer.library.build import build_library
 from explorer.progress import SilentReporter
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.studies.donors import CHOICE_FILE, REPORT_FILE
-from explorer.studies.driver import StudyPlan, open_study
 from explorer.studies.evaluation import TrainingEvaluator
 from explorer.studies.executors.contract import WorkerOrder
+from explorer.studies.managing import open_study
+from explorer.studies.spec import Trained
+from explorer.testing.searches import search
 from graphstore import open_store
 
 FIRST = LayerSpec.per_layer(16, "sa", "sdp", 2, (16,))
@@ -34,11 +36,10 @@ def text(tmp_path):
 
 def test_the_second_trial_starts_from_the_first_ones_weights(tmp_path, text):
     recipe = {"base": "quick", "pretrain_steps": 12, "finetune_steps": 4}
-    settings = {"from_scores": False, "recipe": recipe, "tasks": ["order"], "data": str(text)}
-    settings |= {"transfer": "ordered", "transfer_overlap": 0.5}
+    evaluation = Trained(recipe=recipe, tasks=("order",), data=str(text), transfer="ordered", transfer_overlap=0.5)
     with open_store(f"sqlite:///{tmp_path}/store.db") as store:
         build_library(store, "two", [DONOR, RECIPIENT], SilentReporter(), source="here")
-        study = open_study(store, StudyPlan("s", "two", "random", "mean", 0, 2, settings))
+        study = open_study(store, search("s", "two", budget=2, evaluation=evaluation))
         donor, recipient = (summary.id for summary in store.summaries("two"))
         trials = store.add_trials("s", [(donor, {}), (recipient, {})])
         evaluator = TrainingEvaluator(store, study, WorkerOrder(store.url, "s", study.created, "", 1))

@@ -22,6 +22,7 @@ from explorer.space.operations import usual_operations
 from explorer.space.spec import ArchitectureSpec
 from explorer.studies.jobs import ACTIVE, launch
 from explorer.studies.queueing import new_study, queue
+from explorer.studies.spec import DEFAULT_RECIPE, StudySpec, Trained
 from graphstore import GraphStore
 from graphstore.records import JobRecord, SpaceRecord, StudyRecord, TrialRecord
 
@@ -185,24 +186,21 @@ class QueueChoices:
     is_new: bool
     budget: int
     run: bool
-    recipe: str = launching.USUAL_RECIPE
+    recipe: str = DEFAULT_RECIPE
 
 
 def joinable(studies: Sequence[StudyRecord], space: str) -> list[StudyRecord]:
-    """Studies that can be given an architecture by hand and trained from here."""
-    return [
-        study
-        for study in studies
-        if study.space == space and not (study.settings.get("external") or study.settings.get("from_scores"))
-    ]
+    """Return the studies of a space that train, into which an architecture can be queued by hand."""
+    return [one for one in studies if one.space == space and isinstance(StudySpec.of(one).evaluation, Trained)]
 
 
 def study_title(study: StudyRecord) -> str:
-    """A study's name, and the recipe by which it trains."""
-    recipe = study.settings.get("recipe")
-    if isinstance(recipe, Mapping):
-        return f"{study.name} (a recipe of its own)"
-    return f"{study.name} (recipe {recipe})" if recipe else study.name
+    """Return a study's name and its recipe."""
+    evaluation = StudySpec.of(study).evaluation
+    if not isinstance(evaluation, Trained):
+        return study.name
+    named = isinstance(evaluation.recipe, str)
+    return f"{study.name} (recipe {evaluation.recipe})" if named else f"{study.name} (a recipe of its own)"
 
 
 def enqueue(
@@ -230,7 +228,8 @@ def enqueue(
             if choices.recipe not in launching.RECIPE_NAMES:
                 rule = f"be one of {', '.join(launching.RECIPE_NAMES)}"
                 raise InputError("recipe", rule, choices.recipe, "Choose one of them.")
-            new_study(store, choices.study, space, choices.budget, recipe=choices.recipe)
+            evaluation = Trained(recipe=choices.recipe)
+            new_study(store, StudySpec(name=choices.study, space=space, evaluation=evaluation, budget=choices.budget))
         else:
             _check_growth(store, choices.study)
         trial = queue(store, choices.study, spec)
@@ -242,6 +241,7 @@ def enqueue(
 
 def _check_growth(store: GraphStore, name: str) -> None:
     study = store.study(name)
-    if study.budget >= launching.MAX_TRAINED and len(store.trials(name)) >= study.budget:
+    budget = StudySpec.of(study).budget
+    if budget >= launching.MAX_TRAINED and len(store.trials(name)) >= budget:
         rule = f"have less than {launching.MAX_TRAINED} trials to be given more from here"
         raise InputError("study", rule, name, "Run `archex search extend`, or choose another one.")

@@ -1,4 +1,4 @@
-"""The form that queues the architecture that is being built into a study."""
+"""The form that queues the edited architecture into a study."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from explorer.app.shared import address, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError
 from explorer.space.spec import ArchitectureSpec
+from explorer.studies.spec import DEFAULT_RECIPE
 from graphstore.errors import StoreError
 from graphstore.records import SpaceRecord
 
@@ -22,38 +23,38 @@ def render(space: SpaceRecord, spec: ArchitectureSpec) -> None:
     """Draw the form.
 
     Args:
-        space: the architecture's, finished.
+        space: the architecture's space, whose library is finished.
         spec: the architecture.
     """
     store = services.store()
     studies = store.studies()
     titles = {study.name: building.study_title(study) for study in building.joinable(studies, space.name)}
     named = st.query_params.get(STUDY, "")
-    if titles.get(named, named) != named:  # An address may name a study without its recipe.
+    if titles.get(named, named) != named:  # A URL may name a study without its recipe.
         st.session_state[STUDY], st.query_params[STUDY] = named, titles[named]
     left, middle, third, right = st.columns([3, 3, 2, 1], vertical_alignment="bottom")
     with left:
-        help = "Studies of this space that train, and their recipes."
+        help = "Studies of this space that train, with their recipes."
         study = address.choice("Study", [NEW, *titles], STUDY, title=lambda one: titles.get(one, one), help=help)
     is_new = study == NEW
     usual = launching.free_name(f"{space.name}-built", {one.name for one in studies})
-    name, recipe, budget = study, launching.USUAL_RECIPE, 1
+    name, recipe, budget = study, DEFAULT_RECIPE, 1
     if is_new:
         name = middle.text_input("Its name", usual, max_chars=80, key=f"build_study_{usual}").strip()
         recipe = third.selectbox(
             "Recipe",
             launching.RECIPE_NAMES,
-            launching.RECIPE_NAMES.index(launching.USUAL_RECIPE),
+            launching.RECIPE_NAMES.index(DEFAULT_RECIPE),
             key="build_recipe",
-            help="How much it is trained: nano takes about a minute a model, quick seconds, but quick scores are near "
-            "chance. Scores of different recipes do not mix.",
+            help="Amount of training: nano takes about a minute per model; quick takes seconds, but its scores are "
+            "close to guessing. Scores of different recipes do not mix.",
         )
         budget = int(right.number_input("Trials", 1, launching.MAX_TRAINED, 1, key="build_budget"))
     run = st.checkbox(
         "Run the study now, in the background",
         value=True,
         key="build_run",
-        help="A study that is running goes on as it is.",
+        help="A running study continues as it is.",
     )
     if st.button("Queue it", type="primary", icon=":material/add_task:", key="build_queue"):
         choices = building.QueueChoices(name, is_new, budget, run, recipe)
@@ -63,7 +64,7 @@ def render(space: SpaceRecord, spec: ArchitectureSpec) -> None:
         except (ExplorerError, StoreError) as error:
             st.error(literal(error), icon=":material/error:")
             return
-        begun = " Its study is being run." if job else ""
+        begun = " A job runs the study now." if job else ""
         st.success(f"It is trial {trial.number} of {literal(trial.study)}.{begun}", icon=":material/check_circle:")
         st.page_link(
             navigation.page("search"),
@@ -72,6 +73,6 @@ def render(space: SpaceRecord, spec: ArchitectureSpec) -> None:
             query_params={"study": trial.study, "space": space.name},
         )
     st.caption(
-        f"It becomes the study's next trial, and one more if the study has no trial left. If {space.name} does "
-        "not have it, it is added to that library first. Several trials in a new study: the rest is chosen by BOSHNAS."
+        f"It becomes the study's next trial; a used-up budget grows by one. If {space.name} does not have it, it is "
+        "added to that library first. In a new study with several trials, BOSHNAS chooses the others."
     )

@@ -21,6 +21,7 @@ from explorer.app.shared import frames, services
 from explorer.pareto import hypervolume, pareto_set
 from explorer.plots.pareto import Axis
 from explorer.studies.frames import value_of
+from explorer.studies.spec import StudySpec
 from graphstore.queries import Ends, Fact, MeasurementKey
 from graphstore.records import ScoreKind, StudyRecord, TrialRecord
 
@@ -170,7 +171,7 @@ def picks_table(found: Sequence[Picks], whole: Trade, objectives: Sequence[Objec
         own = whole.points.loc[whole.points.index.intersection(list(picks.ids))]
         volume = dominated(gains(own, objectives), everything)
         on_front = len(whole.front.intersection(own.index))
-        named = (picks.study.name, picks.study.policy, len(picks.ids), picks.failed)
+        named = (picks.study.name, StudySpec.of(picks.study).policy, len(picks.ids), picks.failed)
         rows.append((*named, len(own), on_front, volume))
     return pd.DataFrame(rows, columns=["study", "policy", "evaluated", "failed", "drawn", "front", "volume"])
 

@@ -15,6 +15,7 @@ from explorer.app.search import launching, study_figures
 from explorer.app.shared import access, components, frames, services
 from explorer.app.shared.messages import literal
 from explorer.studies.jobs import ACTIVE, read_log, refresh_jobs
+from explorer.studies.spec import StudySpec
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError, StoreError
 from graphstore.records import JobRecord, JobState, StudyRecord, StudyState, TrialRecord, TrialStatus
@@ -146,13 +147,14 @@ def _headline(study: StudyRecord, trials: Sequence[TrialRecord], job: JobRecord 
     stale = sum(trial.state is TrialStatus.STALE for trial in trials)
     running = sum(trial.state is TrialStatus.RUNNING for trial in trials)
     known = [(trial.value, trial.architecture) for trial in trials if trial.value is not None]
-    text = f"{done} of {study.budget} done" + (f", {running} running" if running else "")
+    spec = StudySpec.of(study)
+    text = f"{done} of {spec.budget} done" + (f", {running} running" if running else "")
     text += (f", {failed} failed" if failed else "") + (f", {stale} stale, to be retried" if stale else "")
-    st.progress(min(1.0, (done + failed) / max(1, study.budget)), text=text)
-    objective = literal(study.objective)
+    st.progress(min(1.0, (done + failed) / max(1, spec.budget)), text=text)
+    objective = literal(spec.objective)
     best, id = max(known, default=(None, ""))
     so_far = f"No {objective} yet" if best is None else f"**{best:.4f}** is the best {objective} so far"
-    st.markdown(f"{so_far} · {study.policy}, seed {study.seed}, on {literal(study.space)}{_study_state(study, job)}")
+    st.markdown(f"{so_far} · {spec.policy}, seed {spec.seed}, on {literal(study.space)}{_study_state(study, job)}")
     if best is not None:
         navigation.link("architecture", id, study.space, "Open the best")
 

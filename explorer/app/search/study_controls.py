@@ -1,4 +1,4 @@
-"""What a visitor may do with a study besides watching it: stop, resume, extend, queue an architecture, take trials."""
+"""The controls of a study: stop, resume, extend, queue an architecture, download trials."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from explorer.app.search import launching, live
 from explorer.app.shared import downloads, frames, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError
-from explorer.studies import managing
+from explorer.studies import managing, reports
 from explorer.studies.jobs import stop_job
+from explorer.studies.spec import StudySpec
 from graphstore import GraphStore
 from graphstore.errors import StoreInputError
 from graphstore.records import JobRecord, JobState, StudyRecord
 
 TOLD = "study_told"
-"""Of the visit: what the last action did, for the next drawing of the page."""
+"""Session state: the outcome of the last action, shown when the page is drawn next."""
 
 
 def render(store: GraphStore, name: str, study: StudyRecord | None, jobs: Sequence[JobRecord]) -> None:
     """Draw the controls of a study.
 
     Args:
-        store: where it is.
-        name: of the study.
-        study: its record; ``None`` if no job has got as far as to begin it.
-        jobs: those of the store, as they are now.
+        store: where the study is.
+        name: name of the study.
+        study: its record; ``None`` if the job that is to create it has not done so yet.
+        jobs: the store's jobs, as they are now.
     """
     told = st.session_state.pop(TOLD, None)
     if told:
@@ -38,7 +39,7 @@ def render(store: GraphStore, name: str, study: StudyRecord | None, jobs: Sequen
     row = st.container(horizontal=True)
     if job is not None and live.is_active(job):
         _stop(row, store, job)
-    elif study is not None and launching.can_go_on(study):
+    elif study is not None and managing.can_resume(study):
         _resume(row, store, lambda now: launching.resume_study(store, name, now))
     elif study is None and job is not None and launching.can_resume(job, []):
         _resume(row, store, lambda now: launching.resume(store, job, now))
@@ -66,14 +67,14 @@ def _resume(row: DeltaGenerator, store: GraphStore, begin: Callable[[Sequence[Jo
             begin(now)
 
     if row.button("Resume this study", icon=":material/play_circle:", key="study_resume"):
-        _do(start, "It goes on in the background.")
+        _do(start, "It continues in the background.")
 
 
 def _take(row: DeltaGenerator, store: GraphStore, study: StudyRecord) -> None:
     file = downloads.file_name(study.name)
     for kind, mime, write in (
-        ("CSV", "text/csv", managing.exported_csv),
-        ("JSON", "application/json", managing.exported_json),
+        ("CSV", "text/csv", reports.exported_csv),
+        ("JSON", "application/json", reports.exported_json),
     ):
         row.download_button(
             f"Trials as {kind}",
@@ -91,25 +92,26 @@ def _encoded(write: Callable[[GraphStore, StudyRecord], str], store: GraphStore,
 
 
 def _extend(store: GraphStore, study: StudyRecord) -> None:
-    most, limit = launching.budget_limit(study), study.settings.get("hours")
+    spec, most = StudySpec.of(study), launching.budget_limit(study)
+    limit = spec.hours
     trials = st.number_input(
-        "Trials in all",
-        study.budget,
+        "Total trials",
+        spec.budget,
         most,
-        study.budget,
+        spec.budget,
         key=f"extend_trials_{study.name}",
         help=f"At most {most} from here.",
     )
     hours = None
     if limit is not None:
-        top = max(float(limit), launching.MAX_HOURS)
-        hours = st.number_input("Hours in all", float(limit), top, float(limit), key=f"extend_hours_{study.name}")
-    grown = int(trials) > study.budget or (hours is not None and limit is not None and hours > float(limit))
-    st.caption(f"Up to {most:,} trials from here." if most > study.budget else "It has as many trials as may be.")
+        top = max(limit, launching.MAX_HOURS)
+        hours = st.number_input("Total hours", limit, top, limit, key=f"extend_hours_{study.name}")
+    grown = int(trials) > spec.budget or (hours is not None and limit is not None and hours > limit)
+    st.caption(f"Up to {most:,} trials from here." if most > spec.budget else "It has the largest number of trials.")
     if st.button("Extend", icon=":material/expand:", key="study_extend", disabled=not grown):
         _do(
             lambda: managing.extend_study(store, study, int(trials), hours),
-            f"{study.name} may have {int(trials)} trials. If nobody runs it, resume it.",
+            f"{study.name} may have {int(trials)} trials. If no job runs it, resume it.",
         )
 
 
@@ -120,7 +122,7 @@ def _enqueue(store: GraphStore, study: StudyRecord) -> None:
         max_chars=64,
         placeholder="Id, its first 6 or more characters, or a name",
         key="study_enqueue_id",
-        help="It counts in the budget. One that is not in the space can be queued on the Build page.",
+        help="It counts in the budget. The Build page can queue an architecture that is not in the space.",
     ).strip()
     if st.button("Queue it", icon=":material/playlist_add:", key="study_enqueue", disabled=not text):
         _do(
@@ -134,7 +136,7 @@ def _enqueue(store: GraphStore, study: StudyRecord) -> None:
 
 
 def _do(action: Callable[[], object], told: str) -> None:
-    """Do what was asked for and draw the page anew, or say why it cannot be done."""
+    """Run an action and draw the page again, or show why it failed."""
     try:
         action()
     except (ExplorerError, StoreInputError) as error:

@@ -15,7 +15,6 @@ import streamlit as st
 from explorer.analysis.importance import Importance, choice_importance, parallel_axes
 from explorer.analysis.tables import Spread
 from explorer.app import navigation
-from explorer.app.search import launching
 from explorer.app.shared import downloads, services
 from explorer.app.shared.messages import literal
 from explorer.errors import Code, ExplorerError, InputError
@@ -30,6 +29,7 @@ from explorer.plots import (
 )
 from explorer.plots.pareto import study_axes
 from explorer.studies import frames as pictures
+from explorer.studies.spec import External, Known, StudySpec
 from graphstore.records import StudyRecord, StudyState, TrialRecord
 
 WAITING = "The figure starts with the first finished trial."
@@ -64,9 +64,9 @@ def _how_to_get_more(study: StudyRecord, running: bool) -> str:
     """Return how to get more trials of a study, with the names of its buttons."""
     if running:
         return "Wait for more trials."
-    if launching.can_go_on(study):
-        return "Resume it."
-    return "Extend it." if study.state is StudyState.DONE else "Its trials are evaluated elsewhere."
+    if isinstance(StudySpec.of(study).evaluation, External):
+        return "Its trials are evaluated elsewhere."
+    return "Extend it." if study.state is StudyState.DONE else "Resume it."
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
@@ -93,7 +93,7 @@ def _history(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         # Without a curve of its own, the curves of other studies would be mistaken for it.
         st.info("The curve starts with the first finished trial.", icon=":material/hourglass_empty:")
         return
-    store = services.store()
+    store, spec = services.store(), StudySpec.of(study)
     studies, found = rivals(study.name)
     known = (store.revision("scores"), store.revision("library"))
     try:
@@ -105,10 +105,10 @@ def _history(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         "Simple regret", key="search_regret", help="Best known value minus best found value."
     )
     bands = pictures.history_bands(curves, "regret" if regret else "best")
-    figure = best_so_far_curves(curves, study.objective, study.name, bands, regret)
+    figure = best_so_far_curves(curves, spec.objective, study.name, bands, regret)
     downloads.figure(figure, f"{study.name}-history", "search_curves", alt="Best value against evaluations")
     shown = curves["study"].nunique()
-    note = f"{shown} studies of {study.space} on {study.objective}." if shown > 1 else ""
+    note = f"{shown} studies of {study.space} on {spec.objective}." if shown > 1 else ""
     if len(bands):
         note += " Policies with three or more finished studies: median with its 95 % bootstrap interval."
     st.caption(note)
@@ -123,9 +123,9 @@ def _belief(
 
 
 def _acquisition(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
-    store = services.store()
+    store, spec = services.store(), StudySpec.of(study)
     told = tuple((t.number, t.architecture, t.state.value, pictures.value_of(t)) for t in trials)
-    revision = (store.revision("library"), store.revision("scores") if study.settings.get("from_scores") else 0)
+    revision = (store.revision("library"), store.revision("scores") if isinstance(spec.evaluation, Known) else 0)
     belief = _belief(services.store_url(), study.name, told, revision, trials)
     points, spread = services.map_points(study.space)
     shown = st.segmented_control(
@@ -136,7 +136,7 @@ def _acquisition(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         key="search_belief",
     )
     placed = pictures.trial_points(trials)
-    figure = acquisition_map(points, belief, placed, study.objective, shown or PosteriorQuantity.UCB, _axes(spread))
+    figure = acquisition_map(points, belief, placed, spec.objective, shown or PosteriorQuantity.UCB, _axes(spread))
     downloads.figure(
         figure,
         f"{study.name}-acquisition",
@@ -145,7 +145,7 @@ def _acquisition(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         alt="Posterior over the map",
     )
     st.caption(
-        f"Posterior of {study.policy} over {len(belief):,} architectures after these trials. Numbers are trials in the "
+        f"Posterior of {spec.policy} over {len(belief):,} architectures after these trials. Numbers are trials in the "
         "order of the proposals. The policy uses more dimensions than the two drawn."
     )
 
@@ -176,7 +176,7 @@ def _parallel(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         st.info(WAITING, icon=":material/hourglass_empty:")
         return
     axes = parallel_axes(choices, values)
-    figure = parallel_coordinates(axes, values, study.objective)
+    figure = parallel_coordinates(axes, values, StudySpec.of(study).objective)
     downloads.figure(figure, f"{study.name}-choices", "search_parallel", alt="Design choices and scores")
     left_out = len(choices.columns) - len(axes)
     rest = f" {left_out} less important choices are left out." if left_out else ""
@@ -195,7 +195,7 @@ def _importance(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         return
     found = _importance_of(values, choices)
     downloads.figure(
-        importance_bars(found.choices, study.objective),
+        importance_bars(found.choices, StudySpec.of(study).objective),
         f"{study.name}-importance",
         "search_importance",
         alt="Importance",
@@ -215,7 +215,7 @@ def _pareto(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         return
     against = st.selectbox("Against", pictures.FACTS, key="search_against")
     points, front = pictures.pareto_points(services.store(), values, [against])
-    figure = pareto_plot(points, front, study_axes(study.objective, [against]))
+    figure = pareto_plot(points, front, study_axes(StudySpec.of(study).objective, [against]))
     downloads.figure(figure, f"{study.name}-pareto", "search_pareto", alt="Pareto set")
     st.caption(f"{counted}.")
     st.page_link(

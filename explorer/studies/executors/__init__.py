@@ -1,1 +1,1 @@
-"""How a study's trials get workers: one contract, local processes and a Ray cluster beside each other."""
+"""Executors of a study's trials: one contract, implemented by local processes and by a Ray cluster."""

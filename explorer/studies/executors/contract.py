@@ -1,8 +1,8 @@
-"""What an executor is: it starts workers for a study, tends them while it runs, and ends them.
+"""The contract of an executor: it starts workers for a study, replaces those that die, and ends them.
 
 An executor never decides about trials. Its workers claim them from the store, renew their leases and finish them, all
-by fencing tokens, so the store stays the only truth whatever starts or kills the workers. Resources are counted per
-trial, because a worker has one trial at a time.
+with fencing tokens, so the store alone holds the state of a trial, whatever starts or kills the workers. Resources are
+counted per trial, because a worker has one trial at a time.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from graphstore import GraphStore
 MAX_WORKERS = 64
 MAX_THREADS = 256
 MAX_CRASHES = 5
-"""Worker deaths in a row, without one finished trial, after which the study gives up."""
+"""Consecutive worker deaths without a finished trial after which the study fails."""
 STOP_S = 20.0
-"""Seconds that a worker has to give its trial back before it is killed."""
+"""Seconds in which a worker must give its trial back before it is killed."""
 TRAINING = "explorer.studies.evaluation:TrainingEvaluator"
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What one trial needs.
+    """Resources of one trial.
 
     Attributes:
         threads: CPU threads.
-        gpus: 0 for none, a share such as 0.5 for two trials on one GPU, or a whole number. ``None``: whatever the
-            machine has, shared by all workers that run on it.
+        gpus: 0 for none, a share such as 0.5 for two trials on one GPU, or a whole number. ``None``: all GPUs of the
+            machine, shared by all workers that run on it.
     """
 
     threads: int = 1
@@ -47,15 +47,16 @@ class Resources:
 
 @dataclass(frozen=True)
 class WorkerOrder:
-    """All that a worker needs to know; plain values, so that it travels to any machine.
+    """The order of a worker; plain values, so that it can be sent to any machine.
 
     Attributes:
         store: URL of the store, without a password.
         study: name of the study.
-        created: when the study was created, in seconds since the epoch; another store's study of the same name differs.
+        created: creation time of the study in seconds since the epoch, by which it differs from another store's study
+            of the same name.
         data: fingerprint of the prepared data that every worker must have; empty for none.
-        threads: CPU threads to compute with.
-        evaluator: dotted name of what evaluates a trial; see ``explorer.studies.worker.Evaluator``.
+        threads: CPU threads of torch.
+        evaluator: dotted name of the evaluator's class; see ``explorer.studies.worker.Evaluator``.
     """
 
     store: str
@@ -71,8 +72,8 @@ class WorkerStatus:
     """One worker.
 
     Attributes:
-        owner: what its leases name as their owner; empty until it has said so.
-        place: where it runs, for people; empty while it waits for a place.
+        owner: owner of its leases; empty until it has reported it.
+        place: where it runs, for people; empty while it waits for resources.
     """
 
     owner: str
@@ -81,12 +82,12 @@ class WorkerStatus:
 
 @dataclass(frozen=True)
 class Ended:
-    """A worker that ended though nobody asked it to.
+    """A worker that ended without having been asked to.
 
     Attributes:
         owner: as in WorkerStatus.
-        reason: what is known of why; shown if workers keep dying.
-        crashed: whether its trial may be to blame, so that the attempt counts. A node that was lost is no crash.
+        reason: the known cause; shown if workers keep dying.
+        crashed: whether its trial may be the cause, so that the attempt counts. A lost node is not a crash.
     """
 
     owner: str
@@ -100,7 +101,7 @@ class Crew(ABC):
     Args:
         store: where the study is.
         order: for every worker.
-        size: how many workers.
+        size: number of workers.
     """
 
     def __init__(self, store: GraphStore, order: WorkerOrder, size: int) -> None:
@@ -108,10 +109,10 @@ class Crew(ABC):
         self._crashes = 0
 
     def tend(self, trials: int) -> None:
-        """Start what is missing; take back the trials of workers that ended. Called several times a second.
+        """Start missing workers, and take back the trials of workers that ended. Called several times a second.
 
         Args:
-            trials: how many wait or run; no more workers are started, but none is ended because there are fewer.
+            trials: number of trials that wait or run; no more workers are started than that, but none is ended.
 
         Raises:
             ExplorerError: workers keep dying.
@@ -125,7 +126,7 @@ class Crew(ABC):
             self._start()
 
     def succeeded(self) -> None:
-        """A trial was finished: deaths before it no longer count."""
+        """Note that a trial was finished: deaths before it no longer count."""
         self._crashes = 0
 
     def stop(self) -> None:
@@ -134,27 +135,27 @@ class Crew(ABC):
 
     @abstractmethod
     def status(self) -> list[WorkerStatus]:
-        """The workers that were started and are not known to have ended."""
+        """Return the workers that were started and are not known to have ended."""
 
     @abstractmethod
     def _start(self) -> None:
-        """Start one worker; it may have to wait for its resources."""
+        """Start one worker; it may wait for its resources."""
 
     @abstractmethod
     def _collect(self) -> list[Ended]:
-        """Forget the workers that ended since the last call, and tell of them."""
+        """Remove the workers that ended since the last call, and return them."""
 
     @abstractmethod
     def _end(self) -> list[str]:
-        """End all workers for good within about ``STOP_S`` seconds; their owners' names."""
+        """End all workers within about ``STOP_S`` seconds; return the owners of their leases."""
 
 
 class Executor(ABC):
-    """Where workers run. Used as a context manager: leaving it gives back what it holds.
+    """Where workers run. A context manager: its end releases what the executor holds.
 
     Args:
-        workers: how many trials run at the same time, at most.
-        resources: of each.
+        workers: largest number of parallel trials.
+        resources: resources of each trial.
     """
 
     def __init__(self, workers: int, resources: Resources | None = None) -> None:
@@ -165,18 +166,18 @@ class Executor(ABC):
 
     @abstractmethod
     def check(self, store_url: str) -> None:
-        """Find out whether this place has the resources and whether its workers can reach the store; writes nothing.
+        """Check that the resources exist and that the workers can reach the store; writes nothing.
 
         Raises:
-            InputError: it has not, or they cannot.
+            InputError: resources are missing, or the store cannot be reached.
         """
 
     @abstractmethod
     def start(self, store: GraphStore, order: WorkerOrder) -> Crew:
-        """A crew for one study; ``tend`` starts its workers. A study's settings never depend on who runs it."""
+        """Return a crew for one study; ``tend`` starts its workers."""
 
     def close(self) -> None:  # noqa: B027 - most executors hold nothing between studies
-        """Give back what is held between studies."""
+        """Release what is held between studies."""
 
     def __enter__(self) -> Executor:
         return self

@@ -1,4 +1,4 @@
-"""Workers as processes of this machine, each with its threads and, if wanted, its own GPU or share of one."""
+"""Workers as processes of this machine, each with its threads and optionally its own GPU or share of one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN_LINES = 12
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    """Return the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
     if (named := os.environ.get(VISIBLE)) is not None:
         return tuple(name.strip() for name in named.split(",") if name.strip())
     import torch
@@ -30,7 +30,7 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def gpu_shares(gpus: Sequence[str], per_trial: float) -> list[str]:
-    """``CUDA_VISIBLE_DEVICES`` of every worker that fits, spread over the GPUs.
+    """Return ``CUDA_VISIBLE_DEVICES`` of every worker that fits, spread over the GPUs.
 
     Args:
         gpus: names of the GPUs.
@@ -56,11 +56,11 @@ class LocalExecutor(Executor):
         self._gpus = gpus
 
     def check(self, store_url: str) -> None:
-        """Raises InputError where there are fewer GPUs than the workers need; any store can be reached from here."""
+        """Raise InputError if there are fewer GPUs than the workers need; every store can be reached."""
         self._shares()
 
     def start(self, store: GraphStore, order: WorkerOrder) -> LocalCrew:
-        """A crew of processes, which write their log into the store's work folder."""
+        """Return a crew of processes, which write their log into the store's work folder."""
         return LocalCrew(store, order, self._shares())
 
     def _shares(self) -> list[str | None]:
@@ -81,7 +81,7 @@ class LocalCrew(Crew):
     Args:
         store: where the study is.
         order: for every worker.
-        shares: of each worker, the GPUs it may see; ``None``: those of this process.
+        shares: GPUs that each worker may see; ``None`` for those of this process.
     """
 
     def __init__(self, store: GraphStore, order: WorkerOrder, shares: Sequence[str | None]) -> None:
@@ -92,7 +92,7 @@ class LocalCrew(Crew):
         self.log.parent.mkdir(parents=True, exist_ok=True)
 
     def status(self) -> list[WorkerStatus]:
-        """The processes that were started."""
+        """Return the processes that were started."""
         return [WorkerStatus(process_owner(p.pid), f"process {p.pid}") for p in self._processes]
 
     def _start(self) -> None:
@@ -109,7 +109,7 @@ class LocalCrew(Crew):
         ended = []
         for process in [p for p in self._processes if p.poll() is not None]:
             self._free.append(self._processes.pop(process))
-            # A worker ends well only when somebody closed its study; its successor looks again.
+            # A worker exits with 0 only when its study was closed; its successor checks again.
             ended.append(Ended(process_owner(process.pid), self._last_words(), process.returncode != 0))
         return ended
 

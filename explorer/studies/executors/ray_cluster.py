@@ -1,7 +1,7 @@
 """Workers as actors of a Ray cluster: placed by their resources, spread over the nodes, replaced when a node is lost.
 
-The only module that imports Ray, and only once a cluster is wanted. Ray's own retries are off: what was under way on a
-dead worker is in the store, which gives it out again. See https://docs.ray.io/en/latest/ray-core/actors.html.
+This is the only module that imports Ray, and it does so only when a cluster is used. Ray's own retries are off: the
+store gives the trial of a dead worker out again. See https://docs.ray.io/en/latest/ray-core/actors.html.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ LOOPBACK = "127.0.0.1"
 
 
 class RayWorker:
-    """The actor: runs ``explorer.studies.worker.Worker`` in one thread and hears of its stop in another.
+    """The actor: runs ``explorer.studies.worker.Worker`` in one thread and receives ``stop`` in another.
 
     Args:
-        order: what to do.
-        environment: variables to set, among them how to log in to the store.
+        order: the worker's order.
+        environment: variables to set, among them those for the log-in to the store.
         only_host: the one machine from which the store can be reached; empty for any.
     """
 
@@ -43,7 +43,7 @@ class RayWorker:
         self._stopping = threading.Event()
 
     def hello(self) -> tuple[str, str, str]:
-        """Owner of its leases, host and Ray's id of the node."""
+        """Return the owner of its leases, the host and Ray's id of the node."""
         import ray
 
         from explorer.studies.driver import owner_name
@@ -62,7 +62,7 @@ class RayWorker:
             Worker(store, self._order, self._stopping.is_set).run()
 
     def stop(self) -> None:
-        """Give back the trial under way at its next step, and end."""
+        """Give back the running trial at its next step, and end."""
         self._stopping.set()
 
 
@@ -106,7 +106,7 @@ class RayExecutor(Executor):
             raise unreachable(store_url, others)
 
     def start(self, store: GraphStore, order: WorkerOrder) -> RayCrew:
-        """A crew of actors, spread over the nodes."""
+        """Return a crew of actors, spread over the nodes."""
         self._connect()
         gpus = self.resources.gpus or 0
         environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
@@ -134,7 +134,7 @@ class RayExecutor(Executor):
         return socket.gethostname() if is_of_one_machine(store_url) and not self._shared_store else ""
 
     def _connect(self) -> None:
-        if self._ray.is_initialized():  # By whoever uses this as a library: it is theirs to end.
+        if self._ray.is_initialized():  # The caller's own code has connected, and ends the connection.
             return
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address == LOCAL:
@@ -151,7 +151,7 @@ class RayExecutor(Executor):
 
 @dataclass
 class _Member:
-    """One actor, and what it has answered: ``greeting`` is its hello, ``work`` ends when it does."""
+    """One actor and its pending results: ``greeting`` of ``hello``, ``work`` of ``run``."""
 
     actor: Any
     greeting: Any
@@ -190,7 +190,7 @@ class RayCrew(Crew):
         self._members: list[_Member] = []
 
     def status(self) -> list[WorkerStatus]:
-        """The actors that were started; without a place those that still wait for one."""
+        """Return the actors that were started; those that wait for resources have no place."""
         return [WorkerStatus(m.owner, f"{m.host}, node {m.node[:8]}" if m.host else "") for m in self._members]
 
     def _start(self) -> None:
@@ -213,7 +213,7 @@ class RayCrew(Crew):
             try:
                 member.owner, member.host, member.node = self._ray.get(member.greeting)
             except self._ray.exceptions.RayError:
-                return  # It has died; what became of its work says why.
+                return  # It has died; ``work`` says why.
 
     def _obituary(self, member: _Member) -> Ended:
         errors = self._ray.exceptions
@@ -238,7 +238,7 @@ class RayCrew(Crew):
                 working.append(member.work)
         self._ready(working, STOP_S)
         for member in self._members:
-            self._ray.kill(member.actor)  # Also takes those off the queue that found no place.
+            self._ray.kill(member.actor)  # This also removes actors that wait for resources from Ray's queue.
         owners = [member.owner for member in self._members]
         self._members.clear()
         return owners
@@ -250,7 +250,7 @@ class RayCrew(Crew):
 
 
 def unreachable(store_url: str, hosts: list[str]) -> InputError:
-    """The store is on one machine, and these are others."""
+    """Return the error for a store that other machines cannot reach."""
     rule = f"be reachable from every machine of the cluster, also from {', '.join(hosts[:5])}"
     remedy = (
         "Use a Neo4j server by its network name (archex store copy moves a store there); or, where all nodes are "
@@ -260,11 +260,11 @@ def unreachable(store_url: str, hosts: list[str]) -> InputError:
 
 
 def _imported() -> Any:
-    # Nothing is reported to Ray's makers, and its change of mind about hiding GPUs needs no warning: see ``start``.
+    # Disable Ray's usage statistics, and its warning about CUDA_VISIBLE_DEVICES, which ``start`` sets.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Under `uv run`, Ray would start every worker by `uv run` in a copy of the current folder, with an environment to
-    # be installed first. Workers have what their node has (docs/clusters.md). Ray reads this when it is imported.
+    # Under `uv run`, Ray would start every worker by `uv run` in a copy of the current folder, and install an
+    # environment first. Workers use their node's environment (docs/clusters.md). Ray reads this when it is imported.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         import ray
@@ -277,7 +277,7 @@ def _imported() -> Any:
 
 
 def _check_listening(address: str) -> None:
-    """Refuse at once what Ray would try for minutes. Raises InputError."""
+    """Raise InputError at once for an address that Ray would try for minutes."""
     if address == AUTO:
         return
     try:

@@ -1,4 +1,4 @@
-"""Whether workers on other machines can reach a store, and what of this process's environment they need for it."""
+"""Whether workers on other machines can reach a store, and which environment variables they need for it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 from graphstore.url import LOOPBACK, MANAGED, SQLITE_PREFIX
 
 KEPT_VARIABLES = ("NEO4J_USER", "NEO4J_PASSWORD", "NEO4J_CA_FILE", "XDG_DATA_HOME", "HF_HUB_OFFLINE")
-"""Variables that say how to log in and where files are; workers get them, no study or log does."""
+"""Variables for the log-in and for the places of files; workers get them, and no study or log keeps them."""
 
 
 def is_of_one_machine(store_url: str) -> bool:
-    """Whether a store can be reached from its own machine only: a file, the managed server, or one on the loopback.
+    """Return whether only its own machine reaches a store: a file, the managed server, or a server on the loopback.
 
-    An SQLite file on a network file system is no way out: its write-ahead log needs one machine's memory
+    An SQLite file on a network file system cannot be shared: its write-ahead log needs one machine's memory
     (https://www.sqlite.org/wal.html).
     """
     if store_url.startswith(SQLITE_PREFIX) or store_url == MANAGED:

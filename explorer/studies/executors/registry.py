@@ -1,4 +1,4 @@
-"""The executors by name."""
+"""Executors by name."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class ExecutorKind(StrEnum):
 def make_executor(
     kind: ExecutorKind | str, workers: int, resources: Resources, ray_address: str = "", shared_store: bool = False
 ) -> Executor:
-    """An executor, whose library is imported now but which holds nothing yet.
+    """Make an executor. Its library is imported now; it holds nothing yet.
 
     Args:
         kind: ``local`` or ``ray``.
-        workers: how many trials run at the same time, at most.
-        resources: of each.
+        workers: largest number of parallel trials.
+        resources: resources of each trial.
         ray_address: as ``explorer.studies.executors.ray_cluster.RayExecutor`` takes it; empty for its default.
         shared_store: as there.
 
     Raises:
-        InputError: no such kind, a number breaks a rule, an option is of another kind, or a library is missing.
+        InputError: no such kind, a number breaks a rule, an option belongs to another kind, or a library is missing.
     """
     if kind not in list(ExecutorKind):
         rule = f"be one of {', '.join(ExecutorKind)}"

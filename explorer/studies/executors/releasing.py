@@ -1,4 +1,4 @@
-"""Take back the trials of workers that are known to be gone, without waiting for their leases."""
+"""Take back the trials of workers that are known to have ended, without waiting for their leases."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from graphstore.records import TrialRecord, TrialStatus
 
 
 def release(store: GraphStore, study: str, owners: Collection[str], count_attempt: bool) -> None:
-    """Take back what these owners have under way.
+    """Take back the running trials of these owners.
 
     Args:
         store: where the study is.
-        study: its name.
-        owners: of leases; an empty name is nobody's.
-        count_attempt: whether the trial may be to blame: its worker died by itself, and was not stopped with others.
+        study: name of the study.
+        owners: owners of leases; empty names are ignored.
+        count_attempt: whether the trial may be the cause: its worker died by itself, and was not stopped.
     """
     gone = {owner for owner in owners if owner}
     if not gone:
@@ -32,7 +32,7 @@ def release(store: GraphStore, study: str, owners: Collection[str], count_attemp
 
 
 def release_dead(store: GraphStore, study: str) -> None:
-    """Take back trials whose owner was a process of this host that is gone; the attempts do not count."""
+    """Take back trials whose owner was a process of this host that has ended; the attempts do not count."""
     here = socket.gethostname()
     gone = set()
     for trial in store.trials(study):
@@ -51,4 +51,4 @@ def _release(store: GraphStore, trial: TrialRecord, count_attempt: bool) -> None
         else:
             store.finish_trial(trial, TrialStatus.WAITING, time.time())
     except LeaseLostError:
-        return  # Somebody else has it by now.
+        return  # Another process has the trial by now.

@@ -159,7 +159,7 @@ def launch_a_training(tab, smallest: ArchitectureSummary) -> None:
     tab.get_by_text("Costs, constraints").click()
     choose(tab, "Recipe", "quick")
     # The second of the usual two would find nothing left to train.
-    fill(tab, "At the same time", "1")
+    fill(tab, "Parallel trainings", "1")
     area = tab.get_by_role("textbox", name="Constraints, one a line")
     area.fill(f"parameters<={smallest.parameters}")
     area.press("Control+Enter")

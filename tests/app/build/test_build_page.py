@@ -20,6 +20,7 @@ from explorer.space.drafts import Draft, draft_of, pack, read_draft, unpack
 from explorer.space.formats import from_json, to_json
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
+from explorer.studies.spec import StudySpec, Trained
 from graphstore import open_store
 from graphstore.copying import copy_store
 from graphstore.errors import StoreError
@@ -342,7 +343,7 @@ def test_queueing_into_a_new_study(visit, either_store):
         assert [trial.architecture for trial in store.trials("nano-built-1")] == [architecture_id(TINY)]
         assert architecture_id(TINY) in store.embeddings("nano").ids
         assert store.jobs() == []
-        assert store.study("nano-built-1").settings["from_scores"] is False
+        assert isinstance(StudySpec.of(store.study("nano-built-1")).evaluation, Trained)
 
 
 def test_a_study_is_chosen_by_its_recipe(visit, grammar_store):
@@ -354,7 +355,7 @@ def test_a_study_is_chosen_by_its_recipe(visit, grammar_store):
     page.button(key="build_queue").click().run()
     assert "trial 0 of nano\\-built\\-1" in told(page)
     with open_store(grammar_store) as store:
-        assert store.study("nano-built-1").settings["recipe"] == "quick"
+        assert StudySpec.of(store.study("nano-built-1")).evaluation.recipe == "quick"
     # As an address may name it.
     page = visit(grammar_store, model=pack(draft_of(load_space("nano").at(750))), into="nano-built-1")
     assert page.selectbox(key="into").options == ["A new study", "nano-built-1 (recipe quick)"]

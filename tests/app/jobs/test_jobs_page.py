@@ -18,8 +18,9 @@ from streamlit.testing.v1 import AppTest
 from explorer.errors import InputError
 from explorer.library import backups
 from explorer.library.workplace import models_folder, run_folder, work_size, workers_log
+from explorer.testing.searches import search
 from graphstore import maintenance, open_store
-from graphstore.records import JobRecord, JobState, SpaceRecord, StudyRecord, StudyState
+from graphstore.records import JobRecord, JobState, SpaceRecord
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def worked(tmp_path) -> str:
     log.write_text("\n".join(f"step {number}" for number in range(300)))
     with open_store(url) as store:
         store.put_space(SpaceRecord("nano", {"ready": True}))
-        store.create_study(StudyRecord("found", "nano", "random", "sst", 0, 5, {}, StudyState.OPEN, time.time()))
+        store.create_study(search("found", "nano", score="sst").record())
         for age, state in enumerate(JobState, start=1):
             store.put_job(job(f"job-{state.value}", state, 100.0 * age))
         running = job("job-running", JobState.RUNNING, message="train: step 40", log=str(log))
@@ -117,7 +118,7 @@ def test_a_job_of_a_terminal_shows_what_its_workers_said(visit, tmp_path):
     gone = str(tmp_path / "gone.log")
     with open_store(url) as store:
         store.put_space(SpaceRecord("nano", {"ready": True}))
-        store.create_study(StudyRecord("found", "nano", "random", "sst", 0, 5, {}, StudyState.OPEN, time.time()))
+        store.create_study(search("found", "nano", score="sst").record())
         store.put_job(job("here", JobState.DONE, host=socket.gethostname(), log=gone))
         store.put_job(job("there", JobState.DONE, 9.0, log=gone))
     log = workers_log(url, "found")

@@ -12,8 +12,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.pareto import tradeoffs
+from explorer.testing.searches import search
 from graphstore import open_store
-from graphstore.records import MeasurementRecord, ScoreRecord, StudyRecord, StudyState, TrialStatus
+from graphstore.records import MeasurementRecord, ScoreRecord, TrialStatus
 
 PI = "pi latency_b1 (s)"
 
@@ -35,7 +36,7 @@ def measured(own_store) -> tuple[str, dict[str, float], dict[str, float]]:
             [ScoreRecord(id, "sst", "accuracy", v, "t", "full", "r", 0, "s", 1.0) for id, v in scores.items()]
         )
         store.add_measurements([MeasurementRecord(id, "pi", "latency_b1", v, "s") for id, v in latencies.items()])
-        store.create_study(StudyRecord("found", "nano", "random", "sst", 0, 5, {}, StudyState.OPEN, time.time()))
+        store.create_study(search("found", "nano", score="sst").record())
         store.add_trials("found", [(id, {}) for id in ids[:5]])
         for number in range(4):
             trial = store.claim_trial("found", "me", 60.0, time.time())

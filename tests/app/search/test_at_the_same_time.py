@@ -10,6 +10,7 @@ from explorer.app.search import launching
 from explorer.app.shared import services
 from explorer.errors import InputError
 from explorer.studies.jobs import stop_job
+from explorer.testing.searches import search
 from graphstore import open_store
 
 VISITORS = 5
@@ -20,11 +21,11 @@ def test_of_visitors_who_launch_at_once_only_as_many_as_may(own_store):
     begin = Barrier(VISITORS)
 
     def launch(visitor: int) -> str:
-        choices = launching.SearchChoices("nano", "random", "mean", False, 1, 0, f"study-{max(visitor, 1)}")
+        spec = search(f"study-{max(visitor, 1)}", "nano", budget=1)
         begin.wait()
         try:
             with services.starting(store) as jobs:
-                return launching.start(store, choices, jobs).id
+                return launching.start(store, spec, launching.Place(), jobs).id
         except InputError as error:
             return error.field
 

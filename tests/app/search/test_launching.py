@@ -8,15 +8,16 @@ import time
 import pytest
 
 from explorer.app.search import launching
-from explorer.app.search.launching import SearchChoices
 from explorer.errors import InputError
 from explorer.search import POLICIES
-from explorer.studies.driver import NAME
 from explorer.studies.jobs import ACTIVE, refresh_jobs
+from explorer.studies.managing import extend_study
+from explorer.studies.spec import NAME, Known, StudySpec, Trained
+from explorer.testing.searches import search
 from graphstore import GraphStore, open_store
 from graphstore.records import JobRecord, JobState, ScoreRecord, StudyRecord, StudyState
 
-CHOICES = SearchChoices("nano", "random", "mean", True, 5, 3, "mine")
+SPEC, PLACE = search("mine", "nano", seed=3, evaluation=Known()), launching.Place()
 
 
 def job(id: str, state: JobState, **info: object) -> JobRecord:
@@ -27,37 +28,46 @@ def test_policies_are_those_of_the_search_package():
     assert set(launching.POLICY_TITLES) == set(POLICIES)
 
 
-def test_arguments():
-    words = "search --space nano --policy random --objective mean --budget 5 --seed 3 --study mine --from-scores"
-    assert CHOICES.arguments() == words.split()
-    assert dataclasses.replace(CHOICES, known=False).arguments() == words.split()[:-1]
+def test_a_place_is_the_options_of_resume():
+    assert PLACE.arguments() == []
+    assert launching.Place("ray", 4).arguments() == ["--executor=ray", "--workers=4"]
 
 
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"study": ""}, "study name"),
-        ({"study": "../up"}, "study name"),
-        ({"study": "--store"}, "study name"),
-        ({"study": "taken"}, "study name"),
-        ({"study": "a" * 81}, "study name"),
+        ({"name": ""}, "study name"),
+        ({"name": "../up"}, "study name"),
+        ({"name": "--store"}, "study name"),
+        ({"name": "a" * 81}, "study name"),
         ({"policy": "magic"}, "policy"),
-        ({"trials": 0}, "trials"),
-        ({"trials": 501}, "trials"),
-        ({"trials": 65, "known": False}, "trials"),
+        ({"budget": 0}, "budget"),
+        ({"budget": 501}, "trials"),
+        ({"budget": 65, "evaluation": Trained()}, "trials"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**31}, "seed"),
     ],
 )
 def test_bad_choices_are_refused(change, field):
     with pytest.raises(InputError) as error:
-        launching.check(dataclasses.replace(CHOICES, **change), ["taken"])
+        launching.check_limits(dataclasses.replace(SPEC, **change), PLACE)
     assert error.value.field == field
 
 
+def test_a_name_is_taken_by_a_study_or_by_a_job_that_begins_one(own_store):
+    with open_store(own_store) as store:
+        store.create_study(SPEC.record())
+        with pytest.raises(InputError, match="study name must be new"):
+            launching.start(store, SPEC, PLACE, [])
+        other = dataclasses.replace(SPEC, name="other")
+        with pytest.raises(InputError, match="study name must be new"):
+            launching.start(store, other, PLACE, [job("j", JobState.RUNNING, studies=["other"])])
+        assert [study.name for study in store.studies()] == ["mine"]
+
+
 def test_good_choices_pass():
-    launching.check(CHOICES, [])
-    launching.check(dataclasses.replace(CHOICES, trials=64, known=False), ["other"])
+    launching.check_limits(SPEC, PLACE)
+    launching.check_limits(dataclasses.replace(SPEC, budget=64, evaluation=Trained()), PLACE)
 
 
 def test_free_name_is_valid_and_new():
@@ -71,7 +81,7 @@ def test_too_many_jobs_are_refused(own_store):
     jobs = [job(str(number), JobState.RUNNING) for number in range(launching.MAX_ACTIVE_JOBS)]
     with open_store(own_store) as store:
         with pytest.raises(InputError, match="running jobs"):
-            launching.start(store, CHOICES, jobs)
+            launching.start(store, SPEC, PLACE, jobs)
         assert store.jobs() == []
 
 
@@ -90,7 +100,7 @@ def test_resume_needs_a_command_and_an_idle_study(own_store):
 
 def test_a_job_whose_studies_are_done_is_not_resumed():
     def study(name: str, state: StudyState) -> StudyRecord:
-        return StudyRecord(name, "nano", "random", "mean", 0, 5, {}, state, 0.0)
+        return search(name, "nano").record(state)
 
     ended = job("a", JobState.FAILED, arguments=["demo"], studies=["s", "t"])
     done, open_, stopped = (study("s", StudyState.DONE), study("t", StudyState.OPEN), study("t", StudyState.STOPPED))
@@ -108,13 +118,15 @@ def test_a_launched_search_really_runs_and_resumes(own_store):
         store.add_scores(
             [ScoreRecord(id, "mean", "accuracy", 0.1 * n, "d", "f", "r", 0, "import:0") for n, id in enumerate(ids)]
         )
-        job = _ended(store, launching.start(store, CHOICES, []))
+        job = _ended(store, launching.start(store, SPEC, PLACE, []))
         assert len(store.trials("mine")) == 5
+        assert store.study("mine").state is StudyState.DONE
         stopped = store.update_job(job.id, state=JobState.STOPPED)
+        extend_study(store, store.study("mine"), budget=7)
         again = _ended(store, launching.resume(store, stopped, []))
         assert again.id != job.id
-        assert len(store.trials("mine")) == 5
-        assert store.study("mine").policy == "random"
+        assert len(store.trials("mine")) == 7
+        assert StudySpec.of(store.study("mine")) == dataclasses.replace(SPEC, budget=7)
 
 
 def _ended(store: GraphStore, job: JobRecord) -> JobRecord:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.search import launching
-from explorer.app.search.launching import SearchChoices
 from explorer.errors import InputError
 from explorer.studies.jobs import new_job
+from explorer.studies.spec import DEFAULT_BATCH, External, Known, Stages, StudySpec, Trained
+from explorer.testing.searches import search
 from graphstore import open_store
 from graphstore.records import (
     JobRecord,
     JobState,
     MeasurementRecord,
     ScoreRecord,
-    StudyRecord,
     StudyState,
     TrialStatus,
 )
-
-TRAINED = SearchChoices("nano", "boshnas", "mean", False, 5, 3, "mine")
 
 
 @pytest.fixture
@@ -49,10 +46,10 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return words
 
 
-def study(store, name: str, state: StudyState, budget: int = 3, **settings: object) -> list[str]:
+def study(store, name: str, state: StudyState, budget: int = 3, **fields: object) -> list[str]:
     """A study of three trials, the first of which is complete; returns the ids of its space."""
     ids = [summary.id for summary in store.summaries("nano")]
-    store.create_study(StudyRecord(name, "nano", "random", "mean", 0, budget, settings, state, time.time()))
+    store.create_study(search(name, "nano", budget=budget, **fields).record(state))
     store.add_trials(name, [(id, {"origin": "random"}) for id in ids[:3]])
     for _ in range(3):
         trial = store.claim_trial(name, "me", 60.0, time.time())
@@ -64,7 +61,7 @@ def messages(page: AppTest) -> str:
     return "\n".join(part.value for part in [*page.caption, *page.info, *page.warning, *page.error, *page.success])
 
 
-def test_everything_of_the_form_reaches_the_command(visit, own_store, launched):
+def test_everything_of_the_form_reaches_the_study(visit, own_store, launched):
     with open_store(own_store) as store:
         ids = [summary.id for summary in store.summaries("nano")]
         store.add_measurements([MeasurementRecord(id, "pi", "latency", 0.1, "s") for id in ids])
@@ -80,37 +77,32 @@ def test_everything_of_the_form_reaches_the_command(visit, own_store, launched):
     page.button(key="search_launch").click().run()
     assert not page.exception
     assert not page.error
-    words = (
-        "search --space nano --policy boshnas --objective mean --budget 8 --seed 0 --study nano-mean-boshnas-seed0-1 "
-        "--objective=-parameters --objective=-latency@pi --constraint=parameters<=10M --constraint=depth<=4 "
-        "--hours=1.5 --initial=4 --recipe=quick --transfer=ordered --transfer-overlap=0.5 --workers=1"
+    name = "nano-mean-boshnas-seed0-1"
+    assert launched == [["search", "resume", name, "--wait", "--workers=1"]]
+    with open_store(own_store) as store:
+        stored = StudySpec.of(store.study(name))
+    assert stored == search(
+        name,
+        "nano",
+        "boshnas",
+        budget=8,
+        costs=["-parameters", "-latency@pi"],
+        constraints=["parameters<=10M", "depth<=4"],
+        hours=1.5,
+        initial=4,
+        evaluation=Trained(recipe="quick", transfer="ordered", transfer_overlap=0.5),
     )
-    assert launched == [words.split()]
 
 
-def test_the_command_line_understands_every_choice():
+def test_the_command_line_understands_every_place():
     from typer.testing import CliRunner
 
     from explorer.cli.main import build
 
-    choices = dataclasses.replace(
-        TRAINED,
-        costs=("-parameters",),
-        constraints=("parameters<=200K",),
-        hours=2.0,
-        initial=4,
-        recipe="quick",
-        transfer="ordered",
-        overlap=0.5,
-        workers=1,
-    )
-    for words in (
-        choices.arguments(),
-        dataclasses.replace(TRAINED, stop_when_converged=True, requeries=2, executor="ray").arguments(),
-        dataclasses.replace(TRAINED, known=True, batch=7).arguments(),
-    ):
+    for place in (launching.Place(), launching.Place("ray", 4)):
+        words = ["search", "resume", "mine", "--wait", *place.arguments()]
         done = CliRunner().invoke(build(), [*words, "--store", "sqlite:////nowhere/none.db"])
-        # Everything was understood: it only finds no store.
+        # The options were read, and the store is missing.
         assert "No such option" not in done.output
         assert done.exit_code != 0
         assert done.exception is not None
@@ -124,26 +116,31 @@ def test_the_command_line_understands_every_choice():
         ({"constraints": ("depth<=4",) * 7}, "constraints"),
         ({"costs": ("-nonsense",)}, "objective"),
         ({"costs": ("-depth", "-flops", "-parameters")}, "objectives"),
-        ({"objective": "parameters"}, "objectives"),
+        ({"score": "parameters"}, "objectives"),
         ({"hours": 25.0}, "hours"),
         ({"hours": float("nan")}, "hours"),
-        ({"initial": 65}, "first design"),
-        ({"initial": 4, "policy": "random"}, "first design"),
-        ({"recipe": "/etc/passwd"}, "recipe"),
-        ({"recipe": "paper"}, "recipe"),
-        ({"transfer": "magic"}, "transfer"),
-        ({"executor": "ssh"}, "executor"),
-        ({"workers": 5}, "workers"),
-        ({"batch": 0, "known": True}, "trials per ask"),
-        ({"requeries": 9}, "requeries"),
+        ({"initial": 65}, "initial design"),
+        ({"evaluation": Trained(recipe="/etc/passwd")}, "recipe"),
+        ({"evaluation": Trained(recipe="paper")}, "recipe"),
+        ({"evaluation": Trained(transfer="magic")}, "recipe.transfer"),
+        ({"place": launching.Place("ssh")}, "executor"),
+        ({"place": launching.Place(workers=5)}, "parallel trainings"),
+        ({"batch": 0, "evaluation": Known()}, "batch size"),
+        ({"stages": Stages(requeries=9)}, "requeries"),
         ({"stop_when_converged": True, "policy": "random"}, "stop_when_converged"),
-        ({"overlap": float("nan")}, "overlap"),
+        ({"evaluation": Trained(transfer="ordered", transfer_overlap=float("nan"))}, "overlap"),
     ],
 )
-def test_choices_beyond_the_limits_are_refused(change, field):
-    with pytest.raises(InputError) as error:
-        launching.check(dataclasses.replace(TRAINED, **change), [])
+def test_choices_beyond_the_limits_are_refused(own_store, launched, change, field):
+    place = change.pop("place", launching.Place())
+    with open_store(own_store) as store:
+        with pytest.raises(InputError) as error:
+            launching.start(
+                store, search(**{"name": "mine", "space": "nano", "policy": "boshnas", **change}), place, []
+            )
+        assert store.studies() == []
     assert error.value.field == field
+    assert launched == []
 
 
 def test_constraints_that_nothing_keeps_are_told_before_the_launch(visit, own_store, launched):
@@ -240,7 +237,7 @@ def test_a_study_that_is_done_is_resumed_once_it_is_extended(visit, own_store):
     assert not page.exception
     assert "may have 10 trials" in messages(page)
     with open_store(own_store) as store:
-        assert (store.study("s").budget, store.study("s").state) == (10, StudyState.STOPPED)
+        assert (StudySpec.of(store.study("s")).budget, store.study("s").state) == (10, StudyState.STOPPED)
     assert "study_resume" in [button.key for button in page.button]
 
 
@@ -273,7 +270,7 @@ def test_an_architecture_is_queued_by_hand(visit, own_store):
 
 def test_a_study_that_is_evaluated_elsewhere_is_not_run_from_here(visit, own_store, launched):
     with open_store(own_store) as store:
-        study(store, "s", StudyState.OPEN, budget=5, external=True)
+        study(store, "s", StudyState.OPEN, budget=5, evaluation=External())
         assert "study_resume" not in [button.key for button in visit(own_store, study="s").button]
         with pytest.raises(InputError, match="elsewhere"):
             launching.resume_study(store, "s", [])
@@ -285,7 +282,7 @@ def test_known_scores_have_their_own_choices(visit, own_store):
         ids = [summary.id for summary in store.summaries("nano")]
         store.add_scores([ScoreRecord(id, "mean", "accuracy", 0.5, "d", "f", "r", 0, "import:1") for id in ids])
     page = visit(own_store)
-    assert page.number_input(key="search_batch").value == launching.USUAL_BATCH
+    assert page.number_input(key="search_batch").value == DEFAULT_BATCH
     keys = {one.key for one in page.selectbox}
     assert "search_recipe" not in keys
     page.selectbox(key="search_objective_nano").set_value("Train: mean of the tasks").run()

@@ -13,9 +13,12 @@ from streamlit.testing.v1 import AppTest
 from explorer.app.search.study_figures import FIGURES
 from explorer.app.shared.services import STORE_VARIABLE
 from explorer.progress import SilentReporter
-from explorer.studies.driver import StudyPlan, open_study, run_known
+from explorer.studies.driver import run_known
+from explorer.studies.managing import open_study
+from explorer.studies.spec import Known
+from explorer.testing.searches import search
 from graphstore import open_store
-from graphstore.records import JobRecord, JobState, ScoreRecord, StudyRecord, StudyState, TrialStatus
+from graphstore.records import JobRecord, JobState, ScoreRecord, StudyState, TrialStatus
 
 from ..conftest import show_page
 
@@ -64,8 +67,7 @@ def test_a_study_with_nothing_or_little_to_show(visit, own_store, figure, state)
     with open_store(own_store) as store:
         id = store.summaries("nano")[0].id
         store.add_scores([ScoreRecord(id, "mean", "accuracy", 0.5, "text", "full", "r", 0, "table:0")])
-        known = {"from_scores": True}
-        store.create_study(StudyRecord("s", "nano", "boshnas", "mean", 0, 2, known, StudyState.OPEN, time.time()))
+        store.create_study(search("s", "nano", "boshnas", budget=2, evaluation=Known()).record())
         if state != "empty":
             store.add_trials("s", [(id, {})])
         if state not in ("empty", "waiting"):
@@ -89,7 +91,7 @@ def test_the_history_of_a_study_without_a_value_is_not_that_of_others(visit, own
     with open_store(own_store) as store:
         id = store.summaries("nano")[0].id
         for name in ("other", "s"):
-            store.create_study(StudyRecord(name, "nano", "random", "mean", 0, 2, {}, StudyState.OPEN, time.time()))
+            store.create_study(search(name, "nano", budget=2).record())
         store.add_trials("other", [(id, {})])
         store.finish_trial(
             store.claim_trial("other", "me", 60.0, time.time()), TrialStatus.COMPLETE, time.time(), value=0.5
@@ -110,7 +112,7 @@ def test_the_history_of_a_study_without_a_value_is_not_that_of_others(visit, own
 )
 def test_too_few_trials_are_told_with_what_the_page_offers(visit, own_store, state, running, remedy):
     with open_store(own_store) as store:
-        store.create_study(StudyRecord("s", "nano", "boshnas", "mean", 0, 2, {}, state, time.time()))
+        store.create_study(search("s", "nano", "boshnas", budget=2).record(state))
         if running:
             now = time.time()
             info = {"studies": ["s"]}
@@ -139,8 +141,8 @@ def test_the_belief_of_a_study_is_drawn_over_the_map(visit, own_store):
         store.add_scores(
             [ScoreRecord(id, "mean", "accuracy", 0.1 * n, "text", "full", "r", 0, "t") for n, id in enumerate(ids)]
         )
-        plan = StudyPlan("s", "nano", "boshnas", "mean", 0, 8, {"from_scores": True, "batch": 4, "initial": 4})
-        done = run_known(store, open_study(store, plan), SilentReporter(), lambda: False)
+        spec = search("s", "nano", "boshnas", budget=8, evaluation=Known(), batch=4, initial=4)
+        done = run_known(store, open_study(store, spec), SilentReporter(), lambda: False)
         tried = [trial.architecture for trial in store.trials("s")]
     assert done == dataclasses.replace(done, state=StudyState.DONE)
     page = visit(own_store, "s", "Acquisition")

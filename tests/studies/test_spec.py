@@ -1,0 +1,200 @@
+"""What a search is: its rules, its JSON form, and what an opened study leaves as it was."""
+
+import dataclasses
+import json
+import os
+import random
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from explorer.errors import DataError, InputError
+from explorer.search.registry import POLICIES
+from explorer.studies.checks import check_same
+from explorer.studies.managing import open_study
+from explorer.studies.objectives import Direction, Objective
+from explorer.studies.spec import (
+    DEFAULT_TRIALS,
+    EvaluationKind,
+    External,
+    Inside,
+    Known,
+    Level,
+    Stages,
+    StudySpec,
+    Trained,
+    Tuned,
+    default_budget,
+    initial_design,
+)
+from explorer.study import Study
+from explorer.testing.searches import known_search, search
+from explorer.testing.study_probe import cheap_value
+
+WHOLE = StudySpec(
+    name="whole",
+    space="small",
+    evaluation=Trained(
+        recipe={"base": "quick", "tune_rates": [0.1]}, tasks=("pair",), data="/text", transfer="ordered"
+    ),
+    policy="nsga2",
+    policy_settings={"initial": 4, "share": 0.25, "flag": True},
+    objectives=(Objective("mean"), Objective("latency@cpu", Direction.MINIMISE)),
+    constraints=("parameters<=200K",),
+    budget=7,
+    hours=1.5,
+    seed=3,
+    batch=4,
+    stop_when_converged=True,
+    patience=6,
+    stages=Stages(levels=3, level_size=50, requeries=2),
+    level=Level(of="first", number=2, prior=(("first", 9),)),
+    tuned=Tuned(of="other", queries=(("ab12", "higher rates"),)),
+)
+
+
+@pytest.mark.parametrize(
+    "evaluation", [WHOLE.evaluation, Known(fidelity="full"), Inside(supernet="/net", rows=8), External()]
+)
+def test_a_spec_survives_json(evaluation):
+    spec = dataclasses.replace(WHOLE, evaluation=evaluation)
+    document = json.loads(json.dumps(spec.to_json(), allow_nan=False))
+    assert StudySpec.from_json(document) == spec
+    assert StudySpec.of(spec.record()) == spec
+    # People who query the store find these by name.
+    shown = {name: document[name] for name in ("name", "space", "policy", "objective", "seed", "budget", "hours")}
+    assert shown == {
+        "name": "whole", "space": "small", "policy": "nsga2", "objective": "mean", "seed": 3, "budget": 7, "hours": 1.5,
+    }  # fmt: skip
+    assert document["evaluation"]["kind"] == evaluation.kind
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"version": 3}, "version of the study's description must be 1 or 2"),
+        ({"version": None}, "version"),
+        ({"surprise": 1}, "surprise"),
+        ({"budget": "many"}, "budget: value must be a valid integer"),
+        ({"evaluation": {"kind": "guessed"}}, "evaluation"),
+        ({"evaluation": {"kind": "known", "fidelity": 3}}, r"fidelity"),
+        ({"objectives": [{"name": "mean", "direction": "up"}]}, "objectives: 0.direction"),
+        ({"stages": {"levels": 0}}, "levels"),
+    ],
+)
+def test_a_damaged_description_names_the_field(change, named):
+    record = WHOLE.record()
+    damaged = dataclasses.replace(record, spec={**record.spec, **change})
+    with pytest.raises(DataError, match=named):
+        StudySpec.of(damaged)
+    with pytest.raises(DataError, match="budget"):
+        StudySpec.of(dataclasses.replace(record, spec={n: v for n, v in record.spec.items() if n != "budget"}))
+
+
+def test_one_score_is_maximised_and_the_costs_are_minimised():
+    assert (WHOLE.objective, WHOLE.costs) == ("mean", ("latency@cpu",))
+    for objectives in ((), (Objective("a"), Objective("b")), (Objective("depth", Direction.MINIMISE),)):
+        with pytest.raises(InputError, match="exactly one score"):
+            dataclasses.replace(WHOLE, objectives=objectives)
+
+
+def test_default_budgets_are_in_one_place():
+    assert {kind: default_budget(kind) for kind in EvaluationKind} == DEFAULT_TRIALS
+    assert default_budget(EvaluationKind.TRAINED, hours=2.0) == 10_000
+
+
+def test_policies_get_their_settings():
+    spec = search("s", "small", "boshnas", batch=4, patience=3, policy_settings={"alpha": 0.5})
+    assert spec.settings_of_policy(9) == {"alpha": 0.5, "iteration": 4, "patience": 3, "began": 9}
+    own = search("s", "small", "boshnas", policy_settings={"iteration": 2, "patience": 7})
+    assert own.settings_of_policy(0) == {"iteration": 2, "patience": 7, "began": 0}
+    assert search("s", "small", "evolution", initial=6).settings_of_policy(0) == {"initial": 6}
+    assert initial_design("random", 6) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"space": "nowhere"}, "space must be a built space"),
+        ({"batch": 0}, "batch must be from 1 to 100"),
+        ({"policy": "boshnas", "initial": 0}, "initial must be from 1 to 1000"),
+        ({"policy": "evolution", "policy_settings": {"method": "gradient"}}, "settings of policy evolution"),
+        ({"score": "nothing"}, "objective must be a task with scores"),
+        ({"evaluation": Known(fidelity="half")}, "fidelity must be one of"),
+        ({"evaluation": Trained(recipe="none")}, "recipe must be"),
+        ({"evaluation": Trained(transfer="magic")}, "transfer"),
+        ({"evaluation": Trained(recipe="quick"), "score": "SST-2"}, "objective must be one of"),
+        ({"policy": "evolution", "costs": ["-depth"]}, "policy must be"),
+        ({"costs": ["-latency@toaster"]}, "device"),
+        ({"constraints": ["parameters<=3"]}, "constraints must"),
+        ({"patience": 4}, "come with stop_when_converged"),
+        ({"stop_when_converged": True}, "come with policy boshnas"),
+        ({"name": "taken", "seed": 1}, "study taken must have the seed that it was started with"),
+        ({"name": "taken", "policy": "evolution"}, "study taken must have the policy"),
+    ],
+)
+def test_a_spec_checks_itself_against_the_store(store, changes, named):
+    open_study(store, known_search("taken", "small"))
+    before = store.studies()
+    with pytest.raises(InputError, match=named):
+        known_search(**{"name": "new", "space": "small", **changes}).check(store)
+    assert store.studies() == before
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_sound_spec_passes(store, policy):
+    spec = known_search("new", "small", policy)
+    spec.check(store)
+    open_study(store, spec)
+    spec.check(store)
+    dataclasses.replace(spec, budget=50, hours=2.0, constraints=("depth<=4",)).check(store)
+    assert check_same(store, spec) == spec
+
+
+def process_state():
+    """What a process could notice: threads, random states, environment, signal handlers."""
+    return (
+        torch.get_num_threads(),
+        torch.random.get_rng_state().tolist(),
+        torch.are_deterministic_algorithms_enabled(),
+        [str(part) for part in np.random.get_state()],
+        random.getstate(),
+        dict(os.environ),
+        {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)},
+    )
+
+
+@pytest.mark.parametrize("policy", ["boshnas", "boshnas_paper", "evolution"])
+def test_a_study_changes_nothing_of_the_callers_process(store, policy):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        before = process_state()
+        with Study.open(store.url, "mine", space="small", policy=policy, budget=8, settings={"initial": 4}) as study:
+            assert process_state() == before
+            while asked := study.ask(2):
+                assert process_state() == before
+                for trial in asked:
+                    study.tell(trial.number, cheap_value(trial.architecture))
+            assert study.finished
+        assert process_state() == before
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_study_is_opened_by_its_spec(store):
+    spec = search("mine", "small", "evolution", evaluation=External(), initial=3)
+    with Study.open(store.url, spec) as study:
+        assert StudySpec.of(study.record) == spec
+        assert len(study.ask(2)) == 2
+    with pytest.raises(InputError, match="seed"):
+        Study.open(store.url, dataclasses.replace(spec, seed=1))
+
+
+def test_a_study_opened_without_a_budget_gets_the_default(store):
+    with Study.open(store.url, "one", space="small", policy="random") as study:
+        assert StudySpec.of(study.record).budget == DEFAULT_TRIALS[EvaluationKind.EXTERNAL]
+    with Study.open(store.url, "two", space="small", policy="random", hours=1.0) as study:
+        assert StudySpec.of(study.record).budget == 10_000
