@@ -42,10 +42,11 @@ class HandSet(Surrogate):
     aleatoric: np.ndarray = field(default_factory=lambda: np.ones(COUNT))
     epistemic: np.ndarray = field(default_factory=lambda: np.ones(COUNT))
     values: list[float] = field(default_factory=list)
+    points: list[float] = field(default_factory=list)
     start: HandSet | None = None
 
     def fit(self, x: np.ndarray, y: np.ndarray, region: Region | None = None, start: HandSet | None = None) -> HandSet:
-        self.values, self.start = y.tolist(), start
+        self.values, self.points, self.start = y.tolist(), x[:, 0].tolist(), start
         self.fits.append(self)
         return self
 
@@ -101,6 +102,18 @@ def test_the_candidate_with_the_highest_bound_near_an_end_is_proposed() -> None:
     assert ask(policy, 1) == [22]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_exactly_the_nearest_free_candidates_are_compared(seed: int) -> None:
+    # In random order. The bound rises with the distance to the end, so the farthest of the six nearest is proposed.
+    places = np.random.default_rng(seed).permutation(COUNT)
+    candidates = Candidates(tuple(map(str, places)), places[:, None].astype(float), places[:, None])
+    ucb = np.abs(np.arange(COUNT) - 20.2)
+    settings = {"alpha": 0.0, "beta": 0.0, "initial": 0, "steps": 0, "restarts": 3, "raw": 1, "nearest": 6}
+    policy = Boshnas(candidates, 0, settings, make_surrogate=lambda _: HandSet([], ucb))
+    tell(policy, {20: 0.9, 0: 0.1, 59: 0.2})
+    assert 17 in ask(policy, 2)  # of 21, 19, 22, 18, 23 and 17; the other end is a random one
+
+
 def test_ends_are_used_up_by_falling_bound() -> None:
     # Two ends are the best points seen, 10 and 30. The better candidates lie near 30, but an end is used only once.
     policy = boshnas(ucb_of({9: 1.0, 11: 2.0, 29: 5.0, 31: 4.0}), {"restarts": 6, "nearest": 2})
@@ -116,6 +129,13 @@ def test_raw_starts_are_the_untried_candidates_with_the_highest_bounds() -> None
     best_first = [int(i) for i in np.argsort(-ucb) if i not in (7, 8, int(ucb.argmax()))]
     assert ask(policy, 2) == best_first[:2]
     assert ask(policy, 5) == best_first[:5]  # climbs again when its ends are used up
+
+
+def test_points_seen_and_raw_starts_are_together_as_many_as_restarts() -> None:
+    # Three restarts: the best point seen, 10, and the two best raw ones. The third proposal comes from the point seen.
+    policy = boshnas(ucb_of({40: 4.0, 45: 3.0, 50: 2.0, 9: 1.0, 11: 0.5}), {"restarts": 3, "raw": COUNT, "nearest": 2})
+    tell(policy, {10: 0.9, 20: 0.2, 30: 0.1})
+    assert ask(policy, 3) == [40, 45, 9]
 
 
 def test_only_so_many_raw_candidates_are_looked_at() -> None:
@@ -140,6 +160,10 @@ def test_ends_are_where_the_climb_ends_and_not_where_it_starts() -> None:
     policy = Boshnas(on_a_line(), 0, settings, make_surrogate=lambda _: Hill([], np.zeros(COUNT)))
     tell(policy, {0: 0.1, 1: 0.2, 2: 0.3})
     assert ask(policy, 1) == [33]
+    settings |= {"steps": 0}
+    policy = Boshnas(on_a_line(), 0, settings, make_surrogate=lambda _: Hill([], np.zeros(COUNT)))
+    tell(policy, {0: 0.1, 1: 0.2, 2: 0.3})
+    assert ask(policy, 1) != [33]
 
 
 def test_an_uncertainty_query_takes_the_most_uncertain_untried_candidate() -> None:
@@ -176,6 +200,16 @@ def test_the_surrogate_is_trained_further_from_that_of_the_first_16_and_32_obser
     assert (sixteen.start, thirty_two.start, forty.start) == (None, sixteen, thirty_two)
     policy.ask(2)
     assert len(fits) == 3  # nothing new was told
+
+
+@pytest.mark.parametrize(("count", "before"), [(16, 0), (17, 16), (32, 16), (33, 32)])
+def test_the_largest_power_of_two_below_the_number_of_observations_is_the_start(count: int, before: int) -> None:
+    fits: list[HandSet] = []
+    policy = boshnas(ucb_of({}), {}, fits)
+    tell(policy, {i: i / COUNT for i in range(count)})
+    policy.ask(1)
+    assert len(fits[-1].values) == count
+    assert (0 if fits[-1].start is None else len(fits[-1].start.values)) == before
 
 
 def test_a_surrogate_of_a_history_that_changed_is_not_used_again() -> None:
@@ -246,6 +280,26 @@ def test_a_pending_trial_counts_as_observed_at_its_mean() -> None:
     policy = trade_offs([9.0, 0.6, 9.0, 1.9, 9.0, 1.8])
     policy.tell([Trial(3, "3")])
     assert ask(policy, 1) == [1]
+
+
+def test_imagined_observations_are_fitted_without_learning_the_noise_from_them() -> None:
+    made: list[tuple[bool, HandSet]] = []
+
+    def make(settings: Any) -> HandSet:
+        made.append(
+            (settings.heteroscedastic, HandSet([], np.zeros(6), np.zeros(6), np.arange(6.0), np.ones(6), np.ones(6)))
+        )
+        return made[-1][1]
+
+    candidates = on_a_line(6, costs=np.arange(6.0)[:, None], cost_names=("size",))
+    policy = ParetoBoshnas(candidates, 0, {"alpha": 0.0, "beta": 0.0, "initial": 0}, make_surrogate=make)
+    tell(policy, {0: 0.0, 2: 1.0, 4: 2.0, 5: None})
+    policy.ask(1)
+    assert [heteroscedastic for heteroscedastic, _ in made][:2] == [True, False]
+    (_, first), (_, second) = made[:2]
+    assert first.values == [0.0, 1.0, 2.0]
+    assert second.values == [0.0, 1.0, 2.0, 5.0]  # 5 is pending, and its mean is 5
+    assert second.points == [0.0, 2.0, 4.0, 5.0]
 
 
 def bananas(predictions: np.ndarray, candidates: Candidates, **settings: Any) -> Bananas:

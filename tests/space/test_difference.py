@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from explorer.space.difference import LAYER_COST, Change, changed_fields, difference
+from explorer.space.difference import LAYER_COST, Change, changed_fields, difference, layer_words
 from explorer.space.formats import from_model_dict
 from explorer.space.spec import ArchitectureSpec, HeadOp, LayerSpec
 
@@ -76,7 +76,10 @@ def test_an_added_layer_is_shown_as_added():
         "layer 1 is added: c 5, hidden size 32, 4 heads, feed-forward 2 × 128",
         "layer 1, now layer 2, stays: l dft, hidden size 64, 2 heads, feed-forward 2 × 64",
     ]
-    assert [step.change for step in difference(three, two).steps] == [Change.SAME, Change.REMOVED, Change.SAME]
+    back = difference(three, two).steps
+    assert [step.change for step in back] == [Change.SAME, Change.REMOVED, Change.SAME]
+    assert back[1].words == "layer 1 is removed: c 5, hidden size 32, 4 heads, feed-forward 2 × 128"
+    assert back[1].fields == ()
 
 
 def test_changes_name_field_and_values():
@@ -97,3 +100,10 @@ def test_changes_name_field_and_values():
 def test_mixed_heads_are_told_apart():
     (step,) = difference(ArchitectureSpec((PIECES[4],)), ArchitectureSpec((PIECES[5],))).steps
     assert step.words == ("layer 0 changes: operations of the heads 1 × c_5 + 2 × sa_sdp to 2 × c_5 + 1 × sa_sdp")
+
+
+def test_a_layer_in_words():
+    one_head = LayerSpec.per_layer(32, "sa", "wma", 1, (64, 128))
+    assert layer_words(one_head) == "sa wma, hidden size 32, 1 head, feed-forward 64, 128"
+    mixed = LayerSpec(64, (HeadOp("sa", "sdp", 16), HeadOp("sa", "sdp", 16), HeadOp("l", "dft", 16)), (128,))
+    assert layer_words(mixed) == "1 × l_dft + 2 × sa_sdp of size 16, hidden size 64, 3 heads, feed-forward 128"
