@@ -102,16 +102,25 @@ def test_the_candidate_with_the_highest_bound_near_an_end_is_proposed() -> None:
     assert ask(policy, 1) == [22]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_exactly_the_nearest_free_candidates_are_compared(seed: int) -> None:
-    # In random order. The bound rises with the distance to the end, so the farthest of the six nearest is proposed.
-    places = np.random.default_rng(seed).permutation(COUNT)
-    candidates = Candidates(tuple(map(str, places)), places[:, None].astype(float), places[:, None])
-    ucb = np.abs(np.arange(COUNT) - 20.2)
-    settings = {"alpha": 0.0, "beta": 0.0, "initial": 0, "steps": 0, "restarts": 3, "raw": 1, "nearest": 6}
-    policy = Boshnas(candidates, 0, settings, make_surrogate=lambda _: HandSet([], ucb))
-    tell(policy, {20: 0.9, 0: 0.1, 59: 0.2})
-    assert 17 in ask(policy, 2)  # of 21, 19, 22, 18, 23 and 17; the other end is a random one
+@pytest.mark.parametrize("nearest", [1, 2, 6, 17, 30, 41])
+@pytest.mark.parametrize("seed", range(4))
+def test_exactly_the_nearest_free_candidates_are_compared(nearest: int, seed: int) -> None:
+    # More candidates than numpy's partition sorts as a whole, in random order, with distinct distances. The bound rises
+    # with the distance to the best point seen, 20, so of the nearest candidates the farthest is proposed. The other
+    # end, a random one, is used up first or last.
+    count = 600
+    draw = np.random.default_rng(seed)
+    places = draw.permutation(count)
+    vectors = places[:, None] + draw.uniform(-0.3, 0.3, (count, 1))
+    candidates = Candidates(tuple(map(str, places)), vectors, places[:, None])
+    settings = {"alpha": 0.0, "beta": 0.0, "initial": 0, "steps": 0, "restarts": 3, "raw": 1, "nearest": nearest}
+    apart = np.abs(vectors[:, 0] - vectors[candidates.index["20"], 0])
+    ucb = np.empty(count)
+    ucb[places] = apart
+    policy = Boshnas(candidates, seed, settings, make_surrogate=lambda _: HandSet([], ucb, *np.ones((4, count))))
+    tell(policy, {20: 0.9, 0: 0.1, 599: 0.2})
+    by_distance = [int(i) for i in places[np.argsort(apart)] if i not in (20, 0, 599)]
+    assert by_distance[nearest - 1] in ask(policy, 2)
 
 
 def test_ends_are_used_up_by_falling_bound() -> None:
