@@ -14,7 +14,8 @@ from typing import Any
 
 from explorer.errors import DataError, SpecError
 from explorer.space.documents import parse_json, read_text
-from explorer.space.spec import MAX_LAYERS, ArchitectureSpec, Family, HeadOp, LayerSpec, require_size
+from explorer.space.operations import Family, parameter_titles
+from explorer.space.spec import MAX_LAYERS, ArchitectureSpec, HeadOp, LayerSpec, require_size
 
 
 def _rows(document: Mapping[str, Any], key: str, depth: int) -> Sequence[Any]:
@@ -65,7 +66,8 @@ def from_model_dict(document: object) -> ArchitectureSpec:
             else:
                 parameter = parameters[index]
                 if isinstance(parameter, bool) or not isinstance(parameter, str | int):
-                    raise SpecError("p", "be text or an odd number", parameter, "Write sdp, wma, dft, dct, 5, 9, …")
+                    remedy = f"Write {', '.join(parameter_titles())}, 5, 9, …"
+                    raise SpecError("p", "be text or an odd number", parameter, remedy)
                 if not isinstance(operations[index], str) or operations[index] not in set(Family):
                     raise SpecError("o", "be one of sa, l, c", operations[index], "Use one of the three.")
                 layers.append(

@@ -190,7 +190,7 @@ def test_files_that_cannot_be_written_are_refused(tmp_path):
 
 def test_without_a_browser_the_remedy_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "none"))
-    with pytest.raises(InputError, match=r"BROWSER_PATH, or save as \.html"):
+    with pytest.raises(InputError, match=r"BROWSER_PATH to its program, or save as \.html"):
         save_figure(go.Figure(), tmp_path / "figure.png")
     assert not list(tmp_path.iterdir())
 
