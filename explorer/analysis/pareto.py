@@ -54,7 +54,7 @@ def pareto_front(store: GraphStore, query: ArchitectureQuery, objectives: Sequen
             are left out; of equal ones all are in the set.
 
     Raises:
-        InputError: there is no objective.
+        InputError: objectives are empty.
         StoreInputError: as ``GraphStore.find``.
     """
     if not objectives:

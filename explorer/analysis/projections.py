@@ -155,7 +155,7 @@ def make_tsne(store: GraphStore, space: str, seed: int, reporter: Reporter) -> P
 
     Raises:
         InputError: the space has too few or too many vectors.
-        NotFoundError: there is no such space.
+        NotFoundError: the space does not exist.
     """
     store.space(space)
     embeddings = store.embeddings(space)

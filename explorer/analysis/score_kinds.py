@@ -37,7 +37,7 @@ def resolve_kind(asked: ScoreKind, known: Sequence[ScoreKind], where: str) -> Sc
         where: the space or the store of these scores, for messages.
 
     Raises:
-        InputError: there are no such scores, or they are of several kinds.
+        InputError: such scores do not exist, or they are of several kinds.
     """
     kinds = [kind for kind in known if kind.task == asked.task]
     if not kinds:
@@ -172,7 +172,7 @@ def known_objective(store: GraphStore, space: str, task: str, fidelity: str | No
         fidelity: take only scores of this fidelity; required if there are several score kinds.
 
     Raises:
-        DataError: there are no scores, they are of several kinds, or lower is better, as for a perplexity.
+        DataError: scores do not exist, they are of several kinds, or lower is better, as for a perplexity.
     """
     found = store.scores(space=space, task=task)
     if not found and ":" in task:
