@@ -64,7 +64,7 @@ def test_the_map_is_the_pca_and_says_how_it_came_about(visit, filled):
     centred = vectors - vectors.mean(axis=0)
     held = np.linalg.svd(centred, compute_uv=False) ** 2
     shares = held / held.sum()
-    assert f"hold {shares[0]:.1%} and {shares[1]:.1%} of the variance" in captions(page)
+    assert f"explain {shares[0]:.1%} and {shares[1]:.1%} of the variance" in captions(page)
     places = np.array([[point["x"], point["y"]] for point in drawn(page).values()])
     assert len(places) == 60
     assert np.allclose(np.sort(places.var(axis=0))[::-1] / vectors.var(axis=0).sum(), shares[:2])
