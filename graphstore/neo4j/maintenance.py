@@ -164,7 +164,8 @@ def check_server(server: Server) -> Findings:
                 kind: int(db.rows(f"MATCH {pattern} RETURN count(found) AS number")[0]["number"])
                 for kind, pattern in _COUNTED.items()
             }
-            return Findings(graph.version, counts, (*_layout(db, graph.version), *unsound(db)))
+            problems = (*_layout(db, graph.version), *unsound(db, graph.version))
+            return Findings(graph.version, counts, problems)
 
         return graph.read(work)
 
@@ -222,9 +223,10 @@ def _layout(db: Statements, version: int) -> Iterator[str]:
         yield "the store's identity is missing: migrating the store creates it again"
 
 
-def unsound(db: Statements) -> Iterator[str]:
+def unsound(db: Statements, version: int = SCHEMA_VERSION) -> Iterator[str]:
     """Yield the problems that constraints cannot prevent."""
-    for problem, query in (*_SEMANTICS, *properties.queries()):
+    # The records of an older version have other properties.
+    for problem, query in (*_SEMANTICS, *(properties.queries() if version == SCHEMA_VERSION else ())):
         culprits = [next(iter(row.values())) for row in db.rows(query)]
         if culprits:
             yield told(problem, culprits)

@@ -69,6 +69,7 @@ def assert_migrated(url: str, folder: Path) -> None:
     if wanted["version"] < SCHEMA_VERSION:
         with pytest.raises(StoreVersionError):
             open_store(url)
+        assert len(check(url).problems) == 1
         report = migrate(url, lambda line: None)
         assert (report.before, report.after) == (wanted["version"], SCHEMA_VERSION)
     assert check(url).problems == ()
