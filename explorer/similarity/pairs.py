@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -49,7 +48,7 @@ class PairKernel(GraphKernel):
     """A kernel that is computed pair by pair."""
 
     def __init__(self) -> None:
-        self._graphs: tuple[ArchitectureGraph, ...] = ()
+        self._held: tuple[ArchitectureGraph, ...] | State = ()
         self._landmarks: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._means: Array = np.empty(0)
         self._projection: Array = np.empty((0, DIMENSIONS))
@@ -68,14 +67,21 @@ class PairKernel(GraphKernel):
     def _learn(self, graphs: tuple[ArchitectureGraph, ...]) -> None:
         """Learn what the kernel's values depend on from the graphs of a library; nothing unless overridden."""
 
+    @property
+    def _graphs(self) -> tuple[ArchitectureGraph, ...]:
+        """The fitted graphs; those of a loaded kernel are unpacked when they are first needed."""
+        if isinstance(self._held, dict):
+            self._held = _graphs_from(self._held)
+        return self._held
+
     def __len__(self) -> int:
         """Return the number of fitted graphs, 0 before ``fit``."""
-        return len(self._graphs)
+        return len(self._vectors)
 
     @property
     def exact_neighbors(self) -> bool:  # type: ignore[override]
         """Whether neighbours are compared with every fitted graph."""
-        return len(self._graphs) <= EXACT
+        return len(self) <= EXACT
 
     def _similarities(self, rows: Graphs, columns: Graphs) -> Array:
         """Similarities ``[M, N]`` within [0, 1]; rounding may lift a value of 1 by a few units in the last place."""
@@ -89,7 +95,7 @@ class PairKernel(GraphKernel):
         """Choose landmarks and find axes, and remember the graphs. See ``GraphKernel.fit``."""
         if not graphs:
             raise InputError("graphs", "hold at least one graph", 0, "Give the graphs of the space.")
-        self._graphs = checked(graphs)
+        self._held = checked(graphs)
         count = len(self._graphs)
         rng = np.random.default_rng(SEED)
         self._landmarks = np.arange(count) if count <= EXACT else np.sort(rng.choice(count, LANDMARKS, replace=False))
@@ -110,12 +116,12 @@ class PairKernel(GraphKernel):
         self._require_fitted()
         if graphs:
             vectors = self.transform(graphs)
-            self._graphs = (*self._graphs, *graphs)
+            self._held = (*self._graphs, *graphs)
             self._vectors = np.concatenate([self._vectors, vectors])
         return self
 
     def _require_fitted(self) -> None:
-        if not self._graphs:
+        if not self._landmark_graphs:
             raise InputError("kernel", "be fitted first", self.name, "Call fit with the graphs of the library.")
 
     def transform(self, graphs: Graphs) -> NDArray[np.float32]:
@@ -245,8 +251,8 @@ class PairKernel(GraphKernel):
         kernel = cls(**entries(state, "parameters")[0])
         names = ("landmarks", "means", "projection", "vectors")
         kernel._landmarks, kernel._means, kernel._projection, kernel._vectors = entries(state, *names)
-        kernel._graphs = _graphs_from(state)
-        kernel._landmark_graphs = tuple(kernel._graphs[row] for row in kernel._landmarks)
+        kernel._held = dict(state)
+        kernel._landmark_graphs = _graphs_from(state, kernel._landmarks.tolist())
         return kernel
 
 
@@ -285,16 +291,20 @@ def _graph_state(graphs: Sequence[ArchitectureGraph]) -> State:
     }
 
 
-def _graphs_from(state: State) -> tuple[ArchitectureGraph, ...]:
+def _graphs_from(state: State, rows: Sequence[int] | None = None) -> tuple[ArchitectureGraph, ...]:
+    """Unpack graphs, all of them or some rows."""
     names = ("label_names", "kind_names", "graph_sizes", "graph_edges", "labels", "kinds", "layers", "edges")
     label_names, kind_names, sizes, edge_counts, labels, kinds, layers, edges = entries(state, *names)
     nodes = [0, *np.cumsum(sizes, dtype=np.int64).tolist()]
     lines = [0, *np.cumsum(edge_counts, dtype=np.int64).tolist()]
-    all_labels = [label_names[code] for code in labels.tolist()]
-    all_kinds = [kind_names[code] for code in kinds.tolist()]
-    all_layers = (layers.astype(np.int64) - 1).tolist()
-    all_edges = [(source, target) for source, target in edges.tolist()]
-    return tuple(
-        ArchitectureGraph(tuple(all_kinds[a:b]), tuple(all_labels[a:b]), tuple(all_layers[a:b]), tuple(all_edges[c:d]))
-        for (a, b), (c, d) in zip(pairwise(nodes), pairwise(lines), strict=True)
-    )
+
+    def unpacked(row: int) -> ArchitectureGraph:
+        part, line = slice(nodes[row], nodes[row + 1]), slice(lines[row], lines[row + 1])
+        return ArchitectureGraph(
+            tuple(kind_names[code] for code in kinds[part].tolist()),
+            tuple(label_names[code] for code in labels[part].tolist()),
+            tuple(layer - 1 for layer in layers[part].tolist()),
+            tuple((source, target) for source, target in edges[line].tolist()),
+        )
+
+    return tuple(unpacked(row) for row in (range(len(sizes)) if rows is None else rows))
