@@ -2,7 +2,7 @@
 
 ``Study`` is a thin handle on a study in a store. Everything is in the store, so any process on any machine that reaches
 the store can continue the study. Several processes may share one: each asked trial is held by a lease, and the trials
-of processes that have ended are given out again. Nothing of the caller's process is changed: torch's number of threads,
+of processes that have ended are given out again. The caller's process keeps its state: torch's number of threads,
 random states, environment and signal handlers stay as they are.
 """
 
@@ -356,7 +356,7 @@ class Study:
 
 
 def _further(policy: str, objective: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a spec that ``objective`` and the ``settings`` of ``Study.open`` stand for.
+    """Return the fields of a spec for the ``objective`` and the ``settings`` of ``Study.open``.
 
     Raises:
         InputError: a key is unknown, or an objective cannot be read or is of another score.

@@ -79,7 +79,7 @@ def start(
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Start a search in the background, and print the study's name and the job's id at once.
+    """Start a search in the background, and print the study's name and the job's id.
 
     The search continues when this command or the terminal ends: see `archex search status NAME`.
     """

@@ -77,7 +77,7 @@ def proposal_info(proposal: Proposal) -> dict[str, Any]:
 
 
 class StudyDriver:
-    """Asks the study's policy and queues its proposals. Changes nothing of the process that it runs in.
+    """Asks the study's policy and queues its proposals. Leaves the state of its process unchanged.
 
     Args:
         store: where the study is.

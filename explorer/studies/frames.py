@@ -74,7 +74,7 @@ def find_studies(store: GraphStore, patterns: Sequence[str]) -> list[StudyRecord
     for study in studies[1:]:
         if comparable(study) != comparable(studies[0]):
             rule = f"be comparable with {studies[0].name} (same space, objective and training)"
-            raise InputError("study", rule, study.name, "Draw it by itself.")
+            raise InputError("study", rule, study.name, "Draw it alone.")
     return studies
 
 

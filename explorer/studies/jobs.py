@@ -31,7 +31,7 @@ from graphstore.records import JobRecord, JobState
 
 HEARTBEAT_S = 2.0
 STARTING_S = 60.0
-"""A job without a sign of life for this long after its launch is lost."""
+"""A job without a heartbeat for this long after its launch is lost."""
 ACTIVE = (JobState.STARTING, JobState.RUNNING, JobState.STOPPING)
 
 

@@ -1,4 +1,4 @@
-"""What people do with a study: open it, resume it, extend it, tighten it, queue an architecture by hand."""
+"""Operations on a stored study: open, resume, extend, tighten, and queue an architecture by hand."""
 
 from __future__ import annotations
 

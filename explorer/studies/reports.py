@@ -1,4 +1,4 @@
-"""What a study has done so far, as JSON-able documents and as tables."""
+"""Reports on a study: JSON-able documents and tables."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def worth_another_training(policy: Policy, most: int) -> list[str]:
     Their score plus its aleatoric deviation reaches the best score, and the deviation is not negligible.
 
     Args:
-        policy: a policy that was told the history.
+        policy: a policy that has observed the history.
         most: largest number of architectures.
 
     Returns:

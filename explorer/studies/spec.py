@@ -1,4 +1,4 @@
-"""What a search is: one frozen, checked value.
+"""The description of a search: one frozen, validated value.
 
 Every entrance (command line, app, ``explorer.study.Study``, demo, queueing) builds a ``StudySpec``, and the store keeps
 it as JSON. ``StudySpec.check`` applies all rules. Who runs a study, and with how many workers, is not part of it: that
@@ -22,6 +22,7 @@ from explorer.search import POLICIES, Capability, policy_class
 from explorer.studies.budgets import MAX_TRIALS, check_budget, check_hours
 from explorer.studies.objectives import Direction, Objective
 from explorer.studies.upgrade import upgraded
+from explorer.supershaper.scores import ROWS
 from graphstore.records import StudyRecord, StudyState
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ LEVEL_SIZE = 2000
 
 
 class EvaluationKind(StrEnum):
-    """How trials get their values."""
+    """The ways in which trials get their values."""
 
     KNOWN = "known"
     TRAINED = "trained"
@@ -55,8 +56,7 @@ DEFAULT_TRIALS = {
 }
 """Trials of a study whose budget nobody chose. Known scores cost nothing, so 50 show what a policy does. A training by
 the recipe ``nano`` takes about a minute, so 8 end within minutes; a trial inside a super-network takes seconds, but
-each loads its workers first. Whoever evaluates elsewhere usually sets a budget; 20 are enough for a surrogate to learn
-from."""
+its workers take as long to load. With ask and tell a user usually sets a budget; 20 are enough for a surrogate."""
 
 
 def default_budget(kind: EvaluationKind, hours: float | None = None) -> int:
@@ -131,7 +131,7 @@ class Inside(Checked):
 
     supernet: str
     kind: Literal[EvaluationKind.INSIDE] = EvaluationKind.INSIDE
-    rows: Annotated[int, Field(ge=1)] = 256
+    rows: Annotated[int, Field(ge=1)] = ROWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ Evaluation: TypeAlias = Annotated[Known | Trained | Inside | External, Field(dis
 
 @dataclass(frozen=True, kw_only=True)
 class Stages(Checked):
-    """What follows the study once it has ended (``explorer.studies.stages``).
+    """The stages that follow the study once it has ended (``explorer.studies.stages``).
 
     Attributes:
         levels: levels of the space to search, coarse to fine; 1 for the study's own space only.
@@ -164,7 +164,7 @@ class Stages(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Level(Checked):
-    """Where a study stands in a search from coarse to fine.
+    """The position of a study in a search from coarse to fine.
 
     Attributes:
         number: of the level; the first one is 1.
@@ -208,9 +208,9 @@ class StudySpec(Checked):
         batch: trials of one iteration; on known scores, trials per ask.
         stop_when_converged: whether to end before the budget once nothing better is found.
         patience: iterations without a better architecture until then; ``None`` for the policy's own number.
-        stages: what follows the study.
-        level: where the study stands in a search from coarse to fine; ``None`` if it is not a finer level.
-        tuned: what it repeats of another study; ``None`` for any other study.
+        stages: the stages that follow the study.
+        level: its position in a search from coarse to fine; ``None`` for the first level and for other searches.
+        tuned: the trials that it repeats of another study; ``None`` for any other study.
 
     Raises:
         InputError: a field is of the wrong type or out of its range. ``check`` applies all other rules.

@@ -1,4 +1,4 @@
-"""What follows a study that has ended: the next finer level of its space, then re-queries of its best architectures.
+"""Stages that follow a finished study: the next finer level of its space, then re-queries of its best architectures.
 
 Every stage is a study of its own, made from what is stored. A chain of stages that was interrupted anywhere continues
 when it is run again.

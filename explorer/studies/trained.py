@@ -32,7 +32,7 @@ TRANSFER = ("transfer", "transfer_overlap", "transfer_donor")
 
 @dataclass(frozen=True)
 class TrainingChoices:
-    """What the trainings of a study have in common.
+    """The settings that all trainings of a study share.
 
     Attributes:
         recipe: how the models are trained, weight transfer included.

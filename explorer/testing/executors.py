@@ -66,7 +66,7 @@ class ExecutorContractSuite(ABC):
             (TrialStatus.COMPLETE, 1, float(number)) for number in range(4)
         ]
         assert {trial.info["folder"] for trial in trials} == {str(folder)}
-        # The first two could only go on because both had begun.
+        # Each of the first two waited until both had begun.
         first = [notes(folder)[f"{number}-1"]["pid"] for number in range(2)]
         assert first[0] != first[1]
         wait_for(lambda: not alive(pids(folder)))
@@ -168,17 +168,17 @@ class ExecutorContractSuite(ABC):
 
 
 def notes(folder: Path) -> dict[str, dict[str, Any]]:
-    """What the probes wrote, by number and attempt of their trial."""
+    """Return the notes of the probes by number and attempt of their trial."""
     return {file.stem: json.loads(file.read_text()) for file in folder.glob("*.json")}
 
 
 def pids(folder: Path) -> set[int]:
-    """Processes that evaluated something."""
+    """Return the processes that evaluated a trial."""
     return {int(note["pid"]) for note in notes(folder).values()}
 
 
 def alive(processes: set[int]) -> set[int]:
-    """Those that run; one that ended and was not yet waited for does not."""
+    """Return the processes that still run; zombies do not."""
     found = set()
     for pid in processes:
         try:
@@ -190,8 +190,8 @@ def alive(processes: set[int]) -> set[int]:
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> None:
-    """Return once the condition holds. Raises AssertionError if it never does."""
+    """Wait until the condition holds. Raises AssertionError if it does not within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "what was waited for never came"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.1)

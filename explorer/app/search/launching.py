@@ -1,4 +1,4 @@
-"""What a visitor may launch: limits, and the jobs that run studies. No Streamlit here."""
+"""Limits on studies that visitors launch, and the jobs that run them. Does not import Streamlit."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def resume(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord]) -> JobR
 
 
 def require_room(jobs: Sequence[JobRecord]) -> None:
-    """Raise InputError if as many jobs are running as visitors may run at once."""
+    """Raise InputError if the limit of running jobs is reached."""
     active = sum(job.state in ACTIVE for job in jobs)
     if active >= MAX_ACTIVE_JOBS:
         raise InputError("running jobs", f"be at most {MAX_ACTIVE_JOBS}", active, "Stop one, or wait for one to end.")
