@@ -83,7 +83,7 @@ def test_a_search_in_the_background_and_what_one_does_with_it(archex, url, tmp_p
     lines = list(csv.DictReader((tmp_path / "mine.csv").read_text().splitlines()))
     assert [line["origin"] for line in lines][5] == "manual"
     assert json.loads((tmp_path / "mine.json").read_text())["best"] == archex("status", "mine")["best"]
-    for name, named in (("mine.txt", "csv"), ("none/mine.csv", "folder that exists")):
+    for name, named in (("mine.txt", "csv"), ("none/mine.csv", "existing folder")):
         with pytest.raises(InputError, match=named):
             archex("export", "mine", str(tmp_path / name), json_wanted=False)
     with pytest.raises(InputError, match="nobody"):
