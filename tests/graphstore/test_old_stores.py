@@ -69,7 +69,8 @@ def assert_migrated(url: str, folder: Path) -> None:
     if wanted["version"] < SCHEMA_VERSION:
         with pytest.raises(StoreVersionError):
             open_store(url)
-        assert len(check(url).problems) == 1
+        # The dump of a server has no constraints and indexes.
+        assert all("migrate it" in problem or "creates it again" in problem for problem in check(url).problems)
         report = migrate(url, lambda line: None)
         assert (report.before, report.after) == (wanted["version"], SCHEMA_VERSION)
     assert check(url).problems == ()
