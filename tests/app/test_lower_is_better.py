@@ -60,7 +60,7 @@ def test_architecture_and_compare(visit, ranked):
 def test_no_search_maximises_them(visit, ranked, own_store):
     (objective,) = (one for one in visit("search").selectbox if one.label == "Objective")
     assert not [option for option in objective.options if "language" in option]
-    with open_store(own_store) as store, pytest.raises(DataError, match="more is better"):
+    with open_store(own_store) as store, pytest.raises(DataError, match="higher is better"):
         known_objective(store, "nano", "language")
 
 
@@ -72,4 +72,4 @@ def test_heterogeneity(visit, ranked, own_store):
     assert ranked[0] in front.index
     assert all(sizes[id] <= sizes[ranked[0]] for id in front.index)
     assert front["score"].is_monotonic_decreasing
-    assert any("less is better" in one.value for one in page.caption)
+    assert any("Lower values of" in one.value for one in page.caption)
