@@ -59,7 +59,7 @@ def check_resumable(study: StudyRecord) -> None:
     if can_resume(study):
         return
     if isinstance(StudySpec.of(study).evaluation, External):
-        remedy = "Its trials are evaluated by explorer.study.Study."
+        remedy = "Its trials are evaluated elsewhere, by explorer.study.Study."
         raise InputError("study", "be evaluated here", study.name, remedy)
     remedy = f"Extend it first: `archex search extend {study.name} --budget N`."
     raise InputError("study", "have something left to do", f"{study.name} is done", remedy)
