@@ -277,7 +277,7 @@ def test_a_folder_belongs_to_its_settings_and_opens_when_it_is_complete(tmp_path
     left = iter(range(3))
     with pytest.raises(TrainingStopped):
         train(settings, lambda: next(left, None) is None)
-    with pytest.raises(DataError, match="has not ended"):
+    with pytest.raises(DataError, match="is not finished"):
         open_folder(target, CPU)
     rate = dataclasses.replace(PLAN, recipe=dataclasses.replace(QUICK, pretrain_rate=0.5))
     for other, name in ((SuperSettings(rate, str(folder)), "pretrain_rate"), (SuperSettings(PLAN, ""), "text")):

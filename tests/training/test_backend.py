@@ -140,7 +140,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_space(first, tmp_
                 told.append(note)
 
         asked = (lambda score: None, lambda: stop and bool(told), "cpu")
-        with pytest.raises(DataError, match=r"be a folder that can be written .*the same command goes on"):
+        with pytest.raises(DataError, match=r"be a folder that can be written .*the same command resumes"):
             train_and_score(MIXED, prepared, QUICK, 0, folder, on_progress, *asked)
         assert told
         disk(-1)

@@ -189,7 +189,7 @@ def test_mrpc_from_the_files_it_is_made_of(tmp_path):
     for number, cells in enumerate(rows):
         cells[1:3] = [str(100 + number), str(200 + number)]
     write(tmp_path / "MRPC" / "msr_paraphrase_train.txt", ["\ufeff" + header, *("\t".join(cells) for cells in rows)])
-    with pytest.raises(DataError, match=r"msr_paraphrase_train.txt GLUE's list of dev pairs, dev_ids.tsv"):
+    with pytest.raises(DataError, match=r"msr_paraphrase_train.txt with GLUE's list of dev pairs, dev_ids.tsv"):
         load_glue(tmp_path, "MRPC")
     write(tmp_path / "MRPC" / "dev_ids.tsv", ["101\t201", "102\t202", "105\t205"])
     task = load_glue(tmp_path, "MRPC")
@@ -206,14 +206,14 @@ def test_a_few_broken_rows_of_glues_own_files_are_left_out_and_told(tmp_path, ca
     with caplog.at_level(logging.WARNING):
         task = load_glue(folder, "QQP")
     assert len(task.train) == 3000
-    assert "2 broken rows" in caplog.text
+    assert "skipped 2 malformed rows" in caplog.text
     write(folder / "QQP" / "train.tsv", [header, *good[:100], *broken])
     with pytest.raises(DataError, match="line 102 must hold 6 columns"):
         load_glue(folder, "QQP")
 
 
 def test_what_is_missing_on_the_hub_is_named(tmp_path, hub):
-    with pytest.raises(DataError, match=r"data set nyu-mll/glue, cola must be kept here already or be reachable"):
+    with pytest.raises(DataError, match=r"data set nyu-mll/glue, cola must be cached or reachable"):
         load_hub("nyu-mll/glue", "CoLA")
     with pytest.raises(DataError, match=r"must exist"):
         load_hub(str(tmp_path / "nothing"), "CoLA")

@@ -90,7 +90,7 @@ def test_a_damaged_file_is_named(kind, tmp_path, corpus, write_text):
     prepare(work, QUICK, ["order"], text, quiet)
     (path,) = work.glob(kind)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DataError, match=f"{path.name} must be as it was written.*made again"):
+    with pytest.raises(DataError, match=f"{path.name} must be as it was written.*recreated"):
         prepare(work, QUICK, ["order"], text, quiet)
 
 

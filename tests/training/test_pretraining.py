@@ -202,7 +202,7 @@ def test_a_loss_that_is_no_number_fails_with_step_and_rate(tmp_path, prepared):
 
 
 def test_what_the_device_cannot_do_is_refused(tmp_path, prepared):
-    with pytest.raises(InputError, match="precision must be float32 or bfloat16 where there is no GPU"):
+    with pytest.raises(InputError, match="precision must be float32 or bfloat16 on a CPU"):
         run(tmp_path / "model", prepared, dataclasses.replace(QUICK, precision="float16"))
     with pytest.raises(InputError, match="Set CUDA_VISIBLE_DEVICES=1"):
         pretrain(SPEC, prepared, QUICK, 0, tmp_path / "m", torch.device("cuda:1"), lambda a, b: None, lambda: False)
