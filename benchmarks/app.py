@@ -44,8 +44,8 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from explorer.app.navigation import PAGES
 from explorer.app.server import AppServer
-from explorer.library.build import build_space, library_digest
 from explorer.library.records import architecture_record
+from explorer.library.spaces import build_space
 from explorer.progress import SilentReporter
 from explorer.space.encoding import encode_choices
 from explorer.space.grammar import load_space
@@ -112,7 +112,7 @@ def prepare_large(path: Path) -> str:
         store.put_space(SpaceRecord(LARGE, info))
         store.add_architectures(LARGE, list(records.values()))
         store.put_embeddings(LARGE, Embeddings(tuple(records), vectors.astype(np.float32)))
-        store.put_space(SpaceRecord(LARGE, info | {"ready": True, "digest": library_digest(tuple(records))}))
+        store.put_space(SpaceRecord(LARGE, info | {"ready": True}))
     return url
 
 

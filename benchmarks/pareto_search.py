@@ -40,13 +40,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.library.placing import library_vectors
 from explorer.measure.predictor import DevicePredictor
 from explorer.measure.size import parameters
 from explorer.pareto import hypervolume, pareto_set
 from explorer.records import Trial
 from explorer.search import Candidates, make_policy
 from explorer.similarity.graph import build_graph
+from explorer.similarity.registry import kernel_named
 from explorer.space.encoding import encode_choices
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.spec import ArchitectureSpec
@@ -101,7 +101,7 @@ class Table:
 
 def glue(data: Path, names: Sequence[str]) -> list[Table]:
     table = nas_bench_bert(data, "glue")
-    vectors, _ = library_vectors([build_graph(spec) for spec in table.specs])
+    vectors = kernel_named("views").fit([build_graph(spec) for spec in table.specs]).vectors
     shared = (table.specs, vectors.astype(float), encode_choices(table.specs), table.scores)
     found = []
     if "glue_parameters" in names:
@@ -138,7 +138,7 @@ def shapes(data: Path, names: Sequence[str]) -> list[Table]:
         texts = [row[MACHINE].strip() for row in csv.DictReader(file)]
     timed = [i for i, text in enumerate(texts) if text]
     specs, seconds = [table.specs[i] for i in timed], np.array([[float(texts[i])] for i in timed])
-    vectors, _ = library_vectors([build_graph(spec) for spec in specs])
+    vectors = kernel_named("views").fit([build_graph(spec) for spec in specs]).vectors
     shared = (specs, vectors.astype(float), encode_choices(specs), table.scores[timed], ("latency",), seconds)
     titles = {
         "shapes_latency": "SuperShaper, perplexity against latency measured on a two-core Xeon",

@@ -41,7 +41,6 @@ from scipy.stats import rankdata
 
 import explorer.surrogate
 from explorer.analysis.score_kinds import known_objective
-from explorer.library.placing import library_vectors
 from explorer.records import Trial
 from explorer.search import (
     POLICIES,
@@ -54,6 +53,7 @@ from explorer.search import (
     policy_class,
 )
 from explorer.similarity.graph import build_graph
+from explorer.similarity.registry import kernel_named
 from explorer.space.encoding import encode_choices
 from explorer.studies.candidates import space_candidates
 from graphstore import open_store
@@ -125,7 +125,7 @@ def _digest(*parts: bytes) -> str:
 
 
 def of_table(name: str, title: str, table: Table) -> Objective:
-    vectors, _ = library_vectors([build_graph(spec) for spec in table.specs])
+    vectors = kernel_named("views").fit([build_graph(spec) for spec in table.specs]).vectors
     ids = tuple(str(i) for i in range(len(table.specs)))
     return Objective(name, title, Candidates(ids, vectors.astype(float), encode_choices(table.specs)), table.scores)
 

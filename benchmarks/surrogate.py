@@ -38,10 +38,10 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.neural_network import MLPRegressor
 
-from explorer.library.placing import library_vectors
 from explorer.records import Prediction, Trial
 from explorer.search import Candidates, make_policy
 from explorer.similarity.graph import build_graph
+from explorer.similarity.registry import kernel_named
 from explorer.space.imports.nas_bench_bert import read_nas_bench_bert
 from explorer.surrogate import Region, SurrogateSettings
 from explorer.surrogate.layers import DTYPE, dropout_masks, train
@@ -146,7 +146,7 @@ def nas_bench(data: Path) -> Table:
     for row in read_nas_bench_bert(data / "architectures" / "nas_bench_bert" / "BERT_benchmark.json"):
         if "glue" in row.scores:
             scored.setdefault(row.spec, []).append(row.scores["glue"])
-    vectors, _ = library_vectors([build_graph(spec) for spec in scored])  # type: ignore[arg-type]
+    vectors = kernel_named("views").fit([build_graph(spec) for spec in scored]).vectors  # type: ignore[arg-type]
     first = np.array([values[0] for values in scored.values()])
     twice = np.array([i for i, values in enumerate(scored.values()) if len(values) > 1])
     differences = np.array([values[0] - values[1] for values in scored.values() if len(values) > 1])

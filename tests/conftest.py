@@ -258,7 +258,7 @@ def library_file(built_once) -> Path:
 def _build_small_library(folder: Path) -> None:
     import numpy as np
 
-    from explorer.library.build import build_library
+    from explorer.library.library import Library
     from explorer.progress import SilentReporter
     from explorer.space.grammar import load_space
     from graphstore import open_store
@@ -266,7 +266,7 @@ def _build_small_library(folder: Path) -> None:
 
     specs = load_space("nano").sample(60, np.random.default_rng(0))
     with open_store(f"sqlite:///{folder / 'small.db'}") as store:
-        build_library(store, "small", specs, SilentReporter(), source="sampled")
+        Library.build(store, "small", specs, SilentReporter(), source="sampled")
         rng = np.random.default_rng(1)
         scores = [
             ScoreRecord(s.id, "known", "accuracy", float(rng.random()), "data", "full", "recipe", 0, f"table:{i}")

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from explorer.errors import InputError
-from explorer.library.build import ITERATIONS
 from explorer.similarity.graph import ArchitectureGraph, build_graph
-from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.difference import Change, FieldChange, difference
 from explorer.space.spec import ArchitectureSpec
 
@@ -114,12 +111,6 @@ def _unmatched(graph: ArchitectureGraph, nodes: list[int], other: ArchitectureGr
         else:
             found.add(node)
     return found
-
-
-def dissimilarities(specs: Sequence[ArchitectureSpec]) -> NDArray[np.float64]:
-    """Return Weisfeiler–Lehman dissimilarities ``[N, N]``: 0 for equal graphs, at most 1."""
-    graphs = [build_graph(spec) for spec in specs]
-    return WeisfeilerLehman(ITERATIONS).fit(graphs).dissimilarities(graphs)
 
 
 def score_spread(scores: pd.DataFrame) -> pd.DataFrame:

@@ -1,33 +1,47 @@
-"""``archex explain``: why are two architectures similar, and where do they differ?"""
+"""``archex explain``: which patterns two architectures share, and where they differ."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, output, print_json
+from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
-from explorer.library.nearest import why_similar
+from explorer.library.spaces import explain_similarity
 from explorer.similarity.explanation import PatternWeight
 from explorer.similarity.graph import architecture_id
+from explorer.space.difference import difference
+from graphstore.url import SQLITE_PREFIX
 
 
 def explain(
     first: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
-    second: Annotated[str, typer.Argument(help="What to compare it with, likewise.")],
-    limit: Annotated[int, typer.Option("--limit", help="Patterns to show of each kind; 0 for all.", min=0)] = 12,
+    second: Annotated[str, typer.Argument(help="The architecture to compare it with, in the same forms.")],
+    limit: Annotated[int, typer.Option("--limit", help="Patterns to show per table; 0 for all.", min=0)] = 12,
+    space: Annotated[
+        str, typer.Option("--space", help="Space whose kernel is explained; by default as in `archex neighbors`.")
+    ] = "",
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Explain a similarity: the patterns of the kernel with their weights, and the difference layer by layer."""
+    """Explain a similarity: the patterns of the kernel with their weights, and the differences layer by layer.
+
+    Without a built space the kernel is Weisfeiler–Lehman, which needs none.
+    """
     specs = [resolve_spec(text, store) for text in (first, second)]
     ids = [architecture_id(spec) for spec in specs]
-    explanation, layers = why_similar(*specs)
+    if not space and _is_missing(store):
+        kernel, explanation = explain_similarity(None, specs[0], specs[1])
+    else:
+        with opened(store, create=False) as opened_store:
+            kernel, explanation = explain_similarity(opened_store, specs[0], specs[1], space)
+    layers = difference(*specs)
     shared, different = explanation.shared, explanation.different
     end = limit or None
     if json:
@@ -35,6 +49,7 @@ def explain(
             {
                 "first": ids[0],
                 "second": ids[1],
+                "kernel": kernel,
                 "similarity": explanation.similarity,
                 "dissimilarity": explanation.dissimilarity,
                 "shared_patterns": len(shared),
@@ -45,12 +60,16 @@ def explain(
             }
         )
         return
-    output.print(f"{ids[0]} and {ids[1]}: similarity {explanation.similarity:.4f}", markup=False)
+    output.print(f"{ids[0]} and {ids[1]}: similarity {explanation.similarity:.4f} by kernel {kernel}", markup=False)
     for step in layers.steps:
         output.print(f"  {step.words}", markup=False)
-    _print(f"what they share: {explanation.similarity:.4f}", shared, end, [pattern.shared for pattern in shared])
+    _print(f"shared patterns: {explanation.similarity:.4f}", shared, end, [pattern.shared for pattern in shared])
     weights = [pattern.different for pattern in different]
-    _print(f"what keeps them apart: {explanation.dissimilarity:.4f}", different, end, weights)
+    _print(f"different patterns: {explanation.dissimilarity:.4f}", different, end, weights)
+
+
+def _is_missing(url: str) -> bool:
+    return url.startswith(SQLITE_PREFIX) and not Path(url.removeprefix(SQLITE_PREFIX)).exists()
 
 
 def _print(title: str, patterns: Sequence[PatternWeight], end: int | None, weights: Sequence[float]) -> None:

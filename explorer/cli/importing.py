@@ -23,10 +23,8 @@ from explorer.cli.console import (
 from explorer.errors import DataError
 from explorer.library.bert import import_bert
 from explorer.library.importing import (
-    OWN_SPACE,
     ImportFile,
     ImportReport,
-    check_space_name,
     edgetran_file,
     import_file,
     nas_bench_bert_file,
@@ -34,6 +32,7 @@ from explorer.library.importing import (
     shapes_file,
     table_file,
 )
+from explorer.library.spaces import OWN_SPACE, check_space_name
 from explorer.training.files import write_json
 
 SHOWN_ROWS = 20

@@ -20,9 +20,9 @@ from explorer.cli.console import (
 )
 from explorer.cli.resolve import resolve_spec
 from explorer.errors import InputError
-from explorer.library.importing import ensure_stored
 from explorer.library.measuring import Bench, Measured, measure_missing
 from explorer.library.measuring import measure as measure_one
+from explorer.library.spaces import add_architecture
 from explorer.measure.settings import VOCABULARY, Load, Precision
 from explorer.similarity.graph import architecture_id
 
@@ -76,7 +76,7 @@ def measure(
     id = architecture_id(spec)
     with opened(store) as opened_store:
         measured = measure_one(spec, bench)
-        ensure_stored(opened_store, spec)
+        add_architecture(opened_store, spec)
         opened_store.add_measurements(measured.records(id))
     if json:
         print_json({"id": id, **dataclasses.asdict(measured)})

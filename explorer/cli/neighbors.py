@@ -1,4 +1,4 @@
-"""``archex neighbors``: what is like this one, and how did it score?"""
+"""``archex neighbors``: the architectures most similar to one, with their scores."""
 
 from __future__ import annotations
 
@@ -16,14 +16,8 @@ from explorer.analysis.score_kinds import kind_titles, mean_values
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
 from explorer.errors import DataError, InputError
-from explorer.library.nearest import (
-    choose_space,
-    nearest_by_overlap,
-    nearest_by_vector,
-    nearest_in_space,
-    nearest_to_vector,
-    vector_of,
-)
+from explorer.library.library import Library, kernel_text, vector_of
+from explorer.library.spaces import choose_space
 from explorer.similarity.graph import architecture_id
 from explorer.space.documents import parse_json
 from explorer.space.formats import read_json_file
@@ -33,7 +27,7 @@ STANDARD_INPUT = "-"
 
 
 class By(StrEnum):
-    """What "near" means."""
+    """Measure of similarity."""
 
     KERNEL = "kernel"
     VECTOR = "vector"
@@ -41,7 +35,7 @@ class By(StrEnum):
 
 
 MEASURES = {By.KERNEL: "dissimilarity", By.VECTOR: "distance", By.OVERLAP: "overlap"}
-"""What each kind of neighbours is ranked by."""
+"""Column of the value that each measure ranks by."""
 
 
 def known_scores(store: GraphStore, architecture: str) -> dict[str, float]:
@@ -52,7 +46,7 @@ def known_scores(store: GraphStore, architecture: str) -> dict[str, float]:
 
 
 def read_vector(source: str) -> Any:
-    """The JSON document of a file, or of standard input for ``-``. Raises DataError if there is none."""
+    """Read a JSON document from a file, or from standard input for ``-``. Raises DataError if it is invalid."""
     if source != STANDARD_INPUT:
         return read_json_file(Path(source))
     text = sys.stdin.read()
@@ -68,16 +62,16 @@ def neighbors(
         str,
         typer.Option("--vector", help="Instead of a model: a JSON file with a list of numbers, or - for input."),
     ] = "",
-    k: Annotated[int, typer.Option("--k", help="How many.", min=1, max=100)] = 10,
+    k: Annotated[int, typer.Option("--k", help="Number of neighbours.", min=1, max=100)] = 10,
     space: Annotated[
-        str, typer.Option("--space", help="Where to look; by default where it is, else the largest.")
+        str, typer.Option("--space", help="Space to search; by default one with the architecture, else the largest.")
     ] = "",
     by: Annotated[
         By | None,
         typer.Option(
             "--by",
-            help="Exact kernel dissimilarity, the default; distance of the vectors; or how many leading "
-            "layers are the same, ties by vector.",
+            help="Exact dissimilarity by the kernel of the space (default), distance of vectors, or number of equal "
+            "leading layers (ties by vector).",
         ),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
@@ -85,9 +79,9 @@ def neighbors(
 ) -> None:
     """List the architectures most similar by exact kernel dissimilarity, by vector or by overlap, with their scores."""
     if bool(model) == bool(vector):
-        raise InputError("neighbors", "get a model or --vector, one of them", model or None, "Name what to start from.")
+        raise InputError("neighbors", "get either a model or --vector", model or None, "Give one of them.")
     if vector and by in (By.KERNEL, By.OVERLAP):
-        raise InputError("--by", "be vector where --vector is given", by.value, "Leave it out.")
+        raise InputError("--by", "be vector if --vector is given", by.value, "Leave it out.")
     asked: dict[str, Any]
     if vector:
         asked = {"vector": vector_of(read_vector(vector)).tolist()}
@@ -95,15 +89,15 @@ def neighbors(
         spec = resolve_spec(model, store)
         asked = {"id": architecture_id(spec)}
     with opened(store, create=False) as opened_store:
-        place = choose_space(opened_store, asked.get("id"), space)
+        library = Library.open(opened_store, choose_space(opened_store, asked.get("id"), space))
         if vector:
-            found = nearest_to_vector(opened_store, place, np.array(asked["vector"]), k)
+            found = library.nearest_by_vector(np.array(asked["vector"]), k)
         elif by is By.VECTOR:
-            found = nearest_by_vector(opened_store, place, spec, k)
+            found = library.nearest_by_vector(spec, k)
         elif by is By.OVERLAP:
-            found = nearest_by_overlap(opened_store, place, spec, k)
+            found = library.nearest_by_overlap(spec, k)
         else:
-            found = [(n.target, n.dissimilarity) for n in nearest_in_space(opened_store, place, spec, k)]
+            found = [(near.target, near.dissimilarity) for near in library.nearest(spec, k)]
         summaries = {s.id: s for s in opened_store.summaries(ids=[target for target, _ in found])}
         scores = {target: known_scores(opened_store, target) for target, _ in found}
     measure = "distance" if vector else MEASURES[by or By.KERNEL]
@@ -120,7 +114,7 @@ def neighbors(
         for rank, (target, value) in enumerate(found, start=1)
     ]
     if json:
-        print_json({**asked, "space": place, "neighbors": rows})
+        print_json({**asked, "space": library.name, "kernel": kernel_text(library.info), "neighbors": rows})
         return
     table = Table("rank", "id", measure, "operations", "hidden", "encoder parameters", "scores")
     for row in rows:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,9 +14,12 @@ import typer
 from explorer.analysis.ranges import parse_range
 from explorer.cli.console import (
     DEFAULT_STORE,
+    JobOption,
     JsonOption,
     SeedOption,
     StoreOption,
+    errors,
+    find_job,
     opened,
     output,
     print_json,
@@ -22,14 +27,26 @@ from explorer.cli.console import (
 )
 from explorer.cli.filters import DepthOption, FlopsOption, ParametersOption
 from explorer.errors import InputError
-from explorer.library.build import build_space, check_size
+from explorer.library.library import kernel_text
 from explorer.library.records import FLOPS_LENGTH
+from explorer.library.spaces import (
+    build_space,
+    check_size,
+    check_space_name,
+    chosen_kernel,
+    cost_text,
+    has_space,
+    kernel_cost,
+)
 from explorer.measure.size import flops_cost, parameter_cost
 from explorer.similarity.graph import architecture_id
+from explorer.similarity.kernel import MAX_HOURS
+from explorer.similarity.registry import KERNELS
 from explorer.space.constraints import AdditiveCost, Constraint
 from explorer.space.formats import to_model_dict
 from explorer.space.grammar import DesignSpace, load_space, preset_names
 from explorer.space.sampling import sample_within
+from explorer.studies.jobs import running_job
 from graphstore.queries import Range
 
 group = typer.Typer(no_args_is_help=True)
@@ -75,24 +92,51 @@ def build(
     preset: Preset,
     layers_per_stack: LevelOption = None,
     mixed: MixedOption = False,
+    kernel: Annotated[
+        str,
+        typer.Option(
+            "--kernel",
+            help=f"Graph kernel for neighbours, vectors and search: {', '.join(KERNELS)} or grakel:NAME; by default "
+            "that of the YAML file, else views.",
+        ),
+    ] = "",
+    kernel_parameter: Annotated[
+        list[str] | None, typer.Option("--kernel-parameter", help="NAME=VALUE for the kernel. Repeatable.")
+    ] = None,
+    max_kernel_hours: Annotated[
+        float, typer.Option("--max-kernel-hours", help="Refuse a kernel whose estimated cost is higher.", min=0.0)
+    ] = MAX_HOURS,
+    name: Annotated[str, typer.Option("--name", help="Another name for the library, such as nano-wl.")] = "",
     store: StoreOption = DEFAULT_STORE,
+    job: JobOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Build a space's library: graphs, vectors and exact nearest neighbours of every architecture."""
+    """Build the library of a space: graphs, vectors and nearest neighbours of every architecture."""
     space = _space(preset, layers_per_stack, mixed)
+    if name:
+        check_space_name(name)
+        space = replace(space, name=name)
     check_size(space)
+    chosen = chosen_kernel(space, kernel, kernel_parameter or ())
     start = time.perf_counter()
-    with opened(store) as opened_store, progress_reporter() as reporter:
-        record = build_space(opened_store, space, reporter)
+    with ExitStack() as stack:
+        opened_store, reporter = stack.enter_context(opened(store)), stack.enter_context(progress_reporter())
+        if job:
+            reporter = stack.enter_context(running_job(opened_store, find_job(opened_store, job), reporter))
+        if chosen is not None and not has_space(opened_store, space.name):
+            cost = kernel_cost(chosen, space)
+            errors.print(f"kernel {chosen.name}: {cost_text(cost)}", markup=False)
+            cost.check(chosen.name, max_kernel_hours)
+        library = build_space(opened_store, space, reporter, chosen)
+        total, agreement = len(library.embeddings.ids), library.agreement
     seconds = time.perf_counter() - start
     if json:
-        spearman = record.info["embedding_spearman"]
-        total = record.info["architectures"]
-        print_json({"space": record.name, "architectures": total, "embedding_spearman": spearman, "seconds": seconds})
+        facts = {"space": library.name, "architectures": total, "kernel": kernel_text(library.info)}
+        print_json({**facts, "embedding_spearman": agreement, "seconds": seconds})
     else:
         output.print(
-            f"{record.name}: {record.info['architectures']:,} architectures in {seconds:.1f} s; embedded distances "
-            f"follow the exact dissimilarities with rank correlation {record.info['embedding_spearman']:.3f}"
+            f"{library.name}: {total:,} architectures in {seconds:.1f} s by kernel {kernel_text(library.info)}; "
+            f"distances of vectors follow the exact ones with rank correlation {agreement:.3f}"
         )
 
 

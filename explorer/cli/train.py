@@ -29,9 +29,9 @@ from explorer.cli.search_options import (
     trained,
 )
 from explorer.errors import InputError
-from explorer.library.importing import ensure_stored
 from explorer.library.records import score_record
 from explorer.library.sources import SINGLE, run_source
+from explorer.library.spaces import add_architecture
 from explorer.library.workplace import data_cache, run_folder
 from explorer.records import TaskScore
 from explorer.similarity.graph import architecture_id
@@ -78,12 +78,12 @@ def train(
 
         torch.set_num_threads(threads)
         id = architecture_id(spec)
-        ensure_stored(opened_store, spec)
+        add_architecture(opened_store, spec)
         donor = None
         if source_model:
             wanted = source_model if Path(source_model).is_dir() else resolve_spec(source_model, store)
             donor = donor_from(opened_store, spec, wanted, prepared.text)
-            ensure_stored(opened_store, donor.spec)
+            add_architecture(opened_store, donor.spec)
             choices = replace(choices, recipe=replace(choices.recipe, transfer_donor=donor_mark(donor)))
         run = choices.run_digest(prepared, id, seed)
         source = run_source(run)

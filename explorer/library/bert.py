@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.library.importing import ensure_stored
+from explorer.library.spaces import add_architecture
 from explorer.similarity.graph import architecture_id
 from explorer.training.files import check_new, named_folder
 from graphstore import GraphStore
@@ -72,6 +72,6 @@ def import_bert(store: GraphStore, folder: Path, target: Path, space: str) -> Be
                 # Re-save the tokenizer so that its config names its class: AutoTokenizer cannot infer it from our
                 # model type.
                 AutoTokenizer.from_pretrained(folder, padding_side="right").save_pretrained(temporary)
-        new = ensure_stored(store, found.spec, space)
+        new = add_architecture(store, found.spec, space)
     id, kind = architecture_id(found.spec), type(found.model).__name__
     return BertImport(id, space, new, target, kind, tokenizer, found.left_out, difference)

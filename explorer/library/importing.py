@@ -7,15 +7,15 @@ import again completes an interrupted one and otherwise changes nothing.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.errors import DataError
-from explorer.library.build import MAX_LIBRARY, build_library, has_space, is_ready
+from explorer.library.library import Library
 from explorer.library.records import score_record
-from explorer.progress import Reporter, SilentReporter
+from explorer.library.spaces import check_collection, check_space_name, has_grammar, has_space, is_ready
+from explorer.progress import Reporter
 from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_json
 from explorer.space.imports.edgetran import find_edgetran
@@ -26,41 +26,13 @@ from explorer.space.imports.supershaper import find_shapes
 from explorer.space.imports.tables import find_table
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
-from graphstore.errors import NotFoundError
 from graphstore.records import MeasurementRecord, ScoreRecord
 
 NAS_BENCH_BERT = "nas-bench-bert"
 EDGETRAN = "edgetran-measured"
 SHAPES = "supershaper-measured"
-OWN_SPACE = "own"
-"""Default space for architectures that belong to no space."""
-SPACE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SCORES, MEASUREMENTS = "scores", "measurements"
 """Phases reported after those of building the library."""
-
-
-def ensure_stored(store: GraphStore, spec: ArchitectureSpec, space: str = OWN_SPACE) -> bool:
-    """Put an architecture of the user's own into a space, if the store does not have it; returns whether it did not.
-
-    Raises:
-        DataError: the name of the space is no good, or a grammar defines it.
-    """
-    check_space_name(space)
-    try:
-        store.architecture(architecture_id(spec))
-    except NotFoundError:
-        _check_space(store, space, len(store.architecture_ids(space)) + 1 if has_space(store, space) else 1)
-        source = {"from": "you"}
-        build_library(store, space, [spec], SilentReporter(), source=source, title="Architectures you brought in")
-        return True
-    return False
-
-
-def check_space_name(space: str) -> None:
-    """Raise DataError if the name of a space is invalid."""
-    if not SPACE_NAME.fullmatch(space):
-        rule = "be 1 to 64 lowercase letters, digits, - or _, starting with a letter or digit"
-        raise DataError("name of the space", rule, space, "Choose another --space.")
 
 
 @dataclass(frozen=True)
@@ -185,11 +157,11 @@ def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict:
     specs = {row.id: row.spec for row in rows}
     held = set(store.architecture_ids(read.space)) if has_space(store, read.space) else set()
     outside = specs.keys() - held
-    # The library of a grammar's space is that command's to finish.
-    if outside or not (is_ready(store, read.space) or _has_grammar(store, read.space)):
-        _check_space(store, read.space, len(held) + len(outside))
+    # Only `archex space build` finishes the library of a grammar.
+    if outside or not (is_ready(store, read.space) or has_grammar(store, read.space)):
+        check_collection(store, read.space, len(held) + len(outside))
         source = {"file": read.file, "content": read.content}
-        build_library(store, read.space, list(specs.values()), reporter, source=source, title=read.title)
+        Library.build(store, read.space, list(specs.values()), reporter, source=source, title=read.title)
     scores = list({score.id: score for row in rows for score in row.scores}.values())
     measurements = list({_key(m): m for row in rows for m in row.measurements}.values())
     reporter.update(SCORES, 0, len(scores))
@@ -210,22 +182,6 @@ def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict:
         tuple(line for row in rows for line in row.left_out),
         tuple(refused),
     )
-
-
-def _has_grammar(store: GraphStore, space: str) -> bool:
-    """Whether a grammar defines the architectures of the space, so that imports may not add any."""
-    source = store.space(space).info.get("source") if has_space(store, space) else None
-    return isinstance(source, Mapping) and not source.keys() & {"file", "from"}
-
-
-def _check_space(store: GraphStore, space: str, total: int) -> None:
-    """Raise DataError if the space is defined by a grammar or would hold too many architectures."""
-    if _has_grammar(store, space):
-        rule = "be new, or a space of imported architectures, or already hold all architectures of the file"
-        raise DataError("name of the space", rule, space, "Choose another --space.")
-    if total > MAX_LIBRARY:
-        rule = f"hold at most {MAX_LIBRARY:,} architectures including those of the file"
-        raise DataError(f"space {space}", rule, total, "Split the file over several spaces.")
 
 
 def _resolve(store: GraphStore, rows: ReadRows[FoundRow]) -> tuple[list[_Row], list[RefusedRow]]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 PREFIX = "trained:"
 SINGLE = "train"
-"""Stands in place of a study's name for trainings started by ``archex train``."""
+"""Used in place of a study's name for trainings started by ``archex train``."""
 
 
 class TrainedSource(NamedTuple):

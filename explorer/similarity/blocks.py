@@ -47,7 +47,10 @@ class RowProducts:
         self.squares = squared_norms(rows)
         exact = np.issubdtype(rows.dtype, np.integer) and self.squares.max(initial=0.0) < _EXACT_FLOAT32
         kind = np.float32 if exact else np.float64
-        columns, weights = _merged(rows.tocsc())
+        columns = rows.tocsc()
+        # A view that sees no difference has the factor 0, and _merged divides by the entries.
+        columns.eliminate_zeros()
+        columns, weights = _merged(columns)
         common = columns.getnnz(axis=0) > DENSE_SHARE * rows.shape[0]
         self._dense = columns[:, common].toarray().astype(kind)
         self._weights = weights[common].astype(kind)

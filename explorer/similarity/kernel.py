@@ -128,6 +128,14 @@ class GraphKernel(ABC):
         """
 
     @abstractmethod
+    def without_graphs(self) -> Self:
+        """Return a kernel with the same patterns, scales and axes and no graphs, to which others can be appended.
+
+        Raises:
+            InputError: the kernel is not fitted.
+        """
+
+    @abstractmethod
     def transform(self, graphs: Graphs) -> NDArray[np.float32]:
         """Return vectors ``[N, 16]`` of any graphs, fitted or not; nothing is refitted.
 

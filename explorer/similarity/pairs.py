@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -71,7 +72,8 @@ class PairKernel(GraphKernel):
     def _graphs(self) -> tuple[ArchitectureGraph, ...]:
         """The fitted graphs; those of a loaded kernel are unpacked when they are first needed."""
         if isinstance(self._held, dict):
-            self._held = _graphs_from(self._held)
+            # Landmarks that are not among the graphs follow them.
+            self._held = _graphs_from(self._held, range(len(self._vectors)))
         return self._held
 
     def __len__(self) -> int:
@@ -119,6 +121,14 @@ class PairKernel(GraphKernel):
             self._held = (*self._graphs, *graphs)
             self._vectors = np.concatenate([self._vectors, vectors])
         return self
+
+    def without_graphs(self) -> Self:
+        """Return a kernel with the same axes and no graphs. See ``GraphKernel.without_graphs``."""
+        self._require_fitted()
+        empty = copy(self)
+        empty._held, empty._landmarks = (), np.empty(0, dtype=np.int64)
+        empty._vectors = self._vectors[:0]
+        return empty
 
     def _require_fitted(self) -> None:
         if not self._landmark_graphs:
@@ -235,14 +245,17 @@ class PairKernel(GraphKernel):
 
     def state(self) -> State:
         """Return everything fitted. See ``GraphKernel.state``."""
+        # After ``without_graphs`` the landmarks are not among the graphs, so they are saved after them.
+        others = () if len(self._landmarks) else self._landmark_graphs
+        landmarks = self._landmarks if len(self._landmarks) else len(self._graphs) + np.arange(len(others))
         return {
             "kernel": self.name,
             "parameters": self.parameters,
-            "landmarks": self._landmarks,
+            "landmarks": landmarks,
             "means": self._means,
             "projection": self._projection,
             "vectors": self._vectors,
-            **_graph_state(self._graphs),
+            **_graph_state((*self._graphs, *others)),
         }
 
     @classmethod
@@ -250,9 +263,10 @@ class PairKernel(GraphKernel):
         """Restore a fitted kernel. See ``GraphKernel.from_state``."""
         kernel = cls(**entries(state, "parameters")[0])
         names = ("landmarks", "means", "projection", "vectors")
-        kernel._landmarks, kernel._means, kernel._projection, kernel._vectors = entries(state, *names)
+        landmarks, kernel._means, kernel._projection, kernel._vectors = entries(state, *names)
         kernel._held = dict(state)
-        kernel._landmark_graphs = _graphs_from(state, kernel._landmarks.tolist())
+        kernel._landmark_graphs = _graphs_from(state, landmarks.tolist())
+        kernel._landmarks = landmarks if landmarks.max(initial=0) < len(kernel._vectors) else landmarks[:0]
         return kernel
 
 

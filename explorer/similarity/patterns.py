@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Self
@@ -164,6 +165,16 @@ class PatternKernel(GraphKernel):
         )
         self._rows = None
         return self
+
+    def without_graphs(self) -> Self:
+        """Return a kernel with the same axes and no graphs. See ``GraphKernel.without_graphs``."""
+        library = self._library
+        empty = copy(self)
+        empty._axes, empty._rows = self.axes, None
+        vocabulary = Vocabulary(library.vocabulary.keys[: library.base], library.vocabulary.owners[: library.base])
+        nodes, patterns = sparse.csr_matrix((0, 0)), sparse.csr_matrix((0, library.base))
+        empty._fitted = _Fitted(vocabulary, library.base, library.factors, nodes, patterns, np.empty(0), 0)
+        return empty
 
     def features(self, graphs: Graphs) -> sparse.csr_matrix:
         """Return features ``[N, V + E]``: the fitted columns, then patterns that occur in these graphs only."""

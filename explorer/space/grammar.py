@@ -9,7 +9,7 @@ multisets of operations (``explorer.space.layers``), so no two indices have the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,9 @@ class DesignSpace:
         ff_depths, ff_widths: options of the feed-forward stack.
         layers_per_stack: layers that share their choices; divides every option of ``layers``.
         heterogeneous_feed_forward: whether the widths within one stack may differ.
-        backbone: width between the layers of all architectures, which then have bottlenecks; ``None`` without.
+        backbone: width between the layers of all architectures, which then have bottlenecks; ``None`` for none.
+        kernel: name of the graph kernel that its library is built with; empty for the default one.
+        kernel_parameters: parameters of the kernel.
     """
 
     name: str
@@ -88,6 +90,8 @@ class DesignSpace:
     layers_per_stack: int
     heterogeneous_feed_forward: bool
     backbone: int | None = None
+    kernel: str = field(default="", compare=False)
+    kernel_parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         self._check_options("hidden", self.hidden, MAX_HIDDEN)
@@ -155,6 +159,8 @@ class DesignSpace:
             layers_per_stack=parsed.layers_per_stack,
             heterogeneous_feed_forward=parsed.heterogeneous_feed_forward,
             backbone=parsed.backbone,
+            kernel=parsed.kernel,
+            kernel_parameters=parsed.kernel_parameters,
         )
 
     def source(self) -> dict[str, Any]:

@@ -46,6 +46,10 @@ class SpaceDocument(BaseModel):
     layers_per_stack: int = Field(default=2, ge=1, le=MAX_LAYERS)
     heterogeneous_feed_forward: bool = False
     backbone: int | None = Field(default=None, ge=1, le=MAX_HIDDEN)
+    kernel: Annotated[str, StringConstraints(min_length=1, max_length=64)] = ""
+    kernel_parameters: dict[Annotated[str, StringConstraints(max_length=64)], Any] = Field(
+        default_factory=dict, max_length=MAX_OPTIONS
+    )
 
     def heads_by_hidden(self, source: str) -> list[list[int]]:
         """Return the options for the number of heads, one list per hidden size. Raises SpecError."""

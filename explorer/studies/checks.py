@@ -6,7 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from explorer.errors import InputError
-from explorer.library.build import MAX_LIBRARY, is_ready
+from explorer.library.library import MAX_LIBRARY
+from explorer.library.spaces import is_ready
 from explorer.search import Capability, policies_with, policy_class
 from explorer.studies.driver import known_values
 from explorer.studies.levels import grammar

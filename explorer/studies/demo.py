@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any
 
 from explorer.errors import ExplorerError
-from explorer.library.build import build_space
 from explorer.library.sources import trial_source
+from explorer.library.spaces import build_space
 from explorer.library.workplace import data_cache
 from explorer.progress import Reporter
 from explorer.space.grammar import load_space
@@ -97,7 +97,7 @@ def run_demo(
     trials = store.trials(spec.name)
     best = best_trial(trials)
     return DemoResult(
-        architectures=int(space.info["architectures"]),
+        architectures=len(space.embeddings.ids),
         scored=sum(trial.value is not None for trial in trials),
         failed=sum(trial.state.value == "failed" for trial in trials),
         library_s=library_s,

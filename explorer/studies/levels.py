@@ -27,11 +27,10 @@ from typing import Any
 import numpy as np
 
 from explorer.errors import DataError, InputError
-from explorer.library.build import build_library, has_space, is_ready
-from explorer.library.placing import Placer
+from explorer.library.library import Library, begin, neighbors_kernel
+from explorer.library.spaces import has_space, is_ready
 from explorer.progress import Reporter
 from explorer.records import Trial
-from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace
 from explorer.space.hierarchy import finer, interpolate
@@ -42,7 +41,7 @@ from explorer.studies.objectives import study_candidates
 from explorer.studies.spec import LEVEL_SIZE, Level, StudySpec
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
-from graphstore.records import SpaceRecord, StudyRecord, TrialStatus
+from graphstore.records import StudyRecord, TrialStatus
 
 BEST = 10
 """Number of best architectures that the next level begins from."""
@@ -87,7 +86,7 @@ def next_study(store: GraphStore, study: StudyRecord, reporter: Reporter) -> Stu
     Args:
         store: where the studies are.
         study: a study all of whose trials have ended.
-        reporter: told the phases of ``build_library``.
+        reporter: gets the phases of ``Library.build``.
 
     Returns:
         ``None`` if the study is of the last level, or none of its trials has a value.
@@ -163,23 +162,21 @@ def _best(store: GraphStore, spec: StudySpec, tried: Sequence[Trial]) -> list[st
     return [id for _, _, id in sorted(valued)[:BEST]]
 
 
-def _build(store: GraphStore, name: str, source: Mapping[str, Any], reporter: Reporter) -> SpaceRecord:
+def _build(store: GraphStore, name: str, source: Mapping[str, Any], reporter: Reporter) -> None:
     title = f"Level {source['level']} of the search {source['level_of']}"
-    store.put_space(SpaceRecord(name, {"title": title, "source": source, "ready": False}))
-    best = source["best"]
-    near = [
-        record.target for id in best for record in store.neighbors(source["coarser"], id, WeisfeilerLehman.name, NEAR)
-    ]
+    begin(store, name, source, title, parent=source["placed_in"])
+    best, coarser = source["best"], source["coarser"]
+    kernel = neighbors_kernel(store.space(coarser).info)
+    near = [record.target for id in best for record in store.neighbors(coarser, id, kernel, NEAR)]
     tried = [trial.architecture for study, count in source["prior"] for trial in store.trials(study)[:count]]
     specs = {
         summary.id: from_json(summary.spec) for summary in store.summaries(ids=list(dict.fromkeys([*tried, *near])))
     }
     rng = np.random.default_rng([source["seed"], source["level"]])
-    coarse = grammar(store, source["coarser"])
+    coarse = grammar(store, coarser)
     chosen = level_specs(coarse, [specs[id] for id in best], [specs[id] for id in near], source["size"], rng)
-    placer = Placer.of_space(store, source["placed_in"])
     held = [specs[id] for id in tried]
-    return build_library(store, name, [*held, *chosen], reporter, source, title, placer)
+    Library.build(store, name, [*held, *chosen], reporter, source, title, parent=source["placed_in"])
 
 
 def level_specs(

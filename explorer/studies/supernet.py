@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.errors import InputError
-from explorer.library.build import build_library, build_space, has_space, is_ready
-from explorer.library.importing import check_space_name
+from explorer.library.library import Library
 from explorer.library.records import score_record
+from explorer.library.spaces import build_space, check_space_name, has_space, is_ready
 from explorer.library.workplace import run_folder
 from explorer.progress import Reporter
 from explorer.similarity.graph import architecture_id
@@ -131,7 +131,7 @@ def _place(
     elif new or not _holds(store, opened, space, shapes):
         specs = [opened.settings.plan.backbone.spec(widths) for widths in shapes]
         title = f"Shapes of super-network {opened.mark}"
-        build_library(store, space, specs, reporter, source=COLLECTED, title=title)
+        Library.build(store, space, specs, reporter, source=COLLECTED, title=title)
 
 
 def check_supernet(store: GraphStore, space: str, folder: Path, objective: str) -> None:

@@ -313,6 +313,25 @@ class GraphKernelSuite(ABC):
         fitted.append(others)
         np.testing.assert_array_equal(again.dissimilarities(queries), fitted.dissimilarities(queries))
 
+    def test_other_graphs_on_the_same_axes(
+        self, fitted: GraphKernel, graphs: list[ArchitectureGraph], others: list[ArchitectureGraph]
+    ) -> None:
+        queries = [*graphs[:3], *others]
+        before = fitted.transform(queries)
+        empty = fitted.without_graphs()
+        assert (len(empty), len(fitted)) == (0, len(graphs))
+        np.testing.assert_array_equal(empty.transform(queries), before)
+        empty.append(others)
+        assert (len(empty), len(fitted)) == (len(others), len(graphs))
+        exact = fitted.dissimilarities(queries, others)
+        for kernel in (empty, self.restored(empty)):
+            np.testing.assert_array_equal(kernel.transform(queries), before)
+            np.testing.assert_allclose(kernel.dissimilarities(queries), exact, rtol=0, atol=ROUNDING)
+            np.testing.assert_allclose(kernel.vectors, fitted.transform(others), atol=VECTOR_ROUNDING)
+            assert kernel.agreement() <= 1.0
+            near, _ = kernel.neighbors(2)
+            np.testing.assert_array_equal(near, kernel.nearest(others, 2, range(len(others)))[0])
+
     def test_a_damaged_state_is_refused(self, fitted: GraphKernel) -> None:
         state = fitted.state()
         missing = {key: value for key, value in state.items() if key != "parameters"}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from explorer.analysis.comparison import aligned_layers, differing_nodes, dissimilarities
-from explorer.library.nearest import why_similar
+from explorer.analysis.comparison import aligned_layers, differing_nodes
 from explorer.similarity.graph import build_graph
 from explorer.space.difference import Change, difference
 from explorer.space.grammar import load_space
@@ -71,12 +69,3 @@ def test_a_backbone_marks_its_bottlenecks():
     kinds = build_graph(shaped).kinds
     assert not marks[0]
     assert {kinds[node] for node in marks[1]} == {"bottleneck"}
-
-
-def test_dissimilarities_are_those_that_are_explained():
-    specs = [*POOL[:4], POOL[0]]
-    found = dissimilarities(specs)
-    for i, one in enumerate(specs):
-        for j, two in enumerate(specs):
-            assert found[i, j] == pytest.approx(why_similar(one, two)[0].dissimilarity, abs=1e-9)
-    assert found[0, 4] == 0.0

@@ -71,12 +71,12 @@ def test_tsne_has_limits(count):
 
 def test_the_command_computes_once_and_a_damaged_file_is_no_projection(tmp_path):
     url = f"sqlite:///{tmp_path / 'store.db'}"
-    from explorer.library.build import build_library
+    from explorer.library.library import Library
     from explorer.space.grammar import load_space
 
     with open_store(url) as store:
         specs = load_space("nano").sample(14, np.random.default_rng(5))
-        build_library(store, "nano", specs, SilentReporter(), source={"test": True}, title="")
+        Library.build(store, "nano", specs, SilentReporter(), source={"test": True}, title="")
         embeddings = store.embeddings("nano")
         assert kept_tsne(store.url, embeddings, 0) is None
         done = CliRunner().invoke(build(), ["project", "nano", "--store", url, "--json"])

@@ -21,7 +21,7 @@ from explorer.analysis.questions import (
 )
 from explorer.analysis.ranges import format_ends, parse_range
 from explorer.errors import InputError
-from explorer.library.build import build_library
+from explorer.library.library import Library
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
 from graphstore import open_store
@@ -262,7 +262,7 @@ def small(tmp_path_factory):
 
     specs = load_space("nano").sample(40, np.random.default_rng(1))
     with open_store(f"sqlite:///{tmp_path_factory.mktemp('questions') / 'small.db'}") as store:
-        build_library(store, "nano", specs, SilentReporter(), source={"test": True})
+        Library.build(store, "nano", specs, SilentReporter(), source={"test": True})
         ids = [summary.id for summary in store.summaries("nano")]
         store.add_scores(
             [

@@ -14,7 +14,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.shared.services import STORE_VARIABLE
-from explorer.library.build import build_library
+from explorer.library.library import Library
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
 from explorer.studies.spec import Known
@@ -40,7 +40,7 @@ class Filled:
 def fill_library(url: str, count: int = 60) -> tuple[str, ...]:
     specs = load_space(SPACE).sample(count, np.random.default_rng(5))
     with open_store(url) as store:
-        build_library(store, SPACE, specs, SilentReporter(), source={"test": True}, title="Sampled nano")
+        Library.build(store, SPACE, specs, SilentReporter(), source={"test": True}, title="Sampled nano")
         return tuple(summary.id for summary in store.summaries(SPACE))
 
 

@@ -20,7 +20,7 @@ from explorer.app.search import launching
 from explorer.app.shared import downloads, messages
 from explorer.app.space import map_values
 from explorer.errors import InputError
-from explorer.library.nearest import vector_of
+from explorer.library.library import vector_of
 from explorer.pareto import pareto_set
 from explorer.space import drafts as drafting
 from explorer.space.backbones import parse_widths

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from explorer.app.navigation import PAGES
 from explorer.app.shared.messages import literal
 from explorer.app.shared.services import STORE_VARIABLE
-from explorer.library.build import build_library
+from explorer.library.library import Library
 from explorer.progress import SilentReporter
 from explorer.similarity.graph import architecture_id
 from explorer.space.grammar import load_space
@@ -167,7 +167,7 @@ def test_architecture_tables_are_those_of_the_store(open_page, filled):
     page = open_page("architecture", filled.url, id=filled.best)
     with open_store(filled.url) as store:
         record = store.architecture(filled.best)
-        neighbors = store.neighbors("nano", filled.best, "weisfeiler_lehman")
+        neighbors = store.neighbors("nano", filled.best, "views")
     layers, spread, scores, similar = (table.value for table in page.dataframe)
     assert layers["hidden"].tolist() == [layer.hidden for layer in record.layers]
     assert sorted(scores["series"]) == sorted(spread["series"]) == ["mean", "order", "package"]
@@ -218,7 +218,7 @@ def small_space(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtur
     url = f"sqlite:///{tmp_path_factory.mktemp('small') / 'small.db'}"
     specs = load_space("nano").sample(request.param, np.random.default_rng(5))
     with open_store(url) as store:
-        build_library(store, "own", specs, SilentReporter(), source={"test": True})
+        Library.build(store, "own", specs, SilentReporter(), source={"test": True})
         ids = [summary.id for summary in store.summaries("own")]
         store.add_scores([scored(id, 0.5, "full") for id in ids])
     return url, ids
@@ -279,7 +279,7 @@ def test_imported_scores_have_no_seconds(open_page, own_store):
 def test_architecture_by_its_name(open_page, tmp_path, typed):
     url = f"sqlite:///{tmp_path / 'named.db'}"
     with open_store(url) as store:
-        build_library(store, "own", [named_model("BERT-Tiny")], SilentReporter(), source={"test": True})
+        Library.build(store, "own", [named_model("BERT-Tiny")], SilentReporter(), source={"test": True})
     page = open_page("architecture", url)
     page.text_input(key="architecture_typed_").set_value(typed).run()
     assert not page.warning

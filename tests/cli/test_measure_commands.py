@@ -9,7 +9,7 @@ import pytest
 
 from explorer.cli.main import build
 from explorer.errors import InputError
-from explorer.library.build import build_library
+from explorer.library.library import Library
 from explorer.measure.size import flops
 from explorer.progress import SilentReporter
 from explorer.similarity.graph import architecture_id
@@ -48,7 +48,7 @@ def test_a_model_is_measured_stored_and_listed(archex):
 def test_many_are_measured_and_a_device_is_predicted(archex, tmp_path):
     specs = load_space("nano").sample(12, np.random.default_rng(0))
     with open_store(f"sqlite:///{tmp_path / 'explorer.db'}") as store:
-        build_library(store, "few", specs, SilentReporter(), source={"from": "test"})
+        Library.build(store, "few", specs, SilentReporter(), source={"from": "test"})
         store.add_measurements(
             [MeasurementRecord(architecture_id(s), "phone", "latency", 1e-9 * flops(s), "s") for s in specs]
         )

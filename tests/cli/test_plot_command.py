@@ -13,7 +13,7 @@ import pytest
 from explorer.cli import plot as command
 from explorer.cli.main import build
 from explorer.errors import InputError
-from explorer.library.build import build_library
+from explorer.library.library import Library
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
 from explorer.studies.driver import run_known
@@ -31,7 +31,7 @@ def url(tmp_path_factory):
     url = f"sqlite:///{tmp_path_factory.mktemp('plots') / 'explorer.db'}"
     specs = load_space("nano").sample(30, np.random.default_rng(0))
     with open_store(url) as store:
-        build_library(store, SPACE, specs, SilentReporter(), source="sampled")
+        Library.build(store, SPACE, specs, SilentReporter(), source="sampled")
         summaries = store.summaries(SPACE)
         scores = [
             ScoreRecord(s.id, "known", "accuracy", s.parameters / 1e7, "data", "full", "r", 0, f"table:{n}")

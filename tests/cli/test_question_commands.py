@@ -15,12 +15,11 @@ import pytest
 from explorer.cli.main import build
 from explorer.errors import InputError
 from explorer.library.importing import import_file, nas_bench_bert_file
+from explorer.library.library import Library
 from explorer.progress import SilentReporter
-from explorer.similarity.graph import architecture_id, build_graph
-from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
+from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_model_dict
 from explorer.space.named import named_model
-from explorer.testing.kernels import gram
 from explorer.testing.searches import search
 from explorer.training.recipe import RECIPES
 from graphstore import open_store
@@ -154,11 +153,13 @@ def test_best_is_the_largest_mean(archex):
 
 def test_explain_adds_up(archex, tmp_path):
     models = [named_model("BERT-Mini"), named_model("FlexiBERT-Mini")]
-    kernel = gram(WeisfeilerLehman(5), [build_graph(model) for model in models])[0, 1]
+    with open_store("sqlite:///explorer.db") as store:
+        kernel = 1.0 - Library.open(store, SPACE).dissimilarities(models)[0, 1]
     found = document(archex("explain", "BERT-Mini", "FlexiBERT-Mini", "--limit", "0", "--json"))
+    assert found["kernel"] == "views"
     assert [found["first"], found["second"]] == [architecture_id(model) for model in models]
-    assert sum(pattern["shared"] for pattern in found["shared"]) == pytest.approx(kernel, abs=1e-12)
-    assert sum(pattern["different"] for pattern in found["different"]) == pytest.approx(1 - kernel, abs=1e-12)
+    assert sum(pattern["shared"] for pattern in found["shared"]) == pytest.approx(kernel, abs=1e-9)
+    assert sum(pattern["different"] for pattern in found["different"]) == pytest.approx(1 - kernel, abs=1e-9)
     assert [step["change"] for step in found["layers"]] == ["changed"] * 4
     few = document(archex("explain", "BERT-Mini", "FlexiBERT-Mini", "--limit", "2", "--json"))
     assert (len(few["shared"]), few["different_patterns"]) == (2, len(found["different"]))

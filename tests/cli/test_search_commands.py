@@ -13,7 +13,7 @@ from explorer.cli import search
 from explorer.cli.main import build
 from explorer.cli.search_options import SearchOptions
 from explorer.errors import InputError
-from explorer.library.build import build_library
+from explorer.library.library import Library
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
 from explorer.studies.jobs import refresh_jobs
@@ -29,7 +29,7 @@ def url(tmp_path_factory):
     url = f"sqlite:///{tmp_path_factory.mktemp('search') / 'store.db'}"
     specs = load_space("nano").sample(30, np.random.default_rng(0))
     with open_store(url) as store:
-        build_library(store, "small", specs, SilentReporter(), source="sampled")
+        Library.build(store, "small", specs, SilentReporter(), source="sampled")
         scores = [
             ScoreRecord(s.id, "known", "accuracy", s.parameters / 1e6, "data", "full", "recipe", 0, f"table:{i}")
             for i, s in enumerate(store.summaries("small"))

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from explorer.errors import DataError, InputError
-from explorer.library.build import build_library
 from explorer.library.card import usage
 from explorer.library.exporting import export_architecture, trained_runs
+from explorer.library.library import Library
 from explorer.library.records import score_record
 from explorer.library.workplace import run_folder
 from explorer.models.checking import check_folder
@@ -54,7 +54,7 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def store(tmp_path):
     with open_store(f"sqlite:///{tmp_path / 'store.db'}") as opened:
-        build_library(opened, "own", [SPEC, MIXED], SilentReporter(), source={"from": "you"})
+        Library.build(opened, "own", [SPEC, MIXED], SilentReporter(), source={"from": "you"})
         yield opened
 
 

@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from explorer.errors import DataError
-from explorer.library.build import build_space, is_ready
 from explorer.library.importing import (
     edgetran_file,
     import_file,
     nas_bench_bert_file,
     table_file,
 )
+from explorer.library.spaces import build_space, is_ready
 from explorer.progress import SilentReporter
 from explorer.similarity.graph import architecture_id
 from explorer.space.formats import to_json
@@ -86,7 +86,7 @@ def contents(store, space):
     return (
         ids,
         store.embeddings(space).vectors.tolist(),
-        store.neighbor_table(space, "weisfeiler_lehman"),
+        store.neighbor_table(space, "views"),
         store.scores(space=space),
         store.measurements(space=space),
     )

@@ -1,20 +1,34 @@
-"""A library holds every architecture with its vector and its exact neighbours, however often its building was cut."""
+"""A library has every architecture with its vector and its exact neighbours, however often its writing was cut."""
+
+from __future__ import annotations
 
 import dataclasses
+import gzip
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from explorer.errors import InputError, SpecError
-from explorer.library.build import build_library, build_space, is_ready
-from explorer.library.nearest import choose_space, nearest_in_space
+from explorer.library import fitted, library
+from explorer.library.library import Library
+from explorer.library.spaces import build_space, choose_space, explain_similarity, is_ready
 from explorer.progress import SilentReporter
 from explorer.similarity.graph import architecture_id, build_graph
-from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
+from explorer.similarity.registry import kernel_named
 from explorer.space.formats import from_json
 from explorer.space.grammar import load_space
-from explorer.testing.kernels import gram
+from explorer.space.named import named_model
 from graphstore import open_store
+from graphstore.maintenance import migrate
+from graphstore.records import SpaceRecord
+
+DATA = Path(__file__).parent / "data"
+OTHERS = [named_model(name) for name in ("BERT-Tiny", "FNet-Mini", "BERT-Mini")]
 
 
 class CutError(Exception):
@@ -22,7 +36,7 @@ class CutError(Exception):
 
 
 class CutReporter:
-    """Ends the work when a phase begins."""
+    """Raises when a phase begins."""
 
     def __init__(self, phase):
         self.phase = phase
@@ -43,22 +57,39 @@ def tiny():
     return dataclasses.replace(load_space("nano"), name="tiny", layers=(2,))
 
 
-def test_neighbours_and_vectors_are_those_of_the_exact_kernel(empty):
-    space = tiny()
-    record = build_space(empty, space, SilentReporter())
-    specs = list(space)
-    values = gram(WeisfeilerLehman(), [build_graph(spec) for spec in specs])
+def everything(store, space):
+    """All that the store has of a library; kernels by their results, because they are only equal in these."""
+    opened = Library.open(store, space)
+    embedded = opened.embeddings
+    tables = {kernel: store.neighbor_table(space, kernel) for kernel in store.kernels(space)}
+    return (
+        store.architecture_ids(space),
+        embedded.ids,
+        embedded.vectors.tobytes(),
+        tables,
+        dict(opened.info),
+        opened.place(OTHERS).tobytes(),
+    )
+
+
+@pytest.mark.parametrize("name", ["views", "wl"])
+def test_neighbours_and_vectors_are_those_of_the_kernel(empty, name):
+    opened = build_space(empty, tiny(), SilentReporter(), kernel_named(name))
+    specs = list(tiny())
+    kernel = kernel_named(name).fit([build_graph(spec) for spec in specs])
+    graphs = [build_graph(spec) for spec in specs]
+    exact = kernel.dissimilarities(graphs, graphs)
     ids = [architecture_id(spec) for spec in specs]
-    assert empty.count("tiny") == record.info["architectures"] == 96
+    assert empty.count("tiny") == 96
     for row in (0, 40, 95):
-        found = empty.neighbors("tiny", ids[row], "weisfeiler_lehman", 10)
-        order = sorted((round(1 - values[row, j], 12), j) for j in range(96) if j != row)[:10]
+        found = empty.neighbors("tiny", ids[row], kernel.name, 10)
+        order = sorted((exact[row, j], j) for j in range(96) if j != row)[:10]
         assert [n.target for n in found] == [ids[j] for _, j in order]
         np.testing.assert_allclose([n.dissimilarity for n in found], [d for d, _ in order], atol=1e-9)
-    embedded = empty.embeddings("tiny")
-    assert list(embedded.ids) == ids
-    assert embedded.vectors.shape == (96, 16)
-    assert record.info["embedding_spearman"] > 0.95
+    assert list(opened.embeddings.ids) == ids
+    np.testing.assert_array_equal(opened.embeddings.vectors, kernel.vectors)
+    assert opened.agreement > 0.9
+    np.testing.assert_array_equal(opened.place(OTHERS), kernel.transform([build_graph(spec) for spec in OTHERS]))
 
 
 def test_stored_architectures_say_what_they_are(empty):
@@ -79,14 +110,23 @@ def test_a_finished_library_is_not_built_again(empty):
     assert empty.revision() == before
 
 
-@pytest.mark.parametrize("phase", ["store", "similarity", "neighbours"])
-def test_an_interrupted_build_is_finished_by_the_next(empty, phase):
-    with pytest.raises(CutError):
-        build_space(empty, tiny(), CutReporter(phase))
-    assert not is_ready(empty, "tiny")
+def test_another_kernel_needs_another_name(empty):
+    build_space(empty, tiny(), SilentReporter(), kernel_named("wl"))
+    before = empty.revision()
     build_space(empty, tiny(), SilentReporter())
-    assert is_ready(empty, "tiny")
-    assert empty.count("tiny") == len(empty.embeddings("tiny").ids) == 96
+    build_space(empty, tiny(), SilentReporter(), kernel_named("wl"))
+    for other in (kernel_named("views"), kernel_named("wl", iterations=2)):
+        with pytest.raises(InputError, match=r"space tiny was begun with \(weisfeiler_lehman .*--name"):
+            build_space(empty, tiny(), SilentReporter(), other)
+    assert empty.revision() == before
+
+
+def test_an_unfinished_library_keeps_its_kernel(empty):
+    with pytest.raises(CutError):
+        build_space(empty, tiny(), CutReporter("embedding"), kernel_named("wl"))
+    with pytest.raises(InputError, match="begun with"):
+        build_space(empty, tiny(), SilentReporter(), kernel_named("views"))
+    assert build_space(empty, tiny(), SilentReporter()).kernel.name == kernel_named("wl").name
 
 
 def test_another_grammar_needs_another_name(empty):
@@ -105,19 +145,50 @@ def test_a_space_too_large_to_enumerate_is_refused(empty):
 
 def test_new_architectures_join_a_library(empty):
     specs = list(tiny())
-    build_library(empty, "mine", specs[:20], SilentReporter(), source={"from": "a"})
-    build_library(empty, "mine", specs[10:40], SilentReporter(), source={"from": "b"})
-    assert empty.embeddings("mine").ids == tuple(architecture_id(spec) for spec in specs[:40])
+    first = Library.build(empty, "mine", specs[:40], SilentReporter(), source={"from": "a"})
+    held = first.embeddings
+    Library.build(empty, "mine", specs[30:60], SilentReporter(), source={"from": "b"})
+    opened = Library.open(empty, "mine")
+    assert opened.embeddings.ids == tuple(architecture_id(spec) for spec in specs[:60])
+    np.testing.assert_array_equal(opened.embeddings.vectors[:40], held.vectors)
+    np.testing.assert_array_equal(opened.embeddings.vectors[40:], first.place(specs[40:60]))
+    assert opened.rows == {id: row for row, id in enumerate(opened.embeddings.ids)}
+
+
+def test_neighbours_among_appended_architectures(empty):
+    specs = list(tiny())
+    Library.build(empty, "mine", specs[:40], SilentReporter(), source={})
+    opened = Library.open(empty, "mine")
+    assert opened.append(specs[30:96]) == 56
+    graphs = [build_graph(spec) for spec in specs]
+    exact = opened.kernel.dissimilarities(graphs, graphs)
+    for row in (45, 95):
+        id = architecture_id(specs[row])
+        order = sorted((exact[row, j], j) for j in range(96) if j != row)[:10]
+        assert [n.target for n in empty.neighbors("mine", id, "views")] == [architecture_id(specs[j]) for _, j in order]
 
 
 def test_neighbours_of_an_architecture_outside_are_those_it_would_have_inside(empty):
     specs = list(tiny())
-    build_library(empty, "without", specs[1:], SilentReporter(), source={})
-    build_library(empty, "with", specs, SilentReporter(), source={})
-    outside = nearest_in_space(empty, "without", specs[0], 5)
-    inside = empty.neighbors("with", architecture_id(specs[0]), "weisfeiler_lehman", 5)
-    assert [(n.target, n.rank) for n in outside] == [(n.target, n.rank) for n in inside]
-    assert choose_space(empty, architecture_id(specs[0])) == "with"
+    outside = Library.build(empty, "without", specs[1:], SilentReporter(), source={})
+    near = outside.nearest(specs[0], 5)
+    outside.append(specs[:1])
+    id = architecture_id(specs[0])
+    assert empty.neighbors("without", id, "views", 5) == near
+    assert Library.open(empty, "without").nearest(specs[0], 15)[:5] == near
+    found = [other for other, _ in Library.open(empty, "without").nearest_by_vector(specs[0], 5)]
+    assert id not in found
+
+
+def test_the_space_to_look_in(empty):
+    specs = list(tiny())
+    with pytest.raises(InputError, match="have a built space"):
+        choose_space(empty, None)
+    Library.build(empty, "large", specs[1:50], SilentReporter(), source={})
+    Library.build(empty, "small", specs[:3], SilentReporter(), source={})
+    assert choose_space(empty, architecture_id(specs[0])) == "small"
+    assert choose_space(empty, "0" * 32) == choose_space(empty, None) == "large"
+    assert choose_space(empty, architecture_id(specs[0]), "large") == "large"
     with pytest.raises(InputError, match="built space"):
         choose_space(empty, architecture_id(specs[0]), "nowhere")
 
@@ -125,7 +196,242 @@ def test_neighbours_of_an_architecture_outside_are_those_it_would_have_inside(em
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_library_may_be_tiny(empty, count):
     specs = list(tiny())[:count]
-    build_library(empty, "own", specs, SilentReporter(), source={})
-    assert is_ready(empty, "own")
-    assert empty.embeddings("own").vectors.shape == (count, 16)
-    assert len(empty.neighbors("own", architecture_id(specs[0]), "weisfeiler_lehman")) == count - 1
+    opened = Library.build(empty, "own", specs, SilentReporter(), source={})
+    assert opened.embeddings.vectors.shape == (count, 16)
+    assert len(empty.neighbors("own", architecture_id(specs[0]), "views")) == count - 1
+    # The axes of a small collection distinguish architectures that it does not have yet.
+    vectors = opened.place(OTHERS)
+    distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    assert distances[np.triu_indices(3, 1)].min() > 0.1
+    assert opened.append(OTHERS) == 3
+    np.testing.assert_array_equal(Library.open(empty, "own").embeddings.vectors[count:], vectors)
+
+
+def test_explanations_add_up_to_the_dissimilarity(empty):
+    kernel, explanation = explain_similarity(None, *OTHERS[:2])
+    assert kernel == "weisfeiler_lehman"
+    assert 0.0 < explanation.dissimilarity < 1.0
+    opened = build_space(empty, tiny(), SilentReporter())
+    kernel, explanation = explain_similarity(empty, *OTHERS[:2])
+    assert kernel == "views"
+    assert explanation.dissimilarity == pytest.approx(opened.dissimilarities(OTHERS[:2])[0, 1], abs=1e-9)
+
+
+WRITES = ("put_space", "add_architectures", "put_kernel", "append_to_library", "put_embeddings", "put_neighbors")
+
+
+class Killer:
+    """Counts the writes to a store and kills the process before or after one of them."""
+
+    def __init__(self, store, step):
+        self.step, self.count = step, 0
+        for name in WRITES:
+            setattr(store, name, self._counted(getattr(store, name)))
+
+    def _counted(self, write):
+        def call(*arguments, **named):
+            for action in (lambda: None, lambda: write(*arguments, **named)):
+                self.count += 1
+                if self.count == self.step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                result = action()
+            return result
+
+        return call
+
+
+def build_in_batches(store):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "BATCH", 20)
+        build_space(store, tiny(), SilentReporter())
+
+
+def append_in_batches(store):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "BATCH", 2)
+        Library.open(store, "tiny").append(OTHERS)
+
+
+def append_at_once(store):
+    Library.open(store, "tiny").append(OTHERS)
+
+
+def killed(url, work, step):
+    """Exit code of a process that does the work and is killed at a step; 0 if there are fewer steps."""
+
+    def run():
+        with open_store(url) as store:
+            Killer(store, step)
+            work(store)
+
+    child = multiprocessing.get_context("fork").Process(target=run)
+    child.start()
+    child.join(120)
+    return child.exitcode
+
+
+@pytest.mark.parametrize("work", [build_in_batches, append_in_batches, append_at_once])
+def test_killed_between_any_two_writes_and_repeated(tmp_path, work):
+    def prepared(name):
+        url = f"sqlite:///{tmp_path / name}.db"
+        if work is not build_in_batches:
+            with open_store(url) as store:
+                build_space(store, tiny(), SilentReporter())
+        return url
+
+    with open_store(prepared("whole")) as store:
+        work(store)
+        expected = everything(store, "tiny")
+    for step in range(1, 100):
+        url = prepared(f"step{step}")
+        code = killed(url, work, step)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        with open_store(url) as store:
+            assert store.problems() == []
+            work(store)
+            assert everything(store, "tiny") == expected
+            assert store.problems() == []
+    assert step >= 3
+
+
+def appender(url, specs, ready, go):
+    with open_store(url) as store:
+        opened = Library.open(store, "tiny")
+        _ = opened.fitted
+        ready.set()
+        go.wait(60)
+        for spec in specs:
+            opened.append([spec])
+
+
+def test_two_processes_append_at_once(tmp_path):
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    new = list(dict.fromkeys(load_space("small").sample(12, np.random.default_rng(5))))
+    with open_store(url) as store:
+        before = build_space(store, tiny(), SilentReporter())
+        placed = before.place(new)
+        held = before.embeddings
+    context = multiprocessing.get_context("fork")
+    go, ready = context.Event(), [context.Event(), context.Event()]
+    shares = (new[:8], new[4:][::-1])
+    children = [
+        context.Process(target=appender, args=(url, share, event, go))
+        for share, event in zip(shares, ready, strict=True)
+    ]
+    for child in children:
+        child.start()
+    assert all(event.wait(60) for event in ready)
+    go.set()
+    for child in children:
+        child.join(120)
+        assert child.exitcode == 0
+    with open_store(url) as store:
+        after = store.embeddings("tiny")
+        assert after.ids[:96] == held.ids
+        np.testing.assert_array_equal(after.vectors[:96], held.vectors)
+        found = dict(zip(after.ids[96:], after.vectors[96:], strict=True))
+        assert len(found) == len(new)
+        for spec, vector in zip(new, placed, strict=True):
+            id = architecture_id(spec)
+            np.testing.assert_array_equal(found[id], vector)
+            assert len(store.neighbors("tiny", id, "views")) == 10
+        assert store.problems() == []
+
+
+def builder(url, specs, ready, go):
+    with open_store(url) as store:
+        ready.set()
+        go.wait(60)
+        for spec in specs:
+            Library.build(store, "own", [spec], SilentReporter(), source={"from": "you"})
+
+
+def test_two_processes_begin_a_collection_at_once(tmp_path):
+    url = f"sqlite:///{tmp_path / 'own.db'}"
+    open_store(url).close()
+    specs = list(tiny())[:12]
+    context = multiprocessing.get_context("fork")
+    go, ready = context.Event(), [context.Event(), context.Event()]
+    shares = (specs[:6], specs[6:])
+    children = [
+        context.Process(target=builder, args=(url, share, event, go))
+        for share, event in zip(shares, ready, strict=True)
+    ]
+    for child in children:
+        child.start()
+    assert all(event.wait(60) for event in ready)
+    go.set()
+    for child in children:
+        child.join(120)
+        assert child.exitcode == 0
+    with open_store(url) as store:
+        opened = Library.open(store, "own")
+        assert sorted(opened.embeddings.ids) == sorted(architecture_id(spec) for spec in specs)
+        by_id = {architecture_id(spec): spec for spec in specs}
+        np.testing.assert_array_equal(
+            opened.embeddings.vectors, opened.place([by_id[id] for id in opened.embeddings.ids])
+        )
+        assert store.problems() == []
+
+
+def test_an_architecture_is_placed_without_refitting(empty, monkeypatch):
+    build_space(empty, tiny(), SilentReporter())
+
+    def refuse(*arguments):
+        raise AssertionError("refitted")
+
+    monkeypatch.setattr(fitted.FittedKernels, "fit", refuse)
+    opened = Library.open(empty, "tiny")
+    assert opened.place(OTHERS).shape == (3, 16)
+    assert opened.append(OTHERS) == 3
+    assert len(opened.nearest(OTHERS[1], 4)) == 4
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A store with libraries of layout 2 and an architecture that its version had adopted."""
+    path = tmp_path / "layout2.db"
+    path.write_bytes(gzip.decompress((DATA / "layout2.db.gz").read_bytes()))
+    migrate(f"sqlite:///{path}", lambda line: None)
+    with open_store(f"sqlite:///{path}") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("space", ["tiny", "s.level2"])
+def test_libraries_of_layout_2_place_as_before(old, space):
+    expected = json.loads((DATA / "layout2.json").read_text())
+    specs = [from_json(json.dumps(spec)) for spec in expected["specs"]]
+    before = old.embeddings(space)
+    tables = {kernel: old.neighbor_table(space, kernel) for kernel in old.kernels(space)}
+    opened = Library.open(old, space)
+    vectors = np.array([[float.fromhex(x) for x in row] for row in expected[space]["vectors"]], dtype=np.float32)
+    np.testing.assert_array_equal(opened.place(specs), vectors)
+    for spec, near in zip(specs, expected[space]["neighbors"], strict=True):
+        found = opened.nearest(spec, 10)
+        assert [n.target for n in found] == [target for target, _, _ in near]
+        np.testing.assert_allclose([n.dissimilarity for n in found], [value for _, _, value in near], atol=1e-12)
+    assert opened.append(specs) == len(specs)
+    after = old.embeddings(space)
+    np.testing.assert_array_equal(after.vectors[: len(before.ids)], before.vectors)
+    np.testing.assert_array_equal(after.vectors[len(before.ids) :], vectors)
+    for kernel, table in tables.items():
+        assert [n for n in old.neighbor_table(space, kernel) if n.source in set(before.ids)] == table
+    # From now on the stored kernels are used.
+    again = Library.open(old, space)
+    np.testing.assert_array_equal(again.place(specs), vectors)
+    assert set(old.fitted_kernels(space)) == {"views", "weisfeiler_lehman"}
+    with pytest.raises(InputError, match="begun with"):
+        again.check_kernel(kernel_named("views"))
+
+
+def test_an_unfinished_library_of_layout_2_is_built_again(old):
+    info = old.space("tiny").info
+    old.put_space(SpaceRecord("tiny", {"title": info["title"], "source": info["source"], "ready": False}))
+    assert not is_ready(old, "tiny")
+    opened = build_space(old, tiny(), SilentReporter())
+    assert old.kernels("tiny") == ["views"]
+    assert opened.embeddings.ids == tuple(old.architecture_ids("tiny"))
+    kernel = kernel_named("views").fit(opened.graphs(opened.embeddings.ids))
+    np.testing.assert_array_equal(opened.embeddings.vectors, kernel.vectors)

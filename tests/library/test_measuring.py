@@ -10,8 +10,8 @@ import pytest
 
 from explorer.analysis.devices import find_device, known_devices, predict_on_device
 from explorer.errors import InputError
-from explorer.library.build import build_library
 from explorer.library.importing import import_file, table_file
+from explorer.library.library import Library
 from explorer.library.measuring import ANY_DEVICE, Bench, measure_missing
 from explorer.measure.settings import Load
 from explorer.measure.size import flops
@@ -34,7 +34,7 @@ def specs():
 @pytest.fixture
 def store(tmp_path, specs):
     with open_store(f"sqlite:///{tmp_path / 'explorer.db'}") as opened:
-        build_library(opened, "few", specs, SilentReporter(), source={"from": "test"})
+        Library.build(opened, "few", specs, SilentReporter(), source={"from": "test"})
         yield opened
 
 

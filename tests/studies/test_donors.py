@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from explorer.errors import InputError
-from explorer.library.build import build_library
+from explorer.library.library import Library
 from explorer.library.workplace import run_folder
 from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.progress import SilentReporter
@@ -36,7 +36,7 @@ RECIPE = TrainingChoices.of(Trained(recipe="quick", transfer="ordered")).recipe
 @pytest.fixture
 def store(tmp_path):
     with open_store(f"sqlite:///{tmp_path}/store.db") as opened:
-        build_library(opened, "own", [OWN, NEAR, NEARER, FAR], SilentReporter(), source="here")
+        Library.build(opened, "own", [OWN, NEAR, NEARER, FAR], SilentReporter(), source="here")
         yield opened
 
 

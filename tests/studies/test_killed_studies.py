@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 
-from explorer.library.build import build_library
+from explorer.library.library import Library
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
 from explorer.studies.spec import External, Known
@@ -42,7 +42,7 @@ def plain_main(monkeypatch):
 def fill(url):
     specs = load_space("nano").sample(60, np.random.default_rng(0))
     with open_store(url) as store:
-        build_library(store, SPACE, specs, SilentReporter(), source="sampled")
+        Library.build(store, SPACE, specs, SilentReporter(), source="sampled")
         scores = [
             ScoreRecord(s.id, "known", "accuracy", cheap_value(s.id), "data", "full", "recipe", 0, f"table:{i}")
             for i, s in enumerate(store.summaries(SPACE))

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from explorer.errors import DataError, InputError
-from explorer.library.build import build_space, is_ready
-from explorer.library.placing import Placer
+from explorer.library.library import Library
+from explorer.library.spaces import build_space, is_ready
 from explorer.progress import SilentReporter
-from explorer.similarity.graph import architecture_id, build_graph
-from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
+from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace, load_space
 from explorer.space.hierarchy import finer, levels
@@ -108,7 +107,7 @@ def everything(store):
             space.info,
             store.architecture_ids(space.name),
             store.embeddings(space.name).vectors.tobytes(),
-            store.neighbor_table(space.name, WeisfeilerLehman.name),
+            store.neighbor_table(space.name, "views"),
         )
         for space in store.spaces()
     }
@@ -141,7 +140,7 @@ def test_every_level_begins_from_the_one_before(fresh):
         )
         assert not set(tried) & {t.architecture for t in store.trials(study.name)}
         top = best_trial(store.trials(before.name)).architecture
-        near = store.neighbors(before.space, top, WeisfeilerLehman.name, 5)
+        near = store.neighbors(before.space, top, "views", 5)
         assert {top, *(n.target for n in near)} <= set(members)
         vectors = store.embeddings(study.space)
         shared = [id for id in vectors.ids if id in coarse.ids]
@@ -157,7 +156,7 @@ def test_an_outsider_is_placed_among_the_vectors_of_a_level_as_in_the_first_libr
     store = fresh()
     study = run(store, plan(levels=2))[-1]
     (inside,) = [s for s in store.summaries(study.space) if s.id == store.embeddings(study.space).ids[-1]]
-    placed = Placer.of_space(store, study.space).place([build_graph(from_json(inside.spec))])[0]
+    placed = Library.open(store, study.space).place([from_json(inside.spec)])[0]
     np.testing.assert_allclose(placed, store.embeddings(study.space).vectors[-1], atol=1e-6)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from explorer.library.build import build_space
+from explorer.library.spaces import build_space
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
 from explorer.studies.driver import run_known
@@ -30,7 +30,7 @@ def work(url):
         study = open_study(store, known_search("study", "tiny", "boshnas", 12, batch=4))
         assert run_known(store, study, SilentReporter(), lambda: False).state is StudyState.DONE
         trials = [(t.number, t.architecture, t.state, t.value) for t in store.trials("study")]
-        neighbors = [store.neighbors("tiny", s.id, "weisfeiler_lehman") for s in summaries[:10]]
+        neighbors = [store.neighbors("tiny", s.id, "views") for s in summaries[:10]]
         return summaries, neighbors, trials
 
 

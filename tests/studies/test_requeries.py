@@ -8,7 +8,7 @@ import pytest
 
 from explorer.cli.search_studies import status
 from explorer.cli.studies import study_report
-from explorer.library.build import build_library
+from explorer.library.library import Library
 from explorer.progress import SilentReporter
 from explorer.records import Trial
 from explorer.search import Candidates
@@ -186,7 +186,7 @@ def test_a_varied_trial_is_trained_and_scored_by_its_own_recipe(tmp_path):
     own = {"base": "quick", "pretrain_steps": 3, "finetune_steps": 2, "vocab_size": 300}
     evaluation, recipe = Trained(recipe=own, data=str(text), tasks=("order",)), recipe_named(own)
     with open_store(f"sqlite:///{tmp_path}/store.db") as store:
-        build_library(store, "one", [spec], SilentReporter(), source="here")
+        Library.build(store, "one", [spec], SilentReporter(), source="here")
         study = open_study(store, search("s.tuned", "one", budget=1, seed=3, evaluation=evaluation))
         evaluator = TrainingEvaluator(store, study, WorkerOrder(store.url, study.name, study.created, "", 1))
         (trial,) = store.add_trials(study.name, [(store.architecture_ids("one")[0], {})])

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from explorer.library.build import build_space
+from explorer.library.spaces import build_space
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
 from explorer.studies.driver import run_known

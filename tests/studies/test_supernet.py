@@ -13,7 +13,7 @@ import transformers
 
 from explorer.analysis.score_kinds import known_objective
 from explorer.errors import InputError
-from explorer.library.build import build_library
+from explorer.library.library import Library
 from explorer.library.records import score_record
 from explorer.library.sources import trial_source
 from explorer.models import FlexiBertForMaskedLM, spec_of
@@ -196,7 +196,7 @@ def test_evaluate_evaluates_nothing_for_a_space_that_cannot_take_it(archex, fold
 def test_no_study_begins_in_a_space_with_shapes_that_were_never_trained(archex, folder):
     specs = [NANO.spec(widths) for widths in ((4, 16), (8, 12), (16, 16))]
     with open_store("sqlite:///x.db") as store:
-        build_library(store, "odd", specs, SilentReporter(), source={"from": "here"})
+        Library.build(store, "odd", specs, SilentReporter(), source={"from": "here"})
     asked = ("search", "--store", "sqlite:///x.db", "--space", "odd", "--supernet", str(folder), "--budget", "2")
     code, _, err = archex(*asked, "--policy", "random")
     assert code == 2

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from explorer.library.build import build_library
+from explorer.library.library import Library
 from explorer.progress import SilentReporter
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.studies.donors import CHOICE_FILE, REPORT_FILE
@@ -38,7 +38,7 @@ def test_the_second_trial_starts_from_the_first_ones_weights(tmp_path, text):
     recipe = {"base": "quick", "pretrain_steps": 12, "finetune_steps": 4}
     evaluation = Trained(recipe=recipe, tasks=("order",), data=str(text), transfer="ordered", transfer_overlap=0.5)
     with open_store(f"sqlite:///{tmp_path}/store.db") as store:
-        build_library(store, "two", [DONOR, RECIPIENT], SilentReporter(), source="here")
+        Library.build(store, "two", [DONOR, RECIPIENT], SilentReporter(), source="here")
         study = open_study(store, search("s", "two", budget=2, evaluation=evaluation))
         donor, recipient = (summary.id for summary in store.summaries("two"))
         trials = store.add_trials("s", [(donor, {}), (recipient, {})])

@@ -12,6 +12,7 @@ from explorer.analysis.tables import architectures_frame
 from explorer.app import navigation
 from explorer.app.shared import downloads, frames, services
 from explorer.app.shared.messages import literal
+from explorer.library.library import neighbors_kernel
 from explorer.plots.similarity_graph import similarity_figure
 
 KEY = "similarity_graph"
@@ -24,7 +25,8 @@ ID = re.compile(r"[0-9a-f]{8,64}")
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def _graph(url: str, space: str, id: str, expanded: tuple[str, ...], revision: int) -> SimilarityGraph:
-    return similarity_graph(services.store(), space, id, services.KERNEL, expanded)
+    store = services.store()
+    return similarity_graph(store, space, id, neighbors_kernel(store.space(space).info), expanded)
 
 
 def render(id: str, space: str, scores: pd.DataFrame, series: str | None) -> None:

@@ -11,6 +11,7 @@ from explorer.app.architecture import export_view, graph_view, lineage_view, nei
 from explorer.app.shared import address, components, downloads, frames, services, similarity
 from explorer.app.shared.messages import literal
 from explorer.errors import InputError
+from explorer.library.library import kernel_text
 from explorer.plots.scores import score_bars
 from explorer.space.formats import from_json
 from graphstore.records import ArchitectureRecord, NeighborRecord
@@ -51,7 +52,7 @@ def render() -> None:
     lineage_view.render(record, space)
     st.subheader("Most similar architectures")
     _neighbors(record, architectures, scores, space, found)
-    similarity.render(record, found, architectures)
+    similarity.render(record, found, architectures, services.space(space))
     st.subheader("Export")
     export_view.render(record)
     with st.expander("model_dict"):
@@ -239,7 +240,8 @@ def _neighbors(
     if series is None:
         columns.remove("score")
     components.architecture_table(table, columns, space, "architecture_neighbors", height=420)
-    st.caption("By exact kernel dissimilarity: 0 for equal graphs, larger for more different ones.")
+    kernel = kernel_text(services.space(space).info)
+    st.caption(f"Dissimilarity by the kernel of {space} ({kernel}): 0 for equal graphs, at most 1.")
     if series is not None and table["score"].isna().all():
         st.info(
             "None of them has this score yet. Open one on the Build page to train it.",

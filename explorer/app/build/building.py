@@ -1,11 +1,9 @@
-"""What the Build page works with: the space's grammar and choices, what its scores teach, queueing."""
+"""Functions behind the Build page: the grammar of a space, predictions from its scores, queueing trials."""
 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 import pandas as pd
@@ -14,7 +12,8 @@ import streamlit as st
 from explorer.app.search import launching
 from explorer.app.shared import frames, services, similarity
 from explorer.errors import InputError, SpecError
-from explorer.library.vicinity import FEWEST_SCORES, Forecaster, Vicinity
+from explorer.library.forecast import FEWEST_SCORES, Forecaster
+from explorer.library.library import Library
 from explorer.space.drafts import MIXED, Draft, draft_of
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace, OutsideSpaceError
@@ -27,12 +26,10 @@ from graphstore import GraphStore
 from graphstore.records import JobRecord, SpaceRecord, StudyRecord, TrialRecord
 
 NEAREST = 8
-PATIENCE_S = 2.0
-"""How long a page waits for a space before it goes on without."""
 
 
 def grammar_of(space: SpaceRecord) -> DesignSpace | None:
-    """The grammar that a space comes from; ``None`` for the space of a table."""
+    """Return the grammar of a space; ``None`` for an imported one."""
     source = space.info.get("source")
     try:
         return DesignSpace.from_source(space.name, source) if isinstance(source, Mapping) else None
@@ -41,7 +38,7 @@ def grammar_of(space: SpaceRecord) -> DesignSpace | None:
 
 
 def blank(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
-    """A plain architecture of a space to begin with: the first one; ``None`` of a table without architectures."""
+    """Return the first architecture of a space as a draft; ``None`` if the space has none."""
     if grammar is not None:
         return draft_of(grammar.at(0))
     known = services.architectures(space.name)
@@ -49,14 +46,14 @@ def blank(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
 
 
 def operations(grammar: DesignSpace | None, draft: Draft) -> list[str]:
-    """Operations to choose from, those of the space first."""
+    """Return the operations to choose from, those of the space first."""
     own = [f"{family}_{parameter}" for family, parameter in grammar.operations] if grammar else []
     used = [layer.operation for layer in draft.layers]
     return list(dict.fromkeys([*own, *usual_operations(), MIXED, *used]))
 
 
 def choices_text(grammar: DesignSpace) -> str:
-    """What a grammar lets a layer choose, in a sentence."""
+    """Describe the choices of a grammar in a sentence."""
 
     def options(values: Sequence[object]) -> str:
         return ", ".join(str(value) for value in values)
@@ -66,7 +63,7 @@ def choices_text(grammar: DesignSpace) -> str:
     return (
         f"{grammar.name} has hidden sizes {options(grammar.hidden)}; heads {heads}; feed-forward stacks of "
         f"{options(grammar.ff_depths)} with widths {options(grammar.ff_widths)}; {options(grammar.layers)} layers"
-        + (f", {grammar.layers_per_stack} alike each" if grammar.layers_per_stack > 1 else "")
+        + (f" in groups of {grammar.layers_per_stack} equal ones" if grammar.layers_per_stack > 1 else "")
         + (f"; backbone {backbone}" if backbone else "")
         + "."
     )
@@ -81,69 +78,29 @@ def outside(grammar: DesignSpace, spec: ArchitectureSpec) -> str | None:
         if error.layer is None:
             return f"the {error.choice} must {error.requirement}"
         if not error.choice:
-            return f"layers {error.layer - error.layer % grammar.layers_per_stack} and {error.layer} must be alike"
+            return f"layers {error.layer - error.layer % grammar.layers_per_stack} and {error.layer} must be equal"
         return f"the {error.choice} of layer {error.layer} must {error.requirement}"
     return None
 
 
-@st.cache_resource(show_spinner=False, max_entries=2)
-def _reading(url: str, space: str, digest: str) -> Future[Vicinity]:
-    """The vicinity of a space, read once for all visitors by a thread of its own, so that pages go on meanwhile."""
-    store, found = services.store(), Future[Vicinity]()
-
-    def read() -> None:
-        try:
-            found.set_result(Vicinity.of_space(store, space))
-        except Exception as error:
-            found.set_exception(error)
-
-    # It may take a minute of a large space, for which the end of the app need not wait.
-    threading.Thread(target=read, name=f"vicinity of {space}", daemon=True).start()
-    return found
+@st.cache_resource(show_spinner="Fitting the prediction …", max_entries=8)
+def _forecaster(url: str, space: str, size: int, series: str, revision: int, _library: Library) -> Forecaster:
+    return Forecaster(_library, known_scores(_library, series))
 
 
-def vicinity(space: SpaceRecord, *, wait: bool = True) -> Vicinity | None:
-    """The architectures of a finished space, to compare any other one with; ``None`` while they are being read.
-
-    Args:
-        space: a finished one.
-        wait: whether to wait for them a moment.
-
-    Raises:
-        InputError: there is none.
-        StoreError: the store cannot be read.
-    """
-    # The digest changes with the architectures of this space; the store's revision also with those of others.
-    key = (services.store_url(), space.name, str(space.info.get("digest")))
-    try:
-        return _reading(*key).result(PATIENCE_S if wait else 0.0)
-    except TimeoutError:
-        return None
-    except Exception:
-        # Who waited is told, and begins anew; who only looked leaves the reason for that.
-        if wait:
-            _reading.clear(*key)
-        raise
+def known_scores(library: Library, series: str) -> dict[str, float]:
+    """Return id → mean score of a series, for the architectures of a library."""
+    known = frames.mean_scores(services.scores(library.name), series)
+    return {str(id): float(value) for id, value in known.items() if str(id) in library.rows and math.isfinite(value)}
 
 
-@st.cache_resource(show_spinner="Learning from the scores …", max_entries=8)
-def _forecaster(url: str, space: str, digest: str, series: str, revision: int, _vicinity: Vicinity) -> Forecaster:
-    return Forecaster(_vicinity, known_scores(space, _vicinity, series))
-
-
-def known_scores(space: str, near: Vicinity, series: str) -> dict[str, float]:
-    """Id → mean score in a series, of what there is to learn from."""
-    known = frames.mean_scores(services.scores(space), series)
-    return {str(id): float(value) for id, value in known.items() if str(id) in near.rows and math.isfinite(value)}
-
-
-def too_few(space: str, near: Vicinity, series: str) -> str | None:
-    """Why nothing is learned from a series, and from which one there is; ``None`` if it has scores enough."""
-    count = len(known_scores(space, near, series))
+def too_few(library: Library, series: str) -> str | None:
+    """Explain that a series has too few scores, and name one that has enough; ``None`` if it has enough."""
+    count = len(known_scores(library, series))
     if count >= FEWEST_SCORES:
         return None
-    names = frames.series_names(services.scores(space))
-    counts = {name: len(known_scores(space, near, name)) for name in names}
+    names = frames.series_names(services.scores(library.name))
+    counts = {name: len(known_scores(library, name)) for name in names}
     text = f"{series} has {count} score{'' if count == 1 else 's'}; a prediction needs {FEWEST_SCORES}."
     most = max(counts, key=lambda name: counts[name], default=series)
     if counts.get(most, 0) < FEWEST_SCORES:
@@ -151,20 +108,20 @@ def too_few(space: str, near: Vicinity, series: str) -> str | None:
     return f"{text} Train more architectures, or choose {most} above: it has {counts[most]:,}."
 
 
-def forecaster(space: SpaceRecord, near: Vicinity, series: str) -> Forecaster:
-    """What the scores of a series teach. Raises InputError if they are too few."""
+def forecaster(library: Library, series: str) -> Forecaster:
+    """Return a forecaster fitted to a series of scores. Raises InputError if they are too few."""
     revision = services.store().revision("scores")
-    return _forecaster(services.store_url(), space.name, str(space.info.get("digest")), series, revision, near)
+    return _forecaster(services.store_url(), library.name, len(library.rows), series, revision, library)
 
 
-def nearest_table(space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, series: str | None) -> pd.DataFrame:
-    """The nearest known architectures, by id: ``dissimilarity, label, score, difference, parameters``."""
-    found = near.nearest(spec, NEAREST)
-    known = services.architectures(space.name)
-    found = [(id, value) for id, value in found if id in known.index]
+def nearest_table(library: Library, spec: ArchitectureSpec, series: str | None) -> pd.DataFrame:
+    """Return the nearest architectures by id: ``dissimilarity, label, score, difference, parameters``."""
+    known = services.architectures(library.name)
+    nearest = library.nearest(spec, NEAREST)
+    found = [(near.target, near.dissimilarity) for near in nearest if near.target in known.index]
     table = known.loc[[id for id, _ in found], ["label", "operations", "hiddens", "parameters"]].copy()
     table.insert(0, "dissimilarity", [value for _, value in found])
-    score = None if series is None else frames.mean_scores(services.scores(space.name), series)
+    score = None if series is None else frames.mean_scores(services.scores(library.name), series)
     table["score"] = float("nan") if score is None else score.reindex(table.index)
     table["difference"] = similarity.differences(spec, table.index)
     return table
@@ -172,14 +129,14 @@ def nearest_table(space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, se
 
 @dataclass(frozen=True)
 class QueueChoices:
-    """What a visitor wants trained, and where.
+    """Choices of the form that queues an architecture.
 
     Attributes:
         study: name of the study.
-        is_new: whether the study is to be made.
-        budget: of a new study.
-        run: whether to run the study afterwards, if nobody does.
-        recipe: of a new study.
+        is_new: whether to create the study.
+        budget: number of trials of a new study.
+        run: whether to run the study afterwards, unless a job runs it already.
+        recipe: recipe of a new study.
     """
 
     study: str
@@ -206,16 +163,15 @@ def study_title(study: StudyRecord) -> str:
 def enqueue(
     store: GraphStore, space: str, spec: ArchitectureSpec, choices: QueueChoices
 ) -> tuple[TrialRecord, JobRecord | None]:
-    """Queue an architecture, and run its study if that was asked for and nobody does.
+    """Queue an architecture as a trial, and run its study if requested and no job runs it.
 
     Returns:
-        The waiting trial, and the job that was started.
+        The waiting trial, and the job if one was started.
 
     Raises:
         InputError: a choice breaks a rule; too many jobs are running; or as ``queueing.queue``.
         DataError: the space has no library.
     """
-    # Adopting reads and writes the whole of a space's vectors, so that is done by one visitor at a time as well.
     with services.starting(store) as jobs:
         busy = any(job.state in ACTIVE and choices.study in launching.studies_of(job) for job in jobs)
         run = choices.run and not busy

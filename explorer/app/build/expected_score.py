@@ -1,4 +1,4 @@
-"""What score to expect of the architecture that is being built."""
+"""The predicted score of the edited architecture."""
 
 from __future__ import annotations
 
@@ -7,41 +7,39 @@ import streamlit as st
 from explorer.app.build import building
 from explorer.app.shared import components, downloads, frames, services
 from explorer.app.shared.messages import literal
-from explorer.library.vicinity import Forecaster, Vicinity
+from explorer.library.forecast import Forecaster
+from explorer.library.library import Library
 from explorer.plots import forecast_strip
 from explorer.space.spec import ArchitectureSpec
-from graphstore.records import ArchitectureRecord, SpaceRecord
+from graphstore.records import ArchitectureRecord
 
 
-def render(
-    space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord
-) -> None:
-    """Draw the prediction, or say why there is none.
+def render(library: Library, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord) -> None:
+    """Draw the prediction, or the reason why there is none.
 
     Args:
-        space: the architecture's, finished.
-        near: what is known of it.
+        library: library of the space.
         spec: the architecture.
-        series: scores to learn from; ``None`` where there are none.
-        record: of the architecture.
+        series: scores to learn from; ``None`` if there are none.
+        record: record of the architecture.
     """
     if series is None:
         components.no_scores_yet()
         return
-    reason = building.too_few(space.name, near, series)
+    reason = building.too_few(library, series)
     if reason is not None:
         st.info(literal(reason), icon=":material/hourglass_empty:")
         return
-    learned = building.forecaster(space, near, series)
+    learned = building.forecaster(library, series)
     if learned.equal is not None:
-        text = f"All {learned.count:,} known scores are {learned.equal:.4f}: there is nothing to learn from yet."
+        text = f"All {learned.count:,} known scores are {learned.equal:.4f}, so there is nothing to learn from yet."
         st.info(text, icon=":material/hourglass_empty:")
         return
     found = learned.forecast(spec)
-    known = frames.mean_scores(services.scores(space.name), series).dropna()
+    known = frames.mean_scores(services.scores(library.name), series).dropna()
     own = known.get(record.id)
     left, right = st.columns([1, 3])
-    help = "Two times of three a training's score lies within one standard deviation, if the model is right."
+    help = "If the model is right, two of three trainings score within one standard deviation."
     left.metric(
         literal(series),
         f"{found.mean:.4f}",
@@ -58,22 +56,21 @@ def render(
         downloads.figure(figure, f"expected-{record.id[:8]}", "build_forecast", alt="Expected score")
     if found.beyond:
         st.warning(
-            "It is further from every scored architecture than these are from each other: trust this less.",
+            "It is further from every scored architecture than these are from each other, so trust this less.",
             icon=":material/warning:",
         )
     among = " It is one of them." if own is not None else ""
     st.caption(
-        f"Learned from {learned.count:,} scored architectures by a Gaussian process and a forest on their graphs' "
-        f"distances; {_trust(learned)}.{among} Two things make the ± of {found.deviation:.4f}, added as squares: too "
-        f"little is known of its like ({found.epistemic:.4f}, less with more scores), and the same training ends "
-        f"differently each time ({found.aleatoric:.4f}, whatever is known)."
+        f"Predicted from {learned.count:,} scored architectures by a Gaussian process and a forest on the kernel's "
+        f"distances; {_trust(learned)}.{among} The ± of {found.deviation:.4f} combines the epistemic uncertainty "
+        f"({found.epistemic:.4f}; decreases with more scores) and the noise of a training ({found.aleatoric:.4f})."
     )
 
 
 def _trust(learned: Forecaster) -> str:
     if learned.rank_correlation is None or learned.covered is None:
-        return "too few to test on"
+        return "too few for cross-validation"
     return (
-        f"on held-out ones rank correlation {learned.rank_correlation:.2f}, and {learned.covered:.0%} within one "
-        "deviation"
+        f"in cross-validation the rank correlation is {learned.rank_correlation:.2f}, and {learned.covered:.0%} lie "
+        "within one standard deviation"
     )

@@ -10,11 +10,11 @@ import streamlit as st
 
 from explorer.app import navigation
 from explorer.app.build import building, expected_score, layer_editor, train_form
-from explorer.app.shared import access, components, downloads, services
+from explorer.app.shared import components, downloads, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError, InputError, SpecError
+from explorer.library.library import Library, is_finished, kernel_text
 from explorer.library.records import architecture_record
-from explorer.library.vicinity import Vicinity
 from explorer.plots import architecture_graph
 from explorer.space import drafts as drafting
 from explorer.space.drafts import Draft
@@ -28,7 +28,6 @@ from graphstore.records import ArchitectureRecord, SpaceRecord
 MODEL = layer_editor.MODEL
 MOST_DRAWN = 2_000
 """Most nodes of a graph that is drawn."""
-READING_EVERY = "1s"
 
 
 @components.page
@@ -52,9 +51,10 @@ def render() -> None:
         return
     st.subheader("Graph")
     _graph(record)
-    if not space.info.get("ready"):
+    library = services.library(space)
+    if library is None:
         st.info(
-            f"What is near it and what to expect of it is known once the library of {space.name} is finished; "
+            f"Nearest neighbours and the predicted score appear once the library of {space.name} is finished: "
             f"{components.how_to_finish(space.name)}.",
             icon=":material/hourglass_empty:",
         )
@@ -62,36 +62,11 @@ def render() -> None:
     scores = services.scores(space.name)
     st.subheader("Nearest known architectures")
     series = components.pick_series(scores, "Scores to show and to learn from", "build_series")
-    near = building.vicinity(space)
-    if near is None:
-        _reading(space)
-    else:
-        _nearest(space, near, spec, series, record)
-        st.subheader("Expected score")
-        expected_score.render(space, near, spec, series, record)
+    _nearest(library, spec, series, record)
+    st.subheader("Expected score")
+    expected_score.render(library, spec, series, record)
     st.subheader("Train it")
     train_form.render(space, spec)
-
-
-def _reading(space: SpaceRecord) -> None:
-    """Say that the space is being read, until it is."""
-
-    @access.drawn_again(READING_EVERY)
-    def wait() -> None:
-        try:
-            read = building.vicinity(space, wait=False) is not None
-        except (ExplorerError, StoreError, OSError):
-            # The page says what went wrong, and offers to try again.
-            read = True
-        if read:
-            st.rerun()
-        st.info(
-            f"{space.name} is being read, once for all visitors. Then the architectures nearest to yours and the score "
-            "to expect appear here; meanwhile go on.",
-            icon=":material/hourglass_empty:",
-        )
-
-    wait()
 
 
 def _current(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
@@ -236,18 +211,18 @@ def _membership(spec: ArchitectureSpec, space: SpaceRecord, grammar: DesignSpace
         st.success(f"It is one of the architectures of {space.name}.", icon=":material/check_circle:")
         return
     # Architectures can only be added to a space with a finished library.
-    adopted = f" Queueing it for training adds it to {space.name}." if space.info.get("ready") else ""
+    added = f" Queueing it for training adds it to {space.name}." if is_finished(space.info) else ""
     if grammar is None:
-        st.info(f"It is new to {space.name}.{adopted}", icon=":material/fiber_new:")
+        st.info(f"It is new to {space.name}.{added}", icon=":material/fiber_new:")
         return
     reason = building.outside(grammar, spec)
     if reason is None:
-        text = f"It fits the grammar of {space.name} and is new to its library.{adopted}"
+        text = f"It fits the grammar of {space.name} and is new to its library.{added}"
         st.success(text, icon=":material/check_circle:")
         return
-    if adopted:
-        adopted = f" You can still train it: it is then added to {space.name} as an architecture of your own."
-    text = f"It is outside the grammar of {space.name}, where {literal(reason)}.{adopted}"
+    if added:
+        added = f" You can still train it: it is then added to {space.name} as an architecture of your own."
+    text = f"It is outside the grammar of {space.name}, where {literal(reason)}.{added}"
     st.info(text, icon=":material/fence:")
 
 
@@ -259,14 +234,12 @@ def _graph(record: ArchitectureRecord) -> None:
     downloads.figure(figure, f"graph-{record.id[:8]}", "build_graph", alt="Computational graph")
 
 
-def _nearest(
-    space: SpaceRecord, near: Vicinity, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord
-) -> None:
-    table = building.nearest_table(space, near, spec, series)
+def _nearest(library: Library, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord) -> None:
+    table = building.nearest_table(library, spec, series)
     if table.empty:
-        st.info(f"{space.name} has no other architecture.", icon=":material/info:")
+        st.info(f"{library.name} has no other architecture.", icon=":material/info:")
         return
-    table.insert(0, downloads.LINKS, components.addresses(table.index, space.name))
+    table.insert(0, downloads.LINKS, components.addresses(table.index, library.name))
     shown = [downloads.LINKS, "dissimilarity", "label", "score", "difference", "parameters"]
     if series is None:
         shown.remove("score")
@@ -281,8 +254,10 @@ def _nearest(
         hide_index=True,
         placeholder=components.UNKNOWN,
     )
-    st.caption("By exact kernel dissimilarity of the graphs: 0 for equal graphs, 1 for no common pattern.")
+    st.caption(
+        f"Dissimilarity by the kernel of {library.name} ({kernel_text(library.info)}): 0 for equal graphs, at most 1."
+    )
     ids = [str(id) for id in table.index[:2]]
-    parameters = {"ids": ",".join(ids), "space": space.name, "model": st.query_params.get(MODEL, "")}
+    parameters = {"ids": ",".join(ids), "space": library.name, "model": st.query_params.get(MODEL, "")}
     title, icon = "Compare it with the nearest: layers, graphs and patterns", navigation.PAGES["compare"][1]
     st.page_link(navigation.page("compare"), label=title, icon=icon, query_params=parameters)

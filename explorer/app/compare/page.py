@@ -11,10 +11,11 @@ from explorer.app.compare import comparison
 from explorer.app.compare.comparison import Chosen
 from explorer.app.shared import address, components, downloads, frames, services, similarity
 from explorer.app.shared.messages import literal, named_literally
-from explorer.library.nearest import why_similar
+from explorer.library.library import kernel_text
 from explorer.plots import DrawnGraph, dissimilarity_map, graphs_side_by_side, score_bars
 from explorer.similarity.graph import build_graph
 from explorer.space.drafts import LONGEST_TEXT
+from graphstore.records import SpaceRecord
 
 IDS, MODEL, ONE = "ids", "model", "id"
 """URL parameters: ids or names separated by commas; an edited architecture of the Build page; the first one."""
@@ -27,7 +28,8 @@ PATTERNS_SHOWN = 60
 def render() -> None:
     """Draw the page."""
     components.head("compare")
-    space = components.pick_space().name
+    record = components.pick_space()
+    space = record.name
     known = services.architectures(space)
     chosen, wrong = _asked(known)
     for sentence in wrong:
@@ -50,7 +52,7 @@ def render() -> None:
     _scores(chosen)
     _layers(chosen)
     _graphs(chosen)
-    _kernel(chosen)
+    _kernel(chosen, record)
 
 
 def _asked(known: pd.DataFrame) -> tuple[list[Chosen], list[str]]:
@@ -210,22 +212,28 @@ def _graphs(chosen: list[Chosen]) -> None:
     )
 
 
-def _kernel(chosen: list[Chosen]) -> None:
+def _kernel(chosen: list[Chosen], space: SpaceRecord) -> None:
     st.subheader("Dissimilarity")
+    library = services.library(space)
+    if library is None:
+        remedy = components.how_to_finish(space.name)
+        text = f"Dissimilarities appear once the library of {space.name} is finished: {remedy}."
+        st.info(text, icon=":material/hourglass_empty:")
+        return
     titles = [one.title for one in chosen]
-    values = aligned.dissimilarities([one.spec for one in chosen])
+    values = library.dissimilarities([one.spec for one in chosen])
     left, right = st.columns(2, gap="large")
     with left:
         figure = dissimilarity_map(values, titles)
         downloads.figure(figure, _file(chosen, "dissimilarity"), "compare_kernel", alt="Dissimilarities")
         table = pd.DataFrame(values, index=pd.Index(titles, name="architecture"), columns=titles)
         downloads.csv_button(table, _file(chosen, "dissimilarity"), "compare_kernel_csv")
-        st.caption("By the exact Weisfeiler–Lehman kernel of the graphs: 0 for equal graphs, 1 for no common pattern.")
+        st.caption(f"By the kernel of {space.name} ({kernel_text(space.info)}): 0 for equal graphs, at most 1.")
     with right:
-        _why(chosen)
+        _why(chosen, space)
 
 
-def _why(chosen: list[Chosen]) -> None:
+def _why(chosen: list[Chosen], space: SpaceRecord) -> None:
     titles = {one.title: one for one in chosen}
     here, there = st.columns(2)
     with here:
@@ -233,7 +241,9 @@ def _why(chosen: list[Chosen]) -> None:
     others = [title for title in titles if title != first.title]
     with there:
         second = titles[address.choice("… from", others, "second")]
-    explanation, _ = why_similar(first.spec, second.spec)
+    explanation = similarity.explain(space, first.spec, second.spec)
+    if explanation is None:
+        return
     different = explanation.different
     st.markdown(f"Similarity **{explanation.similarity:.4f}**, dissimilarity **{explanation.dissimilarity:.4f}**")
     if not different:

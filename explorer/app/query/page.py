@@ -28,7 +28,7 @@ from explorer.app.query.query_form import (
 from explorer.app.shared import address, components, frames, services
 from explorer.app.shared.messages import literal
 from explorer.errors import DataError, InputError
-from explorer.library.nearest import nearest_to_vector, vector_of
+from explorer.library.library import Library, vector_of
 from explorer.space.documents import parse_json
 from explorer.space.operations import family_titles, parameter_titles
 from graphstore.errors import StoreInputError
@@ -131,7 +131,8 @@ def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
             f"The vector exceeds the {LONGEST_SHARED:,} characters that a URL can hold, so this view cannot be linked."
         )
     try:
-        found = nearest_to_vector(services.store(), space, vector_of(_json(text)), int(k))
+        library = Library.open(services.store(), space)
+        found = library.nearest_by_vector(vector_of(_json(text)), int(k))
     except (InputError, StoreInputError) as error:
         st.warning(literal(error), icon=":material/error:")
         return

@@ -20,6 +20,7 @@ from explorer.analysis import tables
 from explorer.analysis.architectures import FoundArchitecture
 from explorer.analysis.architectures import find_architecture as find_architecture_of
 from explorer.app.shared import frames
+from explorer.library.library import Library, is_finished, neighbors_kernel
 from explorer.library.sources import is_trained
 from explorer.studies import frames as pictures
 from explorer.studies.jobs import refresh_jobs
@@ -32,8 +33,6 @@ LONGEST_NAME = 64
 """Most characters of an id or a name in a URL or a form."""
 STORE_VARIABLE = "EXPLORER_STORE"
 DEFAULT_STORE = "sqlite:///explorer.db"
-KERNEL = "weisfeiler_lehman"
-"""Kernel of the exact neighbours in the library."""
 
 
 def store_url() -> str:
@@ -105,6 +104,11 @@ def starting(opened: GraphStore) -> Iterator[list[JobRecord]]:
 def spaces() -> list[SpaceRecord]:
     """Return all spaces, sorted by name."""
     return store().spaces()
+
+
+def space(name: str) -> SpaceRecord:
+    """One space. Raises NotFoundError."""
+    return store().space(name)
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
@@ -190,8 +194,25 @@ def has_published(space: str) -> bool:
 
 
 def neighbors(space: str, id: str) -> list[NeighborRecord]:
-    """Return the stored exact neighbours of an architecture by rank."""
-    return store().neighbors(space, id, KERNEL)
+    """Return the stored nearest neighbours of an architecture, by rank."""
+    opened = store()
+    return opened.neighbors(space, id, neighbors_kernel(opened.space(space).info))
+
+
+@st.cache_resource(show_spinner="Loading the library …", max_entries=4)
+def _library(url: str, space: str, version: tuple[object, ...]) -> Library:
+    opened = Library.open(_open(url), space)
+    opened.fitted  # noqa: B018 - load the kernel inside the spinner
+    return opened
+
+
+def library(space: SpaceRecord) -> Library | None:
+    """Return the library of a space with its kernel, shared by all visitors; ``None`` if it is not finished."""
+    if not is_finished(space.info):
+        return None
+    opened = store()
+    version = (opened.count(space.name), *opened.fitted_kernels(space.name).values())
+    return _library(store_url(), space.name, version)
 
 
 def space_of(id: str, preferred: str | None = None) -> str | None:

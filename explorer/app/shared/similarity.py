@@ -1,4 +1,4 @@
-"""Why two architectures are similar: their layers side by side, and the patterns the kernel counts in both."""
+"""Explanation of a similarity: the layers of two architectures side by side, and the patterns of the kernel."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ import streamlit as st
 from explorer.app.shared import address, downloads, services
 from explorer.app.shared.messages import literal
 from explorer.errors import InputError
-from explorer.library.nearest import why_similar
-from explorer.similarity.explanation import PatternWeight
+from explorer.similarity.explanation import Explanation, PatternWeight
 from explorer.space.difference import Change, Difference, difference, layer_words
 from explorer.space.formats import from_json
 from explorer.space.spec import ArchitectureSpec
-from graphstore.records import ArchitectureRecord, NeighborRecord
+from graphstore.records import ArchitectureRecord, NeighborRecord, SpaceRecord
 
 PARAMETER = "with"
-"""Name in the address of what the architecture is compared with."""
+"""URL parameter of the architecture to compare with."""
 LONGEST_WORDS = 400
-"""Characters of a difference that a table shows."""
+"""Longest text of a difference in a table, in characters."""
 SHOWN = 200
-"""Most patterns a table shows; the others are named together below it."""
+"""Rows of a table of patterns; the others are summed up below it."""
 CHANGES = {
     Change.SAME: "same",
     Change.CHANGED: "changed",
@@ -36,38 +35,55 @@ HOW_TO_READ = (
 )
 
 
-def render(record: ArchitectureRecord, neighbors: Sequence[NeighborRecord], known: pd.DataFrame) -> None:
-    """Let the visitor pick a neighbour or name any other architecture, and show why the two are similar.
+def render(
+    record: ArchitectureRecord, neighbors: Sequence[NeighborRecord], known: pd.DataFrame, space: SpaceRecord
+) -> None:
+    """Let the visitor choose a neighbour or any other architecture, and explain the similarity of the two.
 
     Args:
         record: the architecture of the page.
         neighbors: its neighbours, by rank; may be empty.
-        known: architectures of the space, as ``services.architectures`` gives them.
+        known: architectures of the space, as ``services.architectures`` returns them.
+        space: the space, whose kernel is explained.
     """
     chosen = _choose(record, neighbors, known)
     if chosen is None:
         return
     title, other = chosen
-    explanation, layers = why_similar(from_json(record.spec), other)
-    left, right = st.columns(2)
-    left.metric(
-        "Similarity", f"{explanation.similarity:.4f}", border=True, help="1 where the kernel sees no difference."
-    )
-    right.metric("Dissimilarity", f"{explanation.dissimilarity:.4f}", border=True, help="1 − similarity.")
+    spec = from_json(record.spec)
     st.markdown(f"**Layer by layer**, this one and {title}")
     # A table rather than a data frame, because its cells wrap.
-    rows = layer_table(layers, from_json(record.spec), other)
+    rows = layer_table(difference(spec, other), spec, other)
     name = f"{record.id[:8]}-and-{title}"
     st.table(rows, border="horizontal")
     downloads.csv_button(rows.rename_axis("change"), f"{name}-layers", "why_layers_csv")
+    explanation = explain(space, spec, other)
+    if explanation is None:
+        return
+    left, right = st.columns(2)
+    left.metric("Similarity", f"{explanation.similarity:.4f}", border=True, help="1 for equal graphs.")
+    right.metric("Dissimilarity", f"{explanation.dissimilarity:.4f}", border=True, help="1 − similarity.")
     different, shared = explanation.different, explanation.shared
     weights = [pattern.different for pattern in different]
-    heading = f"What keeps them apart, {explanation.dissimilarity:.4f} in all"
+    heading = f"Patterns that differ: {explanation.dissimilarity:.4f} in total"
     _patterns(heading, different, weights, "why_different", f"{name}-different")
     weights = [pattern.shared for pattern in shared]
-    heading = f"What they share, {explanation.similarity:.4f} in all"
+    heading = f"Shared patterns: {explanation.similarity:.4f} in total"
     _patterns(heading, shared, weights, "why_shared", f"{name}-shared")
     st.caption(HOW_TO_READ)
+
+
+def explain(space: SpaceRecord, first: ArchitectureSpec, second: ArchitectureSpec) -> Explanation | None:
+    """Explain a similarity by the kernel of a space; draw the reason and return ``None`` if that is not possible."""
+    library = services.library(space)
+    if library is None:
+        st.info(f"The patterns appear once the library of {space.name} is finished.", icon=":material/hourglass_empty:")
+        return None
+    try:
+        return library.explain(first, second)
+    except InputError as error:
+        st.info(literal(error), icon=":material/info:")
+        return None
 
 
 def differences(spec: ArchitectureSpec, ids: Iterable[str]) -> list[str]:

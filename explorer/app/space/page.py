@@ -11,7 +11,7 @@ import streamlit as st
 from explorer.analysis.projections import Projection
 from explorer.app.shared import address, components, downloads, frames, services
 from explorer.app.shared.messages import literal
-from explorer.app.space import chosen_view, map_choices, map_services, map_values
+from explorer.app.space import build_form, chosen_view, map_choices, map_services, map_values
 from explorer.app.space.map_choices import SCORE_COLUMN, Offer
 from explorer.errors import InputError
 from explorer.plots import Highlight, MapColor, MapSize, space_map
@@ -82,6 +82,7 @@ def render() -> None:
     if areas and len(kept):
         chosen_view.render(kept[map_values.inside(kept, areas)], series, lower, space.name, _forget_areas)
     _best(kept, series, lower, space.name)
+    build_form.render()
 
 
 def _selected(points: pd.DataFrame) -> str | None:

@@ -12,7 +12,6 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.app.architecture.export_view import PACKED
 from explorer.app.architecture.graph_view import node_facts
-from explorer.app.shared.services import KERNEL
 from explorer.library.card import usage
 from explorer.library.workplace import run_folder
 from explorer.models import FlexiBertForSequenceClassification, config_for
@@ -102,8 +101,8 @@ def test_measurements_of_every_device(visit, own_store):
 
 def test_the_similarity_graph_grows_by_the_neighbours_asked_for(visit, filled):
     with open_store(filled.url) as store:
-        own = [one.target for one in store.neighbors("nano", filled.best, KERNEL, 8)]
-        further = [one.target for one in store.neighbors("nano", own[0], KERNEL, 8)]
+        own = [one.target for one in store.neighbors("nano", filled.best, "views", 8)]
+        further = [one.target for one in store.neighbors("nano", own[0], "views", 8)]
     chart = charts(visit(filled.url, id=filled.best))[2]
     assert set(nodes(chart)) == {filled.best, *own}
     chart = charts(visit(filled.url, id=filled.best, expand=[own[0], "f" * 24, "<b>"]))[2]

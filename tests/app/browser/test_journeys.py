@@ -97,7 +97,7 @@ def test_from_a_space_to_a_model(browser, store_url, summaries, tmp_path, reques
 def ask_for_neighbours(tab, url: str, store_url: str, id: str) -> None:
     """The list of neighbours is the store's; one of them is explained, and the address brings that back."""
     with open_store(store_url) as store:
-        nearest = store.neighbors("mine", id, "weisfeiler_lehman")
+        nearest = store.neighbors("mine", id, "views")
     visit(tab, f"{url}/architecture?space=mine&id={id}", "Architecture", 3)
     told = offered(tab, "Why is it similar to")
     assert told

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.build import building
-from explorer.library.build import build_library
-from explorer.library.vicinity import Vicinity
+from explorer.library.library import Library
 from explorer.progress import SilentReporter
 from explorer.similarity.graph import architecture_id
 from explorer.space.drafts import Draft, draft_of, pack, read_draft, unpack
@@ -32,9 +30,7 @@ TINY = named_model("BERT-Tiny")
 
 
 @pytest.fixture
-def visit(open_page, monkeypatch):
-    monkeypatch.setattr(building, "PATIENCE_S", 60.0)
-
+def visit(open_page):
     def go(url: str, **stated: str | list[str]) -> AppTest:
         page = open_page("build", url, timeout=120, **stated)
         assert not page.exception
@@ -68,7 +64,7 @@ def grammar_file(tmp_path_factory) -> Path:
     space = load_space("nano")
     with open_store(f"sqlite:///{file}") as store:
         specs = [space.at(index) for index in range(0, 9000, 750)]
-        build_library(store, "nano", specs, SilentReporter(), source=space.source(), title="Nano")
+        Library.build(store, "nano", specs, SilentReporter(), source=space.source(), title="Nano")
     return file
 
 
@@ -99,7 +95,7 @@ def test_it_begins_with_what_the_address_says(visit, filled):
     assert "id" not in page.query_params
     assert charts(page) == 2
     assert "one of the architectures of nano" in told(page)
-    assert "Learned from 20 scored" in told(page)
+    assert "Predicted from 20 scored" in told(page)
     assert [metric.value for metric in page.metric if metric.label == "Measured"] == [
         f"{filled.values[filled.best]:.4f}"
     ]
@@ -120,8 +116,8 @@ def test_editing_by_fields_and_buttons(visit, grammar_store):
     page = visit(grammar_store, model=pack(draft_of(load_space("nano").at(0))))
     field(page, "number_input", 0, "hidden").set_value(64).run()
     assert model(page).layers[0].hidden == 64
-    assert "outside the grammar of nano, where layers 0 and 1 must be alike." in told(page)
-    assert "You can train it all the same: it is then added to nano as one of your own." in told(page)
+    assert "outside the grammar of nano, where layers 0 and 1 must be equal." in told(page)
+    assert "You can still train it: it is then added to nano as an architecture of your own." in told(page)
     assert "LayerSpec" not in told(page)
     field(page, "selectbox", 1, "operation").set_value("c_5").run()
     field(page, "number_input", 1, "heads").set_value(4).run()
@@ -142,7 +138,7 @@ def test_editing_by_fields_and_buttons(visit, grammar_store):
     field(page, "button", 0, "delete").click().run()
     next(button for button in page.button if button.key.endswith("_add")).click().run()
     assert [layer.operation for layer in model(page).layers][1:] == ["c_5", "c_5"]
-    assert "lies outside the grammar of nano" in told(page)
+    assert "It is outside the grammar of nano" in told(page)
     assert not page.exception
 
 
@@ -162,7 +158,7 @@ def test_mistakes_are_told_and_kept(visit, grammar_store):
     field(page, "number_input", 0, "heads").set_value(3).run()
     field(page, "text_input", 1, "stack").set_value("![x](http://example.com)").run()
     assert not page.exception
-    assert "2 things to correct" in page.error[0].value
+    assert "2 errors to correct" in page.error[0].value
     assert "layer 0" in page.error[0].value
     assert "![x]" not in page.error[0].value
     assert charts(page) == 0
@@ -241,7 +237,7 @@ def test_many_layers_are_shown_in_parts(visit, grammar_store):
 
 def test_the_space_of_a_table(visit, own_store):
     page = visit(own_store, model=pack(draft_of(TINY)))
-    assert "It is new: nano does not have it" in told(page)
+    assert "It is new to nano" in told(page)
 
 
 def test_too_few_and_odd_scores(visit, own_store, monkeypatch):
@@ -270,49 +266,27 @@ def test_equal_scores_teach_nothing(visit, own_store):
         ids = [summary.id for summary in store.summaries("nano")]
         store.add_scores([score(id, "mean", 0.375) for id in ids[:5]])
     page = visit(own_store, id=ids[0])
-    assert "All 5 known scores are 0.3750: there is nothing to learn from yet." in told(page)
+    assert "All 5 known scores are 0.3750, so there is nothing to learn from yet." in told(page)
     assert charts(page) == 1
     assert "Measured" not in [metric.label for metric in page.metric]
     with open_store(own_store) as store:
         store.add_scores([score(ids[5], "mean", 0.5)])
     page = visit(own_store, id=ids[0])
     assert charts(page) == 2
-    assert "less with more scores" in told(page)
+    assert "decreases with more scores" in told(page)
 
 
-def test_a_page_goes_on_while_a_large_space_is_read(visit, own_store, monkeypatch):
-    go_on, read = threading.Event(), Vicinity.of_space
-
-    def slowly(store, space):
-        assert go_on.wait(60)
-        return read(store, space)
-
-    monkeypatch.setattr(Vicinity, "of_space", slowly)
-    monkeypatch.setattr(building, "PATIENCE_S", 0.01)
-    page = visit(own_store)
-    assert "is being read" in told(page)
-    assert "Weisfeiler" not in told(page)
-    page.number_input(key="build_budget").set_value(2).run()
-    assert "is being read" in told(page)
-    assert not page.exception
-    go_on.set()
-    monkeypatch.setattr(building, "PATIENCE_S", 60.0)
-    page.run()
-    assert "is being read" not in told(page)
-    assert "Weisfeiler" in told(page)
-
-
-def test_a_space_that_could_not_be_read_is_read_again(visit, own_store, monkeypatch):
+def test_a_library_that_could_not_be_read_is_read_again(visit, own_store, monkeypatch):
     def fails(store, space):
         raise StoreError("the disk does not answer")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Vicinity, "of_space", fails)
+        broken.setattr(Library, "open", fails)
         page = visit(own_store)
         assert "the disk does not answer" in " ".join(element.value for element in page.error)
     page.run()
     assert not page.error
-    assert "Weisfeiler" in told(page)
+    assert "by the kernel of nano (views)" in told(page)
 
 
 def test_a_library_that_is_not_finished(visit, unfinished_store):

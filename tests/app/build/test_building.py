@@ -8,15 +8,12 @@ import pytest
 
 from explorer.app.build import building
 from explorer.app.shared import similarity
-from explorer.app.shared.services import STORE_VARIABLE
 from explorer.errors import InputError
-from explorer.library.vicinity import Vicinity
 from explorer.space.drafts import Draft, LayerDraft, read_draft
 from explorer.space.formats import from_json, to_json
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
 from graphstore import open_store
-from graphstore.errors import StoreError
 
 from ..conftest import study
 
@@ -29,7 +26,7 @@ TINY = named_model("BERT-Tiny")
         ({"backbone": 768}, "the backbone must be absent"),
         ({"hiddens": (64,)}, "the number of layers must be one of 2, 4"),
         ({"hiddens": (64, 64, 48, 48)}, "the hidden size of layer 2 must be one of 32, 64"),
-        ({"hiddens": (64, 64, 64, 32)}, "layers 2 and 3 must be alike"),
+        ({"hiddens": (64, 64, 64, 32)}, "layers 2 and 3 must be equal"),
         ({}, None),
     ],
 )
@@ -38,29 +35,6 @@ def test_what_lies_outside_a_grammar_is_told_in_words(change, reason):
     spec, errors = read_draft(Draft(layers, change.get("backbone")))
     assert not errors
     assert building.outside(load_space("nano"), spec) == reason
-
-
-def test_a_space_that_cannot_be_read_is_read_once_for_whoever_only_looks(own_store, monkeypatch):
-    tries = []
-
-    def fails(store, space):
-        tries.append(space)
-        raise StoreError("the disk does not answer")
-
-    monkeypatch.setenv(STORE_VARIABLE, own_store)
-    monkeypatch.setattr(Vicinity, "of_space", fails)
-    with open_store(own_store) as store:
-        (space,) = store.spaces()
-    reading = building._reading(own_store, space.name, str(space.info["digest"]))
-    assert isinstance(reading.exception(60), StoreError)
-    for wait in (False, False, True):
-        with pytest.raises(StoreError, match="does not answer"):
-            building.vicinity(space, wait=wait)
-    assert len(tries) == 1
-    # It was told to somebody who waited, so the next one begins anew.
-    with pytest.raises(StoreError, match="does not answer"):
-        building.vicinity(space)
-    assert len(tries) == 2
 
 
 def test_what_a_visitor_may_ask_for_has_limits(own_store):

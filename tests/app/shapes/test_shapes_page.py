@@ -7,8 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.analysis.shapes import stored_shapes
-from explorer.library.build import build_space
 from explorer.library.importing import import_file, shapes_file
+from explorer.library.spaces import build_space
 from explorer.progress import SilentReporter
 from explorer.space.backbones import Backbone
 from explorer.supershaper.shapes.grid import ShapeGrid
