@@ -1,19 +1,12 @@
-"""BOSHNAS beside its rivals: how many trainings until one of the five best architectures is found.
+"""BOSHNAS and its rivals: number of queries until one of the five best architectures is found.
 
-Run ``uv run python benchmarks/policies.py --data ../shared/data`` (50 seeds, hours) or with ``--quick`` (under a
-minute: few seeds, batches of 5, the fastest rivals), or as ``archex bench policies``. Objectives: the mean GLUE score
-of NAS-Bench-BERT's 490 really trained encoders, the perplexity of 700 SuperShaper shapes (negated), and with
-``--store`` and ``--space`` what was trained there. Every policy asks in batches of 1 and of 5, from two starts: after
-the same ten random architectures of the seed, told to it as trials, and from nothing, by its own initial design
-(that of most is ten random ones too). Queries count from the very first. ``--initial`` takes other numbers of random
-ones; the policies learn from then on. The vectors are those the explorer gives to a library: 16 principal axes of the
-multi-view kernel, which knows no score.
-
-Finished runs are kept in ``--cache`` (JSON lines, named by a digest of the policy's source and the data), so a killed
-benchmark goes on, and only policies that changed run again. The last line is one JSON object:
-``boshnas_median_queries``, ``best_rival`` and ``best_rival_median_queries`` (NAS-Bench-BERT, batches of 5), with
-``_batch_1`` for batches of 1, all of these with ``shapes_`` and ``library_`` before them for the other objectives, and
-with ``own_start_`` before that for runs by their own initial design.
+Run ``uv run python benchmarks/policies.py --data ../shared/data`` (50 seeds, hours), or with ``--quick`` (under a
+minute: few seeds, fast rivals). Objectives: the mean GLUE score of NAS-Bench-BERT's 490 trained encoders, the negated
+perplexity of 700 SuperShaper shapes, and with ``--store`` and ``--space`` stored scores. Every policy runs with batches
+of 1 and 5, after ten random trials (``--initial``) and with its own initial design. ``--cache`` keeps finished runs, so
+a killed benchmark resumes. The last line is JSON with ``boshnas_median_queries``, ``best_rival`` and
+``best_rival_median_queries`` (NAS-Bench-BERT, batches of 5); ``_batch_1``, ``shapes_``, ``library_`` and ``own_start_``
+mark the other runs.
 """
 
 from __future__ import annotations
