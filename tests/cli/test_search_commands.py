@@ -86,7 +86,7 @@ def test_a_search_in_the_background_and_what_one_does_with_it(archex, url, tmp_p
     for name, named in (("mine.txt", "csv"), ("none/mine.csv", "existing folder")):
         with pytest.raises(InputError, match=named):
             archex("export", "mine", str(tmp_path / name), json_wanted=False)
-    with pytest.raises(InputError, match="nobody"):
+    with pytest.raises(InputError, match="no job runs"):
         archex("stop", "mine")
     assert "7 complete" in archex("status", "mine", json_wanted=False)
     # The foreground form takes up what the background began; constraints that were added stay.
