@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,14 +28,7 @@ from explorer.cli.search_options import (
     trained,
 )
 from explorer.errors import InputError
-from explorer.library.records import score_record
-from explorer.library.sources import SINGLE, run_source
-from explorer.library.spaces import add_architecture
-from explorer.library.workplace import data_cache, run_folder
-from explorer.records import TaskScore
-from explorer.similarity.graph import architecture_id
-from explorer.studies.donors import donor_from, donor_mark, first_weights, record_lineage
-from explorer.studies.trained import TrainingChoices, check_training
+from explorer.studies.evaluation import train_single
 
 
 def train(
@@ -68,51 +60,18 @@ def train(
     if source_model and (transfer is None or overlap is not None):
         raise InputError("--from", "come with --transfer and without --transfer-overlap", source_model, "Correct it.")
     evaluation = trained(tasks, data, recipe, task_file, transfer, overlap)
-    check_training(evaluation, "mean")
-    choices = TrainingChoices.of(evaluation)
+    donor = None
+    if source_model:
+        donor = source_model if Path(source_model).is_dir() else resolve_spec(source_model, store)
     with opened(store) as opened_store, progress_reporter() as reporter:
-        prepared = choices.prepare(data_cache(opened_store.url), reporter)
-        import torch
-
-        from explorer.training.backend import train_and_score
-
-        torch.set_num_threads(threads)
-        id = architecture_id(spec)
-        add_architecture(opened_store, spec)
-        donor = None
-        if source_model:
-            wanted = source_model if Path(source_model).is_dir() else resolve_spec(source_model, store)
-            donor = donor_from(opened_store, spec, wanted, prepared.text)
-            add_architecture(opened_store, donor.spec)
-            choices = replace(choices, recipe=replace(choices.recipe, transfer_donor=donor_mark(donor)))
-        run = choices.run_digest(prepared, id, seed)
-        source = run_source(run)
-
-        def keep(score: TaskScore) -> None:
-            opened_store.add_scores([score_record(score, id, source)])
-            reporter.update(score.task, 1, 1, f"{score.metric} {score.value:.4f}")
-
-        folder = run_folder(opened_store.url, SINGLE, run)
-        scores = train_and_score(
-            spec,
-            prepared,
-            choices.recipe,
-            seed=seed,
-            folder=folder,
-            on_progress=lambda share, note: reporter.update("training", round(share, 3), 1, note),
-            on_score=keep,
-            should_stop=lambda: False,
-            processes=processes,
-            initialise=first_weights(opened_store, spec, choices.recipe, prepared.text, seed, folder, source, donor),
-        )
-        record_lineage(opened_store, id, folder, source)
-        opened_store.add_scores([score_record(score, id, source) for score in scores])
+        done = train_single(opened_store, spec, evaluation, seed, reporter, donor, threads, processes)
     kept = ("task", "metric", "value", "spread", "seconds")
-    rows = [{name: getattr(score, name) for name in kept} for score in scores]
+    rows = [{name: getattr(score, name) for name in kept} for score in done.scores]
     if json:
-        print_json({"id": id, "scores": rows, "fidelity": scores[0].fidelity, "seed": seed, "folder": str(folder)})
+        fidelity, folder = done.scores[0].fidelity, str(done.run.folder)
+        print_json({"id": done.id, "scores": rows, "fidelity": fidelity, "seed": seed, "folder": folder})
     else:
-        for score in scores:
+        for score in done.scores:
             spread = "" if score.spread is None else f" ± {score.spread:.4f}"
             output.print(f"{score.task}: {score.metric} {score.value:.4f}{spread} ({score.seconds:.0f} s)")
-        output.print(f"The models are in {folder}, one folder per task", soft_wrap=True, markup=False)
+        output.print(f"The models are in {done.run.folder}, one folder per task", soft_wrap=True, markup=False)
