@@ -112,8 +112,11 @@ def test_every_python_example_of_the_document_works(catalogue, monkeypatch):
     shown = []
     for block in blocks("python"):
         exec(compile(block, str(DOCUMENT), "exec"), {"print": lambda *values: shown.append(values)})
-    (total, rows), (similarity, *_) = shown
+    (total, rows), (nearest,), (vectors,), (similarity, _), (steps,) = shown
     assert total > len(rows) == 5
+    assert len(nearest) == 5
+    assert vectors.shape == (2, 16)
+    assert len(steps) == 4
     assert 0 < similarity < 1
 
 

@@ -171,14 +171,17 @@ def test_the_surrogate_goes_on_from_the_coarser_levels_scores(fresh):
 def test_levels_find_what_the_coarse_one_lacks_and_chance_would_not(fresh):
     chain = levels(SPACE)
     assert [level.count() for level in chain] == [72, 4160, 20_880]
-    store = fresh()
-    studies = run(store, plan(budget=15, initial=8, level_size=100, levels=5))
-    found = max(t.value for study in studies for t in store.trials(study.name))
-    assert found > max(map(quality, chain[0]))
     everywhere = np.array([quality(spec) for spec in chain[-1]])
-    # As many uniform draws from the finest level would rarely find a better one.
-    trials = sum(len(store.trials(study.name)) for study in studies)
-    assert 1 - (1 - (everywhere > found).mean()) ** trials < 0.15
+    luck = []
+    for seed in (2, 3, 4):
+        store = fresh()
+        studies = run(store, plan(budget=15, initial=8, level_size=100, levels=5, seed=seed))
+        found = max(t.value for study in studies for t in store.trials(study.name))
+        assert found > max(map(quality, chain[0]))
+        trials = sum(len(store.trials(study.name)) for study in studies)
+        luck.append(1 - (1 - (everywhere > found).mean()) ** trials)
+    # As many uniform draws from the finest level would rarely find a better one; the search depends on its seed.
+    assert np.median(luck) < 0.15
 
 
 def test_a_converged_level_ends_before_its_budget(fresh):
