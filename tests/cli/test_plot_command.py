@@ -99,8 +99,8 @@ def test_a_picture_is_a_png_of_the_right_size(archex, tmp_path):
         (["pareto", "random-0", "--regret", "--save", "x.html"], "--regret must come with history"),
         (["history", "random-0", "--against", "flops", "--save", "x.html"], "--against must come with pareto"),
         (["pareto", "random-0", "--against", "pi latency", "--save", "x.html"], "against must be one of"),
-        (["acquisition", "random-0", "--save", "x.html"], "have a belief"),
-        (["acquisition", "random-*", "--save", "x.html"], "each has its own belief"),
+        (["acquisition", "random-0", "--save", "x.html"], "have a posterior"),
+        (["acquisition", "random-*", "--save", "x.html"], "each has its own posterior"),
     ],
 )
 def test_what_is_wrong_is_said(archex, tmp_path, monkeypatch, words, message):
