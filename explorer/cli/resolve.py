@@ -5,6 +5,7 @@ from __future__ import annotations
 from explorer.analysis.architectures import find_architecture
 from explorer.cli.console import opened
 from explorer.space.spec import ArchitectureSpec
+from graphstore.errors import Code, NotFoundError, StoreInputError
 from graphstore.records import ArchitectureRecord
 
 
@@ -16,11 +17,21 @@ def resolve_spec(text: str, store_url: str) -> ArchitectureSpec:
     """
 
     def record(id: str) -> ArchitectureRecord:
-        with opened(store_url, create=False) as store:
-            return store.architecture(id)
+        try:
+            with opened(store_url, create=False) as store:
+                return store.architecture(id)
+        except StoreInputError as error:
+            if error.code is Code.NO_STORE:  # A store that does not exist has no architectures.
+                raise NotFoundError(str(error), error.code) from None
+            raise
 
     def names() -> dict[str, str]:
-        with opened(store_url, create=False) as store:
-            return {summary.id: summary.name for summary in store.summaries()}
+        try:
+            with opened(store_url, create=False) as store:
+                return {summary.id: summary.name for summary in store.summaries()}
+        except StoreInputError as error:
+            if error.code is Code.NO_STORE:
+                return {}
+            raise
 
     return find_architecture(text, record, names, files=True).spec

@@ -29,6 +29,7 @@ from explorer.cli.search_options import (
 )
 from explorer.errors import InputError
 from explorer.studies.evaluation import train_single
+from explorer.studies.trained import check_training
 
 
 def train(
@@ -60,6 +61,7 @@ def train(
     if source_model and (transfer is None or overlap is not None):
         raise InputError("--from", "come with --transfer and without --transfer-overlap", source_model, "Correct it.")
     evaluation = trained(tasks, data, recipe, task_file, transfer, overlap)
+    check_training(evaluation, "mean")  # Before the store is opened, which creates its file.
     donor = None
     if source_model:
         donor = source_model if Path(source_model).is_dir() else resolve_spec(source_model, store)

@@ -21,7 +21,7 @@ from explorer.studies.donors import Donor, donor_from, donor_mark, first_weights
 from explorer.studies.executors.contract import WorkerOrder
 from explorer.studies.requeries import varied
 from explorer.studies.spec import StudySpec, Trained
-from explorer.studies.trained import TrainingChoices, check_training, objective_value
+from explorer.studies.trained import TrainingChoices, objective_value
 from explorer.studies.worker import Evaluation, KeepScore, Report, ShouldStop
 from graphstore import GraphStore
 from graphstore.records import StudyRecord, TrialRecord
@@ -138,12 +138,12 @@ def train_single(
         processes: processes that share the pre-training, one per GPU.
 
     Raises:
-        InputError, DataError: a choice breaks a rule, or data are missing or malformed.
+        InputError, DataError: data are missing or malformed. ``check_training`` finds other errors before anything is
+            written.
         TrainingFailed: the training failed.
     """
     import torch
 
-    check_training(evaluation, "mean")
     choices = TrainingChoices.of(evaluation)
     prepared = choices.prepare(data_cache(store.url), reporter)
     torch.set_num_threads(threads)
