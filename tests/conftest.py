@@ -45,7 +45,7 @@ QUICK_FOLDERS = ("analysis", "plots", "search", "similarity", "space", "surrogat
 NOT_QUICK = {"test_multi_objective.py", "test_rivals.py", "test_boshnas_beats_random.py"}
 """Files of these folders that fit many Gaussian processes: a quarter of their time."""
 SHARED_SERVER = "shared-server"
-"""The xdist group of all tests of the one shared Neo4j server: Community Edition has a single database."""
+"""The group of all tests of the one shared Neo4j server: Community Edition has a single database."""
 LONGEST = (
     "test_project.py",
     "studies/test_trained_studies.py",
@@ -75,10 +75,24 @@ LONGEST = (
 """The files that take longest, longest first: they start first, so that no worker is idle while the last one works."""
 
 
+SERVER_FILES = (
+    *("test_console.py", "test_saved_queries.py", "test_copying.py", "test_migrations.py", "test_old_stores.py"),
+    *("test_queries_equal.py", "test_store_check.py", "test_cypher_command.py"),
+)
+"""Files whose tests of the shared server do not have ``neo4j`` in their names."""
+OWN_SERVERS = ("test_neo4j_commands.py", "test_managed_neo4j_server.py", "test_tls.py", "test_server_restart.py")
+"""Files that start servers of their own."""
+
+
 def group_of(nodeid: str) -> str:
-    """Return the group of tests that run one after the other in the same worker: the shared server's, or a file."""
+    """Return the group of tests that run one after the other in the same worker: the shared server's, or a file.
+
+    It reads names because xdist's own groups (``xdist_group``) have no effect with pytest 9.2.
+    """
     file, _, name = nodeid.partition("::")
-    return SHARED_SERVER if name.endswith(f"@{SHARED_SERVER}") else file
+    if file.endswith(OWN_SERVERS):
+        return file
+    return SHARED_SERVER if file.endswith(SERVER_FILES) or "neo4j" in f"{Path(file).name}::{name}".lower() else file
 
 
 class LongestFirst(LoadScopeScheduling):
@@ -95,7 +109,7 @@ class LongestFirst(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
     """Schedule by file, longest first; ``--dist`` with another value than the project's keeps its meaning."""
-    return LongestFirst(config, log) if config.getvalue("dist") == "loadgroup" else None
+    return LongestFirst(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -120,14 +134,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_quick(item.path) and not any(map(item.get_closest_marker, ("slow", "neo4j", "browser"))):
             item.add_marker("quick")
-        # A test that names `local_server` starts a server of its own.
-        if item.get_closest_marker("neo4j") and "local_server" not in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(SHARED_SERVER))
+        is_shared = item.get_closest_marker("neo4j") and not item.path.name.endswith(OWN_SERVERS)
+        if is_shared and group_of(item.nodeid) != SHARED_SERVER:
+            raise pytest.UsageError(
+                f"{item.nodeid} uses the shared server: put neo4j into its name, or see SERVER_FILES"
+            )
     places = {f"tests/{file}": place for place, file in enumerate(LONGEST)}
 
     def place(item: pytest.Item) -> int:
-        is_shared = item.get_closest_marker("xdist_group") is not None
-        return -1 if is_shared else places.get(item.nodeid.partition("::")[0], len(places))
+        group = group_of(item.nodeid)
+        return -1 if group == SHARED_SERVER else places.get(group, len(places))
 
     items.sort(key=place)
 

@@ -29,7 +29,7 @@ def test_store_benchmark_of_one_engine():
 
 @pytest.mark.neo4j
 @pytest.mark.usefixtures("server")
-def test_store_benchmark_of_both_engines(neo4j_url: str):
+def test_store_benchmark_of_sqlite_and_neo4j(neo4j_url: str):
     found = figures("store.py", "--quick", "--architectures", "40", "--neo4j-url", neo4j_url)
     assert set(found) == {f"{engine}_{figure}" for engine in ("embedded", "neo4j") for figure in FIGURES}
     assert all(value > 0 for value in found.values())

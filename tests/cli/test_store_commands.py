@@ -136,7 +136,7 @@ def test_copy_is_refused_with_one_line(archex, url: str, tmp_path: Path):
 
 
 @pytest.mark.neo4j
-def test_copy_to_a_server_and_back(archex, url: str, tmp_path: Path, server, neo4j_url: str):
+def test_copy_to_neo4j_and_back(archex, url: str, tmp_path: Path, server, neo4j_url: str):
     there = document(archex("copy", url, neo4j_url, "--json"))
     saved = document(archex("backup", "saved.db", "--store", neo4j_url, "--json"))
     assert (saved["path"], saved["moving"]) == ("saved.db", [])

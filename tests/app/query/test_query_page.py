@@ -268,7 +268,7 @@ def test_an_app_is_shared_if_others_can_reach_it(listening, monkeypatch, address
 
 
 @pytest.mark.neo4j
-def test_a_shared_app_offers_the_saved_queries_only(visit, on_server, listening):
+def test_a_shared_app_on_neo4j_offers_the_saved_queries_only(visit, on_server, listening):
     listening("0.0.0.0")
     page = visit(on_server, saved="", tab="Cypher", statement="RETURN 1")
     assert not page.exception
@@ -278,7 +278,7 @@ def test_a_shared_app_offers_the_saved_queries_only(visit, on_server, listening)
 
 
 @pytest.mark.neo4j
-def test_saved_queries_and_own_statements_on_a_server(visit, filled, on_server, listening):
+def test_saved_queries_and_own_statements_on_neo4j(visit, filled, on_server, listening):
     listening("127.0.0.1")
     page = visit(on_server, saved="pareto", tab="Cypher")
     assert not page.exception
@@ -318,7 +318,7 @@ def test_saved_queries_and_own_statements_on_a_server(visit, filled, on_server, 
 
 
 @pytest.mark.neo4j
-def test_a_missing_parameter_of_a_saved_query_is_named(visit, on_server):
+def test_a_missing_parameter_of_a_saved_query_on_neo4j_is_named(visit, on_server):
     page = visit(on_server, saved="lineage")
     press(page, "Run")
     assert not page.exception
