@@ -185,7 +185,7 @@ def test_registry_names_what_there_is() -> None:
 @pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("settings", [{"speed": 1}, {"initial": -1}, {"initial": 2.5}, {"alpha": float("nan")}])
 def test_bad_settings_are_refused(name: str, settings: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="setting"):
+    with pytest.raises(InputError, match=rf"policy {name}.*must.*{next(iter(settings))}|{next(iter(settings))} must"):
         make_policy(name, sample_candidates(), 0, settings)
 
 

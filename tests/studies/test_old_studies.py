@@ -1,11 +1,11 @@
 """Studies that a program of schema version 2 wrote: they migrate, and resume with the proposals it would have made.
 
-``fixtures/studies_v2.db`` holds studies under way, written by that program; ``fixtures/studies_v2.json`` what it
+``fixtures/studies_v2.db.xz`` holds studies under way, written by that program; ``fixtures/studies_v2.json`` what it
 proposed next for each of them.
 """
 
 import json
-import shutil
+import lzma
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ EXPECTED = json.loads((FIXTURES / "studies_v2.json").read_text())
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory):
     path = tmp_path_factory.mktemp("old") / "store.db"
-    shutil.copy(FIXTURES / "studies_v2.db", path)
+    path.write_bytes(lzma.decompress((FIXTURES / "studies_v2.db.xz").read_bytes()))
     url = f"sqlite:///{path}"
     with pytest.raises(StoreVersionError, match="archex store migrate"):
         open_store(url)
