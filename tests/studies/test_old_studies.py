@@ -25,7 +25,7 @@ def migrated(tmp_path_factory):
     path = tmp_path_factory.mktemp("old") / "store.db"
     path.write_bytes(lzma.decompress((FIXTURES / "studies_v2.db.xz").read_bytes()))
     url = f"sqlite:///{path}"
-    with pytest.raises(StoreVersionError, match="archex store migrate"):
+    with pytest.raises(StoreVersionError, match="must be 3, but got 2"):
         open_store(url)
     assert migrate(url, lambda line: None).before == 2
     assert check(url).problems == ()

@@ -187,7 +187,7 @@ def test_a_study_is_started_once_and_then_found_by_its_name(store):
     ("choices", "named"),
     [
         ({"settings": {"intial": 3}}, "settings must be among initial, "),
-        ({"settings": {"initial": "four"}}, "evolution setting initial"),
+        ({"settings": {"initial": "four"}}, "policy evolution: initial"),
         ({"settings": {"policy_settings": {"method": "gradient"}}}, "settings of policy evolution"),
         (
             {"settings": {"objectives": ["mean", "-parameters"]}, "policy": "random", "objective": "known"},
