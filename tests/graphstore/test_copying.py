@@ -242,7 +242,10 @@ def test_a_server_by_another_address_is_the_same_store(server, neo4j_url: str):
     ("damage", "problem"),
     [
         ("MATCH (s:Score)-[r:OF]->() WITH r LIMIT 1 DELETE r", "scores without their architecture: 1"),
-        ("MATCH (a:Architecture) WITH a LIMIT 1 SET a.families = ['x']", "architectures whose summary does not match their layers: 1"),
+        (
+            "MATCH (a:Architecture) WITH a LIMIT 1 SET a.families = ['x']",
+            "summary does not match their layers: 1",
+        ),
         ("MATCH (m:Measurement) WITH m LIMIT 1 SET m.value = sqrt(-1)", "measurements with a property .*: 1"),
     ],
 )

@@ -142,7 +142,7 @@ def test_one_metric_of_a_task_is_an_objective(store):
     )
     assert {t.architecture: t.value for t in store.trials("one")} == {id: -float(n) for n, id in enumerate(ids)}
     # A search would look for the worst of them.
-    with pytest.raises(DataError, match="scores to maximise"):
+    with pytest.raises(DataError, match="scores for which higher is better"):
         run(store, dataclasses.replace(plan("random"), name="two", objectives=(Objective("known:perplexity"),)))
 
 
