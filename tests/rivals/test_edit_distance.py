@@ -31,6 +31,9 @@ class TestEditDistanceUpperBound(GraphKernelSuite):
     def load(self, state):
         return EditDistanceUpperBound.from_state(state)
 
+    def test_other_graphs_on_the_same_axes(self):
+        pytest.skip("minutes of edit distances, and a rival drives no library")
+
     def test_reversing_all_edges_changes_nothing_if_it_says_so(self):
         """The distance keeps this law; a bound, found in another order, need not: so it is tested where both meet."""
         patient = EditDistanceUpperBound(PATIENT, 1000)
