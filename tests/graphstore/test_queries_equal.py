@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from explorer.analysis.pareto import pareto_front
 from graphstore import open_store
 from graphstore.queries import ArchitectureQuery, Condition, Fact, LayerRule, MeasurementKey, OpRule, Range, Sort
 from graphstore.records import LineageRecord, MeasurementRecord, ScoreKind
@@ -59,9 +60,9 @@ def test_engines_agree(server, neo4j_url: str, tmp_path: Path):
             assert page.rows, name
             assert remote.find(query) == page, name
         objectives = [Sort(SST, descending=True), Sort(Fact.PARAMETERS), Sort(COLA, descending=True)]
-        front = embedded.pareto(ArchitectureQuery("nano"), objectives)
-        assert len(front) > 1
-        assert remote.pareto(ArchitectureQuery("nano"), objectives) == front
+        answer = pareto_front(embedded, ArchitectureQuery("nano"), objectives)
+        assert len(answer.front) > 1
+        assert pareto_front(remote, ArchitectureQuery("nano"), objectives) == answer
         for space in (None, "nano", "other"):
             assert remote.best_per_task(space) == embedded.best_per_task(space)
         for id in (None, given.lineage[-1].architecture):
