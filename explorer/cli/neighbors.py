@@ -16,7 +16,8 @@ from explorer.analysis.score_kinds import kind_titles, mean_values
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
 from explorer.errors import DataError, InputError
-from explorer.library.library import Library, kernel_text, vector_of
+from explorer.library.library import Library, vector_of
+from explorer.library.settings import kernel_text
 from explorer.library.spaces import choose_space
 from explorer.similarity.graph import architecture_id
 from explorer.space.documents import parse_json

@@ -27,8 +27,8 @@ from explorer.cli.console import (
 )
 from explorer.cli.filters import DepthOption, FlopsOption, ParametersOption
 from explorer.errors import InputError
-from explorer.library.library import kernel_text
 from explorer.library.records import FLOPS_LENGTH
+from explorer.library.settings import kernel_text
 from explorer.library.spaces import (
     build_space,
     check_size,

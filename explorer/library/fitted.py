@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import DataError
+from explorer.library.settings import LAYOUT, unfitted
 from explorer.similarity.graph import ArchitectureGraph, build_graph
 from explorer.similarity.kernel import GraphKernel, Report, state_from_bytes, state_to_bytes
-from explorer.similarity.registry import kernel_from_state, kernel_named
+from explorer.similarity.registry import kernel_from_state
 from explorer.space.grammar import load_space
 from explorer.space.named import named_models
 from graphstore import GraphStore
 from graphstore.records import KernelRecord, NeighborRecord
 
-LAYOUT = 3
-"""Version of what a library consists of. Layout 2 had vectors by ``views`` and neighbours by Weisfeiler–Lehman."""
 FEW = 32
 """A kernel is fitted to fewer architectures than this only together with ``reference_graphs``."""
 REFERENCE, DEEPEST, EACH_DEPTH = "full", 12, 4
@@ -29,21 +28,6 @@ REFERENCE, DEEPEST, EACH_DEPTH = "full", 12, 4
 IDS = "ids"
 """Entry of a stored state: the ids of the fitted graphs."""
 Graphs = Sequence[ArchitectureGraph]
-
-
-def library_settings(kernel: GraphKernel, neighbors: int) -> dict[str, Any]:
-    """Return the settings of a library as its space's record keeps them."""
-    described = {"name": kernel.name, "parameters": kernel.parameters}
-    return {"kernel": described, "neighbors": neighbors, "layout": LAYOUT}
-
-
-def unfitted(settings: Mapping[str, Any]) -> tuple[GraphKernel, GraphKernel]:
-    """Make the kernel behind the vectors and the one that ranks neighbours; one object unless the layout is 2."""
-    if settings["layout"] < LAYOUT:
-        options = {name: settings["kernel"][name] for name in ("iterations", "direction")}
-        return kernel_named("views"), kernel_named(settings["kernel"]["name"], **options)
-    kernel = kernel_named(settings["kernel"]["name"], **settings["kernel"]["parameters"])
-    return kernel, kernel
 
 
 def reference_graphs() -> list[ArchitectureGraph]:

@@ -15,7 +15,6 @@ vectors were computed from, and stored.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -24,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import DataError, InputError
-from explorer.library.fitted import LAYOUT, FittedKernels, library_settings, load, unfitted
+from explorer.library.fitted import FittedKernels, load
 from explorer.library.records import architecture_records
+from explorer.library.settings import LAYOUT, NEIGHBORS, begin, is_finished, neighbors_kernel, unfitted
 from explorer.progress import Reporter, SilentReporter
 from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import ArchitectureGraph, architecture_id, build_graph, graph_hash
 from explorer.similarity.kernel import GraphKernel
 from explorer.similarity.overlap import layer_codes, overlap_neighbors_of
-from explorer.similarity.registry import DEFAULT, kernel_named
 from explorer.space.formats import from_json
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
@@ -40,10 +39,6 @@ from graphstore.records import ArchitectureRecord, Embeddings, NeighborRecord, S
 
 MAX_LIBRARY = 20_000
 """Largest number of architectures of a library, because all pairs of them are compared."""
-NEIGHBORS = 10
-"""Stored neighbours of each architecture."""
-LAYOUTS = (2, LAYOUT)
-"""Layouts that can be read."""
 BATCH = 1000
 """Architectures written in one transaction."""
 LARGEST = 1e15
@@ -235,14 +230,6 @@ class Library:
         """
         return self._append(architecture_records(specs), SilentReporter())
 
-    def check_kernel(self, kernel: GraphKernel) -> None:
-        """Raise InputError if a kernel is not the one of the library."""
-        wanted = library_settings(kernel, NEIGHBORS)["kernel"]
-        if wanted != self.kernel_settings or self.info["settings"]["layout"] != LAYOUT:
-            rule = f"be the one that space {self.name} was begun with ({kernel_text(self.info)})"
-            remedy = "Leave --kernel out, or give the new library another name with --name."
-            raise InputError("kernel", rule, _text(wanted), remedy)
-
     def _append(self, pairs: Sequence[tuple[ArchitectureRecord, ArchitectureGraph]], reporter: Reporter) -> int:
         held = set(self.embeddings.ids)
         new = [(record, graph) for record, graph in pairs if record.id not in held]
@@ -359,72 +346,7 @@ def vector_of(document: object) -> NDArray[np.float64]:
     return np.array(document, dtype=np.float64)
 
 
-def is_finished(info: Mapping[str, Any]) -> bool:
-    """Whether a space's record says that its library is complete, in a layout that can be read."""
-    return bool(info.get("ready")) and info.get("settings", {}).get("layout") in LAYOUTS
-
-
-def neighbors_kernel(info: Mapping[str, Any]) -> str:
-    """Return the name under which the store keeps the neighbours of a space, given the space's record."""
-    name: str = info.get("settings", {}).get("kernel", {}).get("name", DEFAULT)
-    return name
-
-
-def kernel_text(info: Mapping[str, Any]) -> str:
-    """Describe the kernel of a space, given the space's record."""
-    settings = info.get("settings")
-    if settings is None:
-        return neighbors_kernel(info)
-    if settings["layout"] < LAYOUT:
-        return "views for vectors, weisfeiler_lehman for neighbours"
-    return _text(settings["kernel"])
-
-
-def _text(described: Mapping[str, Any]) -> str:
-    parameters = ", ".join(f"{name}={json.dumps(value)}" for name, value in described["parameters"].items())
-    return described["name"] + (f" with {parameters}" if parameters else "")
-
-
 def _check_total(space: str, total: int) -> None:
     if total > MAX_LIBRARY:
         rule = f"hold at most {MAX_LIBRARY:,} architectures including the new ones"
         raise InputError(f"space {space}", rule, total, "Add them to another space.")
-
-
-def begin(
-    store: GraphStore, space: str, source: Any, title: str = "", kernel: GraphKernel | None = None, parent: str = ""
-) -> SpaceRecord:
-    """Return the record of a space; if there is none, store one that says how its library is to be built.
-
-    Args:
-        store: receives the space.
-        space: name of the space.
-        source: origin of the architectures.
-        title: one-line description.
-        kernel: the kernel, not fitted yet; by default the one that the space was begun with, or else ``views``.
-        parent: name of the library in whose coordinates the architectures will be placed, if any.
-
-    Raises:
-        InputError: the space was begun with another kernel.
-    """
-    if parent:
-        settings = store.space(parent).info["settings"]
-    else:
-        settings = library_settings(kernel_named(DEFAULT) if kernel is None else kernel, NEIGHBORS)
-    new = SpaceRecord(space, {"title": title, "source": source, "ready": False, "settings": settings})
-    try:
-        stored = store.space(space)
-    except NotFoundError:
-        store.put_space(new)
-        return new
-    if is_finished(stored.info) or stored.info.get("settings", {}).get("layout") == settings["layout"]:
-        if kernel is not None:
-            Library(store, stored).check_kernel(kernel)
-        return stored
-    # Layout 2 wrote its settings last, so this is an unfinished library of layout 2, or an older one: start again.
-    if store.embeddings(space).ids:
-        store.put_embeddings(space, Embeddings((), np.zeros((0, 0), dtype=np.float32)))
-    for name in store.kernels(space):
-        store.put_neighbors(space, name, [])
-    store.put_space(new)
-    return new

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from explorer.errors import DataError, InputError, SpecError
-from explorer.library.library import MAX_LIBRARY, Library, is_finished, kernel_text
+from explorer.library.library import MAX_LIBRARY, Library
+from explorer.library.settings import check_kernel, is_finished, kernel_text
 from explorer.progress import Reporter, SilentReporter
 from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import architecture_id, build_graph
@@ -164,7 +165,7 @@ def build_space(
     if is_ready(store, space.name, source):
         library = Library.open(store, space.name)
         if kernel is not None:
-            library.check_kernel(kernel)
+            check_kernel(store.space(space.name), kernel)
         return library
     check_size(space)
     return Library.build(store, space.name, list(space), reporter, source=source, title=space.title, kernel=kernel)

@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from explorer.errors import DataError, InputError
-from explorer.library.library import Library, begin, neighbors_kernel
+from explorer.library.library import Library
+from explorer.library.settings import begin, neighbors_kernel
 from explorer.library.spaces import has_space, is_ready
 from explorer.progress import Reporter
 from explorer.records import Trial

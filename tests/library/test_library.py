@@ -290,14 +290,28 @@ def test_killed_between_any_two_writes_and_repeated(tmp_path, work):
     assert step >= 3
 
 
-def appender(url, specs, ready, go):
-    with open_store(url) as store:
-        opened = Library.open(store, "tiny")
-        _ = opened.fitted
-        ready.set()
-        go.wait(60)
-        for spec in specs:
-            opened.append([spec])
+def in_two_processes(url, shares, work):
+    """Do ``work(store, architectures)`` in two processes that begin at the same moment, each with its share."""
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(2)
+
+    def run(share):
+        with open_store(url) as store:
+            barrier.wait(60)
+            work(store, share)
+
+    children = [context.Process(target=run, args=(share,)) for share in shares]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(120)
+        assert child.exitcode == 0
+
+
+def append_each(store, specs):
+    opened = Library.open(store, "tiny")
+    for spec in specs:
+        opened.append([spec])
 
 
 def test_two_processes_append_at_once(tmp_path):
@@ -307,20 +321,7 @@ def test_two_processes_append_at_once(tmp_path):
         before = build_space(store, tiny(), SilentReporter())
         placed = before.place(new)
         held = before.embeddings
-    context = multiprocessing.get_context("fork")
-    go, ready = context.Event(), [context.Event(), context.Event()]
-    shares = (new[:8], new[4:][::-1])
-    children = [
-        context.Process(target=appender, args=(url, share, event, go))
-        for share, event in zip(shares, ready, strict=True)
-    ]
-    for child in children:
-        child.start()
-    assert all(event.wait(60) for event in ready)
-    go.set()
-    for child in children:
-        child.join(120)
-        assert child.exitcode == 0
+    in_two_processes(url, (new[:8], new[4:][::-1]), append_each)
     with open_store(url) as store:
         after = store.embeddings("tiny")
         assert after.ids[:96] == held.ids
@@ -334,32 +335,16 @@ def test_two_processes_append_at_once(tmp_path):
         assert store.problems() == []
 
 
-def builder(url, specs, ready, go):
-    with open_store(url) as store:
-        ready.set()
-        go.wait(60)
-        for spec in specs:
-            Library.build(store, "own", [spec], SilentReporter(), source={"from": "you"})
+def build_each(store, specs):
+    for spec in specs:
+        Library.build(store, "own", [spec], SilentReporter(), source={"from": "you"})
 
 
 def test_two_processes_begin_a_collection_at_once(tmp_path):
     url = f"sqlite:///{tmp_path / 'own.db'}"
     open_store(url).close()
     specs = list(tiny())[:12]
-    context = multiprocessing.get_context("fork")
-    go, ready = context.Event(), [context.Event(), context.Event()]
-    shares = (specs[:6], specs[6:])
-    children = [
-        context.Process(target=builder, args=(url, share, event, go))
-        for share, event in zip(shares, ready, strict=True)
-    ]
-    for child in children:
-        child.start()
-    assert all(event.wait(60) for event in ready)
-    go.set()
-    for child in children:
-        child.join(120)
-        assert child.exitcode == 0
+    in_two_processes(url, (specs[:6], specs[6:]), build_each)
     with open_store(url) as store:
         opened = Library.open(store, "own")
         assert sorted(opened.embeddings.ids) == sorted(architecture_id(spec) for spec in specs)

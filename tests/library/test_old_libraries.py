@@ -12,6 +12,7 @@ import pytest
 
 from explorer.errors import InputError
 from explorer.library.library import Library
+from explorer.library.settings import check_kernel
 from explorer.library.spaces import build_space, is_ready
 from explorer.progress import SilentReporter
 from explorer.similarity.registry import kernel_named
@@ -63,7 +64,7 @@ def test_libraries_of_layout_2_place_as_before(old, space):
     np.testing.assert_array_equal(again.place(specs), vectors)
     assert set(old.fitted_kernels(space)) == {"views", "weisfeiler_lehman"}
     with pytest.raises(InputError, match="begun with"):
-        again.check_kernel(kernel_named("views"))
+        check_kernel(old.space(space), kernel_named("views"))
 
 
 def test_an_unfinished_library_of_layout_2_is_built_again(old):

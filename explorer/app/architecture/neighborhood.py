@@ -12,7 +12,7 @@ from explorer.analysis.tables import architectures_frame
 from explorer.app import navigation
 from explorer.app.shared import downloads, frames, services
 from explorer.app.shared.messages import literal
-from explorer.library.library import neighbors_kernel
+from explorer.library.settings import neighbors_kernel
 from explorer.plots.similarity_graph import similarity_figure
 
 KEY = "similarity_graph"

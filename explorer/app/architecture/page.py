@@ -11,7 +11,7 @@ from explorer.app.architecture import export_view, graph_view, lineage_view, nei
 from explorer.app.shared import address, components, downloads, frames, services, similarity
 from explorer.app.shared.messages import literal
 from explorer.errors import InputError
-from explorer.library.library import kernel_text
+from explorer.library.settings import kernel_text
 from explorer.plots.scores import score_bars
 from explorer.space.formats import from_json
 from graphstore.records import ArchitectureRecord, NeighborRecord

@@ -13,8 +13,9 @@ from explorer.app.build import building, expected_score, layer_editor, train_for
 from explorer.app.shared import components, downloads, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError, InputError, SpecError
-from explorer.library.library import Library, is_finished, kernel_text
+from explorer.library.library import Library
 from explorer.library.records import architecture_record
+from explorer.library.settings import is_finished, kernel_text
 from explorer.plots import architecture_graph
 from explorer.space import drafts as drafting
 from explorer.space.drafts import Draft

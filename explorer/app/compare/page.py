@@ -11,7 +11,7 @@ from explorer.app.compare import comparison
 from explorer.app.compare.comparison import Chosen
 from explorer.app.shared import address, components, downloads, frames, services, similarity
 from explorer.app.shared.messages import literal, named_literally
-from explorer.library.library import kernel_text
+from explorer.library.settings import kernel_text
 from explorer.plots import DrawnGraph, dissimilarity_map, graphs_side_by_side, score_bars
 from explorer.similarity.graph import build_graph
 from explorer.space.drafts import LONGEST_TEXT

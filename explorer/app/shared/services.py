@@ -20,7 +20,8 @@ from explorer.analysis import tables
 from explorer.analysis.architectures import FoundArchitecture
 from explorer.analysis.architectures import find_architecture as find_architecture_of
 from explorer.app.shared import frames
-from explorer.library.library import Library, is_finished, neighbors_kernel
+from explorer.library.library import Library
+from explorer.library.settings import is_finished, neighbors_kernel
 from explorer.library.sources import is_trained
 from explorer.studies import frames as pictures
 from explorer.studies.jobs import refresh_jobs
