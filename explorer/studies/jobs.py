@@ -31,8 +31,9 @@ from graphstore.records import JobRecord, JobState
 
 HEARTBEAT_S = 2.0
 STARTING_S = 60.0
-"""A job without a heartbeat for this long after its launch is lost."""
+"""Seconds without a sign of life after which a job that has no process to look at counts as ended."""
 ACTIVE = (JobState.STARTING, JobState.RUNNING, JobState.STOPPING)
+"""States of a job that has not ended as far as its record says; ``is_alive`` says whether it has."""
 
 
 def new_job(store: GraphStore, kind: str, info: Mapping[str, Any], now: float | None = None) -> JobRecord:
@@ -81,6 +82,27 @@ def _process(job: JobRecord) -> psutil.Process | None:
         return None
 
 
+def is_alive(job: JobRecord, now: float | None = None) -> bool:
+    """Return whether a job starts, runs or stops.
+
+    Only its own host can look at a job's process, and ``refresh_jobs`` does so there. A job of another host counts as
+    ended once it has sent no heartbeat for ``STARTING_S``, because a host that went down cannot update the record.
+
+    Args:
+        job: a job, as ``refresh_jobs`` returns it.
+        now: seconds since the epoch; the present by default.
+    """
+    now = time.time() if now is None else now
+    here = job.host == socket.gethostname()
+    return job.state in ACTIVE and (here or now - max(job.heartbeat, job.created) < STARTING_S)
+
+
+def studies_of(job: JobRecord) -> list[str]:
+    """Return the names of the studies that a job runs."""
+    names = job.info.get("studies")
+    return [str(name) for name in names] if isinstance(names, list | tuple) else []
+
+
 def refresh_jobs(store: GraphStore, now: float | None = None) -> list[JobRecord]:
     """Return all jobs, newest first; those whose process has ended without a word become ``lost``."""
     now = time.time() if now is None else now
@@ -106,7 +128,7 @@ def _gone(store: GraphStore, job: JobRecord) -> JobRecord:
     return store.update_job(job.id, state=JobState.LOST, message=message)
 
 
-def require_free(store: GraphStore, studies: Sequence[str], own_job: str, now: float | None = None) -> None:
+def require_free(store: GraphStore, studies: Sequence[str], own_job: str = "", now: float | None = None) -> None:
     """Raise InputError if another job runs one of these studies."""
     for study in studies:
         job = job_of(store, study, now)
@@ -118,11 +140,8 @@ def require_free(store: GraphStore, studies: Sequence[str], own_job: str, now: f
 def job_of(store: GraphStore, study: str, now: float | None = None) -> JobRecord | None:
     """Return the job that runs a study; ``None`` if none does."""
     now = time.time() if now is None else now
-    for job in refresh_jobs(store, now):
-        alive = job.state in ACTIVE and (job.host == socket.gethostname() or now - job.heartbeat < STARTING_S)
-        if alive and study in job.info.get("studies", ()):
-            return job
-    return None
+    jobs = refresh_jobs(store, now)
+    return next((job for job in jobs if is_alive(job, now) and study in studies_of(job)), None)
 
 
 def stop_job(store: GraphStore, id: str) -> JobRecord:

@@ -2,13 +2,27 @@
 
 import os
 import signal
+import socket
 import time
 
 import pytest
 
+from explorer.errors import InputError
 from explorer.progress import SilentReporter
-from explorer.studies.jobs import launch, new_job, read_log, refresh_jobs, running_job, stop_job
-from graphstore.records import JobState
+from explorer.studies.jobs import (
+    ACTIVE,
+    STARTING_S,
+    is_alive,
+    job_of,
+    launch,
+    new_job,
+    read_log,
+    refresh_jobs,
+    require_free,
+    running_job,
+    stop_job,
+)
+from graphstore.records import JobRecord, JobState
 
 SEARCH = ["search", "--space", "small", "--objective", "known", "--from-scores", "--study", "job"]
 
@@ -69,3 +83,35 @@ def test_another_process_with_the_jobs_number_is_not_the_job(store):
     job = new_job(store, "search", {})
     store.update_job(job.id, state=JobState.RUNNING, pid=os.getpid(), info={"process_started": 1.0})
     assert stop_job(store, job.id).state is JobState.LOST
+
+
+@pytest.mark.parametrize(
+    ("host", "created", "heartbeat", "alive"),
+    [
+        ("elsewhere", 0.0, 1000.0 - 0.9 * STARTING_S, True),
+        ("elsewhere", 0.0, 1000.0 - 1.1 * STARTING_S, False),
+        ("elsewhere", 1000.0 - 0.9 * STARTING_S, 0.0, True),  # It has just been launched there.
+        ("elsewhere", 1000.0 - 1.1 * STARTING_S, 0.0, False),
+        ("elsewhere", 0.0, 1000.0 + STARTING_S, True),  # The clock there is ahead.
+        (socket.gethostname(), 0.0, 0.0, True),  # ``refresh_jobs`` has looked at its process.
+    ],
+)
+def test_a_job_of_another_host_lives_while_it_sends_heartbeats(store, host, created, heartbeat, alive):
+    for state in JobState:
+        job = JobRecord("j", "search", state, os.getpid(), host, heartbeat, 0.0, "", "", {"studies": ["s"]}, created)
+        assert is_alive(job, 1000.0) is (alive and state in ACTIVE)
+
+
+def test_a_silent_job_of_another_host_runs_no_study(store):
+    now = time.time()
+    job = JobRecord("j", "search", JobState.RUNNING, 7, "elsewhere", now, 0.5, "", "", {"studies": ["s", "t"]}, now)
+    store.put_job(job)
+    assert job_of(store, "t", now) == job
+    assert job_of(store, "u", now) is None
+    require_free(store, ["u"], now=now)
+    require_free(store, ["s"], "j", now)
+    with pytest.raises(InputError, match="t in job j"):
+        require_free(store, ["u", "t"], now=now)
+    later = now + 2 * STARTING_S
+    assert job_of(store, "t", later) is None
+    require_free(store, ["s", "t"], now=later)

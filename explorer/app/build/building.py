@@ -19,7 +19,7 @@ from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace, OutsideSpaceError
 from explorer.space.operations import usual_operations
 from explorer.space.spec import ArchitectureSpec
-from explorer.studies.jobs import ACTIVE, launch
+from explorer.studies.jobs import is_alive, launch, studies_of
 from explorer.studies.queueing import new_study, queue
 from explorer.studies.spec import DEFAULT_RECIPE, StudySpec, Trained
 from graphstore import GraphStore
@@ -173,7 +173,7 @@ def enqueue(
         DataError: the space has no library.
     """
     with services.starting(store) as jobs:
-        busy = any(job.state in ACTIVE and choices.study in launching.studies_of(job) for job in jobs)
+        busy = any(is_alive(job) and choices.study in studies_of(job) for job in jobs)
         run = choices.run and not busy
         if run:
             launching.require_room(jobs)

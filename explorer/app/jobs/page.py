@@ -18,7 +18,7 @@ from explorer.app.shared import access, address, components, downloads, services
 from explorer.app.shared.messages import literal
 from explorer.errors import InputError
 from explorer.library.workplace import workers_log
-from explorer.studies.jobs import read_end, read_log, refresh_jobs, stop_job
+from explorer.studies.jobs import is_alive, read_end, read_log, refresh_jobs, stop_job, studies_of
 from graphstore import GraphStore
 from graphstore.errors import StoreError
 from graphstore.records import JobRecord, JobState, StudyRecord
@@ -44,7 +44,7 @@ def render() -> None:
         components.empty_store()
     store = services.store()
     jobs, studies = refresh_jobs(store), store.studies()
-    live.watch(live.fingerprint(jobs, studies), any(live.is_active(job) for job in jobs))
+    live.watch(live.fingerprint(jobs, studies), any(is_alive(job) for job in jobs))
     # The key is the URL parameter.
     first, second = st.tabs(TABS, key="view", bind="query-params")
     with first:
@@ -67,7 +67,7 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
         return
     counts = {state: sum(job.state is state for job in jobs) for state in JobState}
     st.markdown(" ".join(f"{live.badge(state)} {count}" for state, count in counts.items() if count))
-    active = [job for job in jobs if live.is_active(job)]
+    active = [job for job in jobs if is_alive(job)]
     if not active:
         st.caption("Nothing is running.")
     for job in active:
@@ -86,7 +86,7 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
 
 
 def _title(job: JobRecord) -> None:
-    names = ", ".join(launching.studies_of(job)) or job.id
+    names = ", ".join(studies_of(job)) or job.id
     where = f" on {literal(job.host)}" if job.host else ""
     st.markdown(
         f"{live.badge(job.state)} **{literal(job.kind)}** {literal(names)}  \n"
@@ -108,7 +108,7 @@ def _stop_button(store: GraphStore, job: JobRecord, place: str) -> None:
 
 def _study_links(job: JobRecord, studies: Sequence[StudyRecord]) -> None:
     known = {study.name: study for study in studies}
-    for name in launching.studies_of(job):
+    for name in studies_of(job):
         if name in known:
             parameters = {"study": name, "space": known[name].space}
             st.page_link(
@@ -126,7 +126,7 @@ def jobs_frame(jobs: Sequence[JobRecord]) -> pd.DataFrame:
             job.id,
             job.state.value,
             job.kind,
-            ", ".join(launching.studies_of(job)),
+            ", ".join(studies_of(job)),
             min(1.0, max(0.0, job.progress)),
             job.message,
             job.host,
@@ -177,13 +177,13 @@ def _chosen(store: GraphStore, job: JobRecord, studies: Sequence[StudyRecord]) -
     if job.message and job.message != job.state.value:
         st.text(job.message)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if live.is_active(job):
+        if is_alive(job):
             _stop_button(store, job, "chosen")
         elif launching.can_resume(job, studies):
             _resume_button(store, job)
         _study_links(job, studies)
     lines = address.segments("Lines of the log", LOG_LINES, "lines", LOG_LINES[0])
-    _log(job, lines, [name for name in launching.studies_of(job) if name in {study.name for study in studies}])
+    _log(job, lines, [name for name in studies_of(job) if name in {study.name for study in studies}])
 
 
 def _resume_button(store: GraphStore, job: JobRecord) -> None:
@@ -202,7 +202,7 @@ def _resume_button(store: GraphStore, job: JobRecord) -> None:
 def _log(job: JobRecord, lines: int, studies: Sequence[str]) -> None:
     """Show the end of a job's log, refreshed while the job runs; without one, the logs of its studies' workers."""
 
-    @access.drawn_again(live.BUSY_EVERY if live.is_active(job) else None)
+    @access.drawn_again(live.BUSY_EVERY if is_alive(job) else None)
     def log() -> None:
         try:
             store = services.store()

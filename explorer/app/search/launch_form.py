@@ -7,11 +7,12 @@ from typing import Any
 
 import streamlit as st
 
-from explorer.app.search import launching, live
+from explorer.app.search import launching
 from explorer.app.shared import components, frames, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError
 from explorer.search import Capability, policy_class
+from explorer.studies.jobs import is_alive, studies_of
 from explorer.studies.objectives import FACTS, MOST_COSTS, read_constraints, read_objectives
 from explorer.studies.spec import (
     DEFAULT_BATCH,
@@ -85,7 +86,7 @@ def render(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Se
         else:
             evaluation, place = _training(recipe)
             shared["stages"] = _stages(policy)
-    active = sum(live.is_active(job) for job in jobs)
+    active = sum(is_alive(job) for job in jobs)
     full = active >= launching.MAX_ACTIVE_JOBS
     pressed = st.button(
         "Launch",
@@ -119,7 +120,7 @@ def render(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Se
 
 
 def _busy(jobs: Sequence[JobRecord]) -> set[str]:
-    return {name for job in jobs for name in launching.studies_of(job)}
+    return {name for job in jobs for name in studies_of(job)}
 
 
 def _shared(store: GraphStore, space: str, policy: str) -> tuple[dict[str, Any], list[str]]:

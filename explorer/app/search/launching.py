@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from explorer.errors import InputError
 from explorer.library.workplace import log_folder
 from explorer.studies.executors.registry import ExecutorKind
-from explorer.studies.jobs import ACTIVE, launch, require_free
+from explorer.studies.jobs import is_alive, launch, require_free, studies_of
 from explorer.studies.managing import can_resume as can_resume_study
 from explorer.studies.managing import check_resumable, find_study
 from explorer.studies.queueing import new_study
@@ -44,7 +44,6 @@ MAX_PRETRAIN_STEPS = 10_000
 """Limit of the recipes that a visitor may choose; longer ones are for the command line."""
 USUAL_WORKERS, USUAL_OVERLAP = 2, 0.8
 RECIPE_NAMES = tuple(name for name, recipe in RECIPES.items() if recipe.pretrain_steps <= MAX_PRETRAIN_STEPS)
-RESUMABLE = (JobState.STOPPED, JobState.FAILED, JobState.LOST)
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def start(store: GraphStore, spec: StudySpec, place: Place, jobs: Sequence[JobRe
         DataError: the space has no library.
     """
     check_limits(spec, place)
-    begun = {study for job in jobs if job.state in ACTIVE for study in studies_of(job)}
+    begun = {study for job in jobs if is_alive(job) for study in studies_of(job)}
     if spec.name in begun:
         raise InputError("study name", "be new", spec.name, "Choose another name.")
     require_room(jobs)
@@ -140,7 +139,7 @@ def resume_study(store: GraphStore, name: str, jobs: Sequence[JobRecord]) -> Job
     """
     check_resumable(find_study(store, name))
     require_room(jobs)
-    require_free(store, [name], "")
+    require_free(store, [name])
     return _launch_study(store, name, Place())
 
 
@@ -168,15 +167,13 @@ def resume(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord]) -> JobR
     if not words:
         raise InputError("job", "have its command stored to be resumed here", job.id, "Run its command again.")
     require_room(jobs)
-    busy = {study for other in jobs if other.state in ACTIVE for study in studies_of(other)}
-    if busy & set(studies_of(job)):
-        raise InputError("study", "have no running job", sorted(busy & set(studies_of(job))), "Watch or stop that one.")
+    require_free(store, studies_of(job))
     return launch(store, job.kind, words, {"studies": studies_of(job)})
 
 
 def require_room(jobs: Sequence[JobRecord]) -> None:
     """Raise InputError if the limit of running jobs is reached."""
-    active = sum(job.state in ACTIVE for job in jobs)
+    active = sum(is_alive(job) for job in jobs)
     if active >= MAX_ACTIVE_JOBS:
         raise InputError("running jobs", f"be at most {MAX_ACTIVE_JOBS}", active, "Stop one, or wait for one to end.")
 
@@ -187,17 +184,12 @@ def arguments_of(job: JobRecord) -> list[str]:
     return [str(word) for word in words] if isinstance(words, list | tuple) else []
 
 
-def studies_of(job: JobRecord) -> list[str]:
-    """Return the names of the studies that a job runs."""
-    names = job.info.get("studies")
-    return [str(name) for name in names] if isinstance(names, list | tuple) else []
-
-
 def can_resume(job: JobRecord, studies: Sequence[StudyRecord]) -> bool:
     """Return whether a job ended early, its command is stored, and one of its studies, if any, can be resumed."""
     names = set(studies_of(job))
     over = {study.name for study in studies if not can_resume_study(study)}
-    return job.state in RESUMABLE and bool(arguments_of(job)) and not (names and names <= over)
+    early = job.state is not JobState.DONE and not is_alive(job)
+    return early and bool(arguments_of(job)) and not (names and names <= over)
 
 
 def free_name(stem: str, taken: Collection[str]) -> str:

@@ -14,7 +14,7 @@ from explorer.app import navigation
 from explorer.app.search import launching, study_figures
 from explorer.app.shared import access, components, frames, services
 from explorer.app.shared.messages import literal
-from explorer.studies.jobs import ACTIVE, read_log, refresh_jobs
+from explorer.studies.jobs import ACTIVE, is_alive, read_log, refresh_jobs, studies_of
 from explorer.studies.spec import StudySpec
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError, StoreError
@@ -94,16 +94,17 @@ def job_progress(id: str) -> None:
 
 def message(job: JobRecord, studies: Sequence[StudyRecord]) -> str:
     """Return a job's last message as Markdown; empty if the state says it all."""
-    if job.state in BROKEN_OFF:
-        resumable = launching.can_resume(job, studies)
-        return BROKEN_OFF[job.state] + (" Resume it to continue where it was." if resumable else "")
+    silent = job.state in ACTIVE and not is_alive(job)
+    broken_off = f"No heartbeat from {literal(job.host)} any more." if silent else BROKEN_OFF.get(job.state)
+    if broken_off:
+        return broken_off + (" Resume it to continue where it was." if launching.can_resume(job, studies) else "")
     return "" if job.message == job.state.value else literal(job.message)
 
 
 def job_of(jobs: Sequence[JobRecord], study: str) -> JobRecord | None:
     """Return the job that runs a study, or the newest one that did."""
-    own = [job for job in jobs if study in launching.studies_of(job)]
-    return next((job for job in own if is_active(job)), own[0] if own else None)
+    own = [job for job in jobs if study in studies_of(job)]
+    return next((job for job in own if is_alive(job)), own[0] if own else None)
 
 
 def study_view(name: str, busy: bool) -> None:
@@ -130,7 +131,7 @@ def _draw_study(store: GraphStore, name: str) -> None:
         return
     trials = store.trials(name)
     _headline(study, trials, job)
-    study_figures.draw(study, trials, job is not None and is_active(job))
+    study_figures.draw(study, trials, job is not None and is_alive(job))
     _trials(study, frames.trials_frame(trials))
     log = "" if job is None else read_log(job, LOG_LINES)
     with st.expander("End of the log"):
@@ -162,8 +163,8 @@ def _headline(study: StudyRecord, trials: Sequence[TrialRecord], job: JobRecord 
 def _study_state(study: StudyRecord, job: JobRecord | None) -> str:
     """Return the state of the study's job if it is running or failed, otherwise the study's own state."""
     if job is not None:
-        broken = job.state in (JobState.FAILED, JobState.LOST) and study.state is not StudyState.DONE
-        if is_active(job) or broken:
+        ended = job.state in (JobState.DONE, JobState.STOPPED)  # The study's own state says so as well.
+        if is_alive(job) or not (ended or study.state is StudyState.DONE):
             return f"  \n{_state(job, [study])}"
     return f" · {study.state.value}"
 
@@ -196,8 +197,3 @@ def _trials(study: StudyRecord, table: pd.DataFrame) -> None:
         placeholder=components.UNKNOWN,
         height=min(390, 38 + 35 * len(shown)),
     )
-
-
-def is_active(job: JobRecord) -> bool:
-    """Return whether the job is starting, running or stopping."""
-    return job.state in ACTIVE

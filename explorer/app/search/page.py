@@ -12,7 +12,7 @@ from explorer.app.search import launch_form, launching, live, study_controls
 from explorer.app.shared import components, services
 from explorer.app.shared.messages import literal
 from explorer.errors import InputError
-from explorer.studies.jobs import refresh_jobs, stop_job
+from explorer.studies.jobs import is_alive, refresh_jobs, stop_job, studies_of
 from graphstore import GraphStore
 from graphstore.records import JobRecord, JobState, StudyRecord
 
@@ -27,7 +27,7 @@ def render() -> None:
     space = components.pick_space()
     store = services.store()
     jobs, studies = refresh_jobs(store), store.studies()
-    live.watch(live.fingerprint(jobs, studies), any(live.is_active(job) for job in jobs))
+    live.watch(live.fingerprint(jobs, studies), any(is_alive(job) for job in jobs))
     left, right = st.columns([1, 2], gap="large")
     with left:
         st.subheader("Launch")
@@ -44,8 +44,8 @@ def render() -> None:
 
 
 def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyRecord]) -> None:
-    active = [job for job in jobs if live.is_active(job)]
-    ended = [job for job in jobs if not live.is_active(job)]
+    active = [job for job in jobs if is_alive(job)]
+    ended = [job for job in jobs if not is_alive(job)]
     if active:
         st.subheader("Running")
     for job in active:
@@ -65,13 +65,13 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
 
 
 def _title(job: JobRecord) -> None:
-    names = ", ".join(launching.studies_of(job)) or str(job.info.get("space") or job.id)
+    names = ", ".join(studies_of(job)) or str(job.info.get("space") or job.id)
     begun = time.strftime("%d %b, %H:%M", time.localtime(job.created))
     st.markdown(f"{live.badge(job.state)} **{literal(job.kind)}** {literal(names)}  \n:gray[since {begun}]")
 
 
 def _watch_button(place: DeltaGenerator, job: JobRecord) -> None:
-    names = launching.studies_of(job)
+    names = studies_of(job)
     if names and place.button("Watch", icon=":material/visibility:", key=f"watch_{job.id}"):
         st.query_params["study"] = names[0]
         st.rerun()
@@ -100,10 +100,10 @@ def _ended(store: GraphStore, job: JobRecord, studies: Sequence[StudyRecord]) ->
 def _study(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord], space: str) -> None:
     st.subheader("Study")
     names = [study.name for study in studies]
-    begun = {name for job in jobs if live.is_active(job) for name in launching.studies_of(job)}
+    begun = {name for job in jobs if is_alive(job) for name in studies_of(job)}
     names += sorted(begun - set(names))
     wanted = st.query_params.get("study")
-    if wanted is not None and wanted not in names and any(wanted in launching.studies_of(job) for job in jobs):
+    if wanted is not None and wanted not in names and any(wanted in studies_of(job) for job in jobs):
         names.append(wanted)
     if not names:
         st.info("This store has no study yet. Launch one to see its trials and curve here.")

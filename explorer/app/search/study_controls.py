@@ -13,7 +13,7 @@ from explorer.app.shared import downloads, frames, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError
 from explorer.studies import managing, reports
-from explorer.studies.jobs import stop_job
+from explorer.studies.jobs import is_alive, stop_job
 from explorer.studies.spec import StudySpec
 from graphstore import GraphStore
 from graphstore.errors import StoreInputError
@@ -37,7 +37,7 @@ def render(store: GraphStore, name: str, study: StudyRecord | None, jobs: Sequen
         st.success(told, icon=":material/check:")
     job = live.job_of(jobs, name)
     row = st.container(horizontal=True)
-    if job is not None and live.is_active(job):
+    if job is not None and is_alive(job):
         _stop(row, store, job)
     elif study is not None and managing.can_resume(study):
         _resume(row, store, lambda now: launching.resume_study(store, name, now))

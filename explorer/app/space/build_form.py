@@ -13,7 +13,7 @@ from explorer.library.spaces import check_space_name, chosen_kernel, cost_text, 
 from explorer.similarity.kernel import CostEstimate
 from explorer.similarity.registry import DEFAULT, KERNELS
 from explorer.space.grammar import load_space, preset_names
-from explorer.studies.jobs import ACTIVE, launch, refresh_jobs
+from explorer.studies.jobs import is_alive, launch, refresh_jobs
 from graphstore.errors import StoreError
 from graphstore.records import JobRecord
 
@@ -84,7 +84,7 @@ def render() -> None:
         if st.button("Estimate the cost", icon=":material/timer:", key="library_estimate"):
             st.session_state["library_estimated"] = (preset, kernel, parameters)
         jobs = refresh_jobs(services.store())
-        running = [job for job in jobs if job.kind == KIND and job.state in ACTIVE]
+        running = [job for job in jobs if job.kind == KIND and is_alive(job)]
         for job in running:
             live.job_progress(job.id)
         if running:

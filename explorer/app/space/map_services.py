@@ -12,7 +12,7 @@ from explorer.analysis.projections import Projection
 from explorer.app.search import launching
 from explorer.app.shared import services
 from explorer.app.space import map_values
-from explorer.studies.jobs import ACTIVE, launch
+from explorer.studies.jobs import is_alive, launch
 from graphstore.records import JobRecord
 
 PROJECT = "project"
@@ -75,7 +75,7 @@ def measured(space: str) -> dict[str, pd.Series]:
 def job_for(jobs: list[JobRecord], space: str, seed: int) -> JobRecord | None:
     """Return the job that is computing this t-SNE, if any."""
     wanted = arguments(space, seed)
-    return next((job for job in jobs if job.state in ACTIVE and launching.arguments_of(job) == wanted), None)
+    return next((job for job in jobs if is_alive(job) and launching.arguments_of(job) == wanted), None)
 
 
 def arguments(space: str, seed: int) -> list[str]:

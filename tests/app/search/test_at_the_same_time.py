@@ -9,7 +9,7 @@ from threading import Barrier
 from explorer.app.search import launching
 from explorer.app.shared import services
 from explorer.errors import InputError
-from explorer.studies.jobs import stop_job
+from explorer.studies.jobs import stop_job, studies_of
 from explorer.testing.searches import search
 from graphstore import open_store
 
@@ -37,7 +37,7 @@ def test_of_visitors_who_launch_at_once_only_as_many_as_may(own_store):
         finally:
             for job in store.jobs():
                 stop_job(store, job.id)
-    names = [name for job in jobs for name in launching.studies_of(job)]
+    names = [name for job in jobs for name in studies_of(job)]
     assert len(names) == len(set(names)) == launching.MAX_ACTIVE_JOBS
     refused = [name for name in found if name in ("running jobs", "study name")]
     assert len(refused) == VISITORS - launching.MAX_ACTIVE_JOBS

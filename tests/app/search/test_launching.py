@@ -10,7 +10,7 @@ import pytest
 from explorer.app.search import launching
 from explorer.errors import InputError
 from explorer.search import POLICIES
-from explorer.studies.jobs import ACTIVE, refresh_jobs
+from explorer.studies.jobs import ACTIVE, STARTING_S, new_job, refresh_jobs
 from explorer.studies.managing import extend_study
 from explorer.studies.spec import NAME, Known, StudySpec, Trained
 from explorer.testing.searches import search
@@ -91,11 +91,32 @@ def test_resume_needs_a_command_and_an_idle_study(own_store):
     assert not launching.can_resume(job("b", JobState.STOPPED, studies=["s"]), [])
     assert not launching.can_resume(job("c", JobState.DONE, arguments=["search"]), [])
     with open_store(own_store) as store:
-        with pytest.raises(InputError, match="no running job"):
-            launching.resume(store, stopped, [stopped, job("d", JobState.RUNNING, studies=["s"])])
         with pytest.raises(InputError, match="resumed here"):
             launching.resume(store, job("b", JobState.STOPPED), [])
-        assert store.jobs() == []
+        store.put_job(job("d", JobState.RUNNING, studies=["s"]))
+        with pytest.raises(InputError, match="s in job d"):
+            launching.resume(store, stopped, store.jobs())
+        assert [one.id for one in store.jobs()] == ["d"]
+
+
+def test_a_job_whose_machine_went_down_holds_nothing(own_store, monkeypatch):
+    """Its record says "running" for ever: it blocks no study, takes no place among the jobs, and can be resumed."""
+    monkeypatch.setattr(launching, "launch", lambda store, kind, words, info: new_job(store, kind, info))
+    long_ago = time.time() - 2 * STARTING_S
+    running = [
+        job(str(number), JobState.RUNNING, arguments=["search"], studies=["mine"])
+        for number in range(launching.MAX_ACTIVE_JOBS)
+    ]
+    silent = [dataclasses.replace(one, created=long_ago) for one in running]
+    assert launching.can_resume(silent[0], [])
+    assert not launching.can_resume(dataclasses.replace(silent[0], heartbeat=time.time()), [])
+    with open_store(own_store) as store:
+        for one in silent:
+            store.put_job(one)
+        launching.require_room(store.jobs())
+        assert launching.resume(store, silent[0], store.jobs()).kind == "search"
+        with pytest.raises(InputError, match="mine in job search-"):
+            launching.resume(store, silent[0], store.jobs())
 
 
 def test_a_job_whose_studies_are_done_is_not_resumed():
