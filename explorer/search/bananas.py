@@ -53,6 +53,7 @@ class Bananas(InitialDesignPolicy):
 
     name: ClassVar[str] = "bananas"
     settings_type: ClassVar[type[Any]] = BananasSettings
+    uses_torch: ClassVar[bool] = True
     settings: BananasSettings
 
     def __init__(

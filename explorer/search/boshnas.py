@@ -128,6 +128,7 @@ class Boshnas(InitialDesignPolicy):
     name: ClassVar[str] = "boshnas"
     settings_type: ClassVar[type[Any]] = BoshnasSettings
     capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability)
+    uses_torch: ClassVar[bool] = True
     min_observed: ClassVar[int] = 3
     settings: BoshnasSettings | PaperSettings
 

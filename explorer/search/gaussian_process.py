@@ -55,6 +55,7 @@ class GaussianProcess(InitialDesignPolicy):
 
     name: ClassVar[str] = "gp"
     settings_type: ClassVar[type[Any]] = GaussianProcessSettings
+    uses_torch: ClassVar[bool] = True
     settings: GaussianProcessSettings
 
     def __init__(self, candidates: Candidates, seed: int, settings: Mapping[str, Any] | None = None) -> None:

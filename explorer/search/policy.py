@@ -45,7 +45,7 @@ class Policy(ABC):
           candidates are not proposed again; the study retries trials that were cut off.
         * A trial with a value that is not finite counts as failed.
 
-    Subclasses state ``name``, ``settings_type`` and ``capabilities``, and implement ``_propose``.
+    Subclasses state ``name``, ``settings_type``, ``capabilities`` and ``uses_torch``, and implement ``_propose``.
 
     Args:
         candidates: the architectures it chooses from.
@@ -59,6 +59,8 @@ class Policy(ABC):
     name: ClassVar[str]
     settings_type: ClassVar[type[Any]]
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    uses_torch: ClassVar[bool] = False
+    """Whether ``ask`` computes with torch, which it may import then."""
     settings: Any
 
     def __init__(self, candidates: Candidates, seed: int, settings: Mapping[str, Any] | None = None) -> None:

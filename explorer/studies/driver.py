@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,18 +36,19 @@ _fitting = threading.RLock()
 
 
 @contextmanager
-def single_thread() -> Iterator[None]:
-    """Let torch compute with one thread inside the block, and restore the caller's number of threads afterwards.
+def single_thread(policy: Policy) -> Iterator[None]:
+    """Let torch compute with one thread while a policy asks, and restore the caller's number of threads afterwards.
 
     The surrogates' networks are tiny: more threads take the processor from trainings, and could change the last digits
     of a prediction and so a proposal. The number belongs to the process, so blocks of several threads run one after
-    the other. Policies without torch do not import it.
+    the other. Torch is imported before the block only for a policy that uses it.
     """
     with _fitting:
-        torch = sys.modules.get("torch")
-        if torch is None:
+        if not policy.uses_torch:
             yield
             return
+        import torch
+
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
@@ -114,7 +114,7 @@ class StudyDriver:
         if wanted <= 0 or time_is_up(self.spec, trials, time.time()):
             return []
         self.learn(trials)
-        with single_thread():
+        with single_thread(self.policy):
             proposals = [] if self._converged() else self.policy.ask(wanted)
         if not proposals:
             return []
@@ -138,7 +138,7 @@ class StudyDriver:
         if len(trials) >= self.spec.budget or time_is_up(self.spec, trials, time.time()):
             return True
         self.learn(trials)
-        with single_thread():
+        with single_thread(self.policy):
             return self._converged() or not self.policy.ask(1)
 
     def _refresh(self) -> None:

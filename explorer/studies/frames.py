@@ -253,7 +253,7 @@ def belief_frame(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRe
     if not isinstance(policy, HasPosterior):
         raise InputError("policy", "have a posterior to draw, such as boshnas", spec.policy, "Choose another study.")
     driver.learn(trials)
-    with single_thread():
+    with single_thread(policy):
         found, ucb = policy.posterior()
     columns = {"mean": found.mean, "aleatoric": found.aleatoric, "epistemic": found.epistemic, "ucb": ucb}
     return pd.DataFrame(columns, pd.Index(policy.candidates.ids, name="id", dtype=object))

@@ -102,7 +102,7 @@ def tuned_study(store: GraphStore, study: StudyRecord) -> StudyRecord | None:
     if tuned is None:
         driver = StudyDriver(store, study, study_candidates(store, spec))
         driver.learn(store.trials(study.name))
-        with single_thread():
+        with single_thread(driver.policy):
             chosen = worth_another_training(driver.policy, spec.stages.requeries)
         if not chosen:
             return None

@@ -53,7 +53,7 @@ def test_a_migrated_study_makes_the_same_proposals(migrated, name):
     driver = StudyDriver(migrated, study, may_choose(migrated, spec))
     assert driver.finished(trials) is expected["finished"]
     driver.learn(trials)
-    with single_thread():
+    with single_thread(driver.policy):
         proposals = [{"architecture": one.architecture, **proposal_info(one)} for one in driver.policy.ask(4)]
     assert [one["architecture"] for one in proposals] == [one["architecture"] for one in expected["proposals"]]
     assert [one["origin"] for one in proposals] == [one["origin"] for one in expected["proposals"]]
