@@ -21,9 +21,9 @@ from explorer.library.spaces import build_space
 from explorer.library.workplace import data_cache
 from explorer.progress import Reporter
 from explorer.space.grammar import load_space
-from explorer.studies.driver import best_trial
 from explorer.studies.executors.local import LocalExecutor
 from explorer.studies.managing import open_study
+from explorer.studies.reports import best_allowed
 from explorer.studies.spec import StudySpec, Trained
 from explorer.studies.trained import TrainingChoices, run_trained
 from explorer.training.recipe import recipe_named
@@ -93,9 +93,9 @@ def run_demo(
         if not first_score and _has_score(store, spec.name, trials):
             first_score.append(time.perf_counter() - start)
 
-    run_trained(store, study, LocalExecutor(WORKERS), reporter, lambda: False, watch)
+    study = run_trained(store, study, LocalExecutor(WORKERS), reporter, lambda: False, watch)
     trials = store.trials(spec.name)
-    best = best_trial(trials)
+    best = best_allowed(store, study, trials)
     return DemoResult(
         architectures=len(space.embeddings.ids),
         scored=sum(trial.value is not None for trial in trials),

@@ -184,10 +184,8 @@ def study_candidates(store: GraphStore, spec: StudySpec, only: Iterable[str] | N
     limits = [parse_constraint(text) for text in spec.constraints]
     if not (costs or limits):
         return all_
-    columns = {cost: cost_column(store, all_.ids, cost) for cost in dict.fromkeys([*costs, *(c for c, _ in limits)])}
-    allowed = all_.allowed.copy()
-    for cost, limit in limits:
-        allowed &= columns[cost].keeps(limit)
+    columns = _columns(store, all_.ids, [*costs, *(cost for cost, _ in limits)])
+    allowed = all_.allowed & _kept(limits, columns, len(all_))
     if not allowed.any():
         rule = "leave at least one architecture"
         raise InputError("constraints", rule, list(spec.constraints), _loosen(limits, columns))
@@ -202,6 +200,29 @@ def study_candidates(store: GraphStore, spec: StudySpec, only: Iterable[str] | N
         tuple(str(cost) for cost in costs),
         np.column_stack([columns[cost].errors for cost in costs]),
     )
+
+
+def satisfying(store: GraphStore, constraints: Iterable[str], ids: Iterable[str]) -> set[str]:
+    """Return those of some architectures that satisfy all constraints.
+
+    Raises:
+        InputError: a constraint cannot be read, or its cost is unknown or cannot be predicted.
+        DataError: an architecture is not in the store.
+    """
+    limits, rows = [parse_constraint(text) for text in constraints], sorted(set(ids))
+    columns = _columns(store, rows, [cost for cost, _ in limits])
+    return {id for id, kept in zip(rows, _kept(limits, columns, len(rows)), strict=True) if kept}
+
+
+def _columns(store: GraphStore, ids: Sequence[str], costs: Iterable[Cost]) -> dict[Cost, Column]:
+    return {cost: cost_column(store, ids, cost) for cost in dict.fromkeys(costs)}
+
+
+def _kept(limits: Sequence[tuple[Cost, Range]], columns: Mapping[Cost, Column], count: int) -> NDArray[np.bool_]:
+    kept = np.ones(count, dtype=np.bool_)
+    for cost, limit in limits:
+        kept &= columns[cost].keeps(limit)
+    return kept
 
 
 def _loosen(limits: Sequence[tuple[Cost, Range]], columns: Mapping[Cost, Column]) -> str:

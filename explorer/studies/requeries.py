@@ -17,7 +17,7 @@ import numpy as np
 
 from explorer.search.policy import Policy
 from explorer.studies.driver import StudyDriver, best_trial, single_thread
-from explorer.studies.objectives import study_candidates
+from explorer.studies.objectives import satisfying, study_candidates
 from explorer.studies.spec import Stages, StudySpec, Tuned
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
@@ -139,8 +139,8 @@ def allowed_trials(store: GraphStore, spec: StudySpec, trials: Sequence[TrialRec
     """Return the trials whose architectures satisfy the study's constraints, which may have been tightened since."""
     if not spec.constraints:
         return list(trials)
-    candidates = study_candidates(store, spec)
-    return [trial for trial in trials if candidates.allowed[candidates.index[trial.architecture]]]
+    kept = satisfying(store, spec.constraints, (trial.architecture for trial in trials))
+    return [trial for trial in trials if trial.architecture in kept]
 
 
 def best_with_tuned(

@@ -14,6 +14,8 @@ from explorer.app import navigation
 from explorer.app.search import launching, study_figures
 from explorer.app.shared import access, components, frames, services
 from explorer.app.shared.messages import literal
+from explorer.errors import ExplorerError
+from explorer.studies import reports
 from explorer.studies.jobs import ACTIVE, is_alive, read_log, refresh_jobs, studies_of
 from explorer.studies.spec import StudySpec
 from graphstore import GraphStore
@@ -114,7 +116,7 @@ def study_view(name: str, busy: bool) -> None:
     def view() -> None:
         try:
             _draw_study(services.store(), name)
-        except StoreError as error:
+        except (ExplorerError, StoreError) as error:
             st.error(literal(error), icon=":material/error:")
 
     view()
@@ -130,7 +132,7 @@ def _draw_study(store: GraphStore, name: str) -> None:
         st.info(f"Study {literal(name)} has not started yet.", icon=":material/hourglass_empty:")
         return
     trials = store.trials(name)
-    _headline(study, trials, job)
+    _headline(store, study, trials, job)
     study_figures.draw(study, trials, job is not None and is_alive(job))
     _trials(study, frames.trials_frame(trials))
     log = "" if job is None else read_log(job, LOG_LINES)
@@ -142,22 +144,21 @@ def _state(job: JobRecord, studies: Sequence[StudyRecord]) -> str:
     return f"{badge(job.state)} {message(job, studies)}"
 
 
-def _headline(study: StudyRecord, trials: Sequence[TrialRecord], job: JobRecord | None) -> None:
+def _headline(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRecord], job: JobRecord | None) -> None:
     done = sum(trial.state is TrialStatus.COMPLETE for trial in trials)
     failed = sum(trial.state is TrialStatus.FAILED for trial in trials)
     stale = sum(trial.state is TrialStatus.STALE for trial in trials)
     running = sum(trial.state is TrialStatus.RUNNING for trial in trials)
-    known = [(trial.value, trial.architecture) for trial in trials if trial.value is not None]
     spec = StudySpec.of(study)
     text = f"{done} of {spec.budget} done" + (f", {running} running" if running else "")
     text += (f", {failed} failed" if failed else "") + (f", {stale} stale, to be retried" if stale else "")
     st.progress(min(1.0, (done + failed) / max(1, spec.budget)), text=text)
     objective = literal(spec.objective)
-    best, id = max(known, default=(None, ""))
-    so_far = f"No {objective} yet" if best is None else f"**{best:.4f}** is the best {objective} so far"
+    best = reports.best_allowed(store, study, trials)
+    so_far = f"No {objective} yet" if best is None else f"**{best.value:.4f}** is the best {objective} so far"
     st.markdown(f"{so_far} · {spec.policy}, seed {spec.seed}, on {literal(study.space)}{_study_state(study, job)}")
     if best is not None:
-        navigation.link("architecture", id, study.space, "Open the best")
+        navigation.link("architecture", best.architecture, study.space, "Open the best")
 
 
 def _study_state(study: StudyRecord, job: JobRecord | None) -> str:

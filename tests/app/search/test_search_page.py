@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import parse_qs
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from explorer.app.search import launching
 from explorer.errors import InputError
 from explorer.studies.jobs import new_job
+from explorer.studies.managing import tighten_study
 from explorer.studies.spec import DEFAULT_BATCH, External, Known, Stages, StudySpec, Trained
 from explorer.testing.searches import search
 from graphstore import open_store
@@ -266,6 +268,28 @@ def test_an_architecture_is_queued_by_hand(visit, own_store):
         page.button(key="study_enqueue").click().run()
         assert not page.exception
         assert page.error
+
+
+def test_the_best_satisfies_the_constraints_and_is_the_earliest_of_equals(visit, own_store):
+    def best() -> tuple[str, str]:
+        page = visit(own_store, study="s")
+        (text,) = (part.value for part in page.markdown if "is the best" in part.value)
+        links = {link.proto.label: parse_qs(link.proto.query_string) for link in page.get("page_link")}
+        return text.split("**")[1], *links["Open the best"]["id"]
+
+    with open_store(own_store) as store:
+        sizes = {summary.id: summary.parameters for summary in store.summaries("nano")}
+        largest = max(sizes, key=lambda id: sizes[id])
+        early, late = sorted(id for id in sizes if sizes[id] < sizes[largest])[:2]
+        store.create_study(search("s", "nano").record(StudyState.STOPPED))
+        for id, value in ((largest, 0.9), (early, 0.7), (late, 0.7)):
+            store.add_trials("s", [(id, {"origin": "random"})])
+            trial = store.claim_trial("s", "me", 60.0, time.time())
+            store.finish_trial(trial, TrialStatus.COMPLETE, time.time(), value=value)
+    assert best() == ("0.9000", largest)
+    with open_store(own_store) as store:
+        tighten_study(store, store.study("s"), [f"parameters<={sizes[largest] - 1}"])
+    assert best() == ("0.7000", early)
 
 
 def test_a_study_that_is_evaluated_elsewhere_is_not_run_from_here(visit, own_store, launched):
