@@ -6,12 +6,57 @@ The message of an InputError names the field, the rule, the value and the remedy
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+
+MAX_SHOWN = 200
+"""Maximum number of characters of a value in a message."""
+
+
+class Shown(str):
+    """A string whose ``repr`` has no quotes, because it describes a value or is the ``repr`` of one."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def shortened(value: object) -> str:
+    """Return the beginning of a value's ``repr``; large values are not written out for it."""
+    text = ""
+    for part in _parts(value):
+        text += part
+        if len(text) > MAX_SHOWN:
+            return text[: MAX_SHOWN - 3] + "..."
+    return text
+
+
+def _parts(value: object) -> Iterator[str]:
+    kind = type(value)
+    if isinstance(value, dict) and kind is dict:
+        yield "{"
+        for place, (key, child) in enumerate(value.items()):
+            yield f"{', ' if place else ''}{key!r}: "
+            yield from _parts(child)
+        yield "}"
+    elif isinstance(value, list | tuple) and kind in (list, tuple):
+        yield "[" if kind is list else "("
+        for place, child in enumerate(value):
+            yield ", " if place else ""
+            yield from _parts(child)
+        yield "]" if kind is list else ",)" if len(value) == 1 else ")"
+    elif isinstance(value, str | bytes) and kind in (str, bytes):
+        yield repr(value[: MAX_SHOWN + 1])
+    elif isinstance(value, int) and value.bit_length() > 4 * MAX_SHOWN:
+        yield f"an integer of {value.bit_length():,} bits"  # repr() refuses those of thousands of digits.
+    else:
+        yield repr(value)
 
 
 class ExplorerError(Exception):
@@ -38,10 +83,7 @@ class InputError(ExplorerError):
 
     def __init__(self, field: str, rule: str, value: object, remedy: str, code: Code | None = None) -> None:
         self.field, self.rule, self.value, self.remedy, self.code = field, rule, value, remedy, code
-        shown = repr(value)
-        if len(shown) > 200:
-            shown = shown[:197] + "..."
-        super().__init__(f"{field} must {rule}, but got {shown}. {remedy}")
+        super().__init__(f"{field} must {rule}, but got {shortened(value)}. {remedy}")
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, str, object, str, Code | None], dict[str, object]]:
         """Pickle the arguments, so that the error survives the way out of a worker process."""

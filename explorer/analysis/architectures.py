@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.analysis.tables import architecture_label
+from explorer.documents.json_text import read_json
 from explorer.errors import InputError
 from explorer.similarity.graph import architecture_id
 from explorer.space.backbones import parse_widths, shape_spec
-from explorer.space.formats import from_json, from_model_dict, read_json_file
+from explorer.space.formats import from_json, from_model_dict
 from explorer.space.named import find_named, named_models
 from explorer.space.spec import ArchitectureSpec
 from graphstore.errors import NotFoundError
@@ -60,7 +61,7 @@ def find_architecture(
     if spec is None and (widths := parse_widths(wanted)) is not None:
         spec = shape_spec(widths)
     if spec is None and files and wanted.endswith(".json"):
-        spec = from_model_dict(read_json_file(Path(wanted)))
+        spec = from_model_dict(read_json(Path(wanted)))
     if spec is not None:
         return FoundArchitecture(architecture_id(spec), spec, wanted, stored=False)
     try:

@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
+from explorer.documents.json_text import parse_value
 from explorer.errors import InputError
 from graphstore.cypher import LONGEST_TIME_S, MOST_ROWS, ROWS, TIME_S, parameter_names, run_query
 from graphstore.neo4j.saved_queries import SavedQuery, saved_queries, saved_query
@@ -60,7 +61,7 @@ def cypher(
             if name not in asked:
                 known = ", ".join(f"${one}" for one in sorted(asked)) or "none"
                 raise InputError("--param", "name a parameter of the statement", name, f"The statement has {known}.")
-        parameters = {name: _value(value) for name, value in given.items()}
+        parameters = {name: parse_value(value, f"--param {name}") for name, value in given.items()}
     with opened(store, create=False) as opened_store:
         answer = run_query(opened_store, text, parameters, limit, timeout)
     if json:
@@ -81,14 +82,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise InputError("--param", "be NAME=VALUE", text, "Write for example --param k=3.")
     return name, value
-
-
-def _value(text: str) -> Any:
-    """Return the JSON value of a text, or the text itself if it is not JSON."""
-    try:
-        return json_text.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _cell(value: Any) -> Text:

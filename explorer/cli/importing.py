@@ -20,6 +20,7 @@ from explorer.cli.console import (
     print_json,
     progress_reporter,
 )
+from explorer.documents.separated import TableOptions
 from explorer.errors import DataError
 from explorer.library.bert import import_bert
 from explorer.library.importing import (
@@ -33,6 +34,7 @@ from explorer.library.importing import (
     table_file,
 )
 from explorer.library.spaces import OWN_SPACE, check_space_name
+from explorer.space.imports.rows import MAX_ALIKE
 from explorer.training.files import write_json
 
 SHOWN_ROWS = 20
@@ -40,6 +42,13 @@ REFUSED = 2
 """Exit code if rows were refused, even if other rows were stored."""
 
 group = typer.Typer(no_args_is_help=True)
+DelimiterOption = Annotated[
+    str | None, typer.Option("--delimiter", help="Delimiter of a CSV or TSV file: comma, semicolon, tab or bar.")
+]
+DecimalOption = Annotated[str | None, typer.Option("--decimal", help="Decimal sign of a table: point or comma.")]
+EncodingOption = Annotated[
+    str | None, typer.Option("--encoding", help="Encoding of a table, such as cp1252; by default UTF-8 or its mark's.")
+]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Import nothing if a single row is refused.")]
 ReportOption = Annotated[
     Path | None, typer.Option("--report", help="Write the whole report, with every refused row, as JSON to this file.")
@@ -85,13 +94,16 @@ def edgetran(
 @group.command("shapes")
 def shapes(
     file: Annotated[Path, typer.Argument(help="Table with columns h1, h2, …, perplexity and, for latencies, NAME_s.")],
+    delimiter: DelimiterOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
     strict: StrictOption = False,
     report: ReportOption = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Import measured SuperShaper shapes: perplexity in one super-network, latency on devices."""
-    _import(shapes_file(file), strict, report, store, json)
+    _import(shapes_file(file, TableOptions(delimiter, decimal, encoding)), strict, report, store, json)
 
 
 @group.command("table")
@@ -99,13 +111,16 @@ def table(
     file: Annotated[Path, typer.Argument(help="A .csv, .tsv, .json or .jsonl file with one row per result.")],
     mapping: Annotated[Path, typer.Option("--mapping", help="YAML file that describes the columns.")],
     space: Annotated[str, typer.Option("--space", help="Space for the architectures; created if new.")],
+    delimiter: DelimiterOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
     strict: StrictOption = False,
     report: ReportOption = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Import your own table, described by a mapping file."""
-    _import(table_file(file, mapping, space), strict, report, store, json)
+    _import(table_file(file, mapping, space, TableOptions(delimiter, decimal, encoding)), strict, report, store, json)
 
 
 @group.command("bert")
@@ -138,9 +153,11 @@ def _import(read: ImportFile, strict: bool, report: Path | None, store: str, jso
     else:
         with opened(store, create=not read.names_stored) as opened_store, progress_reporter() as reporter:
             found = import_file(opened_store, read, reporter, strict)
-    document = dataclasses.asdict(found)
+    document = {**dataclasses.asdict(found), "refused_rows": found.refused_rows}
     if report is not None:
         _write_report(report, document)
+    if found.read_as:
+        errors.print(f"read as {found.read_as}", markup=False, soft_wrap=True)
     for line in found.left_out[:SHOWN_ROWS]:
         errors.print(f"skipped: {line}", markup=False, soft_wrap=True)
     if len(found.left_out) > SHOWN_ROWS:
@@ -153,7 +170,7 @@ def _import(read: ImportFile, strict: bool, report: Path | None, store: str, jso
         output.print(
             f"{found.rows} rows with {found.architectures} architectures, {found.scores} scores and "
             f"{found.measurements} measurements in space {found.space}, of which {found.new_architectures}, "
-            f"{found.new_scores} and {found.new_measurements} are new; {len(found.refused)} rows were refused",
+            f"{found.new_scores} and {found.new_measurements} are new; {found.refused_rows} rows were refused",
             soft_wrap=True,
         )
     if found.refused:
@@ -172,8 +189,10 @@ def _print_refused(report: ImportReport) -> None:
     for row in report.refused[:SHOWN_ROWS]:
         table.add_row(str(row.row), *(escape(text) for text in (row.field, row.rule, row.value, row.remedy)))
     errors.print(table)
-    if len(report.refused) > SHOWN_ROWS:
-        more = len(report.refused) - SHOWN_ROWS
-        errors.print(f"and {more} more; --report FILE or --json lists them all")
+    shown, hidden = report.refused[:SHOWN_ROWS], report.refused[SHOWN_ROWS:]
+    if more := report.refused_rows - len(shown):
+        alike = " like it" if len({row.kind for row in report.refused}) == 1 else ""
+        lists = f"; --report FILE or --json lists the first {MAX_ALIKE:,} of each kind" if hidden else ""
+        errors.print(f"and {more:,} more{alike}{lists}")
     if not report.rows:
         errors.print("nothing was imported")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,13 +14,13 @@ from rich.table import Table
 from explorer.analysis.score_kinds import kind_titles, mean_values
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
-from explorer.errors import DataError, InputError
+from explorer.documents.json_text import parse_json, read_json
+from explorer.documents.text import read_standard_input
+from explorer.errors import InputError
 from explorer.library.library import Library, vector_of
 from explorer.library.settings import kernel_text
 from explorer.library.spaces import choose_space
 from explorer.similarity.graph import architecture_id
-from explorer.space.documents import parse_json
-from explorer.space.formats import read_json_file
 from graphstore import GraphStore
 
 STANDARD_INPUT = "-"
@@ -49,12 +48,8 @@ def known_scores(store: GraphStore, architecture: str) -> dict[str, float]:
 def read_vector(source: str) -> Any:
     """Read a JSON document from a file, or from standard input for ``-``. Raises DataError if it is invalid."""
     if source != STANDARD_INPUT:
-        return read_json_file(Path(source))
-    text = sys.stdin.read()
-    try:
-        return parse_json(text)
-    except ValueError as error:
-        raise DataError("standard input", f"hold valid JSON ({error})", text, "Correct it.") from None
+        return read_json(Path(source))
+    return parse_json(read_standard_input(), "standard input")
 
 
 def neighbors(

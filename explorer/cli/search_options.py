@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from explorer.documents.json_text import parse_value
 from explorer.errors import InputError
 from explorer.search import POLICIES, Capability, policies_with
 from explorer.space.hierarchy import levels as levels_of
@@ -89,16 +89,13 @@ def trained(
 
 
 def policy_settings(texts: list[str] | None) -> dict[str, Any]:
-    """Return the policy's own settings from texts ``NAME=VALUE``. Raises InputError if a text has no value."""
+    """Return the policy's own settings from texts ``NAME=VALUE``. Raises InputError if a text has no valid value."""
     found: dict[str, Any] = {}
     for text in texts or ():
         name, _, value = (part.strip() for part in text.partition("="))
         if not (name and value):
             raise InputError("--policy-setting", "be NAME=VALUE", text, "Write for example embedding=false.")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
+        found[name] = parse_value(value, f"--policy-setting {name}")
     return found
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.documents.separated import TableOptions
 from explorer.errors import DataError
 from explorer.library.library import Library
 from explorer.library.records import score_record
@@ -21,7 +22,7 @@ from explorer.space.formats import from_json
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.imports.mapping import read_mapping
 from explorer.space.imports.nas_bench_bert import find_nas_bench_bert
-from explorer.space.imports.rows import FoundRow, ReadRows, RefusedRow, StoredId
+from explorer.space.imports.rows import FoundRow, ReadRows, RefusedRow, StoredId, listed
 from explorer.space.imports.supershaper import find_shapes
 from explorer.space.imports.tables import find_table
 from explorer.space.spec import ArchitectureSpec
@@ -70,7 +71,8 @@ class ImportReport:
         scores, measurements: distinct scores and measurements in these, without missing values.
         new_architectures, new_scores, new_measurements: how many of them were new to the space or the store.
         left_out: one line per skipped value with the reason.
-        refused: the refused rows with the reason.
+        refused: the refused rows with the reason; many of one kind are counted in ``RefusedRow.more``.
+        read_as: the dialect of the table that was detected, if it is an unusual one.
     """
 
     space: str
@@ -83,6 +85,12 @@ class ImportReport:
     new_measurements: int
     left_out: tuple[str, ...]
     refused: tuple[RefusedRow, ...]
+    read_as: str = ""
+
+    @property
+    def refused_rows(self) -> int:
+        """Number of refused rows, listed or not."""
+        return sum(1 + row.more for row in self.refused)
 
 
 @dataclass(frozen=True)
@@ -112,25 +120,26 @@ def edgetran_file(path: Path, with_predicted: bool = False) -> ImportFile:
     return _file(EDGETRAN, "EdgeTran: encoders measured on devices", path, find_edgetran(path, with_predicted))
 
 
-def shapes_file(path: Path) -> ImportFile:
+def shapes_file(path: Path, options: TableOptions | None = None) -> ImportFile:
     """Read a table of measured SuperShaper shapes. Raises DataError if the file is not such a table."""
-    return _file(SHAPES, "SuperShaper: shapes scored in one super-network", path, find_shapes(path))
+    rows = find_shapes(path, options=options)
+    return _file(SHAPES, "SuperShaper: shapes scored in one super-network", path, rows)
 
 
-def table_file(path: Path, mapping: Path, space: str) -> ImportFile:
-    """Read a user's table as described by a mapping file.
+def table_file(path: Path, mapping: Path, space: str, options: TableOptions | None = None) -> ImportFile:
+    """Read a user's table as described by a mapping file; ``options`` go before the mapping's.
 
     Raises:
         DataError: the table as a whole, the mapping or the name of the space is invalid.
     """
     check_space_name(space)
     described = read_mapping(mapping)
-    return _file(space, described.title or described.source, path, find_table(path, described))
+    return _file(space, described.title or described.source, path, find_table(path, described, options))
 
 
 def refusal(read: ImportFile, refused: Sequence[RefusedRow]) -> ImportReport:
     """Return the report of an import that stored nothing."""
-    return ImportReport(read.space, 0, 0, 0, 0, 0, 0, 0, (), tuple(refused))
+    return ImportReport(read.space, 0, 0, 0, 0, 0, 0, 0, (), tuple(refused), read.rows.read_as)
 
 
 def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict: bool = False) -> ImportReport:
@@ -181,6 +190,7 @@ def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict:
         new_measurements,
         tuple(line for row in rows for line in row.left_out),
         tuple(refused),
+        read.rows.read_as,
     )
 
 
@@ -244,4 +254,4 @@ def _consistent(
             kept.append(row)
             for _, key, value, unit in values:
                 known.setdefault(key, (value, unit, f"of row {row.number}"))
-    return kept, sorted(dropped, key=lambda row: row.row)
+    return kept, list(listed(dropped))

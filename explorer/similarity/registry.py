@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
+from explorer.documents.json_text import parse_value
 from explorer.errors import InputError
 from explorer.similarity.kernel import GraphKernel, State, entries
 
@@ -69,15 +69,12 @@ def kernel_parameters(texts: Sequence[str]) -> dict[str, Any]:
     """Read parameters written as ``NAME=VALUE``: JSON values, and words as they are.
 
     Raises:
-        InputError: a text has no ``=``.
+        InputError: a text has no ``=``, or no valid value.
     """
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip().isidentifier():
             raise InputError("kernel parameter", "be NAME=VALUE", text, "Write for example iterations=3.")
-        try:
-            found[name.strip()] = json.loads(value)
-        except ValueError:
-            found[name.strip()] = value.strip()
+        found[name.strip()] = parse_value(value.strip(), f"kernel parameter {name.strip()}")
     return found

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from explorer.errors import SpecError
-from explorer.space.documents import parse_json
+from explorer.documents.json_text import parse_json
+from explorer.errors import DataError, SpecError
 from explorer.space.formats import from_model_dict
 from explorer.space.spec import (
     MAX_HEADS,
@@ -245,8 +245,8 @@ def unpack(text: str) -> Draft:
         written = unpacking.decompress(packed, _UNPACKED)
         if unpacking.unconsumed_tail or not unpacking.eof:
             raise wrong
-        document = parse_json(written.decode())
-    except (ValueError, binascii.Error, zlib.error):
+        document = parse_json(written.decode(), "model in the address")
+    except (DataError, ValueError, binascii.Error, zlib.error):
         raise wrong from None
     if not isinstance(document, dict) or set(document) != {"b", "l"} or not isinstance(document["l"], list):
         raise wrong
@@ -282,10 +282,9 @@ def read_pasted(text: str) -> ArchitectureSpec:
     if not text.strip():
         raise SpecError("model_dict", "be given", "", "Paste JSON with the keys l, o, h, f and, per layer, n and p.")
     try:
-        document: Any = parse_json(text)
-    except ValueError as error:
-        reason = str(error)[:200]
-        raise SpecError("model_dict", f"be valid JSON ({reason})", text[:80], "Correct the JSON.") from None
+        document: Any = parse_json(text, "model_dict")
+    except DataError as error:
+        raise SpecError.of(error) from None
     if isinstance(document, Mapping) and "model_dict" in document and "l" not in document:
         document = document["model_dict"]
     return from_model_dict(document)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from explorer.documents.json_text import parse_json
 from explorer.errors import DataError, SpecError
-from explorer.space.documents import parse_json, read_text
 from explorer.space.operations import Family, parameter_titles
 from explorer.space.spec import MAX_LAYERS, ArchitectureSpec, HeadOp, LayerSpec, require_size
 
@@ -121,23 +120,10 @@ def from_json(text: str) -> ArchitectureSpec:
     """Read what ``to_json`` wrote, or any ``model_dict`` as JSON text.
 
     Raises:
-        SpecError: the text is not JSON, repeats a key, or breaks a rule.
+        SpecError: the text is not JSON, or breaks a rule.
     """
     try:
-        document = parse_json(text)
-    except ValueError as error:
-        raise SpecError("model_dict", f"be valid JSON ({error})", text[:80], "Correct the JSON.") from None
+        document = parse_json(text, "model_dict")
+    except DataError as error:
+        raise SpecError.of(error) from None
     return from_model_dict(document)
-
-
-def read_json_file(path: Path) -> Any:
-    """Read a JSON file that a user named.
-
-    Raises:
-        DataError: the file is missing, empty, not readable as UTF-8, not JSON, or an object in it repeats a key.
-    """
-    text = read_text(path)
-    try:
-        return parse_json(text)
-    except ValueError as error:
-        raise DataError("file", f"hold valid JSON ({error})", str(path), "Correct the file.") from None

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from explorer.errors import SpecError
+from explorer.documents.yaml_text import read_yaml
+from explorer.errors import DataError, SpecError
 from explorer.space.difference import layer_words
-from explorer.space.documents import parse_yaml
 from explorer.space.layers import LayerChoices, LayerPick, Operation, OperationsPer, mixed_digits
 from explorer.space.resources import data_folder
 from explorer.space.space_document import parse_space
@@ -355,14 +355,14 @@ def load_space(name_or_file: str) -> DesignSpace:
     Raises:
         SpecError: the preset or file does not exist, is not valid YAML, or breaks a rule.
     """
-    path = data_folder() / "spaces" / f"{name_or_file}.yaml"
+    path, source = data_folder() / "spaces" / f"{name_or_file}.yaml", f"{name_or_file}.yaml"
     if name_or_file not in preset_names():
-        path = Path(name_or_file)
+        path, source = Path(name_or_file), name_or_file
         if path.suffix not in {".yaml", ".yml"} or not _is_file(path):
             rule = f"be one of {', '.join(preset_names())}, or an existing .yaml file"
             raise SpecError("design space", rule, name_or_file, "Check the name or the path.")
     try:
-        document = parse_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SpecError(path.name, f"be readable YAML ({error})", str(path), "Correct the file.") from None
-    return DesignSpace.from_document(document, source=path.name)
+        document = read_yaml(path, "design space")
+    except DataError as error:
+        raise SpecError.of(error) from None
+    return DesignSpace.from_document(document, source)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import yaml
-
+from explorer.documents.yaml_text import read_yaml
 from explorer.errors import SpecError
 from explorer.space.formats import from_model_dict
 from explorer.space.resources import data_folder
@@ -15,7 +14,7 @@ from explorer.space.spec import ArchitectureSpec
 @lru_cache(maxsize=1)
 def named_models() -> dict[str, ArchitectureSpec]:
     """Return all named architectures, by name."""
-    document = yaml.safe_load((data_folder() / "named_models.yaml").read_text(encoding="utf-8"))
+    document = read_yaml(data_folder() / "named_models.yaml")
     return {name: from_model_dict(model) for name, model in document.items()}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from explorer.documents.json_text import read_json
 from explorer.errors import InputError
 from explorer.space.backbones import BERT_BASE, WIDTHS, Backbone, parse_widths
-from explorer.training.files import intact, read_text
+from explorer.training.files import intact
 from explorer.training.recipe import RECIPES, Recipe, recipe_named
 
 if TYPE_CHECKING:
@@ -154,5 +154,6 @@ def _widths(backbone: Backbone, text: str) -> tuple[int, ...]:
 
 def _positions(bert: Path) -> int:
     """Return the number of positions of a BERT checkpoint. Raises DataError."""
-    with intact(bert / "config.json", "Name the folder that save_pretrained wrote."):
-        return int(json.loads(read_text(bert / "config.json", "--from"))["max_position_embeddings"])
+    file = bert / "config.json"
+    with intact(file, "Name the folder that save_pretrained wrote."):
+        return int(read_json(file, "--from")["max_position_embeddings"])

@@ -155,23 +155,3 @@ def intact(path: Path, remedy: str) -> Iterator[None]:
     ) as error:
         reason = f"{type(error).__name__}: {error}"
         raise DataError(str(path), "be as it was written", reason, remedy) from None
-
-
-def read_text(path: Path, field: str) -> str:
-    """Read a UTF-8 text file that the user named.
-
-    Raises:
-        DataError: the file is missing, unreadable, or not UTF-8 (the line is named).
-    """
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(field, "be an existing file", str(path), "Check the path.") from None
-    except OSError as error:
-        raise DataError(field, "be a readable file", str(path), f"{error.strerror}.") from None
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        bad = raw[error.start : error.start + 4]
-        raise DataError(f"{path}, line {line}", "be valid UTF-8", bad, "Save the file as UTF-8.") from None

@@ -15,8 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from explorer.documents.json_text import read_json
+from explorer.documents.yaml_text import read_yaml
 from explorer.errors import InputError
-from explorer.training.files import digest, read_text
+from explorer.training.files import digest
 
 RECIPE_VERSION = 1
 """Increased when the same settings would train differently, so that old and new scores never mix."""
@@ -313,15 +315,8 @@ def recipe_setting(name: str) -> str | dict[str, Any]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    import yaml
-
-    text = read_text(path, "recipe")
-    try:
-        # Parse JSON separately, because 1e-4 is a number in JSON and a string in YAML.
-        document = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(str(path), f"be {path.suffix[1:].upper()} ({reason})", text[:60], "Correct it.") from None
+    # JSON is not read as YAML, in which 1e-4 is a text.
+    document = read_json(path, "recipe") if path.suffix.lower() == ".json" else read_yaml(path, "recipe")
     if not isinstance(document, Mapping):
         rule = "hold one mapping, for example pretrain_steps: 2000"
         raise InputError(str(path), rule, document, "Write one setting per line.")

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from explorer.documents.text import MAX_TEXT_BYTES, read_text
 from explorer.errors import DataError
-from explorer.training.files import digest, read_text, write_atomically
+from explorer.training.files import digest, write_atomically
 
 Progress = Callable[[float, str], None]
 """Called with the finished share (0 to 1) and a message."""
@@ -232,7 +233,7 @@ def corpus_from_file(path: Path) -> Corpus:
     Raises:
         DataError: the file is missing, not UTF-8, or holds no sentence.
     """
-    lines = read_text(path, "text file").splitlines()
+    lines = read_text(path, "text file", MAX_TEXT_BYTES).splitlines()
     titled = any(HEADING.match(line) for line in lines)
     documents: list[Document] = []
     sentences: list[str] = []

@@ -19,12 +19,12 @@ from explorer.app.query.query_form import ADDRESS, Choices, read_address
 from explorer.app.search import launching
 from explorer.app.shared import downloads, messages
 from explorer.app.space import map_values
+from explorer.documents.json_text import parse_json
 from explorer.errors import InputError
 from explorer.library.library import vector_of
 from explorer.pareto import pareto_set
 from explorer.space import drafts as drafting
 from explorer.space.backbones import parse_widths
-from explorer.space.documents import parse_json
 from explorer.space.drafts import Draft, LayerDraft
 from explorer.space.formats import to_json
 from explorer.space.named import find_named, named_model
@@ -91,10 +91,7 @@ def pasted_model(draw: random.Random) -> None:
 
 
 def pasted_vector(draw: random.Random) -> None:
-    try:
-        document = parse_json(text(draw, "[0.25, -1, 3e-2]", "[1e308, 2]"))
-    except ValueError:
-        return
+    document = parse_json(text(draw, "[0.25, -1, 3e-2]", "[1e308, 2]"), "vector")
     assert np.isfinite(vector_of(document)).all()
 
 

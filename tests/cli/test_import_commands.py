@@ -39,10 +39,10 @@ def test_sound_rows_go_in_and_refused_ones_are_reported(archex):
     assert code == 2
     assert "1 rows with 1 architectures, 1 scores" in out
     assert "'[b]0[/b]'" in err
-    assert "and 10 more" in err
+    assert "and 10 more like it" in err
     report = json.loads(Path("report.json").read_text())
     assert [row["row"] for row in report["refused"]] == list(range(2, 32))
-    assert set(report["refused"][0]) == {"row", "field", "rule", "value", "remedy"}
+    assert set(report["refused"][0]) == {"row", "field", "rule", "value", "remedy", "more"}
     code, out, _ = archex(*table, "--json")
     assert code == 2
     again = json.loads(out)
@@ -73,7 +73,7 @@ def test_a_refused_file_makes_no_store(archex, strict):
     ("arguments", "named"),
     [
         (["edgetran", "missing.json"], "missing.json"),
-        (["edgetran", "map.yaml"], "valid JSON"),
+        (["edgetran", "map.yaml"], "map.yaml must be valid JSON"),
         (["table", "map.yaml", "--mapping", "map.yaml", "--space", "mine"], ".csv"),
         (["table", "t.csv", "--mapping", "nowhere.yaml", "--space", "mine"], "nowhere.yaml"),
         (["table", "t.csv", "--mapping", "map.yaml", "--space", "No Name"], "No Name"),

@@ -82,6 +82,11 @@ def archex(catalogue, monkeypatch, capsys):
     return run
 
 
+def typed(text):
+    """Standard input with a text."""
+    return io.TextIOWrapper(io.BytesIO(text.encode()))
+
+
 def means(task):
     """Mean score of each architecture, worked out by a loop; some of them were trained twice."""
     with open_store("sqlite:///explorer.db") as store:
@@ -212,10 +217,10 @@ def test_nearest_to_any_vector(archex, monkeypatch):
     assert [row["id"] for row in told["neighbors"]] == [id for _, id in distances[:7]]
     assert [row["distance"] for row in told["neighbors"]] == pytest.approx([d for d, _ in distances[:7]], rel=1e-5)
     assert (told["vector"], told["space"]) == (json.loads(text), SPACE)
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    monkeypatch.setattr("sys.stdin", typed(text))
     assert document(archex(*asked, "--vector", "-", "--by", "vector")) == told
     # An architecture's own vector leads to itself, which neighbours of an architecture leave out.
-    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(vectors[embedded.ids[5]])))
+    monkeypatch.setattr("sys.stdin", typed(json.dumps(vectors[embedded.ids[5]])))
     first = document(archex(*asked, "--vector", "-"))["neighbors"][0]
     assert first["distance"] == 0
     assert vectors[first["id"]] == vectors[embedded.ids[5]]
@@ -223,16 +228,16 @@ def test_nearest_to_any_vector(archex, monkeypatch):
 
 BAD_VECTORS = {
     "no JSON": ("[1, 2", "valid JSON"),
-    "nothing": ("", "valid JSON"),
+    "nothing": ("", "standard input must hold something"),
     "no list": ('{"vector": [1]}', "vector must be a JSON list of numbers, but got {'vector'"),
     "empty": ("[]", "vector must be a JSON list of numbers, but got []"),
     "text": ('[0, "1"]', "vector[1] must be a finite number"),
     "truth": ("[true]", "vector[0] must be a finite number"),
     "gap": ("[0, null]", "vector[1] must be a finite number"),
-    "not a number": ("[0, NaN]", "but got nan"),
-    "infinite": ("[-Infinity]", "but got -inf"),
+    "not a number": ("[0, NaN]", "standard input: [1] must be a finite number, but got NaN"),
+    "infinite": ("[-Infinity]", "standard input: [0] must be a finite number, but got -Infinity"),
     "too large": ("[1e39]", "at most 1e+15 from zero"),
-    "far too large": (f"[1{'0' * 400}]", "at most 1e+15 from zero"),
+    "far too large": (f"[1{'0' * 400}]", "standard input: [0] must be an integer of at most 64 bits"),
     "nested": ("[[1, 2]]", "vector[0] must be a finite number"),
     "too short": ("[1, 2, 3]", "vector must have shape [16] as the space's vectors, but got [3]"),
 }
@@ -241,7 +246,7 @@ BAD_VECTORS = {
 @pytest.mark.parametrize("case", BAD_VECTORS)
 def test_bad_vectors_say_what_would_be_good(archex, monkeypatch, case):
     text, told = BAD_VECTORS[case]
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    monkeypatch.setattr("sys.stdin", typed(text))
     with pytest.raises((InputError, StoreInputError), match=re.escape(told)):
         archex("neighbors", "--vector", "-", "--space", SPACE)
 

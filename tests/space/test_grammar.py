@@ -140,7 +140,7 @@ def test_a_users_own_file_is_a_space(tmp_path):
     path.write_text(yaml.safe_dump(document(name="mine", layers=[2])))
     assert load_space(str(path)).count() == 96
     path.write_text("name: [")
-    with pytest.raises(SpecError, match="readable YAML"):
+    with pytest.raises(SpecError, match="valid YAML"):
         load_space(str(path))
     with pytest.raises(SpecError, match="nano"):
         load_space(str(tmp_path / "missing.yaml"))
@@ -149,19 +149,11 @@ def test_a_users_own_file_is_a_space(tmp_path):
 @pytest.mark.parametrize(
     ("line", "named"),
     [
-        ("name: 2020-13-45", "'2020-13-45' in line 1 is not a valid value of type timestamp"),
-        ("name: 2020-12-24", "name"),
-        ('name: !!timestamp "x"', "type timestamp"),
-        ('layers: [!!int "abc"]', "'abc' in line 1 is not a valid value of type int"),
-        ('layers: [!!int ""]', "type int"),
-        ('heterogeneous_feed_forward: !!bool "x"', "type bool"),
-        ('hidden: [!!float "x"]', "type float"),
-        (f"hidden: [{'1' * 5000}]", "type int"),
-        (f"hidden: [0x{'1' * 5000}]", "type int"),
-        ("name: one\nname: two", "the key 'name' is given twice, the second time in line 2"),
-        ("feed_forward: {depth: [1], width: [64], depth: [3]}", "the key 'depth' is given twice"),
-        ("hidden: &a [1]\nheads: *a", r"an alias \(\*name\) in line 2"),
-        ("[" * 5000, "nested too deeply"),
+        ('layers: [!!int "abc"]', "line 1 must have no tags"),
+        (f"hidden: [{'1' * 5000}]", "line 1 must be a number of at most 64 bits"),
+        ("name: one\nname: two", "line 2 must give each key once, but got 'name'"),
+        ("hidden: &a [1]\nheads: *a", "line 1 must have no anchors"),
+        ("[" * 5000, "nested at most 64 levels"),
     ],
 )
 def test_yaml_that_is_not_what_it_seems_is_refused(tmp_path, line, named):
@@ -169,7 +161,7 @@ def test_yaml_that_is_not_what_it_seems_is_refused(tmp_path, line, named):
     path.write_text(line + "\n")
     with pytest.raises(SpecError, match=named) as caught:
         load_space(str(path))
-    assert str(caught.value).startswith("mine.yaml")
+    assert str(caught.value).startswith(str(path))
     assert len(str(caught.value)) < 1000
 
 

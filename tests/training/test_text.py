@@ -156,7 +156,7 @@ def test_real_wikitext(shared_data):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "hold text"), (b"\n \n", "hold text"), (b"One.\ntwo \xff\n", "line 2 must be valid UTF-8")],
+    [(b"", "hold something"), (b"\n \n", "hold something"), (b"One.\ntwo \xff\n", "line 2 must be valid UTF-8")],
 )
 def test_unusable_files_are_named(tmp_path, content, message):
     path = tmp_path / "own.txt"

@@ -9,6 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app.shared import access, address, components, downloads, services
+from explorer.documents.json_text import parse_json
+from explorer.errors import DataError, InputError
 from graphstore.cypher import LONGEST_PARAMETERS, LONGEST_TEXT, Answer, CypherStore, run_query
 from graphstore.errors import StoreInputError
 from graphstore.neo4j.saved_queries import Parameter, ParameterType, SavedQuery, saved_queries
@@ -59,7 +61,7 @@ def render(space: str) -> None:
             with st.spinner("Running …"):
                 answer = run_query(store, text, parameters, *limits)
             st.session_state["cypher_answer"] = (chosen, answer)
-        except StoreInputError as error:
+        except (InputError, StoreInputError) as error:
             # A code block, because the characters of a statement are not Markdown.
             st.error("The statement was not run, or did not finish:", icon=":material/error:")
             st.code(str(error), language=None, wrap_lines=True)
@@ -134,12 +136,9 @@ def _own() -> tuple[str, dict[str, Any], bool]:
 
 
 def _own_parameters(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        found = None
+    found = parse_json(text or "{}", "parameters")
     if not isinstance(found, dict):
-        raise StoreInputError(f'parameters must be a JSON object, but got {text[:80]!r}. Write for example {{"k": 3}}.')
+        raise DataError("parameters", "be a JSON object", found, 'Write for example {"k": 3}.')
     return found
 
 

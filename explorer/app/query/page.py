@@ -27,9 +27,9 @@ from explorer.app.query.query_form import (
 )
 from explorer.app.shared import address, components, frames, services
 from explorer.app.shared.messages import literal
-from explorer.errors import DataError, InputError
+from explorer.documents.json_text import parse_json
+from explorer.errors import InputError
 from explorer.library.library import Library, vector_of
-from explorer.space.documents import parse_json
 from explorer.space.operations import family_titles, parameter_titles
 from graphstore.errors import StoreInputError
 from graphstore.queries import Ends
@@ -132,7 +132,7 @@ def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
         )
     try:
         library = Library.open(services.store(), space)
-        found = library.nearest_by_vector(vector_of(_json(text)), int(k))
+        found = library.nearest_by_vector(vector_of(parse_json(text, "vector")), int(k))
     except (InputError, StoreInputError) as error:
         st.warning(literal(error), icon=":material/error:")
         return
@@ -147,13 +147,6 @@ def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
     st.caption(
         "By Euclidean distance in the space's embedding." + (f" The score is {series}." if series is not None else "")
     )
-
-
-def _json(text: str) -> object:
-    try:
-        return parse_json(text)
-    except ValueError as error:
-        raise DataError("vector", f"be valid JSON ({error})", text, "Write for example [0.25, -1, 3e-2].") from None
 
 
 def _form(wish: Wish, choices: Choices, space: str) -> Wish | None:

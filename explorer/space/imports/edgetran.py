@@ -13,8 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from explorer.documents.json_text import load_json
+from explorer.documents.text import read_text
+from explorer.documents.values import checked
 from explorer.errors import DataError, SpecError
-from explorer.space.formats import from_model_dict, read_json_file
+from explorer.space.formats import from_model_dict
 from explorer.space.imports.rows import FoundMeasurement, FoundRow, FoundScore, ReadRows, number, read_rows
 
 UNITS = {"latency": "s", "energy": "J", "peak_power": "W"}
@@ -60,6 +63,7 @@ def _row(key: str, row: Any, with_predicted: bool) -> FoundRow:
     if parts is None:
         raise DataError("key", "be 32 hexadecimal digits, _ and a device", key, "Check the row's key.")
     device = parts[2]
+    row = checked(row, "")
     try:
         spec = from_model_dict(_object(row, "model_dict"))
     except SpecError as error:
@@ -85,7 +89,7 @@ def find_edgetran(path: Path, with_predicted: bool = False) -> ReadRows[FoundRow
     Raises:
         DataError: the file is missing, not JSON, or not an object of rows.
     """
-    document = read_json_file(path)
+    document = load_json(read_text(path), str(path))
     if not isinstance(document, Mapping) or not document:
-        raise DataError(path.name, "be an object of rows", document, "Use the published codesign_dataset.json.")
+        raise DataError(str(path), "be an object of rows", document, "Use the published codesign_dataset.json.")
     return read_rows(document.items(), lambda _, item: _row(item[0], item[1], with_predicted))

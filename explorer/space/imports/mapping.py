@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from explorer.errors import DataError, validation_error
-from explorer.space.documents import parse_yaml, read_text
+from explorer.documents.separated import TableOptions
+from explorer.documents.yaml_text import read_yaml
+from explorer.errors import DataError, InputError, validation_error
 from explorer.space.imports.rows import MAX_TEXT
 
 MAX_COLUMNS = 1000
@@ -27,6 +28,7 @@ def _printable(text: str) -> str:
 
 Title = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(_printable)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT), AfterValidator(_printable)]
+Sign = Annotated[str, StringConstraints(min_length=1, max_length=20)]
 LAYER_KEYS = ("l", "o", "h", "n", "f", "p")
 
 
@@ -127,6 +129,7 @@ class Mapping(_Part):
         source: name of the table; with a row's key it identifies the source of a score.
         title: one line of description, kept with a new space.
         format: file format; by default the suffix of the file's name.
+        delimiter, decimal, encoding: dialect of a CSV or TSV file; see ``TableOptions``.
         key: column with the name of a row; by default the row's number.
         architecture: the columns of the architecture.
         scores: the columns of scores.
@@ -136,10 +139,18 @@ class Mapping(_Part):
     source: Text
     title: Title = ""
     format: Layout | None = Field(default=None, strict=False)
+    delimiter: Sign | None = None
+    decimal: Sign | None = None
+    encoding: Text | None = None
     key: Text | None = None
     architecture: ArchitectureColumns
     scores: list[ScoreColumn] = Field(default=[], max_length=MAX_COLUMNS)
     measurements: list[MeasurementColumn] = Field(default=[], max_length=MAX_COLUMNS)
+
+    @property
+    def dialect(self) -> TableOptions:
+        """What the mapping says about the table's dialect. Raises InputError."""
+        return TableOptions(self.delimiter, self.decimal, self.encoding, form="{}: in the mapping")
 
     def layout(self, path: Path) -> Layout:
         """Return the file format of a table.
@@ -166,7 +177,11 @@ def parse_mapping(document: Any, place: str = "mapping") -> Mapping:
         DataError: the mapping breaks a rule.
     """
     try:
-        return Mapping.model_validate(document)
+        mapping = Mapping.model_validate(document)
+        _ = mapping.dialect
+        return mapping
+    except InputError as error:
+        raise DataError.of(error, place) from None
     except ValidationError as error:
         remedy = "Correct this key; docs/formats.md describes all keys"
         raise validation_error(error, DataError, place, remedy, "the mapping", UNION_MEMBERS) from None
@@ -178,9 +193,4 @@ def read_mapping(path: Path) -> Mapping:
     Raises:
         DataError: the file is missing, not YAML, or breaks a rule.
     """
-    text = read_text(path)
-    try:
-        document = parse_yaml(text)
-    except ValueError as error:
-        raise DataError(path.name, f"hold valid YAML ({error})", text[:80], "Correct the file.") from None
-    return parse_mapping(document, path.name)
+    return parse_mapping(read_yaml(path, "mapping"), str(path))

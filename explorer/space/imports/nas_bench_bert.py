@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from explorer.documents.json_text import load_json
+from explorer.documents.text import read_text
 from explorer.errors import DataError, SpecError
-from explorer.space.documents import MAX_BITS
-from explorer.space.formats import read_json_file
 from explorer.space.imports.rows import FoundRow, FoundScore, ReadRows, number, read_rows
 from explorer.space.spec import MAX_LAYERS, MAX_STACK, ArchitectureSpec, LayerSpec
 
@@ -86,8 +86,6 @@ def _score(scores: Any, task: str) -> float:
 
 def _encoder(row: Any) -> TrainedEncoder:
     identity = _get(row, "", "id", int)
-    if identity.bit_length() > MAX_BITS:
-        raise DataError("id", f"have at most {MAX_BITS} bits", identity, "Correct the row.")
     overrides = _get(_get(row, "", "hparams", dict), "hparams.", "model_hparam_overrides", dict)
     inside = "hparams.model_hparam_overrides."
     hidden = _get(overrides, inside, "hidden_size", int)
@@ -114,9 +112,9 @@ def _encoder(row: Any) -> TrainedEncoder:
 
 
 def _rows(path: Path) -> ReadRows[TrainedEncoder]:
-    document = read_json_file(path)
+    document = load_json(read_text(path), str(path))
     if not isinstance(document, list) or not document:
-        raise DataError(path.name, "be a list of rows", document, "Use the published BERT_benchmark.json.")
+        raise DataError(str(path), "be a list of rows", document, "Use the published BERT_benchmark.json.")
     seen: set[int] = set()
 
     def convert(_: int, row: Any) -> TrainedEncoder:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from explorer.errors import DataError, InputError
+from explorer.documents.numbers import looks_numeric, plain_number
+from explorer.documents.values import checked
+from explorer.errors import DataError, InputError, Shown, shortened
 from explorer.space.spec import ArchitectureSpec
 
 MAX_TEXT = 200
+MAX_ALIKE = 1000
+"""Maximum number of listed rows of one kind."""
+NUMBER = re.compile(r"\d+([.,]\d+)*")
 MAX_VALUE = 1e15
 """Maximum absolute value of scores and measurements, in any unit; larger values are errors."""
-MAX_SHOWN = 200
-DECIMAL = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,4})?", re.ASCII)
 
 Sound = TypeVar("Sound")
 
@@ -32,6 +35,7 @@ class RefusedRow:
         rule: the rule that it breaks.
         value: its value, as printable text.
         remedy: how to correct it.
+        more: number of later rows of the same kind that are not listed.
     """
 
     row: int
@@ -39,34 +43,36 @@ class RefusedRow:
     rule: str
     value: str
     remedy: str
+    more: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What it shares with other rejected rows: field and rule, whatever the numbers in them."""
+        return NUMBER.sub("#", f"{self.field} must {self.rule}")
 
     @classmethod
     def of(cls, row: int, error: InputError) -> RefusedRow:
         """Return the rejected row for an error."""
-        shown = repr(error.value)
-        shown = shown if len(shown) <= MAX_SHOWN else shown[: MAX_SHOWN - 3] + "..."
-        return cls(row, error.field, error.rule, shown, error.remedy)
+        return cls(row, error.field, error.rule, shortened(error.value), error.remedy)
 
     def error(self, file: str) -> DataError:
         """Return an error that names the file and the row."""
         return DataError(f"{file} row {self.row}: {self.field}", self.rule, Shown(self.value), self.remedy)
 
 
-class Shown(str):
-    """A string whose ``repr`` has no quotes, because it is the ``repr`` of another value."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
 @dataclass(frozen=True)
 class ReadRows(Generic[Sound]):
-    """The rows of a file: valid ones with their numbers, and rejected ones, both in the file's order."""
+    """The rows of a file: valid ones with their numbers, and rejected ones, both in the file's order.
+
+    Attributes:
+        sound: number and content of each valid row.
+        refused: the rejected rows; the first ``MAX_ALIKE`` of each kind.
+        read_as: dialect that was detected, if it is an unusual one.
+    """
 
     sound: tuple[tuple[int, Sound], ...]
     refused: tuple[RefusedRow, ...]
+    read_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,24 +137,49 @@ def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], Sound]) -> Read
         try:
             if isinstance(row, InputError):
                 raise row
-            sound.append((number, convert(number, row)))
+            sound.append((number, convert(number, checked(row, ""))))
         except InputError as error:
             refused.append(RefusedRow.of(number, error))
-    return ReadRows(tuple(sound), tuple(refused))
+    return ReadRows(tuple(sound), listed(refused))
 
 
-def number(field: str, value: object, lowest: float, highest: float, kind: str = "number") -> float:
-    """Return a number or decimal text as a float within a range; ``kind`` is its name in the error.
+def listed(refused: Iterable[RefusedRow]) -> tuple[RefusedRow, ...]:
+    """Return rejected rows in their order; of those alike only the first, which count the others as ``more``."""
+    kept: dict[str, list[RefusedRow]] = {}
+    for row in sorted(refused, key=lambda row: row.row):
+        alike = kept.setdefault(row.kind, [])
+        if len(alike) < MAX_ALIKE:
+            alike.append(row)
+        else:
+            alike[-1] = replace(alike[-1], more=alike[-1].more + 1 + row.more)
+    return tuple(sorted((row for alike in kept.values() for row in alike), key=lambda row: row.row))
+
+
+def number(
+    field: str, value: object, lowest: float, highest: float, kind: str = "number", decimal: str | None = None
+) -> float:
+    """Return a number or decimal text as a float within a range.
+
+    Args:
+        field: its name in the error.
+        value: the number.
+        lowest: minimum.
+        highest: maximum.
+        kind: what it is called in the error.
+        decimal: decimal sign of numbers in texts; see ``plain_number``.
 
     Raises:
         DataError: the value is not such a number.
     """
-    rule = f"be a {kind} from {lowest:g} to {highest:g}"
-    if isinstance(value, str) and DECIMAL.fullmatch(value.strip()):
-        value = float(value)
+    given, remedy = value, "Correct the value."
+    if isinstance(value, str):
+        plain = plain_number(value, decimal)
+        if plain is None and looks_numeric(value):
+            remedy = "Correct the value, or state the table's decimal sign: --decimal ',' or --decimal '.'."
+        value = None if plain is None else float(plain)
     # Compare before converting: float() overflows on huge ints, and NaN fails every comparison.
     if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
-        raise DataError(field, rule, value, "Correct the value.")
+        raise DataError(field, f"be a {kind} from {lowest:g} to {highest:g}", given, remedy)
     return float(value)
 
 

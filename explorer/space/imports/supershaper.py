@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from explorer.documents.separated import TableOptions
 from explorer.errors import DataError, SpecError
 from explorer.space.backbones import BERT_BASE, Backbone
 from explorer.space.imports.mapping import Layout
@@ -25,9 +26,9 @@ from explorer.space.imports.rows import (
     ReadRows,
     is_missing,
     number,
-    read_rows,
+    short_text,
 )
-from explorer.space.imports.tables import raw_rows
+from explorer.space.imports.tables import raw_table
 
 LAYER = re.compile(r"h([1-9]\d*)")
 PERPLEXITY, LOSS, ACCURACY, SECONDS = "perplexity", "mlm_loss", "mlm_accuracy", "_s"
@@ -38,8 +39,8 @@ DEVICES = {"1080ti_bs128": "1080 Ti, batch 128", "ryzen": "Ryzen", "gcp_xeon2cor
 """Readable names of the machines of the published columns."""
 
 
-def _positive(field: str, cell: object, most: float) -> float:
-    value = number(field, cell, 0.0, most)
+def _positive(field: str, cell: object, most: float, decimal: str | None) -> float:
+    value = number(field, cell, 0.0, most, decimal=decimal)
     if value <= 0:
         raise DataError(field, "be above 0", value, "Leave the cell empty if it was not measured.")
     return value
@@ -58,23 +59,24 @@ def _score(turn: int, metric: str, value: float) -> FoundScore:
     )
 
 
-def _scores(turn: int, row: Mapping[str, Any]) -> list[FoundScore]:
+def _scores(turn: int, row: Mapping[str, Any], decimal: str | None) -> list[FoundScore]:
     found = []
     if not is_missing(row.get(PERPLEXITY)):
-        found.append(_score(turn, METRIC, -_positive(PERPLEXITY, row[PERPLEXITY], MAX_VALUE)))
+        found.append(_score(turn, METRIC, -_positive(PERPLEXITY, row[PERPLEXITY], MAX_VALUE, decimal)))
     elif not is_missing(row.get(LOSS)):
-        found.append(_score(turn, METRIC, -math.exp(_positive(LOSS, row[LOSS], MAX_LOSS))))
+        found.append(_score(turn, METRIC, -math.exp(_positive(LOSS, row[LOSS], MAX_LOSS, decimal))))
     if not is_missing(row.get(ACCURACY)):
-        found.append(_score(turn, "accuracy", number(ACCURACY, row[ACCURACY], 0.0, 100.0) / 100.0))
+        accuracy = number(ACCURACY, row[ACCURACY], 0.0, 100.0, decimal=decimal)
+        found.append(_score(turn, "accuracy", accuracy / 100.0))
     return found
 
 
-def _row(turn: int, row: Mapping[str, Any], backbone: Backbone) -> FoundRow:
+def _row(turn: int, row: Mapping[str, Any], backbone: Backbone, decimal: str | None) -> FoundRow:
     layers = [f"h{place}" for place in range(1, backbone.layers + 1)]
     given = [name for name in row if LAYER.fullmatch(name)]
     if sorted(given) != sorted(layers):
         raise DataError("row", f"have widths h1 to h{backbone.layers}", given, "Name one column per layer.")
-    widths = [number(name, row[name], 1, MAX_VALUE) for name in layers]
+    widths = [number(name, row[name], 1, MAX_VALUE, decimal=decimal) for name in layers]
     broken = next((width for width in widths if not width.is_integer()), None)
     if broken is not None:
         raise DataError("width", "be a whole number", broken, "Correct the width.")
@@ -82,33 +84,31 @@ def _row(turn: int, row: Mapping[str, Any], backbone: Backbone) -> FoundRow:
         spec = backbone.spec([int(width) for width in widths])
     except SpecError as error:
         raise DataError.of(error) from None
-    scores, measured, left_out = _scores(turn, row), [], []
+    scores, measured, left_out = _scores(turn, row, decimal), [], []
     for column in (name for name in row if name.endswith(SECONDS)):
         if is_missing(row[column]):
             left_out.append(f"row {turn}: {column} is empty and left out")
             continue
         machine = column.removesuffix(SECONDS)
-        device = DEVICES.get(machine, machine.replace("_", " "))
-        measured.append(FoundMeasurement(device, LATENCY, _positive(column, row[column], MAX_VALUE), "s"))
+        device = short_text(f"device of column {column}", DEVICES.get(machine, machine.replace("_", " ")))
+        measured.append(FoundMeasurement(device, LATENCY, _positive(column, row[column], MAX_VALUE, decimal), "s"))
     if not scores and not measured:
         rule = f"hold a {PERPLEXITY}, an {LOSS}, or a latency in a column that ends with {SECONDS}"
         raise DataError("row", rule, sorted(row)[:20], "Add what was measured.")
     return FoundRow(spec, tuple(scores), tuple(measured), tuple(left_out))
 
 
-def find_shapes(path: Path, backbone: Backbone = BERT_BASE) -> ReadRows[FoundRow]:
+def find_shapes(path: Path, backbone: Backbone = BERT_BASE, options: TableOptions | None = None) -> ReadRows[FoundRow]:
     """Read a table row by row.
 
     Args:
         path: the table.
         backbone: the backbone of the shapes.
+        options: what the user says about the table's dialect.
 
     Raises:
         DataError: the file as a whole cannot be read, or holds no row.
     """
     layouts = {f".{layout}": layout for layout in Layout}
-    rows = raw_rows(path, layouts.get(path.suffix.lower(), Layout.CSV))
-    found = read_rows(rows, lambda turn, row: _row(turn, row, backbone))
-    if not found.sound and not found.refused:
-        raise DataError(path.name, "hold at least one row", "none", "Check the file.")
-    return found
+    table = raw_table(path, layouts.get(path.suffix.lower(), Layout.CSV), options)
+    return table.read(lambda turn, row: _row(turn, row, backbone, table.decimal))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Row
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from explorer.documents.json_text import json_lines, load_json, parse_json
+from explorer.documents.separated import TableOptions, read_separated
+from explorer.documents.text import read_decoded
 from explorer.errors import DataError, SpecError
-from explorer.space.documents import parse_json, read_text
-from explorer.space.formats import from_json, from_model_dict, read_json_file
+from explorer.space.formats import from_json, from_model_dict
 from explorer.space.imports.mapping import (
     LAYER_KEYS,
-    MAX_COLUMNS,
     MAX_SEED,
     Column,
     Given,
@@ -49,62 +49,58 @@ RANGES = {
 RawRow = Row[str, Any] | DataError
 
 
-def _separated(text: str, delimiter: str, name: str) -> Iterator[RawRow]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = next((row for row in reader if row), [])
-    except csv.Error as error:
-        raise DataError(f"{name} header", f"be a row of column names ({error})", text[:80], "Correct it.") from None
-    columns = [short_text(f"{name} header, column {place}", cell) for place, cell in enumerate(header, start=1)]
-    repeated = sorted({column for column in columns if columns.count(column) > 1}) if len(columns) < MAX_COLUMNS else []
-    if repeated or len(columns) > MAX_COLUMNS:
-        rule = f"name at most {MAX_COLUMNS} columns, each once"
-        raise DataError(f"{name} header", rule, repeated or len(columns), "Rename or remove columns.")
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield DataError("row", f"be valid CSV ({error})", f"line {reader.line_num}", "Check its quotes.")
-            continue
-        if not cells:
-            continue  # A blank line.
-        if len(cells) == len(columns):
-            yield dict(zip(columns, cells, strict=True))
-        else:
-            yield DataError("row", f"have {len(columns)} cells", len(cells), "Check its separators and quotes.")
+@dataclass(frozen=True)
+class RawTable:
+    """A table before its rows are converted.
 
+    Attributes:
+        path: the file.
+        rows: its rows; a malformed one is the error that refuses it.
+        decimal: decimal sign of numbers in texts; see ``plain_number``.
+        read_as: the dialect that was detected, if it is an unusual one.
+    """
 
-def _json_lines(text: str) -> Iterator[RawRow]:
-    for line in text.split("\n"):
-        if not line.strip():
-            continue
-        try:
-            yield _object(parse_json(line))
-        except ValueError as error:
-            yield DataError("row", f"be valid JSON ({error})", line[:80], "Correct the line.")
+    path: Path
+    rows: Iterable[RawRow]
+    decimal: str | None
+    read_as: str = ""
+
+    def read(self, convert: Callable[[int, Row[str, Any]], FoundRow]) -> ReadRows[FoundRow]:
+        """Convert the rows one by one. Raises DataError if there is none."""
+        found = read_rows(self.rows, convert)
+        if not found.sound and not found.refused:
+            raise DataError(str(self.path), "hold at least one row", "none", "Check the file.")
+        return replace(found, read_as=self.read_as)
 
 
 def _object(row: Any) -> RawRow:
-    return row if isinstance(row, dict) else DataError("row", "be a JSON object", row, "Give keys and values.")
+    fits = isinstance(row, dict | DataError)
+    return row if fits else DataError("row", "be a JSON object", row, "Give keys and values.")
 
 
-def raw_rows(path: Path, layout: Layout) -> Iterator[RawRow]:
-    """Iterate over the raw rows of a table; a malformed row is an error object.
+def raw_table(path: Path, layout: Layout, options: TableOptions | None = None) -> RawTable:
+    """Open a table.
+
+    Args:
+        path: the file.
+        layout: its format.
+        options: what the user says about its dialect.
 
     Raises:
         DataError: the file as a whole cannot be read.
     """
-    if layout is Layout.JSON:
-        document = read_json_file(path)
-        if not isinstance(document, list):
-            raise DataError(path.name, "be a list of objects", document, "Write one object per row, or JSON lines.")
-        return iter([_object(row) for row in document])
-    text = read_text(path)
+    options = options or TableOptions()
+    if layout in (Layout.CSV, Layout.TSV):
+        table = read_separated(path, options, usual="\t" if layout is Layout.TSV else ",")
+        read_as = "" if table.dialect.is_usual else str(table.dialect)
+        return RawTable(path, (row for _, row in table.rows()), table.dialect.decimal, read_as)
+    text = read_decoded(path, encoding=options.encoding).text
     if layout is Layout.JSONL:
-        return _json_lines(text)
-    return _separated(text, "\t" if layout is Layout.TSV else ",", path.name)
+        return RawTable(path, (_object(row) for _, row in json_lines(text, "")), options.decimal)
+    document = load_json(text, str(path))
+    if not isinstance(document, list):
+        raise DataError(str(path), "be a list of objects", document, "Write one object per row, or JSON lines.")
+    return RawTable(path, map(_object, document), options.decimal)
 
 
 def _cell(row: Row[str, Any], column: str) -> Any:
@@ -117,10 +113,10 @@ def _text(row: Row[str, Any], given: Given) -> str:
     return short_text(given.column, _cell(row, given.column)) if isinstance(given, Column) else given
 
 
-def _seed(row: Row[str, Any], given: int | Column) -> int:
+def _seed(row: Row[str, Any], given: int | Column, decimal: str | None) -> int:
     if not isinstance(given, Column):
         return given
-    value = number(given.column, _cell(row, given.column), 0, MAX_SEED)
+    value = number(given.column, _cell(row, given.column), 0, MAX_SEED, decimal=decimal)
     if value != int(value):
         raise DataError(given.column, "be a whole number", value, "Correct the seed.")
     return int(value)
@@ -136,10 +132,7 @@ def _layer_columns(row: Row[str, Any], columns: LayerColumns) -> ArchitectureSpe
         if is_missing(value) and key in ("n", "p"):
             continue  # The row has the per-head form.
         if isinstance(value, str):
-            try:
-                value = parse_json(value)
-            except ValueError as error:
-                raise DataError(column, f"hold valid JSON ({error})", value, "Write for example [128, 256].") from None
+            value = parse_json(value, column)
         document[key] = value
     if columns.l is None:
         document["l"] = len(document["o"]) if isinstance(document["o"], list) else None
@@ -161,16 +154,16 @@ def _architecture(row: Row[str, Any], mapping: Mapping) -> ArchitectureSpec | St
         raise DataError.of(error) from None
 
 
-def _row_score(row: Row[str, Any], column: ScoreColumn, source: str) -> FoundScore:
+def _row_score(row: Row[str, Any], column: ScoreColumn, source: str, decimal: str | None) -> FoundScore:
     lowest, highest, factor = RANGES[column.scale]
-    value = factor * number(column.column, _cell(row, column.column), lowest, highest)
+    value = factor * number(column.column, _cell(row, column.column), lowest, highest, decimal=decimal)
     task, metric, dataset, fidelity, recipe = (
         _text(row, given) for given in (column.task, column.metric, column.dataset, column.fidelity, column.recipe)
     )
-    return FoundScore(task, metric, value, dataset, fidelity, recipe, _seed(row, column.seed), source)
+    return FoundScore(task, metric, value, dataset, fidelity, recipe, _seed(row, column.seed, decimal), source)
 
 
-def _found(turn: int, row: Row[str, Any], mapping: Mapping) -> FoundRow:
+def _found(turn: int, row: Row[str, Any], mapping: Mapping, decimal: str | None) -> FoundRow:
     architecture = _architecture(row, mapping)
     key = str(turn) if mapping.key is None else short_text(mapping.key, _as_key(_cell(row, mapping.key)))
     scores, measurements, left_out = [], [], []
@@ -178,12 +171,12 @@ def _found(turn: int, row: Row[str, Any], mapping: Mapping) -> FoundRow:
         if score.missing == "skip" and is_missing(row.get(score.column)):
             left_out.append(f"row {turn}: {score.column} is empty and left out")
         else:
-            scores.append(_row_score(row, score, f"{mapping.source}:{key}"))
+            scores.append(_row_score(row, score, f"{mapping.source}:{key}", decimal))
     for column in mapping.measurements:
         if column.missing == "skip" and is_missing(row.get(column.column)):
             left_out.append(f"row {turn}: {column.column} is empty and left out")
             continue
-        value = number(column.column, _cell(row, column.column), -MAX_VALUE, MAX_VALUE)
+        value = number(column.column, _cell(row, column.column), -MAX_VALUE, MAX_VALUE, decimal=decimal)
         device, quantity, unit = (_text(row, given) for given in (column.device, column.quantity, column.unit))
         measurements.append(FoundMeasurement(device, quantity, value, unit))
     return FoundRow(architecture, tuple(scores), tuple(measurements), tuple(left_out))
@@ -193,17 +186,16 @@ def _as_key(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def find_table(path: Path, mapping: Mapping) -> ReadRows[FoundRow]:
+def find_table(path: Path, mapping: Mapping, options: TableOptions | None = None) -> ReadRows[FoundRow]:
     """Read a table row by row, for an import.
 
     Args:
         path: the table.
         mapping: how to read it.
+        options: what the user says about the table's dialect, before the mapping.
 
     Raises:
         DataError: the file as a whole cannot be read, or holds no row.
     """
-    found = read_rows(raw_rows(path, mapping.layout(path)), lambda turn, row: _found(turn, row, mapping))
-    if not found.sound and not found.refused:
-        raise DataError(path.name, "hold at least one row", "none", "Check the file.")
-    return found
+    table = raw_table(path, mapping.layout(path), (options or TableOptions()).over(mapping.dialect))
+    return table.read(lambda turn, row: _found(turn, row, mapping, table.decimal))

@@ -13,8 +13,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.documents.text import read_text
 from explorer.errors import DataError
-from explorer.training.files import read_text
 from explorer.training.tasks.base import Example, Task, TaskKind
 from explorer.training.tasks.forms import GLUE_TASKS, HIGHEST_SIMILARITY, GlueForm
 from explorer.training.tasks.labels import class_label, value_label

@@ -39,9 +39,9 @@ def class_label(place: str, value: Any, classes: Sequence[str], numbered: Sequen
     raise DataError(f"{place}: label", rule, value, "Correct or remove the row.")
 
 
-def value_label(place: str, value: Any, lowest: float, highest: float) -> float:
-    """Return a regression target. Raises DataError if it is not a number or out of range."""
+def value_label(place: str, value: Any, lowest: float, highest: float, decimal: str | None = None) -> float:
+    """Return a regression target, whose decimal sign is given. Raises DataError if it is no number in the range."""
     try:
-        return number(f"{place}: label", value, lowest, highest)
+        return number(f"{place}: label", value, lowest, highest, decimal=decimal)
     except DataError as error:
         raise DataError(error.field, error.rule, value, "Correct or remove the row.") from None

@@ -11,6 +11,7 @@ Only ``name``, ``kind`` and ``files.train`` must be given. Files are CSV, TSV or
 file. Without ``files.dev`` a fifth of the train file's texts, selected by a digest of their words, is held out for
 scoring. Columns are ``label`` and ``sentence`` by default, and pairs have a column ``sentence2``. The default metric is
 accuracy, or ``pearson_spearman`` for regression. Classes are those of the train file, in numeric or alphabetical order.
+Where the dialect of the tables cannot be detected, ``delimiter``, ``decimal`` and ``encoding`` state it.
 
 A folder means its ``task.yaml``; a folder without one is a classification task named like the folder, with ``train``
 and optionally ``dev`` in one of the three formats and the default columns.
@@ -26,15 +27,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from explorer.errors import DataError, validation_error
-from explorer.space.documents import parse_yaml, read_text
+from explorer.documents.separated import TableOptions
+from explorer.documents.yaml_text import read_yaml
+from explorer.errors import DataError, InputError, validation_error
 from explorer.training.files import digest
 from explorer.training.metrics import CLASS_METRICS, VALUE_METRICS, Metric
 from explorer.training.tasks.base import Example, Task, TaskKind
 from explorer.training.tasks.forms import GLUE_TASKS
 from explorer.training.tasks.labels import class_label, class_text, value_label
 from explorer.training.tasks.made import MADE_TASKS
-from explorer.training.tasks.tables import ENDINGS, read_table
+from explorer.training.tasks.tables import ENDINGS, ExampleTable
 
 DOCUMENT = "task.yaml"
 RESERVED = (*MADE_TASKS, *GLUE_TASKS, "mean", "pretrained")
@@ -84,6 +86,14 @@ class TaskDocument(_Part):
     columns: Columns = Columns()
     metric: Metric | None = Field(default=None, strict=False)
     classes: Annotated[list[Any], Field(min_length=2, max_length=MOST_CLASSES)] | None = None
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=20)] | None = None
+    decimal: Annotated[str, StringConstraints(min_length=1, max_length=20)] | None = None
+    encoding: Text | None = None
+
+    @property
+    def dialect(self) -> TableOptions:
+        """What the task says about its tables' dialect. Raises InputError."""
+        return TableOptions(self.delimiter, self.decimal, self.encoding, form="{}: in the task file")
 
     @model_validator(mode="after")
     def _fits_together(self) -> TaskDocument:
@@ -133,12 +143,7 @@ def read_own(path: Path) -> OwnTask:
     if path.is_dir() and not (path / DOCUMENT).is_file():
         return OwnTask(_document_of(path), path)
     file = path / DOCUMENT if path.is_dir() else path
-    text = read_text(file)
-    try:
-        document = parse_yaml(text)
-    except ValueError as error:
-        raise DataError(file.name, f"hold valid YAML ({error})", text[:80], "Correct the file.") from None
-    return OwnTask(_checked(document, file.name), file.parent)
+    return OwnTask(_checked(read_yaml(file, "task file"), str(file)), file.parent)
 
 
 def _document_of(folder: Path) -> TaskDocument:
@@ -152,7 +157,7 @@ def _document_of(folder: Path) -> TaskDocument:
         if names:
             found[part] = names[0]
     columns: dict[str, str] = {}
-    for _, row in read_table(folder / found["train"]):
+    for _, row in ExampleTable(folder / found["train"], TableOptions()).rows():
         columns = {"sentence2": "sentence2"} if "sentence2" in row else {}
         break
     name = folder.resolve().name
@@ -163,7 +168,11 @@ def _checked(document: Any, place: str) -> TaskDocument:
     if not isinstance(document, dict):
         raise DataError(place, "be a mapping of keys to values", document, "docs/training.md has an example.")
     try:
-        return TaskDocument.model_validate(document)
+        task = TaskDocument.model_validate(document)
+        _ = task.dialect
+        return task
+    except InputError as error:
+        raise DataError.of(error, place) from None
     except ValidationError as error:
         remedy = "Correct it; docs/training.md describes all keys"
         raise validation_error(error, DataError, place, remedy, "the task") from None
@@ -176,7 +185,8 @@ def load_own(own: OwnTask) -> Task:
         DataError: a table is missing or malformed, or has fewer than two distinct labels.
     """
     document = own.document
-    tables = [list(_rows(path, document.columns)) for path in own.files]
+    read = [ExampleTable(path, document.dialect) for path in own.files]
+    tables = [list(_rows(table, document.columns)) for table in read]
     classes: tuple[str, ...] = ()
     if document.kind == "classification":
         given = document.classes or sorted({class_text(label) for _, label, *_ in tables[0]}, key=_class_order)
@@ -187,7 +197,10 @@ def load_own(own: OwnTask) -> Task:
         if document.metric in TWO_CLASS_METRICS and len(classes) != 2:
             rule = f"have two classes for the metric {document.metric}"
             raise DataError(f"task {own.name}", rule, list(classes), f"Use {Metric.MACRO_F1}.")
-    parts = [tuple(_example(classes, *row) for row in rows) for rows in tables]
+    decimals = [None if classes else table.decimal for table in read]
+    parts = [
+        tuple(_example(classes, decimal, *row) for row in rows) for decimal, rows in zip(decimals, tables, strict=True)
+    ]
     train, dev = parts if len(parts) == 2 else _split(parts[0])
     known = {_text(example) for example in train}
     if repeated := sum(_text(example) in known for example in dev):
@@ -203,10 +216,10 @@ def _class_order(name: str) -> tuple[bool, int, str]:
     return not is_number, int(name) if is_number else 0, name
 
 
-def _rows(path: Path, columns: Columns) -> Iterator[tuple[str, Any, list[str]]]:
+def _rows(table: ExampleTable, columns: Columns) -> Iterator[tuple[str, Any, list[str]]]:
     """Yield location, label and sentences of each row."""
     names = [columns.sentence, *((columns.sentence2,) if columns.sentence2 else ())]
-    for place, row in read_table(path):
+    for place, row in table.rows():
         for column in (columns.label, *names):
             if column not in row:
                 rule = f"have a column {column}"
@@ -217,9 +230,9 @@ def _rows(path: Path, columns: Columns) -> Iterator[tuple[str, Any, list[str]]]:
         yield place, row[columns.label], [row[column] for column in names]
 
 
-def _example(classes: Sequence[str], place: str, label: Any, sentences: list[str]) -> Example:
+def _example(classes: Sequence[str], decimal: str | None, place: str, label: Any, sentences: list[str]) -> Example:
     if not classes:
-        return Example(value_label(place, label, -LARGEST_VALUE, LARGEST_VALUE), *sentences)
+        return Example(value_label(place, label, -LARGEST_VALUE, LARGEST_VALUE, decimal), *sentences)
     if not isinstance(label, str | int) or not class_text(label):
         raise DataError(f"{place}: label", "be the name or the number of a class", label, "Correct or remove the row.")
     return Example(class_label(place, label, classes), *sentences)

@@ -259,7 +259,7 @@ def test_nearest_to_a_pasted_vector(visit, filled):
     assert table["distance"].tolist() == pytest.approx([distance for distance, _ in expected], rel=1e-5)
     known = [filled.values.get(id) for id in table.index]
     assert [None if value != value else value for value in table["score"]] == known
-    for text, said in (("[1, 2", "valid JSON"), ("[1, NaN]", "vector[1]"), ("[1, 2]", "shape"), ("3", "JSON list")):
+    for text, said in (("[1, 2", "valid JSON"), ("[1, NaN]", "vector: [1]"), ("[1, 2]", "shape"), ("3", "JSON list")):
         page.text_area(key="nearest_vector").set_value(text).run()
         assert not page.exception
         assert literal(said) in page.warning[0].value

@@ -1,0 +1,254 @@
+"""Tables with one row per line and a header, as CSV, TSV or a spreadsheet's export, whatever its dialect.
+
+The delimiter and the encoding are detected, or given by the user; a first line ``sep=;`` gives the delimiter too. What
+several dialects explain equally well is refused, and the message names the option that settles it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+from explorer.documents.numbers import decimal_sign
+from explorer.documents.text import ENCODINGS, UTF8, Decoded, read_decoded
+from explorer.errors import DataError, InputError, Shown
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+"""Delimiters and their names."""
+DECIMALS = {".": "point", ",": "comma"}
+SAMPLED_ROWS = 1000
+"""Number of rows that decide the dialect."""
+MAX_COLUMNS = 1000
+LONGEST_NAME = 200
+FITTING = 0.5
+"""Smallest share of the sampled rows that must be as wide as the header under a delimiter."""
+_SEPARATOR = "sep="
+
+Cells: TypeAlias = "list[str] | DataError"
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What a user says about a table's dialect; what is ``None`` is detected.
+
+    Attributes:
+        delimiter: a key of ``DELIMITERS``, or its name.
+        decimal: a key of ``DECIMALS``, or its name.
+        encoding: one of ``ENCODINGS``.
+        form: how the user writes an option, for remedies; ``{}`` stands for its name.
+
+    Raises:
+        InputError: a value is none of these.
+    """
+
+    delimiter: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    form: str = "--{}"
+
+    def __post_init__(self) -> None:
+        """Replace names by what they stand for, and check the values."""
+        for field, known in (("delimiter", DELIMITERS), ("decimal", DECIMALS)):
+            value = getattr(self, field)
+            value = next((sign for sign, name in known.items() if value in (name, repr(sign)[1:-1])), value)
+            if value is not None and value not in known:
+                names = ", ".join(f"{sign!r}" for sign in known)
+                remedy = f"Write one of the signs, or its name: {', '.join(known.values())}."
+                raise InputError(self.form.format(field), f"be one of {names}", value, remedy)
+            object.__setattr__(self, field, value)
+        if self.encoding is not None:
+            named = self.encoding.lower().replace("_", "-")
+            if named not in ENCODINGS:
+                rule = f"be one of {', '.join(ENCODINGS)}"
+                raise InputError(self.form.format("encoding"), rule, self.encoding, "Use one of them.")
+            object.__setattr__(self, "encoding", named)
+
+    def over(self, other: TableOptions) -> TableOptions:
+        """Return these options, with what they leave open taken from ``other``."""
+        return replace(
+            self,
+            delimiter=self.delimiter or other.delimiter,
+            decimal=self.decimal or other.decimal,
+            encoding=self.encoding or other.encoding,
+        )
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a table was read.
+
+    Attributes:
+        encoding: its encoding, as ``ENCODINGS`` writes it.
+        marked: whether a byte order mark said so.
+        delimiter: a key of ``DELIMITERS``.
+        decimal: the decimal sign of its numbers, for ``plain_number``: a key of ``DECIMALS``, ``UNCLEAR``, or ``None``.
+        unnamed: positions, from 1, of columns without a name, which are left out.
+    """
+
+    encoding: str
+    marked: bool
+    delimiter: str
+    decimal: str | None
+    unnamed: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        mark = " with a byte order mark" if self.marked and self.encoding == UTF8 else ""
+        parts = [f"{self.encoding.upper()}{mark}", f"separated by {DELIMITERS[self.delimiter]}s"]
+        parts += [f"decimal {DECIMALS[self.decimal]}"] if self.decimal else []
+        parts += [f"column {place} has no name and is left out" for place in self.unnamed]
+        return ", ".join(parts)
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether there is nothing to report: UTF-8, commas, decimal points."""
+        return (self.encoding, self.delimiter, self.unnamed) == (UTF8, ",", ()) and self.decimal != ","
+
+
+class SeparatedTable:
+    """A table whose header has been read; see ``read_separated``.
+
+    Attributes:
+        columns: names of its columns, in order.
+    """
+
+    def __init__(self, decoded: Decoded, place: str, usual: str, quoted: bool, options: TableOptions) -> None:
+        self._place, self._quoted, self._options = place, quoted, options
+        self._encoding = decoded.encoding, decoded.marked
+        self._text, self._first, told = _without_separator(decoded.text)
+        self._delimiter = options.delimiter or told or self._detect(usual)
+        self._header = self._read_header()
+        self._unnamed = tuple(place for place, name in enumerate(self._header, start=1) if not name)
+        self.columns = tuple(filter(None, self._header))
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """How the table is read."""
+        decimal = self._options.decimal
+        if decimal is None:
+            rows = islice((cells for _, cells in self._body() if isinstance(cells, list)), SAMPLED_ROWS)
+            # Spreadsheets write semicolons where the decimal sign is a comma, but programs write them with points too.
+            usual = None if self._delimiter == ";" else "."
+            decimal = decimal_sign((cell for cells in rows for cell in cells), usual)
+        return Dialect(*self._encoding, self._delimiter, decimal, self._unnamed)
+
+    def rows(self) -> Iterator[tuple[int, dict[str, str] | DataError]]:
+        """Yield the line in which each row ends, and its cells by column, or the error that refuses the row."""
+        for line, cells in self._body():
+            if isinstance(cells, DataError):
+                yield line, cells
+            elif len(cells) == len(self._header):
+                yield line, {name: cell for name, cell in zip(self._header, cells, strict=True) if name}
+            else:
+                rule = f"have {len(self._header)} cells, one for each column"
+                remedy = f"Check its delimiters and quotes; the table is read as separated by {self._named()}s."
+                yield line, DataError("row", rule, Shown(f"{len(cells)}: {str(cells)[:100]}"), remedy)
+
+    def _named(self) -> str:
+        return DELIMITERS[self._delimiter]
+
+    def _body(self) -> Iterator[tuple[int, Cells]]:
+        rows = self._cells(self._delimiter)
+        next(rows, None)
+        return rows
+
+    def _cells(self, delimiter: str) -> Iterator[tuple[int, Cells]]:
+        """Yield line and cells of the header and of each row; blank lines are skipped."""
+        if not self._quoted:
+            for number, row in enumerate(self._text.removesuffix("\n").split("\n"), start=self._first):
+                if row.rstrip("\r"):
+                    yield number, row.rstrip("\r").split(delimiter)
+            return
+        reader = csv.reader(_lines(self._text), delimiter=delimiter, strict=True)
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                line = self._first + reader.line_num - 1
+                yield line, DataError("row", f"be valid CSV ({error})", Shown(f"line {line}"), "Check its quotes.")
+                continue
+            if cells:
+                yield self._first + reader.line_num - 1, cells
+
+    def _detect(self, usual: str) -> str:
+        """Return the delimiter under which the rows are as wide as the header, which has several columns then."""
+        split, fitting = [], []
+        for delimiter in DELIMITERS:
+            widths = [
+                len(cells) if isinstance(cells, list) else 0
+                for _, cells in islice(self._cells(delimiter), SAMPLED_ROWS + 1)
+            ]
+            if not widths or widths[0] < 2:
+                continue
+            split.append(delimiter)
+            if len(widths) == 1 or widths[1:].count(widths[0]) > FITTING * len(widths[1:]):
+                fitting.append(delimiter)
+        found = fitting or split
+        if len(found) > 1 and not (usual in found and not fitting):
+            names = " and ".join(DELIMITERS[one] for one in found)
+            rule = f"have one possible delimiter ({names} fit equally)"
+            remedy = f"State it with {self._options.form.format('delimiter')} {found[0]!r}."
+            header = self._text.split("\n", 1)[0].strip()[:LONGEST_NAME]
+            raise DataError(f"{self._place}, line {self._first}", rule, header, remedy)
+        return usual if usual in found or not found else found[0]
+
+    def _read_header(self) -> list[str]:
+        line, cells = next(self._cells(self._delimiter), (self._first, list[str]()))
+        place = f"{self._place}, line {line}"
+        if isinstance(cells, DataError):
+            raise DataError(place, f"be a row of column names, and {cells.rule}", cells.value, cells.remedy)
+        names = [cell.strip() for cell in cells]
+        if len(names) > MAX_COLUMNS or not any(names):
+            raise DataError(place, f"name 1 to {MAX_COLUMNS} columns", len(names), "Correct the header.")
+        for name in names:
+            if name and (len(name) > LONGEST_NAME or not name.isprintable()):
+                rule = f"have column names of at most {LONGEST_NAME} printable characters"
+                raise DataError(place, rule, name, "Correct the header.")
+            if name and names.count(name) > 1:
+                raise DataError(place, "name each column once", name, "Rename or remove one of the two.")
+        return names
+
+
+def _without_separator(text: str) -> tuple[str, int, str | None]:
+    """Return a text without spreadsheets' first line ``sep=;``, the number of its first line, and that delimiter."""
+    first, _, rest = text.partition("\n")
+    told = first.strip("\r\" '")
+    if told.lower().startswith(_SEPARATOR) and told[len(_SEPARATOR) :] in DELIMITERS:
+        return rest, 2, told[len(_SEPARATOR) :]
+    return text, 1, None
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield lines with their ends; only line feeds end a line, or carriage returns in a text without line feeds."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
+def read_separated(
+    path: Path, options: TableOptions | None = None, usual: str = ",", quoted: bool = True, what: str = "file"
+) -> SeparatedTable:
+    """Read a table that a user named.
+
+    Args:
+        path: the file.
+        options: what the user says about its dialect.
+        usual: the delimiter where nothing in the file shows one, for example in a table of one column.
+        quoted: whether cells may be quoted; without quoting, a quote is a character like any other.
+        what: name of the file's kind in errors about the file as a whole.
+
+    Raises:
+        DataError: the file is missing or not text, several dialects fit it, or its first row does not name columns.
+    """
+    options = options or TableOptions()
+    return SeparatedTable(read_decoded(path, what, encoding=options.encoding), str(path), usual, quoted, options)

@@ -1,0 +1,122 @@
+"""Rules that every value of a document obeys: numbers are finite, texts can be encoded, keys differ, levels are few.
+
+A parser marks what breaks a rule by a ``Flaw`` in the value's place, so that a bad row of a large file does not refuse
+the others. ``checked`` turns the first flaw into an error that names the key's path.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from explorer.errors import DataError, Shown
+
+MAX_BITS = 64
+"""Maximum length of an integer; nothing here needs more."""
+MAX_DIGITS = 21
+MAX_DEPTH = 64
+"""Maximum nesting of lists and objects, ten times what any format here needs."""
+MAX_VALUES = 8_000_000
+"""Maximum number of values of a document, which bounds the memory for it."""
+LONGEST_SHOWN = 60
+
+_Path: TypeAlias = "tuple[_Path, object] | None"
+"""Path of a value: that of its container, and its key or index there; ``None`` for the whole document."""
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """Stands in a parsed document for a value that breaks a rule.
+
+    Attributes:
+        rule: the rule; completes "VALUE must …".
+        value: what was written, shortened.
+        remedy: how to correct it.
+    """
+
+    rule: str
+    value: object
+    remedy: str = "Correct it."
+
+
+TOO_DEEP = Flaw(f"be nested at most {MAX_DEPTH} levels deep", Shown("more"), "Flatten it.")
+
+
+def integer(digits: str) -> int | Flaw:
+    """Return the integer of decimal digits. int() refuses thousands of them, and float() overflows on fewer."""
+    if len(digits) <= MAX_DIGITS and (value := int(digits)).bit_length() <= MAX_BITS:
+        return value
+    return Flaw(f"be an integer of at most {MAX_BITS} bits", Shown(digits[:LONGEST_SHOWN]))
+
+
+def real(text: str) -> float | Flaw:
+    """Return the number of a decimal text, which must be finite."""
+    value = float(text)
+    return value if math.isfinite(value) else Flaw("be a finite number", Shown(text[:LONGEST_SHOWN]))
+
+
+def checked(document: Any, place: str) -> Any:
+    """Return a parsed document, or a part of it, in which no value breaks a rule.
+
+    Args:
+        document: the document, with a ``Flaw`` in place of each value that its parser refused.
+        place: location of the document in the error; may be empty.
+
+    Raises:
+        DataError: a value breaks a rule; the field is the place and the path of keys.
+    """
+    if flaw := _flaw(document):
+        raise _error(flaw, place, None)
+    pending: list[tuple[Any, _Path, int]] = [(document, None, 1)] if isinstance(document, dict | list) else []
+    while pending:
+        container, path, depth = pending.pop()
+        keyed = isinstance(container, dict)
+        for key, value in container.items() if keyed else enumerate(container):
+            if flaw := (_flaw(key) if keyed else None) or _flaw(value):
+                raise _error(flaw, place, (path, key))
+            if isinstance(value, dict | list):
+                if depth >= MAX_DEPTH:
+                    raise _error(TOO_DEEP, place, None)
+                pending.append((value, (path, key), depth + 1))
+    return document
+
+
+def _flaw(value: object) -> Flaw | None:
+    """Return what is wrong with a scalar."""
+    kind = type(value)
+    if kind is str:
+        return _text_flaw(str(value))
+    if kind is float:
+        return None if math.isfinite(value) else Flaw("be a finite number", value)  # type: ignore[arg-type]
+    return value if isinstance(value, Flaw) else None
+
+
+def _text_flaw(text: str) -> Flaw | None:
+    if text.isascii():
+        return None
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 20) : error.start + 20]
+        return Flaw("be valid Unicode text, without lone surrogates", around)
+    return None
+
+
+def _error(flaw: Flaw, place: str, path: _Path) -> DataError:
+    where = path_text(path)
+    return DataError(": ".join(filter(None, (place, where))) or "value", flaw.rule, flaw.value, flaw.remedy)
+
+
+def path_text(path: _Path) -> str:
+    """Return a path of keys as people read it, for example ``scores[3].task``."""
+    parts: list[str] = []
+    while path is not None:
+        path, key = path
+        if isinstance(key, str) and key.isprintable() and len(key) <= LONGEST_SHOWN:
+            parts.append(f".{key}")
+        elif isinstance(key, str):
+            parts.append(f"[{key[:LONGEST_SHOWN]!a}]")
+        else:
+            parts.append(f"[{key!r}]")
+    return "".join(reversed(parts)).removeprefix(".")
