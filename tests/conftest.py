@@ -46,12 +46,14 @@ NOT_QUICK = {"test_multi_objective.py", "test_rivals.py", "test_boshnas_beats_ra
 """Files of these folders that fit many Gaussian processes: a quarter of their time."""
 SHARED_SERVER = "shared-server"
 """The group of all tests of the one shared Neo4j server: Community Edition has a single database."""
+SHARED_APP = "shared-app"
+"""The group of all tests that look at one running app."""
 LONGEST = (
     "test_project.py",
     "studies/test_trained_studies.py",
     "app/browser/test_journeys.py",
     "studies/test_executors.py",
-    "app/browser/test_browser.py",
+    SHARED_APP,
     "studies/test_server_restart.py",
     "training/test_distributed.py",
     "models/test_onnx.py",
@@ -72,7 +74,7 @@ LONGEST = (
     "studies/test_failing_trials.py",
     "cli/test_task_files.py",
 )
-"""The files that take longest, longest first: they start first, so that no worker is idle while the last one works."""
+"""The groups that take longest, longest first: they start first, so that no worker is idle while the last one works."""
 
 
 SERVER_FILES = (
@@ -82,16 +84,27 @@ SERVER_FILES = (
 """Files whose tests of the shared server do not have ``neo4j`` in their names."""
 OWN_SERVERS = ("test_neo4j_commands.py", "test_managed_neo4j_server.py", "test_tls.py", "test_server_restart.py")
 """Files that start servers of their own."""
+APP_FILES = (
+    "browser/test_browser.py",
+    "browser/test_lists_and_keys.py",
+    "browser/test_content_security.py",
+    "browser/test_log_in.py",
+)
+"""Files whose tests look at running apps, all but one at the same one."""
 
 
 def group_of(nodeid: str) -> str:
-    """Return the group of tests that run one after the other in the same worker: the shared server's, or a file.
+    """Return the group of tests that run one after the other in the same worker.
+
+    Such a group is a file, or all tests of a shared server or app.
 
     It reads names because xdist's own groups (``xdist_group``) have no effect with pytest 9.2.
     """
     file, _, name = nodeid.partition("::")
     if file.endswith(OWN_SERVERS):
         return file
+    if "app/browser/" in file and not file.endswith("test_journeys.py"):
+        return SHARED_APP
     return SHARED_SERVER if file.endswith(SERVER_FILES) or "neo4j" in f"{Path(file).name}::{name}".lower() else file
 
 
@@ -139,7 +152,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(
                 f"{item.nodeid} uses the shared server: put neo4j into its name, or see SERVER_FILES"
             )
-    places = {f"tests/{file}": place for place, file in enumerate(LONGEST)}
+    places = {group if group == SHARED_APP else f"tests/{group}": place for place, group in enumerate(LONGEST)}
 
     def place(item: pytest.Item) -> int:
         group = group_of(item.nodeid)

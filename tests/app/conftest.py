@@ -150,16 +150,6 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     return go
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """A real headless Chromium for all tests of a file; skips where there is none, and fails in CI."""
-    from .chromium import browsing, chromium
-
-    chromium()
-    with browsing() as opened:
-        yield opened
-
-
 @pytest.fixture(autouse=True)
 def _forget_caches() -> Iterator[None]:
     """Let every test begin without cached stores, and close those it opened."""

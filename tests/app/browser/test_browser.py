@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from explorer.app.navigation import PAGES
-from explorer.library.importing import import_file, shapes_file
-from explorer.progress import SilentReporter
 from graphstore import open_store
 from graphstore.records import ScoreRecord
 
-from ..chromium import LOOKS, Running, look, new_tab, serving, settle, shoot, visit
+from ..chromium import LOOKS, look, new_tab, settle, shoot, visit
+from .conftest import scored_architectures
 
 FIGURES = {"heterogeneity": 4, "architecture": 3, "compare": 3, "build": 2, "query": 0, "jobs": 0, "shapes": 3}
 """Charts of each page that does not have one."""
@@ -59,50 +54,35 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def server(filled, shape_file, tmp_path_factory) -> Iterator[Running]:
-    """The app as a process of its own, on a copy of the store that it may write to."""
-    folder = tmp_path_factory.mktemp("browser")
-    source = Path(filled.url.removeprefix("sqlite:///"))
-    shutil.copy(source, folder / "store.db")
-    url = f"sqlite:///{folder / 'store.db'}"
-    with open_store(url) as store:
-        import_file(store, shapes_file(shape_file), SilentReporter())
-    with serving(url, folder) as running:
-        yield running
-
-
-@pytest.fixture
-def tab(browser):
+def visitor(browser, app, filled):
+    """A tab that goes from page to page by the menu."""
     with new_tab(browser) as opened:
+        visit(opened, f"{app.url}/?space=nano", "Space", 1)
         yield opened
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page(tab, server, filled, name):
-    """In light and dark and at both widths."""
-    figures = FIGURES.get(name, 1)
-    path = "" if name == "space" else name
-    others = f"&ids={','.join(filled.ids[18:21])}" if name == "compare" else ""
-    visit(tab, f"{server.url}/{path}?space=nano&id={filled.best}{others}", PAGES[name][0], figures)
+def test_the_menu_leads_to_every_page(visitor, app, filled, name):
+    """In light and dark and at both widths; the chosen space stays chosen."""
+    title, figures = PAGES[name][0], FIGURES.get(name, 1)
+    look(visitor, *LOOKS[0])
+    visitor.get_by_test_id("stSidebarNavLink").filter(has=visitor.get_by_text(title, exact=True)).click()
+    visitor.locator("h1", has_text=title).wait_for()
+    if name in ("architecture", "compare"):
+        stated = f"id={filled.best}&ids={','.join(filled.ids[18:21])}"
+        visit(visitor, f"{app.url}/{name}?space=nano&{stated}", title, figures)
+    settle(visitor, figures)
+    # A look at the shapes of another space, or at the jobs of all, leaves the chosen one as it is.
+    if name not in ("shapes", "jobs"):
+        visitor.wait_for_url("**space=nano*")
     for scheme, width in LOOKS:
-        look(tab, scheme, width)
-        tab.wait_for_function(f"({GROUND} === 'rgb(255, 255, 255)') === {str(scheme == 'light').lower()}")
-        settle(tab, figures)
-        assert tab.locator(".js-plotly-plot").count() == figures
-        assert tab.locator("[data-testid=stAlertContentError]").count() == 0
-        assert tab.evaluate(FAINT) == []
-        shoot(tab, f"{name}-{scheme}-{width}")
-
-
-def test_the_menu_leads_everywhere(tab, server):
-    visit(tab, server.url, "Space")
-    for name, (title, _) in PAGES.items():
-        tab.get_by_test_id("stSidebarNavLink").filter(has=tab.get_by_text(title, exact=True)).click()
-        tab.locator("h1", has_text=title).wait_for()
-        settle(tab)
-        # A look at the shapes of another space, or at the jobs of all, leaves the chosen one as it is.
-        if name not in ("shapes", "jobs"):
-            tab.wait_for_url("**space=nano*")
+        look(visitor, scheme, width)
+        visitor.wait_for_function(f"({GROUND} === 'rgb(255, 255, 255)') === {str(scheme == 'light').lower()}")
+        settle(visitor, figures)
+        assert visitor.locator(".js-plotly-plot").count() == figures
+        assert visitor.locator("[data-testid=stAlertContentError]").count() == 0
+        assert visitor.evaluate(FAINT) == []
+        shoot(visitor, f"{name}-{scheme}-{width}")
 
 
 def most_isolated_point(tab) -> tuple[float, float, str]:
@@ -123,8 +103,8 @@ def most_isolated_point(tab) -> tuple[float, float, str]:
     return x, y, id
 
 
-def test_a_click_on_the_map_selects(tab, server, filled):
-    visit(tab, f"{server.url}/?space=nano", "Space", 1)
+def test_a_click_on_the_map_selects(tab, app, filled):
+    visit(tab, f"{app.url}/?space=nano", "Space", 1)
     assert "id=" not in tab.url
     x, y, id = most_isolated_point(tab)
     tab.mouse.move(x, y)
@@ -141,8 +121,8 @@ def test_a_click_on_the_map_selects(tab, server, filled):
     settle(tab)
 
 
-def test_the_figures_of_a_study(tab, server, filled):
-    visit(tab, f"{server.url}/search?space=nano&study=first", "Search", 1)
+def test_the_figures_of_a_study(tab, app, filled):
+    visit(tab, f"{app.url}/search?space=nano&study=first", "Search", 1)
     for name, kind in (("Choices", "parcoords"), ("Timeline", "bar")):
         tab.get_by_test_id("stButtonGroup").get_by_text(name, exact=True).click()
         # What is drawn, in the end, and not what was asked for.
@@ -153,11 +133,11 @@ def test_the_figures_of_a_study(tab, server, filled):
     assert dict(tab.evaluate(bars)) == {"complete": 3, "failed": 1}
 
 
-def test_new_scores_appear_by_themselves(tab, server, filled):
-    visit(tab, f"{server.url}/?space=nano", "Space")
-    tab.get_by_text("20 of them scored").wait_for()
-    with open_store(server.store) as store:
-        known = {score.architecture for score in store.scores(space="nano")}
-        new = next(id for id in filled.ids if id not in known)
+def test_new_scores_appear_by_themselves(tab, app, filled):
+    known = scored_architectures(app)
+    visit(tab, f"{app.url}/?space=nano", "Space")
+    tab.get_by_text(f"{len(known)} of them scored").wait_for()
+    new = next(id for id in filled.ids if id not in known)
+    with open_store(app.store) as store:
         store.add_scores([ScoreRecord(new, "mean", "accuracy", 0.99, "text", "steps 100", "r", 0, "trained:late/0")])
-    tab.get_by_text("21 of them scored").wait_for(timeout=30_000)
+    tab.get_by_text(f"{len(known) + 1} of them scored").wait_for(timeout=30_000)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from graphstore import open_store
-from graphstore.records import JobRecord, JobState, ScoreRecord
+from graphstore.records import ScoreRecord
 
-from ..chromium import Running, new_tab, serving, settle, visit
+from ..chromium import settle, visit
+from .conftest import scored_architectures
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -22,50 +20,32 @@ FOCUSED = "(document.activeElement.ariaLabel || document.activeElement.innerText
 MOST_STEPS = 60
 
 
-@pytest.fixture(scope="module")
-def app(filled, tmp_path_factory) -> Iterator[Running]:
-    """The app on a store of its own in which a job runs, so that pages look often whether there is something new."""
-    folder: Path = tmp_path_factory.mktemp("hands")
-    shutil.copy(filled.url.removeprefix("sqlite:///"), folder / "copy.db")
-    url, now = f"sqlite:///{folder / 'copy.db'}", time.time()
-    with open_store(url) as store:
-        job = JobRecord("search-2", "search", JobState.RUNNING, 1, "elsewhere", now, 0.1, "on", "", {}, now)
-        store.put_job(job)
-    with serving(url, folder) as running:
-        yield running
-
-
-@pytest.fixture
-def tab(browser):
-    with new_tab(browser) as opened:
-        yield opened
-
-
 def test_a_list_stays_open_while_others_work(tab, app):
     """A study and a score that arrive meanwhile change the lists, and leave the open one and its choice."""
+    scored = len(scored_architectures(app))
     visit(tab, f"{app.url}/search?space=nano&study=first", "Search", 1)
     tab.get_by_role("combobox", name="Objective").click()
     tab.get_by_role("option", name="Known scores: mean").click()
-    tab.get_by_text("20 architectures of nano have this score").wait_for()
+    tab.get_by_text(f"{scored} architectures of nano have this score").wait_for()
     settle(tab)
     tab.get_by_role("combobox", name="Study").click()
     options = tab.get_by_role("option")
     options.first.wait_for()
     assert sorted(options.all_inner_texts()) == ["first", "second"]
-    something_happens(app.store)
+    something_happens(app)
     # Whoever looks sees it by a new drawing of the page.
     tab.get_by_role("option", name="newest").wait_for()
     assert sorted(options.all_inner_texts()) == ["first", "newest", "second"]
     options.filter(has_text="second").click()
     tab.wait_for_url("**study=second*")
-    tab.get_by_text("21 architectures of nano have this score").wait_for()
+    tab.get_by_text(f"{scored + 1} architectures of nano have this score").wait_for()
     assert tab.get_by_role("combobox", name="Objective").input_value() == "Known scores: mean"
 
 
-def something_happens(url: str) -> None:
-    with open_store(url) as store:
+def something_happens(app) -> None:
+    known = scored_architectures(app)
+    with open_store(app.store) as store:
         store.create_study(replace(store.study("first"), name="newest", created=time.time()))
-        known = {score.architecture for score in store.scores(space="nano")}
         new = next(summary.id for summary in store.summaries("nano") if summary.id not in known)
         store.add_scores([ScoreRecord(new, "mean", "accuracy", 0.9, "text", "steps 100", "r", 0, "trained:late/0")])
 
