@@ -21,7 +21,7 @@ from scipy.linalg import eigh
 
 from explorer.errors import InputError
 from explorer.records import Prediction
-from explorer.surrogate.process_mixture import CONSTANT, ProcessMixture
+from explorer.surrogate.process_mixture import CONSTANT, ProcessMixture, ProcessPart
 from explorer.surrogate.warp import Warp, normal_scores
 
 Array = NDArray[np.float64]
@@ -98,7 +98,9 @@ class KernelRegression:
         targets = normal_scores(scores)
         unit = float(distances.mean()) / 2.0 or 1.0
         self._count, self._lengths = count, [length * unit for length in LENGTHS]
-        self._process = ProcessMixture(self._covariances(distances), targets, np.array(NOISES), np)
+        noises = np.array(NOISES)
+        parts = [ProcessPart.fit(one, targets, noises, np) for one in self._covariances(distances)]
+        self._process = ProcessMixture(parts, noises, np)
         self._share = 0.0
         if count >= FEWEST_FOR_FOREST and distances.max() > 0:
             self._fit_forest(distances, targets, self._process.left_out())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from explorer.surrogate.contract import Points
-from explorer.surrogate.process_mixture import CONSTANT, ProcessMixture
+from explorer.surrogate.process_mixture import CONSTANT, ProcessMixture, ProcessPart
 
 LEADING = (0.375, 0.625, 1.0)
 """Shares of the axes to try: 6, 10 and 16 of 16."""
@@ -22,6 +22,10 @@ NOISES = (0.1, 0.3, 1.0)
 """Variances of the noise, in units of the covariance's own."""
 NEGLIGIBLE = 1e-3
 """Share of the evidence below which a covariance is dropped: most of them, once there are many scores."""
+MOST_EXACT = 500
+"""Most observations that the process is fitted to exactly, in time n³."""
+ANCHORS = 384
+"""Observed points through which it is fitted to more of them."""
 _TINY = 1e-12
 
 
@@ -41,11 +45,18 @@ class AxesProcess:
 
     def fit(self, x: Tensor, targets: Tensor) -> AxesProcess:
         """Fit to points ``[n, d]`` and their normal scores ``[n]``, n ≥ 1."""
-        self._x = x
         grid = [(axes, unit * self._spread(axes)) for axes in self._axes for unit in LENGTHS]
-        covariances = [_covariance(x, x, axes, length) for axes, length in grid]
         noises = torch.tensor(NOISES, dtype=torch.float64)
-        self._mixture = ProcessMixture(covariances, targets, noises, torch, NEGLIGIBLE)
+        if len(x) <= MOST_EXACT:
+            self._anchors = x
+            parts = [ProcessPart.fit(_covariance(x, x, *one), targets, noises, torch) for one in grid]
+        else:
+            self._anchors = z = x[_spread_out(x, ANCHORS)]
+            parts = [
+                ProcessPart.fit_sparsely(_covariance(z, z, *one), _covariance(x, z, *one), targets, noises, torch)
+                for one in grid
+            ]
+        self._mixture = ProcessMixture(parts, noises, torch, NEGLIGIBLE)
         self._grid = [grid[i] for i in self._mixture.kept]
         return self
 
@@ -65,7 +76,7 @@ class AxesProcess:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and variance of the function at ``x`` ``[M, d]``; ``[M]`` each, twice differentiable."""
-        return self._mixture([_covariance(x, self._x, axes, length) for axes, length in self._grid])
+        return self._mixture([_covariance(x, self._anchors, axes, length) for axes, length in self._grid])
 
 
 def _covariance(first: Tensor, second: Tensor, axes: int, length: float) -> Tensor:
@@ -74,3 +85,13 @@ def _covariance(first: Tensor, second: Tensor, axes: int, length: float) -> Tens
     squared = a.square().sum(1)[:, None] + b.square().sum(1) - 2.0 * a @ b.T
     far = (5.0 / length * squared.clamp_min(0.0) + _TINY).sqrt()
     return (1.0 + far + far.square() / 3.0) * torch.exp(-far) + CONSTANT
+
+
+def _spread_out(x: Tensor, count: int) -> Tensor:
+    """Return the indices of points that are far from each other, ``[count]`` (farthest-first; Gonzalez, 1985)."""
+    chosen = [int((x - x.mean(0)).square().sum(1).argmin())]
+    distance = (x - x[chosen[0]]).square().sum(1)
+    while len(chosen) < count:
+        chosen.append(int(distance.argmax()))
+        distance = torch.minimum(distance, (x - x[chosen[-1]]).square().sum(1))
+    return torch.tensor(chosen)

@@ -8,7 +8,7 @@ differentiated in its input.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,7 @@ Repeated trainings agree only roughly, and from few scores the likelihood alone 
 signal."""
 CONSTANT = 1.0
 """Covariance of the unknown mean. A covariance of a point with itself is 1 without it."""
-_LEAST_SCALE, _TINY = 1e-9, 1e-12
+_LEAST_SCALE, _TINY, _JITTER = 1e-9, 1e-12, 1e-6
 
 Array = Any
 """A numpy array or a torch tensor."""
@@ -31,13 +31,17 @@ Array = Any
 class ProcessPart:
     """Gaussian processes with one covariance and Q noise variances.
 
+    Its posterior at a point with covariances ``k`` ``[m]`` to the m anchors has the mean ``k @ coefficients``, and the
+    variance of the prior is reduced by ``square(k @ vectors) @ inverse``. The anchors are the observed points, or some
+    of them.
+
     Attributes:
-        coefficients: weights of the observed points in the mean, ``[n, Q]``.
-        vectors: eigenvectors of the observed points' covariance, ``[n, n]``.
-        inverse: 1 / (eigenvalue + noise), ``[n, Q]``.
+        coefficients: weights of the anchors in the mean, ``[m, Q]``.
+        vectors: directions of the anchors that are known independently, ``[m, m]``.
+        inverse: how well each is known, ``[m, Q]``.
         scale: variance of the covariance, ``[Q]``.
         evidence: log marginal likelihood plus log prior, ``[Q]``.
-        left_out: error at each observed point if it were left out, ``[n, Q]``.
+        left_out: computes the error at each observed point if it were left out, ``[n, Q]``; takes time n².
     """
 
     coefficients: Array
@@ -45,7 +49,7 @@ class ProcessPart:
     inverse: Array
     scale: Array
     evidence: Array
-    left_out: Array
+    left_out: Callable[[], Array]
 
     @classmethod
     def fit(cls, covariance: Array, targets: Array, noises: Array, xp: ModuleType) -> ProcessPart:
@@ -58,16 +62,51 @@ class ProcessPart:
         evidence = -0.5 * (len(targets) * xp.log(scale) + xp.log(spectrum).sum(0))
         evidence = evidence - 0.5 * xp.square(xp.log(noises / PRIOR_NOISE))
         coefficients = vectors @ (projected / spectrum)
-        own = xp.square(vectors) @ (1.0 / spectrum)
-        return cls(coefficients, vectors, 1.0 / spectrum, scale, evidence, coefficients / own)
+
+        def left_out() -> Array:
+            return coefficients / (xp.square(vectors) @ (1.0 / spectrum))
+
+        return cls(coefficients, vectors, 1.0 / spectrum, scale, evidence, left_out)
+
+    @classmethod
+    def fit_sparsely(cls, anchors: Array, seen: Array, targets: Array, noises: Array, xp: ModuleType) -> ProcessPart:
+        """Fit to n observed points through m anchors, in time n m².
+
+        The function at the observed points is taken for its projection on the anchors (deterministic training
+        conditional; Quiñonero-Candela and Rasmussen, 2005, section 5). With all points as anchors it is ``fit``.
+
+        Args:
+            anchors: covariance of the anchors, ``[m, m]``.
+            seen: covariance of the observed points with the anchors, ``[n, m]``.
+            targets: normal scores of the observed points, ``[n]``.
+            noises: noise variances, ``[Q]``.
+            xp: ``numpy`` or ``torch``.
+        """
+        count, size = seen.shape
+        # Some anchors may be equal.
+        root = xp.linalg.inv(xp.linalg.cholesky(anchors + _JITTER * xp.eye(size, dtype=anchors.dtype))).T
+        values, axes = xp.linalg.eigh(root.T @ (seen.T @ seen) @ root)
+        values, vectors = values.clip(min=0.0)[:, None], root @ axes
+        spectrum = values + noises
+        projected = (vectors.T @ (seen.T @ targets))[:, None]
+        unexplained = (targets @ targets - (xp.square(projected) / spectrum).sum(0)) / noises
+        scale = (unexplained / count).clip(min=_LEAST_SCALE)
+        determinant = xp.log(spectrum).sum(0) + (count - size) * xp.log(noises)
+        evidence = -0.5 * (count * xp.log(scale) + determinant) - 0.5 * xp.square(xp.log(noises / PRIOR_NOISE))
+        coefficients = vectors @ (projected / spectrum)
+
+        def left_out() -> Array:
+            free = 1.0 - xp.square(seen @ vectors) @ (1.0 / spectrum)
+            return (targets[:, None] - seen @ coefficients) / free
+
+        return cls(coefficients, vectors, values / spectrum, scale, evidence, left_out)
 
 
 class ProcessMixture:
     """A mixture of Gaussian processes, fitted to n observed points.
 
     Args:
-        covariances: covariance of the observed points under each of P hypotheses, ``[n, n]`` each.
-        targets: normal scores of the observed points, ``[n]``.
+        parts: processes of P hypotheses about the covariance.
         noises: Q noise variances, in units of the covariance's own.
         xp: ``numpy`` or ``torch``.
         negligible: parts with a smaller share of the evidence are dropped.
@@ -76,11 +115,8 @@ class ProcessMixture:
         kept: indices of the covariances that were not dropped.
     """
 
-    def __init__(
-        self, covariances: Sequence[Array], targets: Array, noises: Array, xp: ModuleType, negligible: float = 0.0
-    ) -> None:
+    def __init__(self, parts: Sequence[ProcessPart], noises: Array, xp: ModuleType, negligible: float = 0.0) -> None:
         self._xp, self._noises = xp, noises
-        parts = [ProcessPart.fit(covariance, targets, noises, xp) for covariance in covariances]
         evidence = xp.stack([part.evidence for part in parts])
         weights = getattr(xp, "softmax", softmax)(evidence.reshape(-1), 0).reshape(evidence.shape)
         kept = weights.sum(1) >= negligible
@@ -90,7 +126,7 @@ class ProcessMixture:
 
     def left_out(self) -> Array:
         """Return the error at each observed point if it were left out, averaged as the mean is, ``[n]``."""
-        weighted = [part.left_out @ weight for part, weight in zip(self._parts, self._weights, strict=True)]
+        weighted = [part.left_out() @ weight for part, weight in zip(self._parts, self._weights, strict=True)]
         return self._xp.stack(weighted).sum(0)
 
     @property
@@ -103,7 +139,7 @@ class ProcessMixture:
         """Return mean and variance of the function at M points, ``[M]`` each.
 
         Args:
-            seen: covariance of the M points with the observed ones under each kept hypothesis, ``[M, n]`` each.
+            seen: covariance of the M points with the anchors under each kept hypothesis, ``[M, m]`` each.
         """
         xp = self._xp
         means, variances = [], []

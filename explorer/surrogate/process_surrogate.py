@@ -27,6 +27,8 @@ from explorer.surrogate.warp import Warp, normal_scores
 WIDTHS = (32, 32)
 FEWEST_FOR_NOISE = 8
 """Number of scores below which the noise is assumed to be the same everywhere."""
+MOST_FOR_NOISE = 1000
+"""Errors that the noise network learns from: a random part if there are more."""
 
 
 class ProcessSurrogate(Surrogate):
@@ -67,8 +69,10 @@ class ProcessSurrogate(Surrogate):
         else:
             generator = torch.Generator().manual_seed(self._seed)
             network, epochs = NaturalParameterNetwork((points.shape[1], *WIDTHS, 1), generator), s.epochs
-        scaled = self._scaled(points)
-        network.fit(scaled, errors / errors.square().mean().sqrt().clamp_min(1e-9), epochs, s.learning_rate, s.prior)
+        scaled, errors = self._scaled(points), errors / errors.square().mean().sqrt().clamp_min(1e-9)
+        some = np.random.default_rng(self._seed).permutation(len(errors))[:MOST_FOR_NOISE]
+        part = torch.tensor(some) if len(errors) > MOST_FOR_NOISE else slice(None)
+        network.fit(scaled[part], errors[part], epochs, s.learning_rate, s.prior)
         with torch.no_grad():
             self._usual = float(network(scaled)[1].mean())
         self._noise = network

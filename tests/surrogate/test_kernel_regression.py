@@ -41,7 +41,8 @@ def test_the_process_is_the_textbook_one() -> None:
         noisy = covariance(known, known) + noise * np.eye(20)
         scale = targets @ np.linalg.solve(noisy, targets) / 20
         solved = np.linalg.solve(noisy, covariance(known, new))
-        alone = ProcessMixture([covariance(known, known)], targets, np.array([noise]), np)
+        single = ProcessPart.fit(covariance(known, known), targets, np.array([noise]), np)
+        alone = ProcessMixture([single], np.array([noise]), np)
         mean, variance = alone([covariance(new, known)])
         np.testing.assert_allclose(mean, targets @ solved, atol=1e-8)
         expected = scale * (covariance(new, new).diagonal() - (covariance(known, new) * solved).sum(axis=0))
@@ -49,7 +50,7 @@ def test_the_process_is_the_textbook_one() -> None:
         assert alone.noise == pytest.approx(scale * noise)
         others = np.arange(1, 20)
         without = covariance(known[:1], known[1:]) @ np.linalg.solve(noisy[np.ix_(others, others)], targets[1:])
-        assert part.left_out[0, index] == pytest.approx(targets[0] - without[0])
+        assert part.left_out()[0, index] == pytest.approx(targets[0] - without[0])
         assert alone.left_out()[0] == pytest.approx(targets[0] - without[0])
         log_prior = -0.5 * np.log(noise / PRIOR_NOISE) ** 2
         evidence.append(multivariate_normal(np.zeros(20), scale * noisy).logpdf(targets) + log_prior)
