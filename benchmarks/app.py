@@ -44,6 +44,7 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from explorer.app.navigation import PAGES
 from explorer.app.server import AppServer
+from explorer.cli.bench import run_main
 from explorer.library.records import architecture_record
 from explorer.library.spaces import build_space
 from explorer.progress import SilentReporter
@@ -367,4 +368,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

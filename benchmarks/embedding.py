@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 
+from explorer.cli.bench import run_main
 from explorer.similarity.distances import squared_distances
 from explorer.similarity.graph import build_graph
 from explorer.similarity.overlap import layer_codes, overlap_neighbors
@@ -322,4 +323,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from explorer.cli.bench import run_main
 from explorer.similarity.graph import ArchitectureGraph, build_graph, graph_hash
 from explorer.similarity.neighborhood_hash import NeighborhoodHash
 from explorer.similarity.pairs import PairKernel
@@ -256,4 +257,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

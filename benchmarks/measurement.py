@@ -14,7 +14,6 @@ the worst rank correlation over devices and the largest relative error of the fo
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from explorer.cli.bench import run_main
 from explorer.measure.amounts import SIZES, amounts
 from explorer.measure.counting import count_flops
 from explorer.measure.predictor import FOLDS, DevicePredictor, all_held_out
@@ -35,6 +35,7 @@ from explorer.space.grammar import load_space
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.spec import ArchitectureSpec, Family, LayerSpec
 from explorer.surrogate.kernel_regression import KernelRegression
+from predictive import shape_rows
 
 Array = NDArray[np.float64]
 OURS = "chosen"
@@ -66,9 +67,7 @@ def edgetran(data: Path) -> list[Table]:
 
 
 def supershaper(data: Path) -> list[Table]:
-    with (data / "architectures" / "supershaper" / "shapes_700.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    tables = []
+    tables, rows = [], shape_rows(data)
     for column, device in SHAPES.items():
         timed = [row for row in rows if row[column].strip()]
         widths = [[int(row[f"h{layer}"]) for layer in range(1, 13)] for row in timed]
@@ -188,4 +187,4 @@ def _sampled(name: str, count: int) -> list[ArchitectureSpec]:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -25,7 +25,6 @@ random_hypervolume_50`` (first table), and with the table's name before them for
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import multiprocessing
 import os
@@ -40,6 +39,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 
+from explorer.cli.bench import run_main
 from explorer.measure.predictor import DevicePredictor
 from explorer.measure.size import parameters
 from explorer.pareto import hypervolume, pareto_set
@@ -50,7 +50,7 @@ from explorer.similarity.registry import kernel_named
 from explorer.space.encoding import encode_choices
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.spec import ArchitectureSpec
-from predictive import nas_bench_bert, supershaper
+from predictive import nas_bench_bert, shape_rows, supershaper
 
 Array = NDArray[np.float64]
 POLICIES = ("boshnas", "nsga2", "random")
@@ -134,8 +134,7 @@ def _predicted(data: Path, quantity: str, specs: list[ArchitectureSpec]) -> Arra
 
 def shapes(data: Path, names: Sequence[str]) -> list[Table]:
     table = supershaper(data)
-    with (data / "architectures" / "supershaper" / "shapes_700.csv").open(encoding="utf-8", newline="") as file:
-        texts = [row[MACHINE].strip() for row in csv.DictReader(file)]
+    texts = [row[MACHINE].strip() for row in shape_rows(data)]
     timed = [i for i, text in enumerate(texts) if text]
     specs, seconds = [table.specs[i] for i in timed], np.array([[float(texts[i])] for i in timed])
     vectors = kernel_named("views").fit([build_graph(spec) for spec in specs]).vectors
@@ -259,4 +258,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -34,6 +34,7 @@ from scipy.stats import rankdata
 
 import explorer.surrogate
 from explorer.analysis.score_kinds import known_objective
+from explorer.cli.bench import run_main
 from explorer.records import Trial
 from explorer.search import (
     POLICIES,
@@ -397,4 +398,4 @@ def _is(run: Run, objective: Objective, first: int, batch: int, name: str) -> bo
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -12,7 +12,6 @@ The last line is one JSON object: ``rank_correlation_30`` and so on for ours, ``
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import sys
@@ -33,6 +32,9 @@ from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, Ran
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
+from explorer.cli.bench import run_main
+from explorer.documents.separated import read_separated
+from explorer.errors import DataError
 from explorer.similarity.distances import principal_axes
 from explorer.similarity.graph import build_graph
 from explorer.similarity.multi_view import MultiViewKernel
@@ -88,10 +90,18 @@ def nas_bench_bert(data: Path, task: str) -> Table:
     return Table(list(scored), np.array([np.mean(values) for values in scored.values()]))
 
 
+def shape_rows(data: Path) -> list[dict[str, str]]:
+    """Cells of the published table of shapes, by column."""
+    rows = []
+    for line, row in read_separated(data / "architectures" / "supershaper" / "shapes_700.csv").rows():
+        if isinstance(row, DataError):
+            raise row.at(f"shapes_700.csv, line {line}")
+        rows.append(row)
+    return rows
+
+
 def supershaper(data: Path) -> Table:
-    with (data / "architectures" / "supershaper" / "shapes_700.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    specs = []
+    specs, rows = [], shape_rows(data)
     for row in rows:
         widths = [int(row[f"h{layer}"]) for layer in range(1, 13)]
         specs.append(ArchitectureSpec(tuple(LayerSpec.per_layer(w, "sa", "sdp", 12, (4 * w,)) for w in widths)))
@@ -228,4 +238,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

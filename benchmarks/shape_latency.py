@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from explorer.cli.bench import run_main
 from explorer.measure.building import build
 from explorer.models import FlexiBertModel, config_for
 from explorer.space.backbones import shape_spec
@@ -102,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

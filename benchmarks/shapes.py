@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from explorer.cli.bench import run_main
 from explorer.supershaper.shapes.devices import beyond_parameters, device_agreement, in_bins, variance_shares
 from explorer.supershaper.shapes.evolution import Limit, search_shapes
 from explorer.supershaper.shapes.grid import ShapeGrid
@@ -234,4 +235,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

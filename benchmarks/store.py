@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import KDTree
 
+from explorer.cli.bench import run_main
 from explorer.library.records import architecture_record
 from explorer.space.encoding import encode_choices
 from explorer.space.grammar import load_space
@@ -312,4 +313,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -38,6 +38,7 @@ import pandas as pd
 import torch
 from scipy.stats import spearmanr
 
+from explorer.cli.bench import run_main
 from explorer.errors import InputError
 from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.models.checking import quiet_transformers
@@ -330,4 +331,4 @@ def report(alone: Alone, shapes: list[Widths], seeds: int, search_seeds: int, pi
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

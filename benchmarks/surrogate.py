@@ -38,6 +38,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.neural_network import MLPRegressor
 
+from explorer.cli.bench import run_main
 from explorer.records import Prediction, Trial
 from explorer.search import Candidates, make_policy
 from explorer.similarity.graph import build_graph
@@ -248,4 +249,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

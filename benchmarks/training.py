@@ -40,10 +40,11 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor, nn
 from transformers import BertConfig, BertForMaskedLM
 
+from explorer.cli.bench import run_main
+from explorer.documents.yaml_text import read_yaml
 from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.space.formats import from_model_dict
 from explorer.training.loop import build_optimizer
@@ -146,7 +147,7 @@ def ratio(seconds: dict[str, list[float]], above: str, below: str) -> float:
 def models(batch: int, length: int, rounds: int) -> dict[str, float]:
     """The three comparisons of models."""
     ids, labels = masked_batch(WORDS, batch, length)
-    named = yaml.safe_load(NAMED.read_text(encoding="utf-8"))
+    named = read_yaml(NAMED)
     built: dict[str, nn.Module] = {"transformers BERT-Mini, absolute": bert_mini()}
     for name in ("BERT-Mini", "FlexiBERT-Mini"):
         built |= {f"{name}, {positions}": ours(named[name], positions) for positions in POSITIONS}
@@ -257,7 +258,7 @@ def main() -> None:
     steps = {"pretrain_steps": 40 if quick else 150}
     overhead = loops("nano, 2 layers of width 64, 16 x 32 tokens", NANO, steps, 5 if quick else 9)
     if not quick:
-        mini = yaml.safe_load(NAMED.read_text(encoding="utf-8"))["BERT-Mini"]
+        mini = read_yaml(NAMED)["BERT-Mini"]
         larger = {"pretrain_steps": 12, "length": 128, "pretrain_length": 128}
         loops("BERT-Mini, 16 x 128 tokens", mini, larger, 5)
     result["loop_overhead"] = round(overhead, 3)
@@ -274,4 +275,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 import torch.multiprocessing as processes
-import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
+from explorer.cli.bench import run_main
+from explorer.documents.yaml_text import read_yaml
 from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.space.formats import from_model_dict
 
@@ -156,7 +157,7 @@ def on_gpu(quick: bool) -> dict[str, float]:
     said = f"{stated / 1e12:.0f}" if stated else "unknown"
     print(f"\n{name}: bf16 peak measured {peak / 1e12:.0f} TFLOP/s, stated {said}")
     result: dict[str, float] = {"gpu_peak_tflops": round(peak / 1e12, 1)}
-    named = yaml.safe_load((Path(__file__).parent.parent / "data" / "named_models.yaml").read_text(encoding="utf-8"))
+    named = read_yaml(Path(__file__).parent.parent / "data" / "named_models.yaml")
     for model in ("BERT-Base", "FlexiBERT-Large"):
         for positions in ("absolute", "relative_key"):
             for compiled in (False,) if quick else (False, True):
@@ -188,4 +189,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from explorer.cli.bench import run_main
 from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.models.transfer import Method, Transfer, transfer_weights
 from explorer.similarity.graph import architecture_id
@@ -227,4 +228,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +14,21 @@ import typer
 import explorer
 from explorer.cli.console import JsonOption, print_json, say
 from explorer.errors import ExplorerError, InputError
+from graphstore.errors import StoreInputError
 
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Unknown options are passed to the benchmark."""
 USAGE = 2
-"""Exit code of a benchmark for unknown options."""
+"""Exit code of a benchmark for unknown options and other wrong input."""
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Run a benchmark's ``main``; an error of its input becomes one line and the exit code of the command line."""
+    try:
+        main()
+    except (InputError, StoreInputError) as error:
+        say(f"error: {error}")
+        sys.exit(USAGE)
 
 
 def benchmarks_folder() -> Path:
@@ -65,10 +76,8 @@ def bench(
             process.terminate()
             raise
     if process.returncode == USAGE:
-        remedy = f"See `archex bench {name} -- --help`."
-        raise InputError(
-            f"options of {name}", "be known to the benchmark, see its message above", list(context.args), remedy
-        )
+        remedy = f"Its message above says why; see also `archex bench {name} -- --help`."
+        raise InputError(f"input of {name}", "be valid", list(context.args), remedy)
     if process.returncode != 0:
         raise ExplorerError(f"the benchmark {name} ended with exit code {process.returncode}")
     if json:

@@ -20,7 +20,8 @@ from explorer.cli.console import (
     print_json,
     progress_reporter,
 )
-from explorer.documents.separated import TableOptions
+from explorer.cli.dialect import DialectOptions
+from explorer.cli.options import with_options
 from explorer.errors import DataError
 from explorer.library.bert import import_bert
 from explorer.library.importing import (
@@ -42,16 +43,10 @@ REFUSED = 2
 """Exit code if rows were refused, even if other rows were stored."""
 
 group = typer.Typer(no_args_is_help=True)
-DelimiterOption = Annotated[
-    str | None, typer.Option("--delimiter", help="Delimiter of a CSV or TSV file: comma, semicolon, tab or bar.")
-]
-DecimalOption = Annotated[str | None, typer.Option("--decimal", help="Decimal sign of a table: point or comma.")]
-EncodingOption = Annotated[
-    str | None, typer.Option("--encoding", help="Encoding of a table, such as cp1252; by default UTF-8 or its mark's.")
-]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Import nothing if a single row is refused.")]
 ReportOption = Annotated[
-    Path | None, typer.Option("--report", help="Write the whole report, with every refused row, as JSON to this file.")
+    Path | None,
+    typer.Option("--report", help=f"Write the report as JSON, with up to {MAX_ALIKE:,} refused rows of each kind."),
 ]
 
 
@@ -92,35 +87,33 @@ def edgetran(
 
 
 @group.command("shapes")
+@with_options
 def shapes(
     file: Annotated[Path, typer.Argument(help="Table with columns h1, h2, …, perplexity and, for latencies, NAME_s.")],
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
+    dialect: DialectOptions,
     strict: StrictOption = False,
     report: ReportOption = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Import measured SuperShaper shapes: perplexity in one super-network, latency on devices."""
-    _import(shapes_file(file, TableOptions(delimiter, decimal, encoding)), strict, report, store, json)
+    _import(shapes_file(file, dialect.table), strict, report, store, json)
 
 
 @group.command("table")
+@with_options
 def table(
     file: Annotated[Path, typer.Argument(help="A .csv, .tsv, .json or .jsonl file with one row per result.")],
     mapping: Annotated[Path, typer.Option("--mapping", help="YAML file that describes the columns.")],
     space: Annotated[str, typer.Option("--space", help="Space for the architectures; created if new.")],
-    delimiter: DelimiterOption = None,
-    decimal: DecimalOption = None,
-    encoding: EncodingOption = None,
+    dialect: DialectOptions,
     strict: StrictOption = False,
     report: ReportOption = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Import your own table, described by a mapping file."""
-    _import(table_file(file, mapping, space, TableOptions(delimiter, decimal, encoding)), strict, report, store, json)
+    _import(table_file(file, mapping, space, dialect.table), strict, report, store, json)
 
 
 @group.command("bert")

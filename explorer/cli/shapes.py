@@ -11,6 +11,8 @@ import typer
 from rich.table import Table
 
 from explorer.cli.console import JsonOption, SeedOption, output, print_json
+from explorer.cli.dialect import DialectOptions
+from explorer.cli.options import with_options
 from explorer.errors import InputError
 from explorer.space.backbones import parse_widths
 from explorer.supershaper.shapes.asking import (
@@ -59,8 +61,10 @@ def _device(table: ShapeTable, asked: str) -> str:
 
 
 @group.command("search")
+@with_options
 def search(
     data: DataOption,
+    dialect: DialectOptions,
     max_parameters: Annotated[float | None, typer.Option("--max-parameters", help="For example 63e6.")] = None,
     max_latency_ms: Annotated[
         float | None, typer.Option("--max-latency-ms", help="Most milliseconds on --device.")
@@ -84,7 +88,7 @@ def search(
 ) -> None:
     """Search all shapes by evolution, with predictors fitted to a table of measured shapes."""
     grid = _grid(vocab, unmerged)
-    table = read_shapes(data, grid)
+    table = read_shapes(data, grid, dialect.table)
     timed = _device(table, device) if device else None
     if timed is None and (max_latency_ms is not None or minimise is ShapeObjective.LATENCY):
         raise InputError("--device", "be given with a latency", "nothing", f"Choose of: {', '.join(table.latency)}.")
@@ -113,8 +117,10 @@ def search(
 
 
 @group.command("heuristic")
+@with_options
 def heuristic(
     parameters: Annotated[float, typer.Option("--parameters", help="Number of parameters, for example 63e6.")],
+    dialect: DialectOptions,
     family: Annotated[ShapeFamily, typer.Option("--family", help="Which kind of shape.")] = ShapeFamily.GOOD,
     tolerance: Annotated[
         float, typer.Option("--tolerance", help="Share by which the parameters may differ.")
@@ -130,7 +136,9 @@ def heuristic(
     grid = _grid(vocab, unmerged)
     made = generate(grid, family, parameters, tolerance, np.random.default_rng(seed))
     table = ShapeTable(np.zeros((0, grid.layers), dtype=np.int64), np.zeros(0), {})
-    learned = ShapePredictors.learn(table if data is None else read_shapes(data, grid), grid, predictor, seed=seed)
+    if data is not None:
+        table = read_shapes(data, grid, dialect.table)
+    learned = ShapePredictors.learn(table, grid, predictor, seed=seed)
     report = learned.reports(np.array([made.widths]))[0]
     if json:
         print_json({**_document(report), "family": family.value, "off_profile": made.off})
@@ -139,9 +147,11 @@ def heuristic(
 
 
 @group.command("predict")
+@with_options
 def predict(
     shape: Annotated[str, typer.Argument(help="Widths of the layers, as 480,240,360,…")],
     data: DataOption,
+    dialect: DialectOptions,
     predictor: MethodOption = "gp",
     vocab: VocabOption = VOCABULARY,
     seed: SeedOption = 0,
@@ -153,7 +163,8 @@ def predict(
     if widths is None:
         raise InputError("shape", "be widths separated by commas", shape, "Write for example 480,240,360,…")
     row = grid.check([widths])
-    report = ShapePredictors.learn(read_shapes(data, grid), grid, predictor, seed=seed).reports(row)[0]
+    table = read_shapes(data, grid, dialect.table)
+    report = ShapePredictors.learn(table, grid, predictor, seed=seed).reports(row)[0]
     if json:
         print_json(_document(report))
         return
@@ -161,8 +172,10 @@ def predict(
 
 
 @group.command("devices")
+@with_options
 def devices(
     file: Annotated[Path, typer.Argument(help="Table of measured shapes with latencies in columns NAME_s.")],
+    dialect: DialectOptions,
     vocab: VocabOption = VOCABULARY,
     unmerged: UnmergedOption = False,
     seed: SeedOption = 0,
@@ -170,7 +183,7 @@ def devices(
 ) -> None:
     """Show how much of each machine's latency depends on the shape at equal parameters."""
     grid = _grid(vocab, unmerged)
-    table = read_shapes(file, grid)
+    table = read_shapes(file, grid, dialect.table)
     shares = {name: variance_shares(grid, *table.timed(name), seed) for name in table.latency}
     agreement = device_agreement(grid, table.shapes, table.latency, seed)
     if len(table.scored[0]):

@@ -40,7 +40,7 @@ class TableOptions:
         delimiter: a key of ``DELIMITERS``, or its name.
         decimal: a key of ``DECIMALS``, or its name.
         encoding: one of ``ENCODINGS``.
-        form: how the user writes an option, for remedies; ``{}`` stands for its name.
+        place: where the user writes the options, for errors; empty: on the command line.
 
     Raises:
         InputError: a value is none of these.
@@ -49,7 +49,7 @@ class TableOptions:
     delimiter: str | None = None
     decimal: str | None = None
     encoding: str | None = None
-    form: str = "--{}"
+    place: str = ""
 
     def __post_init__(self) -> None:
         """Replace names by what they stand for, and check the values."""
@@ -59,14 +59,21 @@ class TableOptions:
             if value is not None and value not in known:
                 names = ", ".join(f"{sign!r}" for sign in known)
                 remedy = f"Write one of the signs, or its name: {', '.join(known.values())}."
-                raise InputError(self.form.format(field), f"be one of {names}", value, remedy)
+                raise InputError(self._field(field), f"be one of {names}", value, remedy)
             object.__setattr__(self, field, value)
         if self.encoding is not None:
             named = self.encoding.lower().replace("_", "-")
             if named not in ENCODINGS:
                 rule = f"be one of {', '.join(ENCODINGS)}"
-                raise InputError(self.form.format("encoding"), rule, self.encoding, "Use one of them.")
+                raise InputError(self._field("encoding"), rule, self.encoding, "Use one of them.")
             object.__setattr__(self, "encoding", named)
+
+    def _field(self, name: str) -> str:
+        return name if self.place else f"--{name}"
+
+    def stating(self, name: str, value: str) -> str:
+        """Return what the user writes to state an option."""
+        return f"{name}: {value!r} in {self.place}" if self.place else f"--{name} {value!r}"
 
     def over(self, other: TableOptions) -> TableOptions:
         """Return these options, with what they leave open taken from ``other``."""
@@ -193,7 +200,7 @@ class SeparatedTable:
         if len(found) > 1 and not (usual in found and not fitting):
             names = " and ".join(DELIMITERS[one] for one in found)
             rule = f"have one possible delimiter ({names} fit equally)"
-            remedy = f"State it with {self._options.form.format('delimiter')} {found[0]!r}."
+            remedy = f"State it with {self._options.stating('delimiter', found[0])}."
             header = self._text.split("\n", 1)[0].strip()[:LONGEST_NAME]
             raise DataError(f"{self._place}, line {self._first}", rule, header, remedy)
         return usual if usual in found or not found else found[0]

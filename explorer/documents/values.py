@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from explorer.errors import DataError, Shown
 
@@ -17,12 +17,9 @@ MAX_BITS = 64
 MAX_DIGITS = 21
 MAX_DEPTH = 64
 """Maximum nesting of lists and objects, ten times what any format here needs."""
-MAX_VALUES = 8_000_000
+MAX_VALUES = 6_000_000
 """Maximum number of values of a document, which bounds the memory for it."""
 LONGEST_SHOWN = 60
-
-_Path: TypeAlias = "tuple[_Path, object] | None"
-"""Path of a value: that of its container, and its key or index there; ``None`` for the whole document."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +63,28 @@ def checked(document: Any, place: str) -> Any:
     Raises:
         DataError: a value breaks a rule; the field is the place and the path of keys.
     """
-    if flaw := _flaw(document):
-        raise _error(flaw, place, None)
-    pending: list[tuple[Any, _Path, int]] = [(document, None, 1)] if isinstance(document, dict | list) else []
-    while pending:
-        container, path, depth = pending.pop()
-        keyed = isinstance(container, dict)
-        for key, value in container.items() if keyed else enumerate(container):
-            if flaw := (_flaw(key) if keyed else None) or _flaw(value):
-                raise _error(flaw, place, (path, key))
-            if isinstance(value, dict | list):
-                if depth >= MAX_DEPTH:
-                    raise _error(TOO_DEEP, place, None)
-                pending.append((value, (path, key), depth + 1))
+    if found := _find(document, 0):
+        flaw, keys = found
+        where = "" if flaw is TOO_DEEP else "".join(_step(key) for key in reversed(keys)).removeprefix(".")
+        field = ": ".join(filter(None, (place, where))) or "value"
+        raise DataError(field, flaw.rule, flaw.value, flaw.remedy)
     return document
+
+
+def _find(value: object, depth: int) -> tuple[Flaw, list[object]] | None:
+    """Return the first flaw in a value, and the keys that lead to it, the innermost first."""
+    if not isinstance(value, dict | list):
+        flaw = _flaw(value)
+        return (flaw, []) if flaw else None
+    if depth == MAX_DEPTH:
+        return TOO_DEEP, []
+    for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+        if flaw := _flaw(key):  # An index has none.
+            return flaw, [key]
+        if found := _find(child, depth + 1):
+            found[1].append(key)
+            return found
+    return None
 
 
 def _flaw(value: object) -> Flaw | None:
@@ -103,20 +108,8 @@ def _text_flaw(text: str) -> Flaw | None:
     return None
 
 
-def _error(flaw: Flaw, place: str, path: _Path) -> DataError:
-    where = path_text(path)
-    return DataError(": ".join(filter(None, (place, where))) or "value", flaw.rule, flaw.value, flaw.remedy)
-
-
-def path_text(path: _Path) -> str:
-    """Return a path of keys as people read it, for example ``scores[3].task``."""
-    parts: list[str] = []
-    while path is not None:
-        path, key = path
-        if isinstance(key, str) and key.isprintable() and len(key) <= LONGEST_SHOWN:
-            parts.append(f".{key}")
-        elif isinstance(key, str):
-            parts.append(f"[{key[:LONGEST_SHOWN]!a}]")
-        else:
-            parts.append(f"[{key!r}]")
-    return "".join(reversed(parts)).removeprefix(".")
+def _step(key: object) -> str:
+    """Return a key or an index as a step of a path, for example ``.scores`` or ``[3]``."""
+    if not isinstance(key, str):
+        return f"[{key!r}]"
+    return f".{key}" if key.isprintable() and len(key) <= LONGEST_SHOWN else f"[{key[:LONGEST_SHOWN]!a}]"

@@ -16,8 +16,8 @@ from explorer.documents.text import read_text
 from explorer.documents.values import LONGEST_SHOWN, MAX_BITS, MAX_DEPTH, TOO_DEEP, Flaw, checked
 from explorer.errors import DataError, Shown
 
-MAX_YAML = 2**19
-"""Maximum number of characters; the parser needs some 1,000 bytes and 20 microseconds for each value."""
+MAX_YAML = 2**18
+"""Maximum number of characters; the parser takes some seconds for them."""
 MAX_NUMBER = 100
 """Maximum number of characters of a number; base 60 would need time that grows with the square of it."""
 _TYPES = ("null", "bool", "int", "float")

@@ -150,7 +150,7 @@ class Mapping(_Part):
     @property
     def dialect(self) -> TableOptions:
         """What the mapping says about the table's dialect. Raises InputError."""
-        return TableOptions(self.delimiter, self.decimal, self.encoding, form="{}: in the mapping")
+        return TableOptions(self.delimiter, self.decimal, self.encoding, place="the mapping")
 
     def layout(self, path: Path) -> Layout:
         """Return the file format of a table.

@@ -145,14 +145,15 @@ def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], Sound]) -> Read
 
 def listed(refused: Iterable[RefusedRow]) -> tuple[RefusedRow, ...]:
     """Return rejected rows in their order; of those alike only the first, which count the others as ``more``."""
-    kept: dict[str, list[RefusedRow]] = {}
+    kinds: dict[str, list[RefusedRow]] = {}
     for row in sorted(refused, key=lambda row: row.row):
-        alike = kept.setdefault(row.kind, [])
-        if len(alike) < MAX_ALIKE:
-            alike.append(row)
-        else:
-            alike[-1] = replace(alike[-1], more=alike[-1].more + 1 + row.more)
-    return tuple(sorted((row for alike in kept.values() for row in alike), key=lambda row: row.row))
+        kinds.setdefault(row.kind, []).append(row)
+    kept: list[RefusedRow] = []
+    for alike in kinds.values():
+        *first, last = alike[:MAX_ALIKE]
+        more = sum(1 + row.more for row in alike[MAX_ALIKE:])
+        kept += [*first, replace(last, more=last.more + more)]
+    return tuple(sorted(kept, key=lambda row: row.row))
 
 
 def number(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from explorer.documents.separated import TableOptions
 from explorer.errors import DataError
 from explorer.space.backbones import shape_widths
 from explorer.space.imports.rows import FoundRow
@@ -63,19 +64,20 @@ class ShapeTable:
         return cls(grid.check(shapes), np.array(scores), columns)
 
 
-def read_shapes(path: Path, grid: ShapeGrid | None = None) -> ShapeTable:
+def read_shapes(path: Path, grid: ShapeGrid | None = None, options: TableOptions | None = None) -> ShapeTable:
     """Read a table; see ``explorer.space.imports.supershaper`` for its layout.
 
     Args:
         path: the file.
         grid: grid of the shapes; the paper's if ``None``.
+        options: what the user says about the table's dialect.
 
     Raises:
         DataError: the file cannot be read, or a row is rejected; the message names the first one.
         SpecError: a width is not in the grid.
     """
     grid = grid or ShapeGrid()
-    rows = find_shapes(path, grid.backbone)
+    rows = find_shapes(path, grid.backbone, options)
     if rows.refused:
         raise rows.refused[0].error(path.name)
     return ShapeTable.of(grid, [row for _, row in rows.sound])

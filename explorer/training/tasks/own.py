@@ -93,7 +93,7 @@ class TaskDocument(_Part):
     @property
     def dialect(self) -> TableOptions:
         """What the task says about its tables' dialect. Raises InputError."""
-        return TableOptions(self.delimiter, self.decimal, self.encoding, form="{}: in the task file")
+        return TableOptions(self.delimiter, self.decimal, self.encoding, place="the task file")
 
     @model_validator(mode="after")
     def _fits_together(self) -> TaskDocument:
