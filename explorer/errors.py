@@ -108,6 +108,14 @@ class DataError(InputError):
     """A data file, text or task cannot be used."""
 
 
+class DiskError(DataError):
+    """Files cannot be written: no space, no rights, or the disk is gone."""
+
+
+class MachineFault(ExplorerError):  # noqa: N818 - a fault of the machine is not an error of its user
+    """The machine cannot go on with a training, and the training is not the cause."""
+
+
 class TrainingFailed(ExplorerError):  # noqa: N818 - the trial failed; the study continues
     """A training could not be finished; the reason is stored with its trial."""
 

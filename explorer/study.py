@@ -12,7 +12,9 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 from explorer.errors import InputError
@@ -23,20 +25,14 @@ from explorer.space.formats import from_json, to_model_dict
 from explorer.space.spec import ArchitectureSpec
 from explorer.studies.budgets import MAX_ATTEMPTS
 from explorer.studies.driver import ENDED, OnTrial, StudyDriver, may_choose, owner_name
-from explorer.studies.executors.releasing import release_dead
-from explorer.studies.managing import enqueue, extend_study, find_study, open_study
-from explorer.studies.objectives import read_constraints, read_objectives
+from explorer.studies.executors.releasing import release_dead, release_trial
+from explorer.studies.faults import give_back, machine_fault
+from explorer.studies.managing import enqueue, extend_study, external_spec, find_study, open_study
 from explorer.studies.reports import best_allowed
-from explorer.studies.spec import (
-    DEFAULT_BATCH,
-    EvaluationKind,
-    External,
-    StudySpec,
-    default_budget,
-    initial_design,
-)
-from explorer.studies.worker import Lease
+from explorer.studies.spec import StudySpec
+from explorer.studies.worker import Lease, checked_outcome
 from graphstore import GraphStore, open_store
+from graphstore.errors import StoreError
 from graphstore.records import StudyRecord, StudyState, TrialRecord, TrialStatus
 
 LEASE_S = 6 * 3600.0
@@ -44,8 +40,6 @@ LEASE_S = 6 * 3600.0
 IDLE_S = 1.0
 ASKS = 5
 """Number of tries when another process has just queued the same proposals."""
-SETTINGS = ("initial", "objectives", "policy_settings", "batch", "patience", "stop_when_converged")
-"""Keys of the ``settings`` of ``Study.open``."""
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,200}")
 
 
@@ -91,7 +85,6 @@ class Study:
         self._owner, self._lease_s = owner or owner_name(), lease_s
         self._driver = StudyDriver(store, record, may_choose(store, StudySpec.of(record)))
         self._held: dict[int, TrialRecord] = {}
-        release_dead(store, record.name)
 
     @classmethod
     def open(
@@ -125,8 +118,9 @@ class Study:
             hours: hours in which at least one trial is being evaluated, after which none begins; more than before
                 extends the study.
             constraints: for example ``["parameters<=200K"]``; new ones tighten the study.
-            settings: further settings, with the keys ``SETTINGS``: for example ``{"initial": 10}``, ``{"objectives":
-                ["mean", "-latency@cpu"]}`` or ``{"policy_settings": {"method": "gradient"}}``.
+            settings: further settings, with the keys ``explorer.studies.managing.SETTINGS``: for example
+                ``{"initial": 10}``, ``{"objectives": ["mean", "-latency@cpu"]}`` or
+                ``{"policy_settings": {"method": "gradient"}}``.
             owner: see ``Study``.
             lease_s: see ``Study``.
 
@@ -137,7 +131,7 @@ class Study:
         """
         if owner and not OWNER.fullmatch(owner):
             raise InputError("owner", "be 1 to 200 letters, digits, '_', '.', '@' or '-'", owner, "Choose another.")
-        if not (math.isfinite(lease_s) and lease_s > 0):
+        if not (isinstance(lease_s, int | float) and math.isfinite(lease_s) and lease_s > 0):
             raise InputError("lease_s", "be above 0", lease_s, "Give seconds, for example 3600.")
         store = open_store(store_url, create=False)
         try:
@@ -146,17 +140,7 @@ class Study:
             elif space is None:
                 return cls(store, find_study(store, name), owner, lease_s)
             else:
-                spec = StudySpec(
-                    name=name,
-                    space=space,
-                    evaluation=External(),
-                    policy=policy,
-                    constraints=read_constraints(constraints),
-                    budget=default_budget(EvaluationKind.EXTERNAL, hours) if budget is None else budget,
-                    hours=hours,
-                    seed=seed,
-                    **_further(policy, objective, settings or {}),
-                )
+                spec = external_spec(name, space, policy, objective, seed, budget, hours, constraints, settings or {})
             spec.check(store)
             return cls(store, open_study(store, spec), owner, lease_s)
         except BaseException:
@@ -179,9 +163,10 @@ class Study:
         Raises:
             InputError: ``count`` is below 1.
         """
-        if count < 1:
-            raise InputError("count", "be at least 1", count, "Ask for one or more.")
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise InputError("count", "be a whole number, at least 1", count, "Ask for one or more.")
         self._store.expire_leases(self.name, time.time(), MAX_ATTEMPTS)
+        release_dead(self._store, self._driver.trials())
         taken = self._claim(count)
         for _ in range(ASKS):
             if taken or not (self._driver.propose(count) or self._shared()):
@@ -207,18 +192,15 @@ class Study:
 
         Raises:
             InputError: the trial is not held by this owner, or the outcome is not either a finite value or a reason.
-            LeaseLostError: the lease ended, and another process has the trial.
+            LeaseLostError: the lease ended, or the trial has ended with another outcome.
         """
-        if (value is None) == (not failed) or (value is not None and not math.isfinite(value)):
-            given = failed if value is None else value
-            raise InputError("outcome", "be a finite value, or the reason of a failure", given, "Give one of them.")
+        kept = checked_outcome(value, failed)
         claim, source = self._claimed(number), trial_source(self.name, number)
         records = [score_record(score, claim.architecture, source) for score in scores]
-        state = TrialStatus.FAILED if value is None else TrialStatus.COMPLETE
-        kept = None if value is None else float(value)
+        state = TrialStatus.FAILED if kept is None else TrialStatus.COMPLETE
         ended = self._store.finish_trial(claim, state, time.time(), value=kept, reason=failed[:500], scores=records)
         self._held[number] = claim
-        trials = self._store.trials(self.name)
+        trials = self._driver.trials()
         if len(trials) >= self._budget and all(trial.state in ENDED for trial in trials):
             self._store.update_study(self.name, state=StudyState.DONE)
         return ended
@@ -241,8 +223,9 @@ class Study:
         """Ask, evaluate and tell until the study has ended; other processes may do the same.
 
         Args:
-            evaluate: returns the value of the objective. An exception fails the trial; Ctrl-C gives it back. The lease
-                is renewed while it runs.
+            evaluate: returns the value of the objective. An exception fails the trial, unless it reports a fault of the
+                machine, such as a full disk: that gives the trial back and is raised again. Ctrl-C gives it back as
+                well. The lease is renewed while it runs.
             on_trial: called with every trial that was evaluated here.
             stop: called between trials; the loop ends if it returns true.
 
@@ -277,7 +260,7 @@ class Study:
     @property
     def trials(self) -> list[TrialRecord]:
         """All trials, by number."""
-        return self._store.trials(self.name)
+        return self._driver.trials()
 
     @property
     def best(self) -> TrialRecord | None:
@@ -290,7 +273,11 @@ class Study:
         return self._driver.finished()
 
     def close(self) -> None:
-        """Close the store. Trials that are held stay so: tell them later as the same owner, or let the leases end."""
+        """Close the store. Trials that are held stay so: tell them later as the same owner, or let the leases end.
+
+        A ``with`` block that ends by an exception gives those of this process out again; unless it was stopped, by
+        Ctrl-C for example, the attempts count.
+        """
         if self.record.state is StudyState.OPEN and all(
             trial.state is not TrialStatus.RUNNING for trial in self.trials
         ):
@@ -300,7 +287,15 @@ class Study:
     def __enter__(self) -> Study:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and self._owner == owner_name():  # Nobody else could tell what this process holds.
+            with suppress(StoreError):
+                for trial in self.trials:
+                    held = self._held.get(trial.number)
+                    if trial.state is TrialStatus.RUNNING and held is not None and held.token == trial.token:
+                        release_trial(self._store, trial, count_attempt=isinstance(error, Exception))
         self.close()
 
     def _claim(self, count: int) -> list[TrialRecord]:
@@ -326,15 +321,14 @@ class Study:
         return StudySpec.of(self.record).budget
 
     def _claimed(self, number: int) -> TrialRecord:
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise InputError("number of the trial", "be a whole number", number, "Give the number of the asked trial.")
         held = self._held.get(number)
         if held is not None:
             return held
-        stored = next((trial for trial in self.trials if trial.number == number), None)
+        stored = next((trial for trial in self._store.trials(self.name, number) if trial.number == number), None)
         if stored is None or stored.owner != self._owner:
-            what = "no trial" if stored is None else f"{stored.state.value}, {stored.owner or 'nobody'}'s"
-            raise InputError(
-                f"trial {number}", f"be held by {self._owner}", what, "Tell only trials that this owner has asked for."
-            )
+            raise InputError(f"trial {number}", f"be held by {self._owner}", *_not_held(stored))
         return stored
 
     def _evaluate(self, asked: AskedTrial, evaluate: Callable[[AskedTrial], float]) -> TrialRecord | None:
@@ -344,7 +338,13 @@ class Study:
             value = float(evaluate(asked))
             failed = "" if math.isfinite(value) else f"its value is {value}"
         except Exception as error:  # The user's training may raise anything: it fails the trial, not the study.
-            failed = f"{type(error).__name__}: {error}"
+            failed, fault = f"{type(error).__name__}: {error}", machine_fault(error)
+            if fault is not None:
+                lease.close()
+                ended = give_back(self._store, self._held.pop(asked.number), fault)
+                if ended.state is TrialStatus.FAILED:
+                    return ended
+                raise
         except BaseException:
             lease.close()
             self.give_back(asked.number)
@@ -355,27 +355,16 @@ class Study:
         return self.tell(asked.number, failed=failed) if failed else self.tell(asked.number, value)
 
 
-def _further(policy: str, objective: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a spec for the ``objective`` and the ``settings`` of ``Study.open``.
-
-    Raises:
-        InputError: a key is unknown, or an objective cannot be read or is of another score.
-    """
-    unknown = sorted(set(settings) - set(SETTINGS))
-    if unknown:
-        raise InputError("settings", f"be among {', '.join(SETTINGS)}", unknown, "Leave the others out.")
-    objectives = read_objectives(settings.get("objectives") or [objective])
-    if objectives[0].name != objective:
-        rule = f"have the score {objective!r}"
-        raise InputError("objectives", rule, objectives[0].name, "Give the same one as objective=.")
-    own = {**settings.get("policy_settings", {}), **initial_design(policy, settings.get("initial"))}
-    return {
-        "objectives": objectives,
-        "policy_settings": own,
-        "batch": settings.get("batch") or DEFAULT_BATCH,
-        "stop_when_converged": settings.get("stop_when_converged", False),
-        "patience": settings.get("patience"),
-    }
+def _not_held(trial: TrialRecord | None) -> tuple[str, str]:
+    """Return what a trial is instead of held by the one who tells, and the remedy."""
+    if trial is None:
+        return "no such trial", "Tell only trials that this owner has asked for."
+    if trial.state in ENDED:
+        outcome = f"failed: {trial.reason}" if trial.value is None else f"complete with {trial.value}"
+        return outcome, "The outcome of a trial that has ended stays as it is."
+    if trial.state is TrialStatus.RUNNING:
+        return f"running, {trial.owner}'s", "Tell only trials that this owner has asked for."
+    return f"{trial.state.value}, nobody's", "Ask for it again; its lease ended, or it was given back."
 
 
 def _asked(trial: TrialRecord, spec: ArchitectureSpec) -> AskedTrial:

@@ -58,6 +58,14 @@ def check_number(field: str, value: float) -> None:
         raise StoreInputError(f"{field} must be a plain finite number, but got {shown(value)}. Correct it.")
 
 
+def check_numbers(since: int, also: Iterable[int]) -> list[int]:
+    """Return the numbers of trials below ``since``, ascending. Raises StoreInputError unless all are integers."""
+    for number in (since, *also):
+        if not is_integer(number):
+            raise StoreInputError(f"number of a trial must be a plain integer, but got {shown(number)}. Correct it.")
+    return sorted(number for number in set(also) if number < since)
+
+
 def to_json(field: str, value: Mapping[str, Any]) -> str:
     """Return the map as JSON text. Raises StoreInputError for values that JSON lacks, such as NaN or an array."""
     if not isinstance(value, Mapping):
@@ -173,12 +181,19 @@ def is_repeat(stored: TrialRecord, trial: TrialRecord, state: TrialStatus, value
 
 def check_held(stored: TrialRecord, trial: TrialRecord) -> None:
     """Raise LeaseLostError unless the trial is running and this claim is the newest."""
-    if stored.state is not TrialStatus.RUNNING or stored.token != trial.token:
-        raise LeaseLostError(
-            f"token of trial {trial.study}/{trial.number} must be the newest of a running trial, but got {trial.token} "
-            f"where the trial is {stored.state.value} with token {stored.token}. Drop the result; somebody else has "
-            "the trial."
-        )
+    if stored.state is TrialStatus.RUNNING and stored.token == trial.token:
+        return
+    if stored.token != trial.token:
+        why = "Drop the result: the trial was claimed again."
+    elif stored.state in (TrialStatus.COMPLETE, TrialStatus.FAILED):
+        outcome = f"with {stored.value}" if stored.value is not None else f"because: {shown(stored.reason)}"
+        why = f"This claim has ended it already, as {stored.state.value} {outcome}; that outcome stays."
+    else:
+        why = "Claim it again: its lease ran out, or it was given back."
+    raise LeaseLostError(
+        f"token of trial {trial.study}/{trial.number} must be the newest of a running trial, but got {trial.token} "
+        f"where the trial is {stored.state.value} with token {stored.token}. {why}"
+    )
 
 
 def changed_job(job: JobRecord, changes: Mapping[str, Any]) -> JobRecord:

@@ -25,8 +25,8 @@ _NAMED = (re.compile(rf"(.+?)\s*((?:{COMPARISON}).*)"), re.compile(r"(.+?)\s+(\S
 
 
 def normalised(text: str) -> str:
-    """Return the text with ASCII comparison operators and single spaces."""
-    return " ".join(text.replace("≤", "<=").replace("≥", ">=").split())
+    """Return the text with ASCII comparison operators and minus signs, and single spaces."""
+    return " ".join(text.replace("≤", "<=").replace("≥", ">=").replace("\N{MINUS SIGN}", "-").split())
 
 
 def parse_number(field: str, text: str) -> float:

@@ -23,11 +23,12 @@ from explorer.cli.console import (
     print_json,
     progress_reporter,
     resume_arguments,
+    say,
 )
 from explorer.cli.search_options import RecipeOption
 from explorer.cli.studies import finished_report
 from explorer.studies.demo import RECIPE, DemoResult, demo_spec, run_demo
-from explorer.studies.jobs import new_job, require_free, running_job
+from explorer.studies.jobs import new_job, running_job, wait_until_free
 
 
 def demo(
@@ -54,7 +55,7 @@ def demo(
             errors.print(f"The app is at {server[0].url}; scores appear there as they arrive.", markup=False)
             server[0].open_browser()
 
-        require_free(opened_store, [spec.name], job)
+        wait_until_free(opened_store, [spec.name], job, say)
         info = {"studies": [spec.name], "arguments": [*resume_arguments(), *([] if no_app else ["--no-app"])]}
         record = find_job(opened_store, job) if job else new_job(opened_store, "demo", info)
         with progress_reporter() as bars, running_job(opened_store, record, bars) as reporter:

@@ -18,6 +18,7 @@ from explorer.cli.console import (
     print_json,
     progress_reporter,
     resume_arguments,
+    say,
 )
 from explorer.cli.executors import ExecutorOptions
 from explorer.cli.options import with_options
@@ -27,7 +28,7 @@ from explorer.cli.studies import finished_report, print_reports
 from explorer.errors import InputError
 from explorer.studies.driver import run_known
 from explorer.studies.executors.contract import Executor
-from explorer.studies.jobs import JobReporter, launch, new_job, require_free, running_job
+from explorer.studies.jobs import JobReporter, launch, new_job, running_job, wait_until_free
 from explorer.studies.managing import check_resumable, find_study, open_study, tighten_study
 from explorer.studies.spec import Known, StudySpec
 from explorer.studies.stages import run_stages
@@ -114,7 +115,7 @@ def resume(
     place = trainers.make()
     with opened(store, create=False) as opened_store, place:
         study = find_study(opened_store, name)
-        require_free(opened_store, [name], job)
+        wait_until_free(opened_store, [name], job, say)
         if not _is_known(study):
             place.check(opened_store.url)
         check_resumable(study)
@@ -153,7 +154,7 @@ def _checked_specs(store: GraphStore, options: SearchOptions, place: Executor, j
     specs = options.specs(store)
     for spec in specs:
         spec.check(store)
-    require_free(store, [spec.name for spec in specs], job)
+    wait_until_free(store, [spec.name for spec in specs], job, say)
     if not options.from_scores:
         place.check(store.url)
     return specs

@@ -11,6 +11,7 @@ from explorer.studies.budgets import MAX_ATTEMPTS
 from explorer.studies.driver import ENDED, OnTrial, StudyDriver, close_study
 from explorer.studies.executors.contract import Crew, Executor, WorkerOrder
 from explorer.studies.executors.releasing import release_dead
+from explorer.studies.faults import FaultWatch
 from explorer.studies.objectives import study_candidates
 from explorer.studies.spec import StudySpec
 from graphstore import GraphStore
@@ -62,9 +63,11 @@ def drive(
 
     Raises:
         ExplorerError: workers keep dying.
+        MachineFault: a trial met a fault of its machine; it waits again.
     """
-    release_dead(store, study.name)
+    release_dead(store, store.trials(study.name))
     driver = StudyDriver(store, study, study_candidates(store, StudySpec.of(study)))
+    faults = FaultWatch(driver.trials())
     crew = executor.start(store, order)
     finished = -1
     try:
@@ -72,8 +75,9 @@ def drive(
             if store.study(study.name).state is not StudyState.OPEN:  # Another run of the study has just ended.
                 store.update_study(study.name, state=StudyState.OPEN)
             store.expire_leases(study.name, time.time(), MAX_ATTEMPTS)
-            trials = store.trials(study.name)
-            trials += driver.refill(executor.workers, trials)
+            driver.refill(executor.workers)
+            trials = driver.trials()
+            faults.check(trials)
             _report(reporter, driver.spec.budget, trials, crew)
             if on_poll is not None:
                 on_poll(trials)
@@ -81,7 +85,7 @@ def drive(
             if ended > finished >= 0:
                 crew.succeeded()
             finished = ended
-            if driver.finished(trials):
+            if driver.finished():
                 break
             crew.tend(len(trials) - ended)
             time.sleep(POLL_S)
@@ -89,7 +93,7 @@ def drive(
         crew.stop()
         study = close_study(store, driver)
     if on_poll is not None:
-        on_poll(store.trials(study.name))  # Trials may have ended since the last poll.
+        on_poll(driver.trials())  # Trials may have ended since the last poll.
     return study
 
 

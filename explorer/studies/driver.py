@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -26,9 +26,12 @@ from explorer.studies.executors.releasing import release_dead
 from explorer.studies.objectives import study_candidates
 from explorer.studies.spec import Known, StudySpec
 from graphstore import GraphStore
+from graphstore.errors import LeaseLostError
 from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
 
-FAST_LEASE_S = 60.0
+FAST_LEASE_S = 15.0
+"""Lease of a trial on known scores. Its holder needs milliseconds, and may be killed just then."""
+WAIT_S = 0.5
 ENDED = (TrialStatus.COMPLETE, TrialStatus.FAILED)
 OnTrial: TypeAlias = Callable[[TrialRecord], None]
 """Called with every trial that ends, complete or failed."""
@@ -76,6 +79,33 @@ def proposal_info(proposal: Proposal) -> dict[str, Any]:
     return {"origin": proposal.origin, "acquisition": figures}
 
 
+class TrialReader:
+    """Reads the trials of a study repeatedly; each time only those that may have changed since.
+
+    Complete and failed trials never change. So a step of a study costs the same however many trials it has by then.
+
+    Args:
+        store: where the study is.
+        study: name of the study.
+    """
+
+    def __init__(self, store: GraphStore, study: str) -> None:
+        self._store, self._study = store, study
+        self._known: dict[int, TrialRecord] = {}
+        self._open: set[int] = set()
+
+    def read(self) -> list[TrialRecord]:
+        """Return all trials as they are now, by number."""
+        new = next(reversed(self._known), -1) + 1
+        for trial in self._store.trials(self._study, new, self._open):
+            self._known[trial.number] = trial
+            if trial.state in ENDED:
+                self._open.discard(trial.number)
+            else:
+                self._open.add(trial.number)
+        return list(self._known.values())
+
+
 class StudyDriver:
     """Asks the study's policy and queues its proposals. Leaves the state of its process unchanged.
 
@@ -92,24 +122,21 @@ class StudyDriver:
         self.policy: Policy = make_policy(self.spec.policy, candidates, self.spec.seed, settings)
         self.policy.tell(prior)
         self._before = len(prior)
+        self._reader = TrialReader(store, study.name)
+        self._learned: dict[int, Trial] = {}
 
-    def refill(self, slots: int, trials: Sequence[TrialRecord] | None = None) -> list[TrialRecord]:
-        """Queue proposals until ``slots`` trials wait or run, within the budget.
+    def trials(self) -> list[TrialRecord]:
+        """Return all trials of the study as they are now, by number."""
+        return self._reader.read()
 
-        Args:
-            slots: number of trials that are to wait or run.
-            trials: all trials of the study; read from the store if ``None``.
+    def refill(self, slots: int) -> list[TrialRecord]:
+        """Queue proposals until ``slots`` trials wait or run, within the budget. Returns the new trials."""
+        return self.propose(slots - sum(trial.state not in ENDED for trial in self.trials()))
 
-        Returns:
-            The new trials.
-        """
-        trials = self.store.trials(self.study.name) if trials is None else trials
-        return self.propose(slots - sum(trial.state not in ENDED for trial in trials), trials)
-
-    def propose(self, count: int, trials: Sequence[TrialRecord] | None = None) -> list[TrialRecord]:
+    def propose(self, count: int) -> list[TrialRecord]:
         """Queue at most ``count`` proposals, within the budget as it is now. Returns the new trials."""
         self._refresh()
-        trials = self.store.trials(self.study.name) if trials is None else trials
+        trials = self.trials()
         wanted = min(count, self.spec.budget - len(trials))
         if wanted <= 0 or time_is_up(self.spec, trials, time.time()):
             return []
@@ -121,17 +148,15 @@ class StudyDriver:
         return self.store.add_trials(self.study.name, [(p.architecture, proposal_info(p)) for p in proposals])
 
     def learn(self, trials: Sequence[TrialRecord]) -> None:
-        """Tell the policy the study's trials; their numbers follow those of earlier levels."""
-        self.policy.tell([replace(trial, number=self._before + trial.number) for trial in history(trials)])
+        """Tell the policy what is new of the study's trials; their numbers follow those of earlier levels."""
+        new = [trial for trial in history(trials) if self._learned.get(trial.number) != trial]
+        self.policy.tell([replace(trial, number=self._before + trial.number) for trial in new])
+        self._learned |= {trial.number: trial for trial in new}
 
-    def finished(self, trials: Sequence[TrialRecord] | None = None) -> bool:
-        """Return whether no trial waits or runs and none is to be proposed.
-
-        Args:
-            trials: all trials of the study; read from the store if ``None``.
-        """
+    def finished(self) -> bool:
+        """Return whether no trial waits or runs and none is to be proposed."""
         self._refresh()
-        trials = self.store.trials(self.study.name) if trials is None else trials
+        trials = self.trials()
         # Processes that asked at the same time may have queued more than the budget allows; the rest waits for more.
         if any(trial.state not in ENDED for trial in trials[: self.spec.budget]):
             return False
@@ -176,24 +201,28 @@ def run_known(
         stop: asked between batches.
         on_trial: called with every trial that ends.
     """
-    release_dead(store, study.name)
+    release_dead(store, store.trials(study.name))
     values, spec = known_values(store, StudySpec.of(study)), StudySpec.of(study)
     driver = StudyDriver(store, study, study_candidates(store, spec, values))
     owner = owner_name()
     while not stop():
         store.expire_leases(study.name, time.time(), MAX_ATTEMPTS)
-        trials = store.trials(study.name)
         # Finish what a killed run left of a batch first, so that the next batch is proposed with all of it known.
-        under_way = any(trial.state not in ENDED for trial in trials)
-        progressed = bool(not under_way and driver.propose(spec.batch, trials))
+        under_way = [trial for trial in driver.trials() if trial.state not in ENDED]
+        progressed = bool(not under_way and driver.propose(spec.batch))
         while (trial := store.claim_trial(study.name, owner, FAST_LEASE_S, time.time())) is not None:
-            ended = store.finish_trial(trial, TrialStatus.COMPLETE, time.time(), value=values[trial.architecture])
-            if on_trial is not None:
-                on_trial(ended)
+            with suppress(LeaseLostError):  # This process was suspended for longer than the lease.
+                ended = store.finish_trial(trial, TrialStatus.COMPLETE, time.time(), value=values[trial.architecture])
+                if on_trial is not None:
+                    on_trial(ended)
             progressed = True
-        done = sum(trial.state in ENDED for trial in store.trials(study.name))
-        reporter.update(study.name, done, driver.spec.budget)
-        if not progressed:
+        trials = driver.trials()
+        held = [trial for trial in trials if trial.state is TrialStatus.RUNNING]
+        note = f"waiting for trial {held[0].number}, which {held[0].owner} holds" if held else ""
+        reporter.update(study.name, sum(trial.state in ENDED for trial in trials), driver.spec.budget, note)
+        if held:
+            time.sleep(WAIT_S)
+        elif not progressed:
             break
     return close_study(store, driver)
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -31,7 +31,12 @@ from graphstore.records import JobRecord, JobState
 
 HEARTBEAT_S = 2.0
 STARTING_S = 60.0
-"""Seconds without a sign of life after which a job that has no process to look at counts as ended."""
+"""Seconds after its launch within which a job must send its first heartbeat."""
+SILENT_S = 20.0
+"""Seconds without a heartbeat after which a job of another host counts as ended. If it was only slow, two jobs share
+its study for a while: each trial still has one holder."""
+POLL_S = 0.5
+GONE = "its process is gone; resume it to continue where it was"
 ACTIVE = (JobState.STARTING, JobState.RUNNING, JobState.STOPPING)
 """States of a job that has not ended as far as its record says; ``is_alive`` says whether it has."""
 
@@ -86,7 +91,7 @@ def is_alive(job: JobRecord, now: float | None = None) -> bool:
     """Return whether a job starts, runs or stops.
 
     Only its own host can look at a job's process, and ``refresh_jobs`` does so there. A job of another host counts as
-    ended once it has sent no heartbeat for ``STARTING_S``, because a host that went down cannot update the record.
+    ended once it has sent no heartbeat for ``SILENT_S``, because a host that went down cannot update the record.
 
     Args:
         job: a job, as ``refresh_jobs`` returns it.
@@ -94,7 +99,11 @@ def is_alive(job: JobRecord, now: float | None = None) -> bool:
     """
     now = time.time() if now is None else now
     here = job.host == socket.gethostname()
-    return job.state in ACTIVE and (here or now - max(job.heartbeat, job.created) < STARTING_S)
+    return job.state in ACTIVE and (here or now - (job.heartbeat or job.created) < _limit(job))
+
+
+def _limit(job: JobRecord) -> float:
+    return SILENT_S if job.heartbeat else STARTING_S
 
 
 def studies_of(job: JobRecord) -> list[str]:
@@ -124,8 +133,7 @@ def _gone(store: GraphStore, job: JobRecord) -> JobRecord:
     if job.state is JobState.STARTING:
         message = read_log(job, 1) or "its process did not start"
         return store.update_job(job.id, state=JobState.FAILED, message=message[:500])
-    message = "its process is gone; resume it to continue where it was"
-    return store.update_job(job.id, state=JobState.LOST, message=message)
+    return store.update_job(job.id, state=JobState.LOST, message=GONE)
 
 
 def require_free(store: GraphStore, studies: Sequence[str], own_job: str = "", now: float | None = None) -> None:
@@ -135,6 +143,43 @@ def require_free(store: GraphStore, studies: Sequence[str], own_job: str = "", n
         if job is not None and job.id != own_job:
             remedy = f"Wait for it, run `archex search stop {study}`, or choose another --study."
             raise InputError("study", "not be running already", f"{study} in job {job.id}", remedy)
+
+
+def wait_until_free(store: GraphStore, studies: Sequence[str], own_job: str, say: Callable[[str], None]) -> None:
+    """Wait until the job of another host that ran one of these studies shows whether it is alive.
+
+    A batch system may run a killed command again at once and on another host, where nobody can look for its process.
+    Only the heartbeat tells, by this host's clock, because the clocks of two hosts may differ.
+
+    Args:
+        store: where the jobs are.
+        studies: names of the studies.
+        own_job: id of the job that asks; empty for none.
+        say: called with a line for the user before it waits.
+
+    Raises:
+        InputError: another job runs one of the studies.
+    """
+    for study in studies:
+        while (job := job_of(store, study)) is not None and job.id != own_job and job.host != socket.gethostname():
+            say(f"study {study}: job {job.id} may still run on {job.host}; waiting up to {_limit(job):g} s for a sign")
+            if not _falls_silent(store, job):
+                break
+            store.update_job(job.id, state=JobState.LOST, message=GONE)
+            say(f"study {study}: job {job.id} gave no sign of life; going on")
+    require_free(store, studies, own_job)
+
+
+def _falls_silent(store: GraphStore, job: JobRecord) -> bool:
+    """Wait; return whether an active job of another host sends no heartbeat for so long that it must have ended."""
+    deadline = time.monotonic() + _limit(job)
+    while True:
+        now = next(one for one in store.jobs() if one.id == job.id)
+        if now.state not in ACTIVE or now.heartbeat != job.heartbeat:
+            return False
+        if time.monotonic() > deadline or not is_alive(now):
+            return True
+        time.sleep(POLL_S)
 
 
 def job_of(store: GraphStore, study: str, now: float | None = None) -> JobRecord | None:

@@ -2,21 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from explorer.errors import InputError
 from explorer.studies.budgets import check_budget, check_hours
 from explorer.studies.checks import check_same
 from explorer.studies.driver import may_choose
-from explorer.studies.objectives import read_constraints
-from explorer.studies.spec import External, Known, StudySpec
+from explorer.studies.objectives import read_constraints, read_objectives
+from explorer.studies.spec import (
+    DEFAULT_BATCH,
+    EvaluationKind,
+    External,
+    Known,
+    StudySpec,
+    default_budget,
+    initial_design,
+)
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
 from graphstore.records import StudyRecord, StudyState, TrialRecord
 
+SETTINGS = ("initial", "objectives", "policy_settings", "batch", "patience", "stop_when_converged")
+"""Keys of the ``settings`` of ``explorer.study.Study.open``."""
 MANUAL = "manual"
 """Origin of a trial that a person has queued."""
+
+
+def external_spec(
+    name: str,
+    space: str,
+    policy: str,
+    objective: str,
+    seed: int,
+    budget: int | None,
+    hours: float | None,
+    constraints: Sequence[str],
+    settings: Mapping[str, Any],
+) -> StudySpec:
+    """Return the spec of a study whose trials the user evaluates; see ``explorer.study.Study.open``.
+
+    Raises:
+        InputError: a key of the settings is unknown, or an objective or constraint cannot be read.
+    """
+    unknown = sorted(set(settings) - set(SETTINGS))
+    if unknown:
+        raise InputError("settings", f"be among {', '.join(SETTINGS)}", unknown, "Leave the others out.")
+    objectives = read_objectives(settings.get("objectives") or [objective])
+    if objectives[0].name != objective:
+        rule = f"have the score {objective!r}"
+        raise InputError("objectives", rule, objectives[0].name, "Give the same one as objective=.")
+    return StudySpec(
+        name=name,
+        space=space,
+        evaluation=External(),
+        policy=policy,
+        policy_settings={**settings.get("policy_settings", {}), **initial_design(policy, settings.get("initial"))},
+        objectives=objectives,
+        constraints=read_constraints(constraints),
+        budget=default_budget(EvaluationKind.EXTERNAL, hours) if budget is None else budget,
+        hours=hours,
+        seed=seed,
+        batch=settings.get("batch") or DEFAULT_BATCH,
+        stop_when_converged=settings.get("stop_when_converged", False),
+        patience=settings.get("patience"),
+    )
 
 
 def open_study(store: GraphStore, spec: StudySpec) -> StudyRecord:

@@ -120,6 +120,9 @@ def read_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
     Raises:
         InputError: a text cannot be read, the costs are not distinct or too many, or there is not exactly one score.
     """
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError("objective", "be a text", text, "Write for example mean.")
     read = [(normalised(text), parse_cost(text)) for text in texts]
     scores = [text for text, cost in read if cost is None]
     costs = [str(cost) for _, cost in read if cost is not None]

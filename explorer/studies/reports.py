@@ -95,7 +95,7 @@ def study_status(store: GraphStore, study: StudyRecord, now: float | None = None
                 "attempt": trial.attempt,
                 "progress": float(trial.info.get("progress", 0.0)),
                 "message": str(trial.info.get("message", "")),
-                "lease_s": trial.lease_expires - now,
+                "lease_s": max(0.0, trial.lease_expires - now),
             }
             for trial in trials
             if trial.state is TrialStatus.RUNNING

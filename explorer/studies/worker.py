@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import pkgutil
 import signal
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from types import FrameType
 from typing import Protocol, TypeAlias
@@ -28,6 +30,7 @@ from explorer.library.sources import trial_source
 from explorer.records import TaskScore
 from explorer.studies.driver import owner_name
 from explorer.studies.executors.contract import WorkerOrder
+from explorer.studies.faults import Fault, give_back, machine_fault
 from graphstore import GraphStore, open_store
 from graphstore.errors import LeaseLostError, StoreError
 from graphstore.records import StudyState, TrialRecord, TrialStatus
@@ -84,6 +87,27 @@ class Evaluation:
     scores: tuple[TaskScore, ...] = ()
 
 
+def checked_outcome(value: object, failed: object = "") -> float | None:
+    """Return the value of an outcome as a float, ``None`` for a failure. Raises InputError if it is neither or both."""
+    rule = "be a finite value, or the reason of a failure"
+    if not isinstance(failed, str):
+        raise InputError("outcome", rule, failed, "Give the reason as a text.")
+    if value is None and failed:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Real):
+        remedy = "Give one of them." if value is None else "Give a number, for example float(value)."
+        raise InputError("outcome", rule, value, remedy)
+    if failed:
+        raise InputError("outcome", rule, (value, failed), "Give one of them.")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond the largest float
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError("outcome", rule, number, f"Tell the failure instead: failed='its value is {number}'.")
+    return number
+
+
 Report: TypeAlias = Callable[[float, str], None]
 """Called with the share that is done (0 to 1) and a message."""
 KeepScore: TypeAlias = Callable[[TaskScore], None]
@@ -101,7 +125,10 @@ class Evaluator(Protocol):
     def evaluate(
         self, trial: TrialRecord, report: Report, keep: KeepScore, should_stop: ShouldStop
     ) -> Evaluation | None:
-        """Evaluate one trial; return ``None`` if ``should_stop`` returned true. An exception fails the trial."""
+        """Evaluate one trial; return ``None`` if ``should_stop`` returned true.
+
+        An exception fails the trial, unless it reports a fault of the machine (``explorer.studies.faults``).
+        """
 
 
 class Worker:
@@ -126,16 +153,17 @@ class Worker:
         self._evaluator: Evaluator = pkgutil.resolve_name(order.evaluator)(store, study, order)
 
     def run(self) -> None:
-        """Work until the study is closed or ``should_stop`` returns true."""
-        owner = owner_name()
-        while not self._should_stop() and self._store.study(self._name).state is StudyState.OPEN:
+        """Work until the study is closed, ``should_stop`` returns true, or a trial meets a fault of the machine."""
+        owner, sound = owner_name(), True
+        while sound and not self._should_stop() and self._store.study(self._name).state is StudyState.OPEN:
             trial = self._store.claim_trial(self._name, owner, LEASE_S, time.time())
             if trial is None:
                 time.sleep(IDLE_S)
             else:
-                self._run_trial(trial)
+                sound = self._run_trial(trial)
 
-    def _run_trial(self, trial: TrialRecord) -> None:
+    def _run_trial(self, trial: TrialRecord) -> bool:
+        """Evaluate a trial and store its outcome; return whether the machine is fit for another one."""
         store = self._store
         source = trial_source(self._name, trial.number)
         folder = self._evaluator.folder(trial)
@@ -144,6 +172,7 @@ class Worker:
         log.info("trial %d: attempt %d in %s", trial.number, trial.attempt, folder)
         lease = Lease(store, trial)
         done: Evaluation | None = None
+        fault: Fault | None = None
         state, reason = TrialStatus.WAITING, ""
 
         def keep(score: TaskScore) -> None:
@@ -151,24 +180,32 @@ class Worker:
 
         try:
             done = self._evaluator.evaluate(trial, lease.report, keep, lambda: lease.lost or self._should_stop())
-            state = TrialStatus.WAITING if done is None else TrialStatus.COMPLETE
+            if done is not None:
+                checked_outcome(done.value)
+                state = TrialStatus.COMPLETE
         except KeyboardInterrupt:
             state = TrialStatus.WAITING
-        except (ExplorerError, ValueError, RuntimeError, MemoryError, OSError) as error:
+        except (ExplorerError, StoreError, ValueError, RuntimeError, MemoryError, OSError) as error:
             log.exception("trial %d failed", trial.number)
+            done, fault = None, machine_fault(error, folder)
             state, reason = TrialStatus.FAILED, f"{type(error).__name__}: {error}"[:500]
         finally:
             lease.close()
         if lease.lost:
-            return
+            return fault is None
         records = [score_record(score, trial.architecture, source) for score in done.scores] if done else []
         value = done.value if done else None
         try:
-            store.finish_trial(trial, state, time.time(), value=value, reason=reason, scores=records)
+            if fault is not None:
+                ended = give_back(store, trial, fault)
+            else:
+                ended = store.finish_trial(trial, state, time.time(), value=value, reason=reason, scores=records)
         except LeaseLostError:
             log.warning("trial %d was given to another worker; its scores stay", trial.number)
-            return
-        log.info("trial %d: %s %s", trial.number, state.value, reason if value is None else f"{value:.4f}")
+            return fault is None
+        shown = ended.reason if value is None else f"{value:.4f}"
+        log.info("trial %d: %s %s", trial.number, ended.state.value, shown)
+        return fault is None or ended.state is TrialStatus.FAILED
 
 
 def main() -> None:

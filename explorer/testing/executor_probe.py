@@ -7,6 +7,7 @@ a study in a process of its own.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -42,6 +43,7 @@ class ProbeEvaluator:
 
     * ``folder``: folder of the notes ``NUMBER-ATTEMPT.json``, each with ``pid``, ``threads`` and ``gpus``;
     * ``crash``: by trial number, number of attempts that kill their own process;
+    * ``full``: numbers of the trials that meet a full disk until the file ``room`` is in the folder;
     * ``together``: every trial waits until this many have begun;
     * ``wait``: trials from this number on wait until the file ``go`` is in the folder.
 
@@ -70,6 +72,8 @@ class ProbeEvaluator:
         place.with_suffix(".part").replace(place)
         if trial.attempt <= self._settings.get("crash", {}).get(str(trial.number), 0):
             os.kill(os.getpid(), signal.SIGKILL)
+        if trial.number in self._settings.get("full", ()) and not (self._folder / "room").exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._folder / "model"))
         together = self._settings.get("together", 0)
         ready = [lambda: len(list(self._folder.glob("*.json"))) >= together]
         if trial.number >= self._settings.get("wait", math.inf):

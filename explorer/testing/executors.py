@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import pytest
 
-from explorer.errors import InputError
+from explorer.errors import InputError, MachineFault
 from explorer.studies.budgets import MAX_ATTEMPTS
 from explorer.studies.candidates import space_candidates
 from explorer.studies.coordinator import TrialEnds
@@ -87,6 +87,22 @@ class ExecutorContractSuite(ABC):
         TrialEnds([first, second], ended.append)([first, second, third])
         assert ended[3:] == [third]
         wait_for(lambda: not alive(pids(folder)))
+
+    def test_a_full_disk_stops_the_study_and_fails_no_trial(self, store: GraphStore, folder: Path) -> None:
+        settings = {"folder": str(folder), "full": [1]}
+        with self.make(1) as executor:
+            for stops in (1, 2):
+                with pytest.raises(MachineFault, match=r"trial 1 met a fault of the machine .*No space left on device"):
+                    run_probes(store, executor, SPACE, 3, settings)
+                first, second, *_ = store.trials(STUDY)
+                assert first.state is TrialStatus.COMPLETE
+                assert (second.state, second.attempt, second.info["faults"]) == (TrialStatus.WAITING, 0, stops)
+                assert store.study(STUDY).state is StudyState.STOPPED
+            wait_for(lambda: not alive(pids(folder)))
+            (folder / "room").touch()
+            study = run_probes(store, executor, SPACE, 3, settings)
+        assert study.state is StudyState.DONE
+        assert [(t.state, t.attempt) for t in store.trials(STUDY)] == [(TrialStatus.COMPLETE, 1)] * 3
 
     def test_a_stop_gives_the_trials_back_and_leaves_nobody(self, store: GraphStore, folder: Path) -> None:
         settings = {"folder": str(folder), "wait": 0}

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
+import psutil
 import torch
 
-from explorer.errors import TrainingFailed
+from explorer.errors import MachineFault, TrainingFailed
 
 T = TypeVar("T")
 MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "alloc_failed")
 """Parts of torch's messages for exhausted GPU or host memory."""
+ASKED = re.compile(r"allocate ([\d.]+) ?(bytes|[KMGTPE]iB)")
+"""The amount in messages of torch and numpy; neither has it as an attribute."""
+MUCH = 0.15
+"""Share of the memory above which what other programs hold counts; a GPU's context takes less."""
+UNITS = {unit: 1024.0**power for power, unit in enumerate(("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"))}
 
 
 def guarded(what: str, remedies: str, work: Callable[[], T]) -> T:
@@ -23,8 +30,10 @@ def guarded(what: str, remedies: str, work: Callable[[], T]) -> T:
         work: the piece.
 
     Raises:
-        TrainingFailed: memory is exhausted, or the work failed; ``what`` precedes the reason.
+        TrainingFailed: the work failed, or needs more memory than there is; ``what`` precedes the reason.
+        MachineFault: the memory would be enough, but other programs hold a part of it.
     """
+    kind: type[TrainingFailed | MachineFault] = TrainingFailed
     try:
         return work()
     except TrainingFailed as error:
@@ -33,11 +42,15 @@ def guarded(what: str, remedies: str, work: Callable[[], T]) -> T:
         if not is_memory(error):
             raise
         first = (str(error).strip() or type(error).__name__).split("\n")[0]
-        reason = f"out of memory ({first[:300]}). Lower {remedies}, or choose a smaller architecture."
+        if fits_alone(error):
+            kind, remedy = MachineFault, "Other programs hold a part of it: end them, or take fewer workers."
+        else:
+            remedy = f"Lower {remedies}, or choose a smaller architecture."
+        reason = f"out of memory ({first[:300]}). {remedy}"
     # Raise outside the except block, where no traceback keeps the frames of the failed work and their tensors alive.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    raise TrainingFailed(f"{what}: {reason}")
+    raise kind(f"{what}: {reason}")
 
 
 def is_memory(error: BaseException) -> bool:
@@ -46,3 +59,19 @@ def is_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(one in text for one in MEMORY)
+
+
+def fits_alone(error: BaseException) -> bool:
+    """Return whether other programs hold the memory that a training lacked, which is enough for the training alone.
+
+    Call it while the error is handled: its frames still hold the memory of the failed work.
+    """
+    found = ASKED.search(str(error))
+    asked = float(found[1]) * UNITS[found[2]] if found else 0.0
+    if isinstance(error, torch.OutOfMemoryError):
+        free, total = torch.cuda.mem_get_info()
+        mine = torch.cuda.memory_reserved()
+    else:
+        memory = psutil.virtual_memory()
+        free, total, mine = memory.available, memory.total, psutil.Process().memory_info().rss
+    return total - free - mine > MUCH * total and mine + asked <= total

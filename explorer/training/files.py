@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from explorer.errors import DataError, ExplorerError, InputError
+from explorer.errors import DataError, DiskError, ExplorerError, InputError
 
 
 def digest(*parts: str | bytes) -> str:
@@ -68,7 +68,7 @@ def writable(folder: Path, remedy: str = "Free some space; the same command resu
         remedy: remedy in the error.
 
     Raises:
-        DataError: writing failed, for example because the disk is full.
+        DiskError: writing failed, for example because the disk is full.
     """
     try:
         yield
@@ -83,7 +83,7 @@ def writable(folder: Path, remedy: str = "Free some space; the same command resu
             raise
         reason = "torch could not write" if of_torch else getattr(error, "strerror", None) or said
         rule = f"be a folder that can be written ({reason})"
-        raise DataError("folder", rule, str(folder), remedy) from None
+        raise DiskError("folder", rule, str(folder), remedy) from None
 
 
 @contextmanager

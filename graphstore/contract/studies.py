@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
@@ -70,11 +70,19 @@ class StudyStore(ABC):
         """
 
     @abstractmethod
-    def trials(self, study: str) -> list[TrialRecord]:
-        """Return all trials of a study, by number.
+    def trials(self, study: str, since: int = 0, also: Collection[int] = ()) -> list[TrialRecord]:
+        """Return the trials of a study, by number.
+
+        Complete and failed trials never change, so a caller that keeps them reads only the others again.
+
+        Args:
+            study: name of the study.
+            since: smallest number; 0 for all trials.
+            also: numbers below ``since`` to return as well.
 
         Raises:
             NotFoundError: the study is unknown.
+            StoreInputError: a number is not a plain integer of 64 bits.
         """
 
     @abstractmethod

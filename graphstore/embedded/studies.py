@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from graphstore.checks import (
@@ -15,6 +15,7 @@ from graphstore.checks import (
     check_held,
     check_lease,
     check_name,
+    check_numbers,
     check_proposals,
     check_study,
     check_study_changes,
@@ -109,10 +110,15 @@ class Studies(Part, StudyStore):
                 bump(db, "studies")
             return _read_trials(db, "t.study = ? AND t.number >= ?", (key, first))
 
-    def trials(self, study: str) -> list[TrialRecord]:
-        """Return all trials of a study, by number."""
+    def trials(self, study: str, since: int = 0, also: Collection[int] = ()) -> list[TrialRecord]:
+        """Return the trials of a study, by number."""
+        earlier = check_numbers(since, also)
         with self._database.reading() as db:
-            return _read_trials(db, "t.study = ?", (_study_key(db, study),))
+            key = _study_key(db, study)
+            # Two queries: SQLite would scan the study's trials for one with OR.
+            some = "t.study = ? AND t.number IN (SELECT value FROM json_each(?))"
+            found = _read_trials(db, some, (key, json.dumps(earlier))) if earlier else []
+            return found + _read_trials(db, "t.study = ? AND t.number >= ?", (key, since))
 
     def claim_trial(self, study: str, owner: str, lease_s: float, now: float) -> TrialRecord | None:
         """Claim the waiting or stale trial with the lowest number, if there is one, by compare-and-set."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from graphstore.checks import (
@@ -14,6 +14,7 @@ from graphstore.checks import (
     check_held,
     check_lease,
     check_name,
+    check_numbers,
     check_proposals,
     check_study,
     check_study_changes,
@@ -114,13 +115,17 @@ class Studies(Part, StudyStore):
 
         return self._graph.write(["studies"], work)
 
-    def trials(self, study: str) -> list[TrialRecord]:
-        """Return all trials of a study, by number."""
+    def trials(self, study: str, since: int = 0, also: Collection[int] = ()) -> list[TrialRecord]:
+        """Return the trials of a study, by number."""
+        earlier = check_numbers(since, also)
 
         def work(db: Statements) -> list[TrialRecord]:
             _read_study(db, study)
-            query = "MATCH (:Study {name: $study})-[:RAN]->(t) RETURN properties(t) AS facts ORDER BY t.number"
-            return [_trial(row["facts"]) for row in db.rows(query, study=study)]
+            query = (
+                "MATCH (:Study {name: $study})-[:RAN]->(t) WHERE t.number >= $since OR t.number IN $earlier "
+                "RETURN properties(t) AS facts ORDER BY t.number"
+            )
+            return [_trial(row["facts"]) for row in db.rows(query, study=study, since=since, earlier=earlier)]
 
         return self._graph.read(work)
 

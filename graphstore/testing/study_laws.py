@@ -186,6 +186,23 @@ class StudyLaws:
         assert [t.architecture for t in reopen().trials("first")] == [b, a, c]
         assert reopen().trials("first")[:2] == added
 
+    def test_trials_since_a_number(self, store: GraphStore) -> None:
+        """A reader that keeps some trials gets the others: from a number on, and named ones before it."""
+        started(store, 5)
+        every = store.trials("first")
+        assert store.trials("first", 0, [1, 3]) == every
+        assert store.trials("first", 3) == every[3:]
+        assert store.trials("first", 5) == []
+        assert store.trials("first", 4, [2, 0, 2, 4, 9, -1]) == [every[0], every[2], every[4]]
+        assert store.trials("first", 2**62, {1}) == [every[1]]
+        with pytest.raises(NotFoundError, match="no"):
+            store.trials("no", 7, [1])
+        for wrong in (1.0, "1", True, None, 2**63):
+            with pytest.raises(StoreInputError, match="number of a trial"):
+                store.trials("first", wrong)  # type: ignore[arg-type]
+            with pytest.raises(StoreInputError, match="number of a trial"):
+                store.trials("first", 1, [wrong])  # type: ignore[list-item]
+
     def test_add_trials_rules(self, store: GraphStore) -> None:
         """An unknown architecture, or info that is not JSON-able, refuses all of a call."""
         id = filled(store, 1)[0].id

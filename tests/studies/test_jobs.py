@@ -3,14 +3,17 @@
 import os
 import signal
 import socket
+import threading
 import time
 
 import pytest
 
 from explorer.errors import InputError
 from explorer.progress import SilentReporter
+from explorer.studies import jobs
 from explorer.studies.jobs import (
     ACTIVE,
+    SILENT_S,
     STARTING_S,
     is_alive,
     job_of,
@@ -21,6 +24,7 @@ from explorer.studies.jobs import (
     require_free,
     running_job,
     stop_job,
+    wait_until_free,
 )
 from graphstore.records import JobRecord, JobState
 
@@ -88,8 +92,8 @@ def test_another_process_with_the_jobs_number_is_not_the_job(store):
 @pytest.mark.parametrize(
     ("host", "created", "heartbeat", "alive"),
     [
-        ("elsewhere", 0.0, 1000.0 - 0.9 * STARTING_S, True),
-        ("elsewhere", 0.0, 1000.0 - 1.1 * STARTING_S, False),
+        ("elsewhere", 0.0, 1000.0 - 0.9 * SILENT_S, True),
+        ("elsewhere", 0.0, 1000.0 - 1.1 * SILENT_S, False),
         ("elsewhere", 1000.0 - 0.9 * STARTING_S, 0.0, True),  # It has just been launched there.
         ("elsewhere", 1000.0 - 1.1 * STARTING_S, 0.0, False),
         ("elsewhere", 0.0, 1000.0 + STARTING_S, True),  # The clock there is ahead.
@@ -112,6 +116,40 @@ def test_a_silent_job_of_another_host_runs_no_study(store):
     require_free(store, ["s"], "j", now)
     with pytest.raises(InputError, match="t in job j"):
         require_free(store, ["u", "t"], now=now)
-    later = now + 2 * STARTING_S
+    later = now + 2 * SILENT_S
     assert job_of(store, "t", later) is None
     require_free(store, ["s", "t"], now=later)
+
+
+def requeued(store, heartbeat):
+    """The record of a job of another host, which ran the study ``s`` when its machine went away."""
+    job = JobRecord("j", "search", JobState.RUNNING, 7, "elsewhere", heartbeat, 0.5, "", "", {"studies": ["s"]}, 1.0)
+    store.put_job(job)
+    return job
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3600.0], ids=["same clock", "its clock is an hour ahead"])
+def test_a_requeued_command_waits_until_the_dead_job_is_silent_for_long_enough(store, monkeypatch, ahead):
+    monkeypatch.setattr(jobs, "SILENT_S", 1.0)
+    requeued(store, time.time() + ahead)
+    said = []
+    begun = time.monotonic()
+    wait_until_free(store, ["another", "s"], "", said.append)
+    assert 0.5 < time.monotonic() - begun < 60
+    assert store.jobs()[0].state is JobState.LOST
+    assert [line.partition(":")[0] for line in said] == ["study s"] * 2
+    assert "elsewhere" in said[0]
+    wait_until_free(store, ["s"], "", said.append)
+    assert len(said) == 2
+
+
+def test_a_job_of_another_host_that_lives_is_not_waited_for_long(store):
+    job = requeued(store, time.time())
+    beating = threading.Timer(0.5, lambda: store.update_job(job.id, heartbeat=time.time() + 1))
+    beating.start()
+    begun = time.monotonic()
+    with pytest.raises(InputError, match="s in job j"):
+        wait_until_free(store, ["s"], "", [].append)
+    assert time.monotonic() - begun < jobs.SILENT_S / 2
+    beating.join()
+    wait_until_free(store, ["s"], job.id, [].append)

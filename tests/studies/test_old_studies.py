@@ -51,7 +51,7 @@ def test_a_migrated_study_makes_the_same_proposals(migrated, name):
     trials = migrated.trials(name)
     assert (study.state.value, len(trials)) == (expected["state"], expected["trials"])
     driver = StudyDriver(migrated, study, may_choose(migrated, spec))
-    assert driver.finished(trials) is expected["finished"]
+    assert driver.finished() is expected["finished"]
     driver.learn(trials)
     with single_thread(driver.policy):
         proposals = [{"architecture": one.architecture, **proposal_info(one)} for one in driver.policy.ask(4)]

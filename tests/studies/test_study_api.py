@@ -3,17 +3,25 @@
 import dataclasses
 import math
 import re
+import socket
+import subprocess
+import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 
 from explorer.errors import InputError
 from explorer.records import TaskScore
 from explorer.space.formats import from_json, from_model_dict
+from explorer.studies.driver import owner_name, process_owner
 from explorer.studies.jobs import new_job
 from explorer.studies.managing import MANUAL
-from explorer.studies.spec import StudySpec
+from explorer.studies.objectives import Objective
+from explorer.studies.spec import External, StudySpec
 from explorer.study import Study
 from explorer.testing.study_probe import cheap_value
 from graphstore import open_store
@@ -109,13 +117,141 @@ def test_a_lease_that_ended_is_given_to_the_next(store):
             slow.tell(trial.number, 0.5)
 
 
-@pytest.mark.parametrize("outcome", [{}, {"value": math.nan}, {"value": 1.0, "failed": "both"}])
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        *({}, {"value": math.nan}, {"value": -math.inf}, {"value": 1.0, "failed": "both"}),
+        *({"value": "0.5"}, {"value": True}, {"value": np.bool_(True)}, {"value": [0.5]}, {"value": 1 + 0j}),
+        *({"value": 10**400}, {"failed": True}, {"failed": 0.5}, {"value": 0.5, "failed": None}),
+    ],
+)
 def test_an_outcome_is_a_finite_value_or_a_reason(store, outcome):
     with opened(store) as study:
         study.ask()
         with pytest.raises(InputError, match="outcome"):
             study.tell(0, **outcome)
         assert study.trials[0].state is TrialStatus.RUNNING
+
+
+@pytest.mark.parametrize("value", [1, np.float32(0.5), np.float64(0.25), np.int64(3), Fraction(1, 2)])
+def test_any_real_number_is_a_value(store, value):
+    with opened(store) as study:
+        study.ask()
+        assert study.tell(0, value).value == float(value)
+
+
+@pytest.mark.parametrize("number", [True, "0", 0.0, None])
+def test_the_number_of_a_trial_is_a_whole_number(store, number):
+    with opened(store) as study:
+        study.ask(2)
+        with pytest.raises(InputError, match="number of the trial"):
+            study.tell(number, 0.5)
+
+
+def test_what_is_told_of_a_trial_that_is_not_held_says_why(store):
+    with opened(store, owner="one") as one, opened(store, owner="two") as two:
+        one.ask(3)
+        one.tell(0, 0.5)
+        assert one.tell(0, 0.5).value == 0.5
+        with pytest.raises(LeaseLostError, match=r"has ended it already, as complete with 0\.5"):
+            one.tell(0, 0.75)
+        one.tell(1, failed="diverged")
+        with pytest.raises(LeaseLostError, match=r"as failed because: 'diverged'"):
+            one.tell(1, 0.75)
+        for number, why in ((0, r"complete with 0\.5"), (1, "failed: diverged"), (2, "running, one's"), (9, "no such")):
+            with pytest.raises(InputError, match=rf"trial {number} must be held by two, but got .{why}"):
+                two.tell(number, 0.5)
+        one.give_back(2)
+        with pytest.raises(InputError, match=r"waiting, nobody's.*Ask for it again"):
+            one.tell(2, 0.5)
+
+
+def ended_by(store, error, asked, **choices):
+    """Ask for two trials in a block that then raises an error."""
+    with opened(store, **choices) as study:
+        asked += study.ask(2)
+        raise error
+
+
+def test_a_block_that_ends_by_an_error_gives_its_trials_out_again_three_times(store):
+    for attempt in (1, 2, 3):
+        asked = []
+        with pytest.raises(TypeError, match="wrong"):
+            ended_by(store, TypeError("the loop is wrong"), asked)
+        assert [(one.number, one.attempt) for one in asked] == [(0, attempt), (1, attempt)]
+    assert [trial.state for trial in store.trials("asked")] == [TrialStatus.FAILED] * 2
+    with opened(store) as study:
+        assert [one.number for one in study.ask()] == [2]
+
+
+def test_a_block_that_is_stopped_gives_its_trials_back_any_number_of_times(store):
+    for _ in range(5):
+        asked = []
+        with pytest.raises(KeyboardInterrupt):
+            ended_by(store, KeyboardInterrupt(), asked)
+        assert [one.attempt for one in asked] == [1, 1]
+    with pytest.raises(TypeError):
+        ended_by(store, TypeError(), [], owner="mine")  # Another process may tell this owner's.
+    assert [(trial.state, trial.owner) for trial in store.trials("asked")] == [(TrialStatus.RUNNING, "mine")] * 2
+
+
+def owned_by(store, owner, started=None):
+    """Claim the next trial for an owner, at a time."""
+    return store.claim_trial("asked", owner, 3600.0, time.time() if started is None else started)
+
+
+def test_a_trial_whose_holder_always_dies_fails_and_the_study_goes_on(store):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    with opened(store) as study:
+        study.give_back(study.ask()[0].number)
+        for attempt in (1, 2, 3):
+            assert owned_by(store, process_owner(process.pid)).number == 0
+            (asked,) = study.ask()
+            if attempt < 3:
+                assert (asked.number, asked.attempt) == (0, attempt + 1)
+                study.give_back(0)
+            else:
+                assert asked.number == 1
+    first = store.trials("asked")[0]
+    assert (first.state, first.attempt) == (TrialStatus.FAILED, 3)
+    assert "died" in first.reason
+
+
+def test_a_holder_of_the_same_number_is_the_same_process_only_if_it_is_as_old(store):
+    begun = psutil.Process().create_time()
+    with opened(store, owner="another") as study:
+        study.give_back(study.ask()[0].number)
+        owned_by(store, owner_name())
+        assert [one.number for one in study.ask()] == [1]
+        study.give_back(1)
+        owned_by(store, owner_name(), begun - 3600.0)  # As in a container, whose first process is always number 1.
+        assert [(one.number, one.attempt) for one in study.ask()] == [(1, 2)]
+        study.give_back(1)
+        owned_by(store, f"{socket.gethostname()}:somebody")
+        assert [one.number for one in study.ask()] == [2]
+
+
+def test_tell_and_ask_read_only_what_may_have_changed(store, monkeypatch):
+    asked_for = []
+
+    def noted(self, study, since=0, also=()):
+        found = plain(self, study, since, also)
+        asked_for.append(len(found))
+        return found
+
+    plain = type(store).trials
+    monkeypatch.setattr(type(store), "trials", noted)
+    with opened(store, policy="random", budget=40, owner="one") as study:
+        study.ask()  # One that is held all the time.
+        for number in range(1, 40):
+            asked_for.clear()
+            (one,) = study.ask()
+            assert one.number == number
+            study.tell(number, 0.5)
+            assert max(asked_for) <= 2
+            assert len(asked_for) <= 6
+        assert [trial.number for trial in study.trials] == list(range(40))
 
 
 def test_run_evaluates_fails_and_calls_back(store):
@@ -199,6 +335,11 @@ def test_a_study_is_started_once_and_then_found_by_its_name(store):
         ({"budget": 0}, "budget"),
         ({"constraints": ["parameters<=1"]}, "at least one architecture"),
         ({"lease_s": 0.0}, "lease_s"),
+        ({"lease_s": "60"}, "lease_s"),
+        ({"objective": "-loss"}, "A score is always maximised"),
+        ({"objective": "\N{MINUS SIGN}loss"}, "A score is always maximised"),
+        ({"objective": "- loss", "settings": {"objectives": ["- loss", "-parameters"]}}, "A score is always maximised"),
+        ({"objective": 5}, "objective must be a text"),
         ({"owner": "a b"}, "owner"),
     ],
 )
@@ -206,6 +347,19 @@ def test_choices_that_break_a_rule_start_no_study(store, choices, named):
     with pytest.raises(InputError, match=named):
         opened(store, **choices)
     assert store.studies() == []
+
+
+def test_a_whole_spec_keeps_the_same_rules(store):
+    spec = StudySpec(name="asked", space="small", evaluation=External(), objectives=(Objective("-loss"),), budget=3)
+    with pytest.raises(InputError, match="A score is always maximised"):
+        Study.open(store.url, spec)
+    assert store.studies() == []
+
+
+@pytest.mark.parametrize("count", [0, -1, True, 1.5, "2"])
+def test_whole_numbers_of_trials_are_asked_for(store, count):
+    with opened(store) as study, pytest.raises(InputError, match="count must be a whole number"):
+        study.ask(count)
 
 
 def test_the_policys_own_settings_reach_it(store):
@@ -216,14 +370,40 @@ def test_the_policys_own_settings_reach_it(store):
         assert [one.origin for one in study.ask(2)] == ["uncertainty"] * 2
 
 
-def test_the_example_of_the_documentation_runs(store, capsys):
+def run_the_example(store, **changes):
+    """Run the documentation's example on this store, with some of its texts replaced."""
     (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    assert 'STORE = "sqlite:///explorer.db"' in example
-    changed = example.replace("sqlite:///explorer.db", store.url).replace('space="nano"', 'space="small"')
-    exec(compile(changed, str(DOCUMENT), "exec"), {})
+    for old, new in {"sqlite:///explorer.db": store.url, 'space="nano"': 'space="small"', **changes}.items():
+        assert old in example
+        example = example.replace(old, new)
+    exec(compile(example, str(DOCUMENT), "exec"), {})
+
+
+def test_the_example_of_the_documentation_runs(store, capsys):
+    run_the_example(store)
     trials = store.trials("elsewhere")
     assert [trial.state for trial in trials] == [TrialStatus.COMPLETE] * 6
     assert capsys.readouterr().out.startswith("best: ")
+
+
+@pytest.mark.parametrize(
+    ("training", "reason"),
+    [
+        ("float('nan')", "its value is nan"),
+        ("(_ for _ in ()).throw(RuntimeError('out of memory'))", "RuntimeError: out of memory"),
+        ("str(sum(model_dict['h']))", "Give a number"),
+    ],
+)
+def test_the_example_goes_on_after_failures_of_any_kind(store, training, reason):
+    own = '-float(sum(model_dict["h"]))'
+    run_the_example(store, **{f"return {own}": f"return {training} if sum(model_dict['h']) > 192 else {own}"})
+    trials = store.trials("elsewhere")
+    assert len(trials) == 6
+    failed = [trial for trial in trials if trial.state is TrialStatus.FAILED]
+    assert 0 < len(failed) < 6
+    assert all(reason in trial.reason for trial in failed)
+    assert all(trial.state is TrialStatus.COMPLETE for trial in trials if trial not in failed)
+    assert store.study("elsewhere").state is StudyState.DONE
 
 
 def test_a_job_that_is_asked_to_stop_from_afar_hears_of_it(store):
