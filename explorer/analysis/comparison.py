@@ -10,9 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-
 from explorer.errors import InputError
 from explorer.similarity.graph import ArchitectureGraph, build_graph
 from explorer.space.difference import Change, FieldChange, difference
@@ -111,19 +108,3 @@ def _unmatched(graph: ArchitectureGraph, nodes: list[int], other: ArchitectureGr
         else:
             found.add(node)
     return found
-
-
-def score_spread(scores: pd.DataFrame) -> pd.DataFrame:
-    """What repeated scores say: one row per architecture and series, in their order.
-
-    Args:
-        scores: ``id, series, value``; values that are not finite are left out.
-
-    Returns:
-        ``id, series, mean, deviation, count``; the deviation is the sample standard deviation over the repetitions,
-        missing where there is only one.
-    """
-    known = scores[np.isfinite(scores["value"].to_numpy(dtype=float))]
-    groups = known.groupby(["series", "id"], sort=False)["value"]
-    table = pd.DataFrame({"mean": groups.mean(), "deviation": groups.std(ddof=1), "count": groups.size()})
-    return table.reset_index()[["id", "series", "mean", "deviation", "count"]]

@@ -10,6 +10,7 @@ import dataclasses
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -96,6 +97,14 @@ def _options(kind: ScoreKind, shown: Mapping[ScoreKind, Mapping[str, str]]) -> s
 
 
 # Titles -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TitledKind:
+    """A score kind without open fields, and its title among the others of its space; see ``kind_titles``."""
+
+    kind: ScoreKind
+    title: str
 
 
 def kind_titles(kinds: Iterable[ScoreKind]) -> dict[ScoreKind, str]:

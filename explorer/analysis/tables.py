@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from graphstore.records import LOWER_IS_BETTER, ArchitectureSummary, Embeddings
+from graphstore.records import ArchitectureSummary, Embeddings
 
 FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 """First characters by which a spreadsheet takes a text for a formula."""
@@ -69,30 +69,31 @@ def map_frame(embeddings: Embeddings) -> tuple[pd.DataFrame, Spread]:
 
 
 def score_spread(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean and the spread of repeated scores, one row per architecture and series.
+    """Return the mean and the spread of repeated scores, one row per architecture and score kind.
 
     Args:
-        scores: ``id, series, metric, value, seed``; values that are not finite are dropped.
+        scores: ``id, kind, title, metric, value, seed``; values that are not finite are dropped.
 
     Returns:
-        ``id, series, metric, mean, deviation, runs, seeds, rank, scored``: the sample standard deviation over the runs
-        (NaN for a single run), and the rank of the mean, from 1 for the best, among the ``scored`` architectures of the
-        series.
+        ``id, kind, title, metric, mean, deviation, runs, seeds, rank, scored``: the sample standard deviation over the
+        runs (NaN for a single run), and the rank of the mean, from 1 for the best, among the ``scored`` architectures
+        of the kind.
     """
     known = scores[np.isfinite(scores["value"].to_numpy(dtype=float))]
-    groups = known.groupby(["series", "id"], sort=False)
+    groups = known.groupby(["kind", "id"], observed=True, sort=False)
     table = groups.agg(
+        title=("title", "first"),
         metric=("metric", "first"),
         mean=("value", "mean"),
         deviation=("value", "std"),
         runs=("value", "size"),
         seeds=("seed", "nunique"),
     ).reset_index()
-    signs = np.where(table["metric"].isin(LOWER_IS_BETTER), 1.0, -1.0)
+    signs = np.array([1.0 if kind.lower_is_better else -1.0 for kind in table["kind"]])
     # Rounded, because means of the same values in another order differ in the last digits.
-    ranks = (signs * table["mean"]).round(12).groupby(table["series"]).rank(method="min")
+    ranks = (signs * table["mean"]).round(12).groupby(table["kind"], observed=True).rank(method="min")
     table["rank"] = ranks.astype(int)
-    table["scored"] = table.groupby("series")["id"].transform("size")
+    table["scored"] = table.groupby("kind", observed=True)["id"].transform("size")
     return table[["id", *table.columns.drop("id")]]
 
 

@@ -1,4 +1,4 @@
-"""Figures that compare architectures: graphs with their differences, scores, and dissimilarities."""
+"""Figures that compare architectures: graphs with their differences, and dissimilarities."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from explorer.plots.base import styled
 from explorer.plots.drawing import node_positions
-from explorer.plots.palette import GREY, VERMILLION, YELLOW, category_color
+from explorer.plots.palette import GREY, VERMILLION, YELLOW
 from explorer.plots.titles import escaped
 from explorer.similarity.graph import ArchitectureGraph
 from explorer.space.operations import operation_color, operation_title
 
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 NODE_SYMBOLS = {"head": "circle", "add_norm": "diamond", "bottleneck": "triangle-down"}
 NODE_TITLES = {
     "input": "Input and output",
@@ -151,48 +149,6 @@ def _place(layer: int) -> str:
     return f"layer {layer}" if layer >= 0 else "outside the layers"
 
 
-def score_bars(scores: pd.DataFrame, titles: Sequence[tuple[str, str]]) -> go.Figure:
-    """Draw the scores of several architectures in one row per task, with error bars for repeated trainings.
-
-    Args:
-        scores: ``id, series, mean, deviation, runs``.
-        titles: id and unique name of each architecture, in the order of the legend.
-    """
-    figure = go.Figure()
-    series = list(dict.fromkeys(scores["series"]))
-    for position, (id, title) in enumerate(titles):
-        own = scores[scores["id"] == id]
-        # Shift the architectures within a row, so that points and error bars do not overlap.
-        shift = 0.5 * ((len(titles) - 1) / 2 - position) / max(1, len(titles) - 1)
-        deviations = own["deviation"].to_numpy(dtype=float, na_value=np.nan)
-        figure.add_trace(
-            go.Scatter(
-                x=own["mean"],
-                y=[series.index(name) + shift for name in own["series"]],
-                error_x={"type": "data", "array": np.nan_to_num(deviations), "thickness": 1.5, "width": 4},
-                mode="markers",
-                name=escaped(title),
-                marker={"color": category_color(position), "symbol": SYMBOLS[position % len(SYMBOLS)], "size": 10},
-                customdata=[
-                    [escaped(str(name)), count, "" if np.isnan(deviation) else f" ± {deviation:.4f}"]
-                    for name, count, deviation in zip(own["series"], own["runs"], deviations, strict=True)
-                ],
-                hovertemplate="%{customdata[0]}: %{x:.4f}%{customdata[2]}<br>%{customdata[1]} trained<extra>"
-                + escaped(title)
-                + "</extra>",
-            )
-        )
-    styled(figure, 110 + 46 * max(1, len(series)), showlegend=True)
-    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0.0})
-    figure.update_xaxes(title_text="score", tickformat=".3f")
-    figure.update_yaxes(
-        tickvals=list(range(len(series))),
-        ticktext=[escaped(str(name)) for name in series],
-        range=[len(series) - 0.5, -0.5],
-    )
-    return figure
-
-
 def dissimilarity_map(values: NDArray[np.float64], titles: Sequence[str]) -> go.Figure:
     """Draw dissimilarities ``[N, N]`` as an annotated heat map; titles are unique."""
     names = [escaped(title) for title in titles]
@@ -214,53 +170,4 @@ def dissimilarity_map(values: NDArray[np.float64], titles: Sequence[str]) -> go.
     )
     styled(figure, 150 + 52 * len(names))
     figure.update_yaxes(autorange="reversed")
-    return figure
-
-
-def forecast_strip(known: Sequence[float], mean: float, deviation: float, series: str) -> go.Figure:
-    """Draw a predicted score with one and two standard deviations above the known scores of the space.
-
-    Args:
-        known: comparable scores of the space.
-        mean: the predicted score.
-        deviation: standard deviation of the prediction.
-        series: name of the scores, for the axis.
-    """
-    figure = go.Figure()
-    marker = {"symbol": "line-ns-open", "size": 22, "color": GREY, "opacity": 0.6}
-    figure.add_trace(
-        go.Scatter(
-            x=list(known),
-            y=[0.0] * len(known),
-            mode="markers",
-            marker=marker,
-            name=f"{len(known):,} known scores",
-            hovertemplate="known: %{x:.4f}<extra></extra>",
-        )
-    )
-    for times, width in ((2, 2), (1, 6)):
-        figure.add_trace(
-            go.Scatter(
-                x=[mean - times * deviation, mean + times * deviation],
-                y=[1.0, 1.0],
-                mode="lines",
-                line={"color": category_color(0), "width": width},
-                name="± 1 standard deviation" if times == 1 else "± 2 standard deviations",
-                hovertemplate="%{x:.4f}<extra></extra>",
-            )
-        )
-    figure.add_trace(
-        go.Scatter(
-            x=[mean],
-            y=[1.0],
-            mode="markers",
-            marker={"symbol": "diamond", "size": 14, "color": category_color(1)},
-            name="predicted",
-            hovertemplate="predicted: %{x:.4f}<extra></extra>",
-        )
-    )
-    styled(figure, 190, showlegend=True)
-    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0.0})
-    figure.update_yaxes(tickvals=[0, 1], ticktext=["known", "predicted"], range=[-0.6, 1.6])
-    figure.update_xaxes(title_text=escaped(series), tickformat=".3f")
     return figure

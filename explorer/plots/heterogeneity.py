@@ -98,13 +98,14 @@ def heterogeneity_scatter(points: pd.DataFrame, title: str, column: str = "score
     return figure
 
 
-def kind_frontiers(points: pd.DataFrame, fronts: Mapping[str, pd.Index], series: str) -> go.Figure:
+def kind_frontiers(points: pd.DataFrame, fronts: Mapping[str, pd.Index], title: str, lower: bool) -> go.Figure:
     """Draw scores against sizes for several kinds of architectures, each with its Pareto front.
 
     Args:
         points: indexed by id, with ``parameters, score, kind, heterogeneity, label, operations``.
         fronts: kind → ids of its non-dominated architectures, by size; a kind without architectures is skipped.
-        series: name of the score, for the axis.
+        title: of the score kind, for the axis.
+        lower: whether lower scores are better.
     """
     figure = go.Figure()
     symbols = ("circle", "diamond", "square", "cross")
@@ -144,5 +145,7 @@ def kind_frontiers(points: pd.DataFrame, fronts: Mapping[str, pd.Index], series:
         )
     styled(figure, HEIGHT + 60, showlegend=True)
     figure.update_xaxes(title_text="parameters (minimise)")
-    figure.update_yaxes(title_text=f"{escaped(series)} (maximise)", range=range_of_equal(points["score"]))
+    figure.update_yaxes(
+        title_text=f"{escaped(title)} ({'minimise' if lower else 'maximise'})", range=range_of_equal(points["score"])
+    )
     return figure

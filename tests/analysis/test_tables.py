@@ -6,19 +6,23 @@ import pandas as pd
 import pytest
 
 from explorer.analysis.tables import escape_formula, score_spread
+from graphstore.records import ScoreKind
 
-COLUMNS = ["id", "series", "metric", "value", "seed"]
+
+def spread(*rows: tuple[str, str, str, float, int]) -> pd.DataFrame:
+    """The table for rows of architecture, task, metric, value and seed."""
+    frame = pd.DataFrame(rows, columns=["id", "title", "metric", "value", "seed"])
+    return score_spread(frame.assign(kind=[ScoreKind(row[1], row[2], "", "", "") for row in rows]))
 
 
 def test_repeated_scores_have_a_mean_a_deviation_and_a_rank():
-    rows = [
+    found = spread(
         ("a", "t", "accuracy", 1.0, 0),
         ("a", "t", "accuracy", 3.0, 1),
         ("b", "t", "accuracy", 2.0, 0),
         ("c", "t", "accuracy", 2.5, 0),
         ("b", "u", "accuracy", math.nan, 0),
-    ]
-    found = score_spread(pd.DataFrame(rows, columns=COLUMNS)).set_index("id")
+    ).set_index("id")
     assert found.index.tolist() == ["a", "b", "c"]
     assert found["mean"].tolist() == [2.0, 2.0, 2.5]
     assert found.loc["a", "deviation"] == pytest.approx(math.sqrt(2))
@@ -27,12 +31,17 @@ def test_repeated_scores_have_a_mean_a_deviation_and_a_rank():
 
 
 def test_the_smallest_loss_ranks_first():
-    rows = [("a", "t", "perplexity", 9.0, 0), ("b", "t", "perplexity", 4.0, 0)]
-    assert score_spread(pd.DataFrame(rows, columns=COLUMNS))["rank"].tolist() == [2, 1]
+    found = spread(("a", "t", "perplexity", 9.0, 0), ("b", "t", "perplexity", 4.0, 0))
+    assert found["rank"].tolist() == [2, 1]
+
+
+def test_kinds_of_one_task_are_ranked_apart():
+    found = spread(("a", "t", "perplexity", 9.0, 0), ("b", "t", "accuracy", 0.4, 0), ("c", "t", "accuracy", 0.3, 0))
+    assert found[["id", "rank", "scored"]].to_numpy().tolist() == [["a", 1, 1], ["b", 1, 2], ["c", 2, 2]]
 
 
 def test_no_score_is_no_row():
-    assert score_spread(pd.DataFrame([("a", "t", "m", math.inf, 0)], columns=COLUMNS)).empty
+    assert spread(("a", "t", "m", math.inf, 0)).empty
 
 
 @pytest.mark.parametrize(("cell", "shown"), [("=1+1", "'=1+1"), ("@x", "'@x"), ("plain", "plain"), (-1, -1)])

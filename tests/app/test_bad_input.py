@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from explorer.analysis.score_kinds import TitledKind
 from explorer.analysis.tables import FORMULA_BEGINS
 from explorer.app.pareto.tradeoffs import dominated
 from explorer.app.query import cypher_console
@@ -43,8 +44,8 @@ EACH = 850
 """Inputs to each of the twelve kinds of fields."""
 TINY = named_model("BERT-Tiny")
 MODEL = drafting.pack(drafting.draft_of(TINY))
-SERIES = {"mean": ScoreKind("mean", "accuracy", "d", "f", "r")}
-CHOICES = Choices(("c", "sa"), ("5", "sdp"), (32, 64), SERIES)
+MEAN = TitledKind(ScoreKind("mean", "accuracy", "d", "f", "r"), "mean")
+CHOICES = Choices(("c", "sa"), ("5", "sdp"), (32, 64), (MEAN,))
 KNOWN = pd.DataFrame({"name": ["BERT-Tiny", ""], "label": ["BERT-Tiny", "ab"]}, index=["0123456789ab", "abcdef012345"])
 POINTS = KNOWN.assign(x=[0.0, 1.0], y=[0.0, 1.0], parameters=[1, 2], depth=[1, 2])
 SCORE, SHARES = pd.Series([0.5], index=KNOWN.index[:1]), pd.DataFrame(index=KNOWN.index)
@@ -53,10 +54,10 @@ STATEMENTS = ("MATCH (a:Architecture) RETURN a.id AS id LIMIT $k", "RETURN 1")
 
 def query_address(draw: random.Random) -> None:
     sane = ("first,sa,sdp,32", "any,,,64", "1~5", "~2.5", "mean", "score", "-flops", "20")
-    wish, wrong = read_address({name: text(draw, *sane) for name in ADDRESS}, CHOICES)
+    query, wrong = read_address({name: text(draw, *sane) for name in ADDRESS}, CHOICES)
     assert set(wrong) <= set(ADDRESS)
-    assert isinstance(wish.question("nano", CHOICES), ArchitectureQuery)
-    assert read_address(wish.address(), CHOICES)[1] == []
+    assert isinstance(query.question("nano"), ArchitectureQuery)
+    assert read_address(query.address(), CHOICES)[1] == []
 
 
 def model_in_the_address(draw: random.Random) -> None:

@@ -170,7 +170,7 @@ def test_architecture_tables_are_those_of_the_store(open_page, filled):
         neighbors = store.neighbors("nano", filled.best, "views")
     layers, spread, scores, similar = (table.value for table in page.dataframe)
     assert layers["hidden"].tolist() == [layer.hidden for layer in record.layers]
-    assert sorted(scores["series"]) == sorted(spread["series"]) == ["mean", "order", "package"]
+    assert sorted(scores["title"]) == sorted(spread["title"]) == ["mean", "order", "package"]
     assert similar.index.tolist() == [neighbor.target for neighbor in neighbors]
     assert similar["dissimilarity"].tolist() == [neighbor.dissimilarity for neighbor in neighbors]
     known = [filled.values.get(id) for id in similar.index]
@@ -253,7 +253,7 @@ def test_unfinished_space_says_what_really_helps(open_page, tmp_path, name, spac
     assert "space build own" not in told
 
 
-def test_space_begins_with_the_largest_series_and_says_how_many_have_it(open_page, own_store):
+def test_space_begins_with_the_largest_kind_and_says_how_many_have_it(open_page, own_store):
     with open_store(own_store) as store:
         ids = [summary.id for summary in store.summaries("nano")]
         store.add_scores([scored(id, 0.1 * row, "a few") for row, id in enumerate(ids[:2])])

@@ -7,6 +7,7 @@ import re
 import pandas as pd
 import streamlit as st
 
+from explorer.analysis.score_kinds import TitledKind
 from explorer.analysis.similarity_graph import MOST_EXPANDED, SHOWN, SimilarityGraph, similarity_graph
 from explorer.analysis.tables import architectures_frame
 from explorer.app import navigation
@@ -29,14 +30,14 @@ def _graph(url: str, space: str, id: str, expanded: tuple[str, ...], revision: i
     return similarity_graph(store, space, id, neighbors_kernel(store.space(space).info), expanded)
 
 
-def render(id: str, space: str, scores: pd.DataFrame, series: str | None) -> None:
+def render(id: str, space: str, scores: pd.DataFrame, picked: TitledKind | None) -> None:
     """Draw the graph, if the architecture has neighbours.
 
     Args:
         id: the architecture of the page.
         space: space whose neighbours are drawn.
         scores: scores of the space.
-        series: score that colours the nodes; ``None`` for none.
+        picked: score kind that colours the nodes; ``None`` for none.
     """
     asked = tuple(one for one in st.query_params.get_all(EXPANDED) if ID.fullmatch(one))[:MOST_EXPANDED]
     found = _graph(services.store_url(), space, id, asked, services.store().revision("library"))
@@ -44,11 +45,11 @@ def render(id: str, space: str, scores: pd.DataFrame, series: str | None) -> Non
         return
     known = architectures_frame(services.store().summaries(ids=[str(one) for one in found.nodes.index]))
     nodes = found.nodes.join(known, how="inner")
-    means = None if series is None else frames.mean_scores(scores, series)
+    means = None if picked is None else frames.mean_scores(scores, picked.kind)
     nodes["score"] = float("nan") if means is None else means.reindex(nodes.index)
     edges = found.edges[found.edges["source"].isin(nodes.index) & found.edges["target"].isin(nodes.index)]
     downloads.figure(
-        similarity_figure(nodes, edges, found.expanded, id, series),
+        similarity_figure(nodes, edges, found.expanded, id, None if picked is None else picked.title),
         f"{id[:8]}-similar",
         KEY,
         on_select=_select,

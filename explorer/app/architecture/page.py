@@ -12,7 +12,7 @@ from explorer.app.shared import address, components, downloads, frames, services
 from explorer.app.shared.messages import literal
 from explorer.errors import InputError
 from explorer.library.settings import kernel_text
-from explorer.plots.scores import score_bars
+from explorer.plots.scores import scores_within_space
 from explorer.space.formats import from_json
 from graphstore.records import ArchitectureRecord, NeighborRecord
 
@@ -117,11 +117,11 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
 
 def _offered(architectures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Return scored architectures, best first, then named ones, with a column ``shown`` for the select box."""
-    series = frames.series_names(scores)
+    first = next((one.kind for one in frames.score_kinds(scores)), None)
     table = architectures[["label", "name", "operations", "parameters"]].copy()
-    table["score"] = frames.mean_scores(scores, series[0]).reindex(table.index) if series else float("nan")
+    table["score"] = float("nan") if first is None else frames.mean_scores(scores, first).reindex(table.index)
     table = table[table["score"].notna() | (table["name"] != "") | table.index.isin(scores["id"])]
-    table = frames.best_first(table, bool(series) and frames.lower_is_better(scores, series[0])).head(MOST_OFFERED)
+    table = frames.best_first(table, first is not None and first.lower_is_better).head(MOST_OFFERED)
     values = ["" if value != value else f"{value:.4f} · " for value in table["score"]]
     table["shown"] = [
         f"{value}{label} · {operations}"
@@ -157,11 +157,11 @@ def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
         st.info("It has no score yet.", icon=":material/hourglass_empty:")
         return
     spread = score_spread(scores)
-    spread = spread[spread["id"] == record.id].drop(columns="id").reset_index(drop=True)
-    means = scores.groupby(["series", "id"], sort=False)["value"].mean().rename("score").reset_index()
+    spread = spread[spread["id"] == record.id].drop(columns=["id", "kind"]).reset_index(drop=True)
+    means = scores.groupby(["title", "id"], sort=False)["value"].mean().rename("score").reset_index()
     others = means[means["id"] != record.id]
     name = f"{record.id[:8]}-scores"
-    downloads.figure(score_bars(spread, others), name, "architecture_score_bars", alt="Scores with error bars")
+    downloads.figure(scores_within_space(spread, others), name, "architecture_score_bars", alt="Scores with error bars")
     downloads.table(
         spread,
         name,
@@ -169,7 +169,7 @@ def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
         hide_index=True,
         placeholder=components.UNKNOWN,
         column_config={
-            "series": st.column_config.TextColumn("task"),
+            "title": st.column_config.TextColumn("task"),
             "mean": st.column_config.NumberColumn("mean", format="%.4f"),
             "deviation": st.column_config.NumberColumn(
                 "± deviation", format="%.4f", help="Standard deviation over its runs; unknown for a single run."
@@ -181,12 +181,12 @@ def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
     )
     with st.expander(f"Every run ({len(own)})"):
         downloads.table(
-            own[["series", "metric", "value", "seed", "source", "fidelity", "seconds"]],
+            own[["title", "metric", "value", "seed", "source", "fidelity", "seconds"]],
             f"{name}-runs",
             "architecture_scores",
             hide_index=True,
             column_config={
-                "series": st.column_config.TextColumn("task"),
+                "title": st.column_config.TextColumn("task"),
                 "value": st.column_config.NumberColumn("value", format="%.4f"),
                 "source": st.column_config.TextColumn("source", help="The trial of a study, or a published table."),
                 "fidelity": st.column_config.TextColumn("fidelity", help="The amount of training behind it."),
@@ -231,18 +231,18 @@ def _neighbors(
             icon=":material/hourglass_empty:",
         )
         return
-    series = components.pick_series(scores, "Scores to show", "architecture_series")
-    neighborhood.render(record.id, space, scores, series)
-    known = None if series is None else frames.mean_scores(scores, series)
+    picked = components.pick_kind(scores, "Scores to show", "architecture_series")
+    neighborhood.render(record.id, space, scores, picked)
+    known = None if picked is None else frames.mean_scores(scores, picked.kind)
     table = frames.neighbor_table(found, architectures, known)
     table["difference"] = similarity.differences(from_json(record.spec), table.index)
     columns = ["rank", "dissimilarity", "label", "score", "difference", "operations", "hiddens", "parameters"]
-    if series is None:
+    if picked is None:
         columns.remove("score")
     components.architecture_table(table, columns, space, "architecture_neighbors", height=420)
     kernel = kernel_text(services.space(space).info)
     st.caption(f"Dissimilarity by the kernel of {space} ({kernel}): 0 for equal graphs, at most 1.")
-    if series is not None and table["score"].isna().all():
+    if picked is not None and table["score"].isna().all():
         st.info(
             "None of them has this score yet. Open one on the Build page to train it.",
             icon=":material/model_training:",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
+from explorer.analysis.score_kinds import TitledKind
 from explorer.app.search import launching
 from explorer.app.shared import frames, services, similarity
 from explorer.errors import InputError, SpecError
@@ -23,7 +24,7 @@ from explorer.studies.jobs import is_alive, launch, studies_of
 from explorer.studies.queueing import new_study, queue
 from explorer.studies.spec import DEFAULT_RECIPE, StudySpec, Trained
 from graphstore import GraphStore
-from graphstore.records import JobRecord, SpaceRecord, StudyRecord, TrialRecord
+from graphstore.records import JobRecord, ScoreKind, SpaceRecord, StudyRecord, TrialRecord
 
 NEAREST = 8
 
@@ -84,44 +85,44 @@ def outside(grammar: DesignSpace, spec: ArchitectureSpec) -> str | None:
 
 
 @st.cache_resource(show_spinner="Fitting the prediction …", max_entries=8)
-def _forecaster(url: str, space: str, size: int, series: str, revision: int, _library: Library) -> Forecaster:
-    return Forecaster(_library, known_scores(_library, series))
+def _forecaster(url: str, space: str, size: int, kind: ScoreKind, revision: int, _library: Library) -> Forecaster:
+    return Forecaster(_library, known_scores(_library, kind))
 
 
-def known_scores(library: Library, series: str) -> dict[str, float]:
-    """Return id → mean score of a series, for the architectures of a library."""
-    known = frames.mean_scores(services.scores(library.name), series)
+def known_scores(library: Library, kind: ScoreKind) -> dict[str, float]:
+    """Return id → mean score of a kind, for the architectures of a library."""
+    known = frames.mean_scores(services.scores(library.name), kind)
     return {str(id): float(value) for id, value in known.items() if str(id) in library.rows and math.isfinite(value)}
 
 
-def too_few(library: Library, series: str) -> str | None:
-    """Explain that a series has too few scores, and name one that has enough; ``None`` if it has enough."""
-    count = len(known_scores(library, series))
+def too_few(library: Library, picked: TitledKind) -> str | None:
+    """Explain that a kind has too few scores, and name one that has enough; ``None`` if it has enough."""
+    count = len(known_scores(library, picked.kind))
     if count >= FEWEST_SCORES:
         return None
-    names = frames.series_names(services.scores(library.name))
-    counts = {name: len(known_scores(library, name)) for name in names}
-    text = f"{series} has {count} score{'' if count == 1 else 's'}; a prediction needs {FEWEST_SCORES}."
-    most = max(counts, key=lambda name: counts[name], default=series)
+    kinds = frames.score_kinds(services.scores(library.name))
+    counts = {one: len(known_scores(library, one.kind)) for one in kinds}
+    text = f"{picked.title} has {count} score{'' if count == 1 else 's'}; a prediction needs {FEWEST_SCORES}."
+    most = max(counts, key=lambda one: counts[one], default=picked)
     if counts.get(most, 0) < FEWEST_SCORES:
         return f"{text} Train more architectures."
-    return f"{text} Train more architectures, or choose {most} above: it has {counts[most]:,}."
+    return f"{text} Train more architectures, or choose {most.title} above: it has {counts[most]:,}."
 
 
-def forecaster(library: Library, series: str) -> Forecaster:
-    """Return a forecaster fitted to a series of scores. Raises InputError if they are too few."""
+def forecaster(library: Library, kind: ScoreKind) -> Forecaster:
+    """Return a forecaster fitted to the scores of a kind. Raises InputError if they are too few."""
     revision = services.store().revision("scores")
-    return _forecaster(services.store_url(), library.name, len(library.rows), series, revision, library)
+    return _forecaster(services.store_url(), library.name, len(library.rows), kind, revision, library)
 
 
-def nearest_table(library: Library, spec: ArchitectureSpec, series: str | None) -> pd.DataFrame:
+def nearest_table(library: Library, spec: ArchitectureSpec, kind: ScoreKind | None) -> pd.DataFrame:
     """Return the nearest architectures by id: ``dissimilarity, label, score, difference, parameters``."""
     known = services.architectures(library.name)
     nearest = library.nearest(spec, NEAREST)
     found = [(near.target, near.dissimilarity) for near in nearest if near.target in known.index]
     table = known.loc[[id for id, _ in found], ["label", "operations", "hiddens", "parameters"]].copy()
     table.insert(0, "dissimilarity", [value for _, value in found])
-    score = None if series is None else frames.mean_scores(services.scores(library.name), series)
+    score = None if kind is None else frames.mean_scores(services.scores(library.name), kind)
     table["score"] = float("nan") if score is None else score.reindex(table.index)
     table["difference"] = similarity.differences(spec, table.index)
     return table

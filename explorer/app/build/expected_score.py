@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from explorer.analysis.score_kinds import TitledKind
 from explorer.app.build import building
 from explorer.app.shared import components, downloads, frames, services
 from explorer.app.shared.messages import literal
@@ -14,34 +15,34 @@ from explorer.space.spec import ArchitectureSpec
 from graphstore.records import ArchitectureRecord
 
 
-def render(library: Library, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord) -> None:
+def render(library: Library, spec: ArchitectureSpec, picked: TitledKind | None, record: ArchitectureRecord) -> None:
     """Draw the prediction, or the reason why there is none.
 
     Args:
         library: library of the space.
         spec: the architecture.
-        series: scores to learn from; ``None`` if there are none.
+        picked: score kind to learn from; ``None`` if there are none.
         record: record of the architecture.
     """
-    if series is None:
+    if picked is None:
         components.no_scores_yet()
         return
-    reason = building.too_few(library, series)
+    reason = building.too_few(library, picked)
     if reason is not None:
         st.info(literal(reason), icon=":material/hourglass_empty:")
         return
-    learned = building.forecaster(library, series)
+    learned = building.forecaster(library, picked.kind)
     if learned.equal is not None:
         text = f"All {learned.count:,} known scores are {learned.equal:.4f}, so there is nothing to learn from yet."
         st.info(text, icon=":material/hourglass_empty:")
         return
     found = learned.forecast(spec)
-    known = frames.mean_scores(services.scores(library.name), series).dropna()
+    known = frames.mean_scores(services.scores(library.name), picked.kind).dropna()
     own = known.get(record.id)
     left, right = st.columns([1, 3])
     help = "If the model is right, two of three trainings score within one standard deviation."
     left.metric(
-        literal(series),
+        literal(picked.title),
         f"{found.mean:.4f}",
         f"± {found.deviation:.4f}",
         "off",
@@ -52,7 +53,7 @@ def render(library: Library, spec: ArchitectureSpec, series: str | None, record:
     if own is not None:
         left.metric("Measured", f"{own:.4f}", border=True)
     with right:
-        figure = forecast_strip(list(known), found.mean, found.deviation, series)
+        figure = forecast_strip(list(known), found.mean, found.deviation, picked.title)
         downloads.figure(figure, f"expected-{record.id[:8]}", "build_forecast", alt="Expected score")
     if found.beyond:
         st.warning(

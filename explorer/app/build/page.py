@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from explorer.analysis.score_kinds import TitledKind
 from explorer.app import navigation
 from explorer.app.build import building, expected_score, layer_editor, train_form
 from explorer.app.shared import components, downloads, services
@@ -62,10 +63,10 @@ def render() -> None:
         return
     scores = services.scores(space.name)
     st.subheader("Nearest known architectures")
-    series = components.pick_series(scores, "Scores to show and to learn from", "build_series")
-    _nearest(library, spec, series, record)
+    picked = components.pick_kind(scores, "Scores to show and to learn from", "build_series")
+    _nearest(library, spec, picked, record)
     st.subheader("Expected score")
-    expected_score.render(library, spec, series, record)
+    expected_score.render(library, spec, picked, record)
     st.subheader("Train it")
     train_form.render(space, spec)
 
@@ -235,14 +236,14 @@ def _graph(record: ArchitectureRecord) -> None:
     downloads.figure(figure, f"graph-{record.id[:8]}", "build_graph", alt="Computational graph")
 
 
-def _nearest(library: Library, spec: ArchitectureSpec, series: str | None, record: ArchitectureRecord) -> None:
-    table = building.nearest_table(library, spec, series)
+def _nearest(library: Library, spec: ArchitectureSpec, picked: TitledKind | None, record: ArchitectureRecord) -> None:
+    table = building.nearest_table(library, spec, None if picked is None else picked.kind)
     if table.empty:
         st.info(f"{library.name} has no other architecture.", icon=":material/info:")
         return
     table.insert(0, downloads.LINKS, components.addresses(table.index, library.name))
     shown = [downloads.LINKS, "dissimilarity", "label", "score", "difference", "parameters"]
-    if series is None:
+    if picked is None:
         shown.remove("score")
     downloads.table(
         table[shown],

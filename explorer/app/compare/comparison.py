@@ -150,22 +150,22 @@ def compared(numbers: pd.DataFrame) -> pd.DataFrame:
 
 
 def score_tables(chosen: Sequence[Chosen]) -> pd.DataFrame:
-    """Return the scores of the architectures; see ``score_spread``. Scores of one series are comparable."""
+    """Return the scores of the architectures, ordered by score kind; see ``score_spread``."""
     store = services.store()
     found = [record for one in chosen for record in store.scores(architecture=one.id)]
     scores = frames.scores_frame(found)
-    table = score_spread(scores)[["id", "series", "mean", "deviation", "runs"]]
-    order = {name: place for place, name in enumerate(frames.series_names(scores))}
-    return table.sort_values("series", key=lambda names: names.map(order), kind="stable").reset_index(drop=True)
+    table = score_spread(scores)[["id", "title", "mean", "deviation", "runs"]]
+    order = {one.title: place for place, one in enumerate(frames.score_kinds(scores))}
+    return table.sort_values("title", key=lambda titles: titles.map(order), kind="stable").reset_index(drop=True)
 
 
 def wide_scores(table: pd.DataFrame, chosen: Sequence[Chosen]) -> pd.DataFrame:
-    """Return scores as text, one row per series and one column per architecture."""
+    """Return scores as text, one row per score kind and one column per architecture."""
     rows: dict[str, dict[str, str]] = {}
     titles = {one.id: one.title for one in chosen}
-    for id, series, mean, deviation, count in table.itertuples(index=False):
+    for id, title, mean, deviation, count in table.itertuples(index=False):
         spread = f" ± {deviation:.4f} ({count})" if count > 1 else ""
-        rows.setdefault(series, {})[titles[id]] = f"{mean:.4f}{spread}"
+        rows.setdefault(title, {})[titles[id]] = f"{mean:.4f}{spread}"
     return pd.DataFrame(
         [[row.get(title, "–") for title in titles.values()] for row in rows.values()],
         index=pd.Index(list(rows), name="score"),

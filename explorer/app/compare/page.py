@@ -12,7 +12,7 @@ from explorer.app.compare.comparison import Chosen
 from explorer.app.shared import address, components, downloads, frames, services, similarity
 from explorer.app.shared.messages import literal, named_literally
 from explorer.library.settings import kernel_text
-from explorer.plots import DrawnGraph, dissimilarity_map, graphs_side_by_side, score_bars
+from explorer.plots import DrawnGraph, dissimilarity_map, graphs_side_by_side, scores_side_by_side
 from explorer.similarity.graph import build_graph
 from explorer.space.drafts import LONGEST_TEXT
 from graphstore.records import SpaceRecord
@@ -132,11 +132,11 @@ def _offered(known: pd.DataFrame, space: str) -> dict[str, str]:
 def _ranked(known: pd.DataFrame, space: str) -> pd.DataFrame:
     """Return the architectures with the space's first kind of ``score``, best first."""
     scores = services.scores(space)
-    series = frames.series_names(scores)
-    if not series:
+    first = next((one.kind for one in frames.score_kinds(scores)), None)
+    if first is None:
         return known.assign(score=float("nan"))
-    values = frames.mean_scores(scores, series[0]).reindex(known.index)
-    return frames.best_first(known.assign(score=values), frames.lower_is_better(scores, series[0]))
+    values = frames.mean_scores(scores, first).reindex(known.index)
+    return frames.best_first(known.assign(score=values), first.lower_is_better)
 
 
 def _file(chosen: list[Chosen], what: str) -> str:
@@ -174,7 +174,7 @@ def _scores(chosen: list[Chosen]) -> None:
         st.info("None of them has a score yet.", icon=":material/hourglass_empty:")
         return
     titles = [(one.id, one.title) for one in chosen]
-    downloads.figure(score_bars(table, titles), _file(chosen, "scores"), "compare_scores", alt="Scores")
+    downloads.figure(scores_side_by_side(table, titles), _file(chosen, "scores"), "compare_scores", alt="Scores")
     st.table(named_literally(comparison.wide_scores(table, chosen)), border="horizontal")
     downloads.csv_button(table, _file(chosen, "scores"), "compare_scores_csv")
     lacking = [one.title for one in chosen if one.id not in set(table["id"])]

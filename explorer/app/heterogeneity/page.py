@@ -30,18 +30,20 @@ def render() -> None:
     scores = services.scores(space)
     left, middle, right = st.columns(3)
     with left:
-        series = components.pick_series(scores, "Scores", "heterogeneity_series")
-        if series is None:
+        picked = components.pick_kind(scores, "Scores", "heterogeneity_series")
+        if picked is None:
             st.caption("No scores yet, so the best architectures are unknown.")
-    known = pd.Series(dtype=float, name="score") if series is None else frames.mean_scores(scores, series)
+    known = pd.Series(dtype=float, name="score") if picked is None else frames.mean_scores(scores, picked.kind)
     with middle:
         depth = _pick_depth(architectures, known)
     with right:
-        asked = address.number("Number of best architectures", "heterogeneity_best", 1, 50, 10, disabled=series is None)
+        asked = address.number("Number of best architectures", "heterogeneity_best", 1, 50, 10, disabled=picked is None)
         count = int(asked or 10)
-    lower = frames.lower_is_better(scores, series)
+    lower = picked is not None and picked.kind.lower_is_better
     points = architectures.join(known, how="inner")
-    groups = _groups(space, architectures, frames.best_first(points, lower), depth, count, series)
+    groups = _groups(
+        space, architectures, frames.best_first(points, lower), depth, count, None if picked is None else picked.title
+    )
     st.subheader("Operation at each layer")
     downloads.figure(
         operation_shares(groups),
@@ -54,14 +56,14 @@ def render() -> None:
         width_shares(groups), f"{space}-widths", "heterogeneity_widths", alt="Share of each hidden size per layer"
     )
     st.subheader("Heterogeneity against score")
-    if series is None:
+    if picked is None:
         components.no_scores_yet()
         return
     if lower:
-        st.caption(f"Lower values of {literal(series)} are better.")
-    _scatter(points, series, space)
+        st.caption(f"Lower values of {literal(picked.title)} are better.")
+    _scatter(points, picked.title, space)
     st.subheader("Homogeneous against heterogeneous")
-    _frontiers(points, series, lower, space)
+    _frontiers(points, picked.title, lower, space)
 
 
 def _pick_depth(architectures: pd.DataFrame, known: pd.Series) -> int:
@@ -78,16 +80,16 @@ def _pick_depth(architectures: pd.DataFrame, known: pd.Series) -> int:
 
 
 def _groups(
-    space: str, architectures: pd.DataFrame, ranked: pd.DataFrame, depth: int, count: int, series: str | None
+    space: str, architectures: pd.DataFrame, ranked: pd.DataFrame, depth: int, count: int, title: str | None
 ) -> dict[str, pd.DataFrame]:
     layers = services.layers(space)
     layers = layers[layers["depth"] == depth]
     members = architectures[architectures["depth"] == depth]
     groups = {f"all {len(members):,} with {depth} layers": layers}
-    if series is not None:
+    if title is not None:
         best = ranked[ranked["depth"] == depth].head(count)
         if len(best):
-            groups[f"best {len(best)} by {series}"] = layers[layers["id"].isin(best.index)]
+            groups[f"best {len(best)} by {title}"] = layers[layers["id"].isin(best.index)]
         else:
             st.caption(f"No architecture with {depth} layers is scored.")
     selected = _selected(members)
@@ -122,7 +124,7 @@ def _selected(members: pd.DataFrame) -> str | None:
     return id
 
 
-def _scatter(points: pd.DataFrame, series: str, space: str) -> None:
+def _scatter(points: pd.DataFrame, title: str, space: str) -> None:
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     with left:
         view = address.segments("Look at", list(VIEWS), "heterogeneity_view")
@@ -131,12 +133,12 @@ def _scatter(points: pd.DataFrame, series: str, space: str) -> None:
         with right:
             bins = int(address.number("Bins", "heterogeneity_bins", 2, MOST_BINS, 4) or 4)
         points = points.assign(bin=heterogeneity.size_bins(points, bins))
-        drawn = heterogeneity_scatter(points, series, groups="bin")
+        drawn = heterogeneity_scatter(points, title, groups="bin")
     elif view == VIEWS[2]:
         points = points.assign(beyond=heterogeneity.beyond_size(points))
-        drawn = heterogeneity_scatter(points, f"{series}, controlled for size", "beyond")
+        drawn = heterogeneity_scatter(points, f"{title}, controlled for size", "beyond")
     else:
-        drawn = heterogeneity_scatter(points, series)
+        drawn = heterogeneity_scatter(points, title)
     downloads.figure(drawn, f"{space}-heterogeneity-{view}", "heterogeneity_scatter", alt="Heterogeneity and score")
     if view == VIEWS[2]:
         st.caption("Residual of the score after a linear fit to the logarithm of the parameters.")
@@ -177,7 +179,7 @@ def _correlation(points: pd.DataFrame, given_size: bool = False) -> heterogeneit
     return _correlation_of(points[["heterogeneity", "score", "parameters"]], given_size)
 
 
-def _frontiers(points: pd.DataFrame, series: str, lower: bool, space: str) -> None:
+def _frontiers(points: pd.DataFrame, title: str, lower: bool, space: str) -> None:
     most = address.number(
         "Homogeneous up to a heterogeneity of",
         "homogeneous_to",
@@ -197,7 +199,10 @@ def _frontiers(points: pd.DataFrame, series: str, lower: bool, space: str) -> No
             icon=":material/info:",
         )
     downloads.figure(
-        kind_frontiers(points, fronts, series), f"{space}-frontiers", "heterogeneity_frontiers", alt="Two frontiers"
+        kind_frontiers(points, fronts, title, lower),
+        f"{space}-frontiers",
+        "heterogeneity_frontiers",
+        alt="Two frontiers",
     )
     joint = points.loc[heterogeneity.frontier(rated)]
     shares = (joint["kind"].eq(heterogeneity.KINDS[1]).mean(), points["kind"].eq(heterogeneity.KINDS[1]).mean())

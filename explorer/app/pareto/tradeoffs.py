@@ -15,7 +15,6 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from explorer.app.query.query_form import choices_of
 from explorer.app.query.standings import Objective, objectives_of
 from explorer.app.shared import frames, services
 from explorer.pareto import hypervolume, pareto_set
@@ -81,9 +80,7 @@ class Picks:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _offered(url: str, space: str, revision: tuple[int, int]) -> dict[str, Objective]:
-    scores = services.scores(space)
-    choices = choices_of(services.layers(space), scores, frames.series_names(scores))
-    return objectives_of(choices, services.store().measurements(space=space))
+    return objectives_of(frames.score_kinds(services.scores(space)), services.store().measurements(space=space))
 
 
 def offered(space: str) -> dict[str, Objective]:
@@ -104,7 +101,7 @@ def values(space: str, objective: Objective) -> pd.Series[float]:
     if isinstance(quantity, Fact):
         return services.architectures(space)[quantity.value].astype(float)
     if isinstance(quantity, ScoreKind):
-        return frames.mean_scores(services.scores(space), objective.column.removeprefix(SCORE))
+        return frames.mean_scores(services.scores(space), quantity)
     measured = _measured(services.store_url(), space, _revision())
     chosen = measured[[key == quantity for key in measured["key"]]]
     return chosen.set_index("id")["value"].astype(float)

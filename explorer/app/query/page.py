@@ -20,8 +20,8 @@ from explorer.app.query.query_form import (
     POSITIONS,
     SORTS,
     Choices,
+    FormQuery,
     Layer,
-    Wish,
     choices_of,
     read_address,
 )
@@ -63,27 +63,27 @@ def render() -> None:
             _pareto(asked, space)
 
 
-def _guided(space: str) -> tuple[Wish, Choices] | None:
+def _guided(space: str) -> tuple[FormQuery, Choices] | None:
     """Draw the tab and return the query, or ``None`` if the space is empty."""
     layers, scores = services.layers(space), services.scores(space)
     if layers.empty:
         _nothing_yet(space)
         return None
-    choices = choices_of(layers, scores, frames.series_names(scores))
-    wish, wrong = read_address(st.query_params.to_dict(), choices)
+    choices = choices_of(layers, frames.score_kinds(scores))
+    query, wrong = read_address(st.query_params.to_dict(), choices)
     if wrong:
         st.warning(f"The URL names values that this space does not have: {', '.join(wrong)}. They were ignored.")
-    new = _form(wish, choices, space)
+    new = _form(query, choices, space)
     if new is not None:
         for name in ADDRESS:
             st.query_params.pop(name, None)
         st.query_params.update(new.address())
-        wish = new
-    _answer(wish, choices, space)
+        query = new
+    _answer(query, space)
     vector = address.read("vector", lambda text: True, "vector", LONGEST_SHARED) or ""
     with st.expander("Nearest to a vector", expanded=bool(vector)):
         _nearest(space, scores, vector)
-    return wish, choices
+    return query, choices
 
 
 def _nothing_yet(space: str) -> None:
@@ -93,20 +93,20 @@ def _nothing_yet(space: str) -> None:
     )
 
 
-def _pareto(asked: tuple[Wish, Choices] | None, space: str) -> None:
+def _pareto(asked: tuple[FormQuery, Choices] | None, space: str) -> None:
     if asked is None:
         _nothing_yet(space)
         return
-    wish, choices = asked
+    query, choices = asked
     try:
-        question = wish.question(space, choices)
+        question = query.question(space)
     except StoreInputError as error:
         st.warning(literal(error), icon=":material/error:")
         return
-    titles = ["layers"] if any(not layer.is_empty for layer in wish.layers) else []
-    titles += [FACT_TITLES[name].lower() for name, ends in wish.ranges.items() if ends != OPEN]
-    titles += [f"score {wish.series}"] if wish.series else []
-    standings.pareto(space, choices, question, ", ".join(titles))
+    titles = ["layers"] if any(not layer.is_empty for layer in query.layers) else []
+    titles += [FACT_TITLES[name].lower() for name, ends in query.ranges.items() if ends != OPEN]
+    titles += [f"score {query.kind.title}"] if query.kind is not None else []
+    standings.pareto(space, choices.kinds, question, ", ".join(titles))
 
 
 def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
@@ -139,67 +139,72 @@ def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
     table = tables.architectures_frame(services.store().summaries(ids=[id for id, _ in found]))
     table = table.loc[[id for id, _ in found]].copy()
     table["distance"] = [distance for _, distance in found]
-    series = next(iter(frames.series_names(scores)), None)
-    if series is not None:
-        table["score"] = frames.mean_scores(scores, series).reindex(table.index)
+    first = next(iter(frames.score_kinds(scores)), None)
+    if first is not None:
+        table["score"] = frames.mean_scores(scores, first.kind).reindex(table.index)
     columns = ["distance", *(name for name in SHOWN if name in table)]
     components.architecture_table(table, columns, space, "nearest_table")
     st.caption(
-        "By Euclidean distance in the space's embedding." + (f" The score is {series}." if series is not None else "")
+        "By Euclidean distance in the space's embedding."
+        + (f" The score is {literal(first.title)}." if first is not None else "")
     )
 
 
-def _form(wish: Wish, choices: Choices, space: str) -> Wish | None:
+def _form(query: FormQuery, choices: Choices, space: str) -> FormQuery | None:
     """Show the form with the current query; return the submitted one."""
-    stated = (space, tuple(sorted(wish.address().items())))
+    stated = (space, tuple(sorted(query.address().items())))
     if st.session_state.get("query_stated") != stated:
         # After a link or the browser's Back, reset the fields to the URL's values.
         st.session_state["query_stated"] = stated
         st.session_state["query_round"] = st.session_state.get("query_round", 0) + 1
     key = f"query_{st.session_state['query_round']}"
     with st.form("query_form", border=True):
-        rules = [_layer(wish, n, choices, key) for n in range(MOST_RULES)]
+        rules = [_layer(query, n, choices, key) for n in range(MOST_RULES)]
         columns = st.columns(len(FACTS), vertical_alignment="bottom")
         ranges = {}
         for column, name in zip(columns, FACTS, strict=True):
             ranges[name] = _range(
-                column, FACT_TITLES[name], wish.ranges.get(name, OPEN), f"{key}_{name}", name != "heterogeneity"
+                column, FACT_TITLES[name], query.ranges.get(name, OPEN), f"{key}_{name}", name != "heterogeneity"
             )
         left, middle, right, last = st.columns([2, 2, 2, 1], vertical_alignment="bottom")
-        names = ["", *choices.series]
-        series = left.selectbox(
+        kinds = {one.title: one for one in choices.kinds}
+        titles = ["", *kinds]
+        title = left.selectbox(
             "Score",
-            names,
-            index=names.index(wish.series) if wish.series in names else 0,
-            format_func=lambda name: name or "with or without",
+            titles,
+            index=0 if query.kind is None else titles.index(query.kind.title),
+            format_func=lambda title: title or "with or without",
             help="Only architectures with this score. Kinds of scores that are not comparable are listed separately.",
-            key=f"{key}_series",
+            key=f"{key}_kind",
         )
-        score = _range(middle, "Score", wish.score, f"{key}_score", False)
+        score = _range(middle, "Score", query.score, f"{key}_score", False)
         sorts = ["", *SORTS]
         sort = right.selectbox(
             "Order",
             sorts,
-            index=sorts.index(wish.sort) if wish.sort in sorts else 0,
+            index=sorts.index(query.sort) if query.sort in sorts else 0,
             format_func=lambda name: SORTS.get(name, "By id"),
             key=f"{key}_sort",
         )
-        limit = last.selectbox("Maximal number of rows", LIMITS, index=LIMITS.index(wish.limit), key=f"{key}_limit")
+        limit = last.selectbox("Maximal number of rows", LIMITS, index=LIMITS.index(query.limit), key=f"{key}_limit")
         pressed = st.form_submit_button("Find", icon=":material/search:", type="primary")
     if not pressed:
         return None
     asked = tuple(layer for layer in rules if not layer.is_empty)
     # Ordering by score without a selected score uses the first one.
-    series = series or (next(iter(choices.series), "") if sort == "score" else "")
-    new = Wish(asked, ranges, series, score if series else OPEN, sort if sort != "score" or series else "", limit)
-    if sort == "score" and not series:
-        st.warning("There is no score to order by yet.")
+    kind = kinds.get(title)
+    if kind is None and sort == "score":
+        kind = next(iter(choices.kinds), None)
+        if kind is None:
+            st.warning("There is no score to order by yet.")
+            sort = ""
+    new = FormQuery(asked, ranges, kind, OPEN if kind is None else score, sort, limit)
     st.session_state["query_stated"] = (space, tuple(sorted(new.address().items())))
     return new
 
 
-def _layer(wish: Wish, n: int, choices: Choices, key: str) -> Layer:
-    now = wish.layers[n] if n < len(wish.layers) else Layer(list(POSITIONS)[n % len(POSITIONS)])
+def _layer(query: FormQuery, n: int, choices: Choices, key: str) -> Layer:
+    now = query.layers[n] if n < len(query.layers) else Layer(list(POSITIONS)[n % len(POSITIONS)])
     place, family, parameter, hidden = st.columns(4)
     visible: Literal["visible", "collapsed"] = "visible" if n == 0 else "collapsed"
     places, families, parameters = list(POSITIONS), ["", *choices.families], ["", *choices.parameters]
@@ -265,9 +270,9 @@ def _end(place: DeltaGenerator, title: str, now: float | None, key: str, whole: 
     return place.number_input(title, -most, most, now, step=0.01, format="%g", placeholder=ANYTHING, key=key)
 
 
-def _answer(wish: Wish, choices: Choices, space: str) -> None:
+def _answer(query: FormQuery, space: str) -> None:
     try:
-        question = wish.question(space, choices)
+        question = query.question(space)
         page = services.store().find(question)
     except StoreInputError as error:
         st.warning(literal(error), icon=":material/error:")
@@ -279,9 +284,8 @@ def _answer(wish: Wish, choices: Choices, space: str) -> None:
         st.info("No architecture matches. Widen a range or remove a rule.", icon=":material/search_off:")
         return
     table = tables.architectures_frame([found.summary for found in page.rows])
-    key = wish.quantity(choices)
-    if key is not None:
-        position = question.quantities.index(key)
+    if query.kind is not None:
+        position = question.quantities.index(query.kind.kind)
         table["score"] = pd.array([found.values[position] for found in page.rows], dtype="Float64")
     columns = [name for name in SHOWN if name in table]
     components.architecture_table(table, columns, space, "query_table", height=480)

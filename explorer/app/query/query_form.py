@@ -6,15 +6,15 @@ part matches anything. Invalid URL parameters are ignored with a notice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from explorer.analysis.ranges import format_ends, parse_range
+from explorer.analysis.score_kinds import TitledKind
 from explorer.errors import InputError
-from graphstore.queries import ANY, ArchitectureQuery, Condition, Ends, Fact, LayerRule, Quantity, Range, Sort
-from graphstore.records import ScoreKind
+from graphstore.queries import ANY, ArchitectureQuery, Condition, Ends, Fact, LayerRule, Range, Sort
 
 POSITIONS = {"first": 0, "last": -1, "any": None}
 """Title of a layer position → ``LayerRule.position``."""
@@ -68,22 +68,31 @@ class Choices:
         families: parts of the layers' families.
         parameters: parts of their parameters.
         hiddens: hidden sizes.
-        series: name of comparable scores (see ``frames.series_names``) → their kind.
+        kinds: score kinds in display order.
     """
 
     families: tuple[str, ...]
     parameters: tuple[str, ...]
     hiddens: tuple[int, ...]
-    series: Mapping[str, ScoreKind]
+    kinds: tuple[TitledKind, ...]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A query of the form."""
+class FormQuery:
+    """A query of the form.
+
+    Attributes:
+        layers: layer rules, all of which must hold.
+        ranges: name of a fact → its range.
+        kind: score kind that must be known; ``None`` for any architecture.
+        score: range of that score.
+        sort: a key of ``SORTS``; empty for the order of ids.
+        limit: most rows.
+    """
 
     layers: tuple[Layer, ...] = ()
     ranges: Mapping[str, Ends] = field(default_factory=dict)
-    series: str = ""
+    kind: TitledKind | None = None
     score: Ends = OPEN
     sort: str = ""
     limit: int = LIMITS[0]
@@ -92,8 +101,8 @@ class Wish:
         """Return the URL parameters; default values are left out."""
         found = {f"layer{n}": _layer_text(layer) for n, layer in enumerate(self.layers, 1) if not layer.is_empty}
         found |= {name: format_ends(ends) for name, ends in self.ranges.items() if ends != OPEN}
-        if self.series:
-            found["series"] = self.series
+        if self.kind is not None:
+            found[KIND] = self.kind.title
             if self.score != OPEN:
                 found["score"] = format_ends(self.score)
         if self.sort:
@@ -102,52 +111,47 @@ class Wish:
             found["limit"] = str(self.limit)
         return found
 
-    def question(self, space: str, choices: Choices) -> ArchitectureQuery:
+    def question(self, space: str) -> ArchitectureQuery:
         """Return the typed question. Raises StoreInputError for a range whose end is below its start."""
         conditions = [Condition(FACTS[name], Range(*ends)) for name, ends in self.ranges.items() if ends != OPEN]
-        key = choices.series.get(self.series)
-        if key is not None:
-            conditions.append(Condition(key, Range(*self.score)))
+        kind = None if self.kind is None else self.kind.kind
+        if kind is not None:
+            conditions.append(Condition(kind, Range(*self.score)))
         sort: tuple[Sort, ...] = ()
         if self.sort == "score":
-            sort = (Sort(key, descending=not key.lower_is_better),) if key is not None else ()
+            sort = (Sort(kind, descending=not kind.lower_is_better),) if kind is not None else ()
         elif self.sort:
             sort = (Sort(FACTS[self.sort.removeprefix("-")], descending=self.sort.startswith("-")),)
         rules = tuple(layer.rule for layer in self.layers if not layer.is_empty)
         return ArchitectureQuery(space, rules, (), tuple(conditions), sort, self.limit)
 
-    def quantity(self, choices: Choices) -> Quantity | None:
-        """Return the score whose values the result shows."""
-        return choices.series.get(self.series)
 
-
-ADDRESS = (*(f"layer{n}" for n in range(1, MOST_RULES + 1)), *FACTS, "series", "score", "sort", "limit")
+KIND = "series"
+"""The URL parameter of the score kind, as in the links of earlier versions."""
+ADDRESS = (*(f"layer{n}" for n in range(1, MOST_RULES + 1)), *FACTS, KIND, "score", "sort", "limit")
 """The URL parameters of a query."""
 
 
-def choices_of(layers: pd.DataFrame, scores: pd.DataFrame, names: list[str]) -> Choices:
+def choices_of(layers: pd.DataFrame, kinds: Sequence[TitledKind]) -> Choices:
     """Return the values that the form offers for a space.
 
     Args:
         layers: frame of ``frames.layers_frame``.
-        scores: frame of ``frames.scores_frame``.
-        names: the series in display order.
+        kinds: its score kinds in display order.
     """
     operations = [str(one).partition("_")[::2] for one in layers["operation"].unique()]
-    firsts = scores.drop_duplicates("series").set_index("series")
-    series = {name: ScoreKind(*(str(firsts.loc[name, field]) for field in ScoreKind.FIELDS)) for name in names}
     return Choices(
         tuple(sorted({part for family, _ in operations for part in family.split("+")})),
         tuple(sorted({part for _, parameter in operations for part in parameter.split("+")})),
         tuple(sorted(int(hidden) for hidden in layers["hidden"].unique())),
-        series,
+        tuple(kinds),
     )
 
 
-def read_address(address: Mapping[str, str], choices: Choices) -> tuple[Wish, list[str]]:
+def read_address(address: Mapping[str, str], choices: Choices) -> tuple[FormQuery, list[str]]:
     """Return the query in a URL and the names of its invalid parameters."""
     wrong: list[str] = []
-    wish = Wish()
+    query = FormQuery()
     layers = []
     for name in ADDRESS[:MOST_RULES]:
         if name in address:
@@ -157,19 +161,22 @@ def read_address(address: Mapping[str, str], choices: Choices) -> tuple[Wish, li
                 wrong.append(name)
     ranges = {name: _read_range(address[name], name != "heterogeneity") for name in FACTS if name in address}
     wrong += [name for name, ends in ranges.items() if ends is None]
-    wish = replace(wish, layers=tuple(layers), ranges={name: ends for name, ends in ranges.items() if ends is not None})
-    offered = {"series": [*choices.series], "sort": [*SORTS], "limit": [str(limit) for limit in LIMITS]}
+    query = replace(
+        query, layers=tuple(layers), ranges={name: ends for name, ends in ranges.items() if ends is not None}
+    )
+    kinds = {one.title: one for one in choices.kinds}
+    offered = {KIND: [*kinds], "sort": [*SORTS], "limit": [str(limit) for limit in LIMITS]}
     chosen = {name: address[name] for name, known in offered.items() if address.get(name) in known}
     wrong += [name for name in offered if name in address and name not in chosen]
     limit = int(chosen.get("limit", LIMITS[0]))
-    wish = replace(wish, series=chosen.get("series", ""), sort=chosen.get("sort", ""), limit=limit)
-    if wish.sort == "score" and not wish.series:
-        wish = replace(wish, sort="")
-    if "score" in address and wish.series:
+    query = replace(query, kind=kinds.get(chosen.get(KIND, "")), sort=chosen.get("sort", ""), limit=limit)
+    if query.sort == "score" and query.kind is None:
+        query = replace(query, sort="")
+    if "score" in address and query.kind is not None:
         ends = _read_range(address["score"])
-        wish = replace(wish, score=ends or OPEN)
+        query = replace(query, score=ends or OPEN)
         wrong += [] if ends else ["score"]
-    return wish, wrong
+    return query, wrong
 
 
 def _layer_text(layer: Layer) -> str:

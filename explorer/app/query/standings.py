@@ -16,8 +16,7 @@ import streamlit as st
 
 from explorer.analysis import tables
 from explorer.analysis.pareto import pareto_front
-from explorer.analysis.score_kinds import kind_titles
-from explorer.app.query.query_form import Choices
+from explorer.analysis.score_kinds import TitledKind, kind_titles
 from explorer.app.shared import components, downloads, services
 from explorer.app.shared.messages import literal
 from explorer.plots.pareto import Axis, pareto_plot
@@ -86,12 +85,12 @@ def best(space: str) -> None:
     )
 
 
-def objectives_of(choices: Choices, measurements: Sequence[MeasurementRecord]) -> dict[str, Objective]:
+def objectives_of(kinds: Sequence[TitledKind], measurements: Sequence[MeasurementRecord]) -> dict[str, Objective]:
     """Return the objectives of a space: URL value → objective."""
     found = {name: Objective(fact.value, title, Sort(fact, more)) for name, (fact, title, more) in FACTS.items()}
-    for name, key in choices.series.items():
-        sort = Sort(key, descending=not key.lower_is_better)
-        found[f"score:{name}"] = Objective(f"score:{name}", f"score {name}", sort)
+    for one in kinds:
+        sort = Sort(one.kind, descending=not one.kind.lower_is_better)
+        found[f"score:{one.title}"] = Objective(f"score:{one.title}", f"score {one.title}", sort)
     units = {MeasurementKey(one.device, one.quantity): one.unit for one in measurements}
     for measured in sorted(units, key=lambda key: (key.device, key.quantity)):
         unit, name = units[measured], f"{measured.device} {measured.quantity}"
@@ -106,18 +105,18 @@ def usual(objectives: Mapping[str, Objective]) -> list[str]:
     return ["parameters", next(scored, "-heterogeneity")]
 
 
-def pareto(space: str, choices: Choices, question: ArchitectureQuery, filters: str) -> None:
+def pareto(space: str, kinds: Sequence[TitledKind], question: ArchitectureQuery, filters: str) -> None:
     """Draw the tab of the Pareto front.
 
     Args:
         space: name of the space.
-        choices: its comparable scores.
+        kinds: its score kinds.
         question: query that selects the architectures; its order and limit are ignored.
         filters: description of the filters; empty if there are none.
     """
-    offered = objectives_of(choices, services.store().measurements(space=space))
+    offered = objectives_of(kinds, services.store().measurements(space=space))
     chosen = _choose(offered)
-    if not choices.series:
+    if not kinds:
         st.caption("No architecture of this space has a score yet; scores can be selected as soon as there are some.")
     st.caption(
         f"Among the architectures of the Guided tab: {literal(filters)}."

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
+from explorer.analysis.score_kinds import TitledKind
 from explorer.app import navigation
 from explorer.app.shared import access, downloads, frames, services
 from explorer.app.shared.messages import literal
@@ -179,13 +180,14 @@ def default_space(names: Sequence[str]) -> str:
     return next((name for name in names if not services.scores(name).empty), names[0])
 
 
-def pick_series(scores: pd.DataFrame, label: str, key: str) -> str | None:
-    """Show the selector of comparable scores; return ``None`` if there are none."""
-    names = frames.series_names(scores)
-    if not names:
+def pick_kind(scores: pd.DataFrame, label: str, key: str) -> TitledKind | None:
+    """Show the selector of the score kind, kept in the URL by its title; return ``None`` if there are no scores."""
+    kinds = {one.title: one for one in frames.score_kinds(scores)}
+    if not kinds:
         return None
-    order = steady(names, key)
-    return str(st.selectbox(label, order, order.index(names[0]), key=key, bind="query-params"))
+    order = steady(list(kinds), key)
+    chosen = st.selectbox(label, order, order.index(next(iter(kinds))), key=key, bind="query-params")
+    return kinds[str(chosen)]
 
 
 def how_to_finish(space: str) -> str:
@@ -237,8 +239,8 @@ def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, titl
             "FLOPs": compact(float(row["flops"])),
             "Heterogeneity": f"{row['heterogeneity']:.2f}",
         }
-        for name in frames.series_names(own):
-            facts[f"Score {literal(name)}"] = f"{frames.mean_scores(own, name).iloc[0]:.4f}"
+        for one in frames.score_kinds(own):
+            facts[f"Score {literal(one.title)}"] = f"{frames.mean_scores(own, one.kind).iloc[0]:.4f}"
         st.table(pd.Series(facts, name=""), border="horizontal")
         if own.empty:
             st.caption("Not scored yet.")

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from explorer.analysis.score_kinds import kind_titles
+from explorer.analysis.score_kinds import TitledKind, kind_titles
 from explorer.space.operations import operation_title
 from graphstore.records import (
-    LOWER_IS_BETTER,
     ArchitectureSummary,
     LayerRecord,
     NeighborRecord,
@@ -39,41 +38,38 @@ def layers_frame(summaries: Sequence[ArchitectureSummary]) -> pd.DataFrame:
 
 
 def scores_frame(scores: Sequence[ScoreRecord]) -> pd.DataFrame:
-    """Return one row per score, with the title of its score kind as ``series``; see ``kind_titles``.
+    """Return one row per score: its kind, the kind's title (see ``kind_titles``) and fields, its value and its origin.
 
-    ``seconds`` is NaN where the record has 0, which means unknown.
+    ``kind`` is categorical, because comparing a column of ``ScoreKind`` objects takes microseconds a row. ``seconds``
+    is NaN where the record has 0, which means unknown.
     """
-    titles = kind_titles(score.kind for score in scores)
-    names = ["id", *ScoreKind.FIELDS, "value", "seed", "source", "seconds", "series"]
+    kinds = [score.kind for score in scores]
+    titles = kind_titles(kinds)
+    names = ["id", "kind", "title", *ScoreKind.FIELDS, "value", "seed", "source", "seconds"]
     rows = [
-        (s.architecture, *s.kind.fields.values(), s.value, s.seed, s.source, s.seconds or np.nan, titles[s.kind])
-        for s in scores
+        (s.architecture, kind, titles[kind], *kind.fields.values(), s.value, s.seed, s.source, s.seconds or np.nan)
+        for s, kind in zip(scores, kinds, strict=True)
     ]
-    return pd.DataFrame(rows, columns=names).astype({"seconds": float})
+    frame = pd.DataFrame(rows, columns=names).astype({"seconds": float})
+    return frame.assign(kind=pd.Categorical(kinds, categories=list(titles)))
 
 
-def series_names(scores: pd.DataFrame) -> list[str]:
-    """The series of a frame of scores: those over all tasks first, then by task; of one task the largest first."""
-    if scores.empty:
-        return []
+def score_kinds(scores: pd.DataFrame) -> list[TitledKind]:
+    """Return the score kinds of a frame: those over all tasks first, then by task; of one task the largest first."""
     rank = {task: position for position, task in enumerate(OVERALL_TASKS)}
-    ordered = sorted(
-        (rank.get(str(task), len(rank)), str(task), -int(count), str(name))
-        for task, group in scores.groupby("task")
-        for name, count in group.groupby("series")["id"].nunique().items()
-    )
-    return [name for *_, name in ordered]
+    counts = scores.groupby("kind", observed=True, sort=False)["id"].nunique()
+    found = [TitledKind(*row) for row in scores[["kind", "title"]].drop_duplicates("kind").itertuples(index=False)]
+
+    def place(one: TitledKind) -> tuple[int, str, int, str]:
+        return rank.get(one.kind.task, len(rank)), one.kind.task, -int(counts[one.kind]), one.title
+
+    return sorted(found, key=place)
 
 
-def mean_scores(scores: pd.DataFrame, series: str) -> pd.Series[float]:
-    """Mean score of each architecture in a series, indexed by id, named ``score``."""
-    chosen = scores.loc[scores["series"] == series]
+def mean_scores(scores: pd.DataFrame, kind: ScoreKind) -> pd.Series[float]:
+    """Return the mean score of each architecture over its scores of one kind, indexed by id, named ``score``."""
+    chosen = scores.loc[scores["kind"] == kind]
     return chosen.groupby("id", sort=False)["value"].mean().rename("score").astype(float)
-
-
-def lower_is_better(scores: pd.DataFrame, series: str | None) -> bool:
-    """Return whether lower scores of a series are better, as for a perplexity."""
-    return bool(scores.loc[scores["series"] == series, "metric"].isin(LOWER_IS_BETTER).any())
 
 
 def best_first(table: pd.DataFrame, lower: bool = False) -> pd.DataFrame:
@@ -87,17 +83,16 @@ def best_first(table: pd.DataFrame, lower: bool = False) -> pd.DataFrame:
 
 
 def objective_tasks(scores: pd.DataFrame) -> dict[str, int]:
-    """Tasks a study can use as a known objective, with the number of scored architectures.
+    """Return the tasks a study can use as a known objective, with the number of scored architectures.
 
-    Tasks whose scores are of several kinds are left out: they cannot be compared with each other. So are those of
-    which less is better: a search maximises.
+    Tasks whose scores are of several kinds are left out, because they cannot be compared with each other. So are those
+    of which lower scores are better, because a search maximises.
     """
-    found = {}
-    for name in series_names(scores):
-        group = scores.loc[scores["series"] == name]
-        if name in set(group["task"]) and not lower_is_better(scores, name):
-            found[name] = int(group["id"].nunique())
-    return found
+    return {
+        one.title: int(scores.loc[scores["kind"] == one.kind, "id"].nunique())
+        for one in score_kinds(scores)
+        if one.title == one.kind.task and not one.kind.lower_is_better
+    }
 
 
 def stack_text(widths: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
+from explorer.analysis.score_kinds import TitledKind
 from explorer.app import navigation
 from explorer.app.shared import components, downloads, frames
 from explorer.app.shared.messages import literal
@@ -17,13 +18,12 @@ MOST_ROWS = 1000
 """Most rows of the table; the download has all rows."""
 
 
-def render(chosen: pd.DataFrame, series: str | None, lower: bool, space: str, forget: Callable[[], None]) -> None:
+def render(chosen: pd.DataFrame, picked: TitledKind | None, space: str, forget: Callable[[], None]) -> None:
     """Show the selected architectures.
 
     Args:
         chosen: rows of ``services.architectures``, indexed by id, with a column ``score``.
-        series: name of the score; ``None`` if there is none.
-        lower: whether lower scores are better.
+        picked: score kind of the column ``score``; ``None`` if there is none.
         space: name of the space.
         forget: callback of the button that clears the selection.
     """
@@ -33,10 +33,10 @@ def render(chosen: pd.DataFrame, series: str | None, lower: bool, space: str, fo
     if chosen.empty:
         st.caption("The selected area holds no architecture that passes the filters.")
         return
-    st.caption(_summary(chosen, series, lower))
-    table = frames.best_first(chosen, lower)
+    st.caption(_summary(chosen, picked))
+    table = frames.best_first(chosen, picked is not None and picked.kind.lower_is_better)
     columns = ["label", "score", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
-    if series is None:
+    if picked is None:
         columns.remove("score")
     shown = table.head(MOST_ROWS).copy()
     shown.insert(0, "link", components.addresses(shown.index, space))
@@ -67,11 +67,12 @@ def compare_link(ids: list[str], space: str, by_hand: bool, total: int) -> None:
     navigation.compare_link(ids, space, f"Compare the {len(ids)} marked" if by_hand else f"Compare {few}")
 
 
-def _summary(chosen: pd.DataFrame, series: str | None, lower: bool) -> str:
+def _summary(chosen: pd.DataFrame, picked: TitledKind | None) -> str:
     words = f"{chosen['parameters'].min():,} to {chosen['parameters'].max():,} parameters"
     words += f", heterogeneity {chosen['heterogeneity'].mean():.2f} on average"
     known = chosen["score"].dropna()
-    if series is None or known.empty:
+    if picked is None or known.empty:
         return f"{words}; none has a score."
-    best = known.min() if lower else known.max()
-    return f"{words}; {len(known):,} with score {literal(series)}: {known.mean():.4f} on average, {best:.4f} at best."
+    best = known.min() if picked.kind.lower_is_better else known.max()
+    scored = f"{len(known):,} with score {literal(picked.title)}"
+    return f"{words}; {scored}: {known.mean():.4f} on average, {best:.4f} at best."

@@ -55,14 +55,15 @@ class Offer:
     @property
     def numbers(self) -> list[str]:
         """Return the titles of all numeric quantities, scores first."""
-        scores = [f"{SCORE}{name}" for name in frames.series_names(self.scores)]
+        scores = [f"{SCORE}{one.title}" for one in frames.score_kinds(self.scores)]
         measured = [f"{MEASURED}{name}" for name in self.measured]
         return [*scores, *NUMBERS, *measured, *(f"{SHARE}{operation_title(str(one))}" for one in self.shares)]
 
     def values(self, title: str) -> tuple[pd.Series, str]:
         """Return the values of a quantity by id, and their number format."""
         if title.startswith(SCORE):
-            return frames.mean_scores(self.scores, title.removeprefix(SCORE)), ".4f"
+            kinds = {one.title: one.kind for one in frames.score_kinds(self.scores)}
+            return frames.mean_scores(self.scores, kinds[title.removeprefix(SCORE)]), ".4f"
         if title.startswith(MEASURED):
             return self.measured[title.removeprefix(MEASURED)], ".4g"
         if title.startswith(SHARE):

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from explorer.analysis.projections import Projection
+from explorer.analysis.score_kinds import TitledKind
 from explorer.app.shared import address, components, downloads, frames, services
 from explorer.app.shared.messages import literal
 from explorer.app.space import build_form, chosen_view, map_choices, map_services, map_values
@@ -62,10 +63,9 @@ def render() -> None:
     with top[2]:
         projection = map_choices.pick_projection(space.name, bool(space.info.get("ready")))
     with top[3]:
-        series = components.pick_series(scores, "Scores of filter and tables", "space_best")
-    score = pd.Series(dtype=float, name=SCORE_COLUMN) if series is None else frames.mean_scores(scores, series)
-    lower = frames.lower_is_better(scores, series)
-    limits = map_choices.pick_limits(offer, series is not None)
+        picked = components.pick_kind(scores, "Scores of filter and tables", "space_best")
+    score = pd.Series(dtype=float, name=SCORE_COLUMN) if picked is None else frames.mean_scores(scores, picked.kind)
+    limits = map_choices.pick_limits(offer, picked is not None)
     points = known.join(projection.points, how="inner").join(score, how="left")
     kept = points[limits.mask(points, score, offer.shares)]
     if len(kept) < len(points):
@@ -80,8 +80,8 @@ def render() -> None:
         _card(selected, known, scores, space.name)
     areas = _areas()
     if areas and len(kept):
-        chosen_view.render(kept[map_values.inside(kept, areas)], series, lower, space.name, _forget_areas)
-    _best(kept, series, lower, space.name)
+        chosen_view.render(kept[map_values.inside(kept, areas)], picked, space.name, _forget_areas)
+    _best(kept, picked, space.name)
     build_form.render()
 
 
@@ -279,12 +279,12 @@ def _card(selected: str | None, points: pd.DataFrame, scores: pd.DataFrame, spac
     components.summary_card(selected, points.loc[[selected]].iloc[0], scores, space)
 
 
-def _best(points: pd.DataFrame, series: str | None, lower: bool, space: str) -> None:
+def _best(points: pd.DataFrame, picked: TitledKind | None, space: str) -> None:
     st.subheader("Best scored")
-    if series is None:
+    if picked is None:
         components.no_scores_yet()
         return
-    table = frames.best_first(points.dropna(subset=[SCORE_COLUMN]), lower).head(BEST)
+    table = frames.best_first(points.dropna(subset=[SCORE_COLUMN]), picked.kind.lower_is_better).head(BEST)
     if table.empty:
         st.caption("No architecture that passes the filters has this score.")
         return

@@ -253,8 +253,8 @@ def test_too_few_and_odd_scores(visit, own_store, monkeypatch):
     assert "or choose package above\\: it has 6" in told(page)
     original = building.frames.mean_scores
 
-    def broken(scores, series):
-        return original(scores, series) * float("nan")
+    def broken(scores, kind):
+        return original(scores, kind) * float("nan")
 
     monkeypatch.setattr(building.frames, "mean_scores", broken)
     page = visit(own_store, id=ids[0])

@@ -14,7 +14,7 @@ from explorer.app.compare import comparison
 from explorer.app.compare.comparison import ABSENT, Chosen
 from explorer.app.shared.messages import literal
 from explorer.errors import SpecError
-from explorer.plots import DrawnGraph, dissimilarity_map, forecast_strip, graphs_side_by_side, score_bars
+from explorer.plots import DrawnGraph, dissimilarity_map, forecast_strip, graphs_side_by_side, scores_side_by_side
 from explorer.similarity.graph import architecture_id, build_graph
 from explorer.space.drafts import Draft, LayerDraft, draft_of, pack
 from explorer.space.named import named_model
@@ -195,9 +195,9 @@ def test_figures():
     nodes = [len(t.x) for t in figure.data if t.mode == "markers" and t.name != "differs (ring)"]
     assert sum(nodes) == 2 * len(graph)
     table = pd.DataFrame(
-        [("a", "t", 0.5, 0.1, 2), ("b", "t", 0.6, math.nan, 1)], columns=["id", "series", "mean", "deviation", "runs"]
+        [("a", "t", 0.5, 0.1, 2), ("b", "t", 0.6, math.nan, 1)], columns=["id", "title", "mean", "deviation", "runs"]
     )
-    bars = score_bars(table, [("a", "A"), ("b", "B"), ("c", "C")])
+    bars = scores_side_by_side(table, [("a", "A"), ("b", "B"), ("c", "C")])
     assert [list(trace.error_x.array) for trace in bars.data] == [[0.1], [0.0], []]
     grid = dissimilarity_map(np.array([[0.0, 0.25], [0.25, 0.0]]), ["A", "B"])
     assert grid.data[0].text[0][1] == "0.250"

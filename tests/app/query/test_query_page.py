@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from streamlit.config import get_option, set_option
 from streamlit.testing.v1 import AppTest
 
+from explorer.analysis.score_kinds import TitledKind
 from explorer.app.query import cypher_console
 from explorer.app.query.query_form import (
     ADDRESS,
@@ -24,8 +25,8 @@ from explorer.app.query.query_form import (
     POSITIONS,
     SORTS,
     Choices,
+    FormQuery,
     Layer,
-    Wish,
     read_address,
 )
 from explorer.app.shared import access
@@ -36,7 +37,7 @@ from graphstore.records import ScoreKind, ScoreRecord
 
 MEAN = ScoreKind("mean", "accuracy", "text", "steps 100", "r")
 LOSS = ScoreKind("lm", "loss", "text", "steps 100", "r")
-CHOICES = Choices(("c", "l", "sa"), ("5", "dft", "sdp"), (32, 64), {"mean": MEAN, "lm": LOSS})
+CHOICES = Choices(("c", "l", "sa"), ("5", "dft", "sdp"), (32, 64), (TitledKind(MEAN, "mean"), TitledKind(LOSS, "lm")))
 
 
 @pytest.fixture
@@ -81,39 +82,40 @@ LAYERS = st.builds(
     st.sampled_from(["", *CHOICES.parameters]),
     st.sampled_from([0, *CHOICES.hiddens]),
 ).filter(lambda layer: not layer.is_empty)
-WISHES = st.builds(
-    Wish,
+QUERIES = st.builds(
+    FormQuery,
     st.lists(LAYERS, max_size=3).map(tuple),
     st.fixed_dictionaries({}, optional={name: ENDS if name == "heterogeneity" else COUNTS for name in FACTS}).map(
         lambda ranges: {name: ends for name, ends in ranges.items() if ends != OPEN}
     ),
-    st.sampled_from(["", *CHOICES.series]),
+    st.sampled_from([None, *CHOICES.kinds]),
     ENDS,
     st.sampled_from(["", *SORTS]),
     st.sampled_from(LIMITS),
 )
 
 
-@given(WISHES)
-def test_a_wish_comes_back_from_its_address(wish):
-    again, wrong = read_address(wish.address(), CHOICES)
+@given(QUERIES)
+def test_a_query_comes_back_from_its_address(query):
+    again, wrong = read_address(query.address(), CHOICES)
     assert wrong == []
-    if not wish.series:
-        wish = dataclasses.replace(wish, score=OPEN, sort="" if wish.sort == "score" else wish.sort)
-    assert again == wish
+    if query.kind is None:
+        query = dataclasses.replace(query, score=OPEN, sort="" if query.sort == "score" else query.sort)
+    assert again == query
 
 
 @given(st.dictionaries(st.sampled_from(ADDRESS), st.one_of(st.text(max_size=12), st.from_regex(r"[0-9e.,~-]{0,9}"))))
 def test_no_address_is_too_odd(address):
-    wish, wrong = read_address(address, CHOICES)
+    query, wrong = read_address(address, CHOICES)
     assert set(wrong) <= set(address)
-    assert isinstance(wish.question("nano", CHOICES), ArchitectureQuery)
+    assert isinstance(query.question("nano"), ArchitectureQuery)
 
 
-def test_a_wish_is_a_typed_question():
+def test_a_query_of_the_form_is_a_typed_question():
     layers = (Layer("last", "c", "5", 64), Layer("any", "sa"), Layer("first", hidden=32))
-    wish = Wish(layers, {"parameters": (None, 1e7), "depth": OPEN}, "mean", (0.8, None), "score", 50)
-    assert wish.question("nano", CHOICES) == ArchitectureQuery(
+    mean, loss = CHOICES.kinds
+    query = FormQuery(layers, {"parameters": (None, 1e7), "depth": OPEN}, mean, (0.8, None), "score", 50)
+    assert query.question("nano") == ArchitectureQuery(
         "nano",
         (
             LayerRule(-1, "c", "5", hidden=Range(64, 64)),
@@ -124,8 +126,8 @@ def test_a_wish_is_a_typed_question():
         sort=(Sort(MEAN, descending=True),),
         limit=50,
     )
-    assert Wish(series="lm", sort="score").question("nano", CHOICES).sort == (Sort(LOSS),)
-    assert Wish(sort="-flops").question("nano", CHOICES).sort == (Sort(Fact.FLOPS, descending=True),)
+    assert FormQuery(kind=loss, sort="score").question("nano").sort == (Sort(LOSS),)
+    assert FormQuery(sort="-flops").question("nano").sort == (Sort(Fact.FLOPS, descending=True),)
 
 
 # The page -------------------------------------------------------------------------------------------------------
@@ -149,7 +151,7 @@ def test_the_form_asks_and_the_address_keeps_it(visit, filled):
     assert "**60** architectures fit; the first 20 are shown" in texts(page)
     field(page, "selectbox", "_place0").set_value("last")
     field(page, "selectbox", "_family0").set_value("l")
-    field(page, "selectbox", "_series").set_value("mean")
+    field(page, "selectbox", "_kind").set_value("mean")
     field(page, "number_input", "_score_from").set_value(0.55)
     field(page, "selectbox", "_sort").set_value("score")
     press(page, "Find")
@@ -186,7 +188,7 @@ def test_each_kind_of_a_tasks_scores_is_chosen_by_itself(visit, own_store):
         store.add_scores([ScoreRecord(ids[0], "mean", "accuracy", 0.5, "text", "short", "r", 0, "t")])
         store.add_scores([ScoreRecord(ids[1], "mean", "accuracy", 0.6, "text", "long", "r", 0, "t")])
     page = visit(own_store)
-    options = field(page, "selectbox", "_series").options
+    options = field(page, "selectbox", "_kind").options
     assert len(options) == 3
     for option, id in (
         (next(o for o in options if "short" in o), ids[0]),

@@ -69,26 +69,30 @@ def test_map_of_degenerate_vectors(shape):
     assert (spread.x, spread.y) == (0.0, 0.0)
 
 
+def titles(table: pd.DataFrame) -> list[str]:
+    return [one.title for one in frames.score_kinds(table)]
+
+
 def test_scores_of_other_kinds_never_mix():
     records = [score("a", "mean", 0.5), score("a", "mean", 0.7, seed=1), score("a", "mean", 0.1, recipe="quick")]
     table = frames.scores_frame([*records, score("b", "package", 0.9)])
-    assert frames.series_names(table) == ["mean (recipe quick)", "mean (recipe r)", "package"]
-    assert frames.mean_scores(table, "mean (recipe r)").to_dict() == {"a": pytest.approx(0.6)}
-    assert frames.mean_scores(table, "mean (recipe quick)").to_dict() == {"a": 0.1}
+    assert titles(table) == ["mean (recipe quick)", "mean (recipe r)", "package"]
+    assert frames.mean_scores(table, records[0].kind).to_dict() == {"a": pytest.approx(0.6)}
+    assert frames.mean_scores(table, records[2].kind).to_dict() == {"a": 0.1}
     assert frames.objective_tasks(table) == {"package": 1}
 
 
 def test_known_recipes_are_named():
     kinds = [(known.fidelity, known.digest) for known in RECIPES.values()]
     records = [ScoreRecord("a", "mean", "accuracy", 0.5, "4e9ba591", f, r, 0, "s") for f, r in kinds]
-    assert set(frames.scores_frame(records)["series"]) == {f"mean (recipe {name})" for name in RECIPES}
+    assert set(frames.scores_frame(records)["title"]) == {f"mean (recipe {name})" for name in RECIPES}
     published = ScoreRecord("a", "mean", "accuracy", 0.5, "other data", "published", "", 0, "s")
     table = frames.scores_frame([records[0], published])
-    assert table["series"].tolist() == ["mean (recipe nano)", "mean (published)"]
+    assert table["title"].tolist() == ["mean (recipe nano)", "mean (published)"]
     elsewhere = dataclasses.replace(records[0], dataset="4e9ff00d" * 2)
     table = frames.scores_frame([records[0], records[1], elsewhere])
     expected = ["mean (recipe nano · data 4e9ba591)", "mean (recipe quick)", "mean (recipe nano · data 4e9f)"]
-    assert table["series"].tolist() == expected
+    assert table["title"].tolist() == expected
 
 
 @given(
@@ -112,9 +116,9 @@ def test_every_kind_has_a_title_of_its_own(kinds):
     assert all((titles[kind] == kind.task) == (kind in alone) for kind in kinds)
 
 
-def test_the_largest_series_of_a_task_comes_first():
+def test_the_largest_kind_of_a_task_comes_first():
     few, many = [score("a", "mean", 0.5, "quick")], [score(id, "mean", 0.5, "zzz") for id in "abc"]
-    assert frames.series_names(frames.scores_frame([*few, *many])) == ["mean (recipe zzz)", "mean (recipe quick)"]
+    assert titles(frames.scores_frame([*few, *many])) == ["mean (recipe zzz)", "mean (recipe quick)"]
 
 
 def test_seconds_that_nobody_measured_are_missing():
@@ -125,8 +129,8 @@ def test_seconds_that_nobody_measured_are_missing():
 
 def test_tasks_over_all_come_first():
     table = frames.scores_frame([score("a", task, 0.5) for task in ("cola", "sst", "glue")])
-    assert frames.series_names(table) == ["glue", "cola", "sst"]
-    assert frames.series_names(frames.scores_frame([])) == []
+    assert titles(table) == ["glue", "cola", "sst"]
+    assert titles(frames.scores_frame([])) == []
     assert frames.objective_tasks(frames.scores_frame([])) == {}
 
 
@@ -147,7 +151,7 @@ def test_stack_text(widths, text):
 def test_neighbors_keep_their_rank_and_drop_strangers():
     known = tables.architectures_frame([summary("a", ("sa_sdp",), (32,)), summary("b", ("c_5",), (32,))])
     found = [NeighborRecord("x", id, "k", rank, rank / 10) for rank, id in enumerate(("b", "stranger", "a"), start=1)]
-    scores = frames.mean_scores(frames.scores_frame([score("a", "mean", 0.5)]), "mean")
+    scores = frames.mean_scores(frames.scores_frame([score("a", "mean", 0.5)]), score("a", "mean", 0.5).kind)
     table = frames.neighbor_table(found, known, scores)
     assert table.index.tolist() == ["b", "a"]
     assert table["rank"].tolist() == [1, 3]
