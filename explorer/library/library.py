@@ -30,7 +30,7 @@ from explorer.progress import Reporter, SilentReporter
 from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import ArchitectureGraph, architecture_id, build_graph, graph_hash
 from explorer.similarity.kernel import GraphKernel
-from explorer.similarity.overlap import layer_codes, overlap_neighbors_of
+from explorer.similarity.overlap import by_overlap
 from explorer.space.formats import from_json
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
@@ -192,11 +192,15 @@ class Library:
 
         These are the architectures whose weights it can inherit (FlexiBERT's biased overlap).
         """
-        id, stored = architecture_id(spec), self.embeddings
-        codes = layer_codes([spec, *self._specs(stored.ids)])
-        found = overlap_neighbors_of(codes[:1], self.vector(spec)[None], codes[1:], stored.vectors, k + 1)
-        pairs = [(stored.ids[row], float(same)) for row, same in zip(found[0][0], found[1][0], strict=True)]
-        return [(other, same) for other, same in pairs if other != id][:k]
+        own, vector, stored = architecture_id(spec), self.vector(spec), self.embeddings
+        kept = [row for row, id in enumerate(stored.ids) if id != own]
+        others, vectors = [stored.ids[row] for row in kept], stored.vectors[kept]
+
+        def distances(rows: Sequence[int]) -> NDArray[np.float64]:
+            return np.asarray(np.linalg.norm(vectors[list(rows)].astype(np.float64) - vector, axis=1))
+
+        found = by_overlap(spec, self._specs(others), distances, k)
+        return [(others[row], float(shared)) for row, shared in found]
 
     def squared_distances(self, spec: ArchitectureSpec) -> NDArray[np.float64]:
         """Return squared kernel distances ``[N]`` of an architecture to the rows of ``kernel``."""

@@ -14,11 +14,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from explorer.errors import DataError, InputError
 from explorer.library.sources import TrainedSource
 from explorer.library.workplace import models_folder
 from explorer.similarity.graph import architecture_id, build_graph
-from explorer.similarity.overlap import layer_codes, leading_overlap
+from explorer.similarity.overlap import by_overlap, leading_overlap
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.formats import from_json, to_json
 from explorer.space.spec import ArchitectureSpec
@@ -90,21 +93,15 @@ def choose_donor(
     runs = [run for run in runs if architecture_id(run.spec) in stored]
     if not runs:
         return None
-    codes = layer_codes([spec, *(run.spec for run in runs)])
-    shared = leading_overlap(codes[:1], codes[1:])[0]
-    overlap = float(shared.max()) / spec.depth
-    if overlap < least:
-        return None
-    best = [run for run, layers in zip(runs, shared, strict=True) if layers == shared.max()]
-    _, _, run = min(zip(_distances(spec, best), (run.source for run in best), best, strict=True))
-    return Donor(run.source, run.spec, run.folder, overlap)
 
+    def dissimilarities(rows: Sequence[int]) -> NDArray[np.float64]:
+        # Fitted on these runs alone, as when stored studies chose their donors; patterns of others do not count.
+        kernel = WeisfeilerLehman().fit([build_graph(runs[row].spec) for row in rows])
+        return np.asarray(kernel.dissimilarities([build_graph(spec)])[0])
 
-def _distances(spec: ArchitectureSpec, runs: Sequence[_Run]) -> list[float]:
-    """Return exact Weisfeiler–Lehman dissimilarities of an architecture and those of some runs."""
-    kernel = WeisfeilerLehman().fit([build_graph(run.spec) for run in runs])
-    found: list[float] = kernel.dissimilarities([build_graph(spec)])[0].tolist()
-    return found
+    ((row, shared),) = by_overlap(spec, [run.spec for run in runs], dissimilarities, k=1)
+    overlap = shared / spec.depth
+    return None if overlap < least else Donor(runs[row].source, runs[row].spec, runs[row].folder, overlap)
 
 
 def donor_from(store: GraphStore, spec: ArchitectureSpec, wanted: str | ArchitectureSpec, text: str) -> Donor:
@@ -129,9 +126,7 @@ def donor_from(store: GraphStore, spec: ArchitectureSpec, wanted: str | Architec
         folder = _model_folder(Path(wanted))
         source = _source(folder.parent) if folder.is_relative_to(_runs(store)) else str(folder)
     donor = _spec_of(folder)
-    codes = layer_codes([spec, donor])
-    shared = leading_overlap(codes[:1], codes[1:])[0, 0]
-    return Donor(source, donor, folder, float(shared) / spec.depth)
+    return Donor(source, donor, folder, leading_overlap(spec, donor) / spec.depth)
 
 
 def donor_mark(donor: Donor) -> str:
