@@ -42,7 +42,7 @@ from explorer.similarity.registry import kernel_named
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.encoding import encode_choices
 from explorer.space.grammar import load_space
-from explorer.space.imports.nas_bench_bert import read_nas_bench_bert
+from explorer.space.imports.nas_bench_bert import find_nas_bench_bert
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.surrogate.kernel_regression import KernelRegression
 from explorer.surrogate.warp import normal_scores
@@ -84,9 +84,10 @@ class Table:
 
 def nas_bench_bert(data: Path, task: str) -> Table:
     scored: dict[ArchitectureSpec, list[float]] = {}
-    for row in read_nas_bench_bert(data / "architectures" / "nas_bench_bert" / "BERT_benchmark.json"):
-        if task in row.scores:
-            scored.setdefault(row.spec, []).append(row.scores[task])
+    for _, row in find_nas_bench_bert(data / "architectures" / "nas_bench_bert" / "BERT_benchmark.json").sound:
+        for score in row.scores:
+            if score.task == task:
+                scored.setdefault(row.architecture, []).append(score.value)
     return Table(list(scored), np.array([np.mean(values) for values in scored.values()]))
 
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +25,10 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from explorer.cli.bench import run_main
-from explorer.supershaper.shapes.devices import beyond_parameters, device_agreement, in_bins, variance_shares
-from explorer.supershaper.shapes.evolution import Limit, search_shapes
-from explorer.supershaper.shapes.grid import ShapeGrid
-from explorer.supershaper.shapes.heuristics import TOLERANCE, ShapeFamily, derive_profile, generate, random_shapes
+from explorer.supershaper.shapes.devices import beyond_parameters, device_agreement, variance_shares
+from explorer.supershaper.shapes.evolution import EvolutionSettings, Limit, Quantity, search_shapes
+from explorer.supershaper.shapes.grid import Array, ShapeGrid, Shapes
+from explorer.supershaper.shapes.heuristics import TOLERANCE, ShapeFamily, generate, random_shapes
 from explorer.supershaper.shapes.importance import layer_importance, width_effects
 from explorer.supershaper.shapes.predictors import PREDICTORS, LatencyPredictor, PerplexityPredictor
 from explorer.supershaper.shapes.tables import ShapeTable, read_shapes
@@ -36,6 +38,8 @@ BUDGETS = (45e6, 55e6, 63e6, 75e6, 90e6)
 DERIVED_FROM = tuple(float(budget) for budget in np.arange(45e6, 91e6, 5e6))
 PAPER = (360, 120, 120, 120, 360, 360, 360, 360, 360, 360, 540, 540)
 """A shape that the paper made by hand, 55.15 M parameters merged."""
+NEAR_BEST = 1.01
+"""Shapes within 1 % of the best perplexity define what good shapes have in common."""
 PAPER_SEARCHED = (480, 240, 360, 240, 540, 480, 360, 360, 360, 360, 540, 480)
 Figures = dict[str, float]
 
@@ -162,6 +166,61 @@ def devices(grid: ShapeGrid, table: ShapeTable) -> tuple[Figures, pd.DataFrame]:
     document["device_rank_correlation_min"] = float(agreement.overall[pairs].min())
     document["device_rank_correlation_at_equal_parameters_max"] = float(agreement.at_equal_parameters[pairs].max())
     return document, pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """Spread of measurements within B equally filled bins of the number of parameters.
+
+    Attributes:
+        parameters: mean of each bin ``[B]``.
+        count: number of shapes per bin.
+        spread: standard deviation of the logarithm around the curve of the parameters, ``[B]``.
+    """
+
+    parameters: Array
+    count: tuple[int, ...]
+    spread: Array
+
+
+def in_bins(grid: ShapeGrid, shapes: Shapes, values: Array, bins: int = 7, seed: int = 0) -> Bins:
+    """Return the spread of measurements among shapes of equal size. Errors are those of ``beyond_parameters``."""
+    left = beyond_parameters(grid, shapes, values, seed)
+    sizes = grid.parameters(shapes)
+    groups = np.array_split(np.argsort(sizes, kind="stable"), bins)
+    return Bins(
+        np.array([sizes[group].mean() for group in groups]),
+        tuple(len(group) for group in groups),
+        np.array([np.sqrt(np.mean(np.square(left[group]))) for group in groups]),
+    )
+
+
+def derive_profile(
+    grid: ShapeGrid,
+    perplexity: Quantity,
+    budgets: Sequence[float],
+    seed: int = 0,
+    settings: EvolutionSettings | None = None,
+) -> Array:
+    """Return the relative widths that the best shapes have in common.
+
+    Args:
+        grid: the shapes.
+        perplexity: predicted or measured.
+        budgets: numbers of parameters to search under.
+        seed: seed of the searches.
+        settings: settings of the searches.
+
+    Returns:
+        Mean widths of the shapes within 1 % of the best, relative to their mean, for every budget, ``[B, L]``.
+    """
+    profiles = []
+    for budget in budgets:
+        limit = Limit("parameters", lambda shapes: grid.parameters(shapes).astype(np.float64), budget)
+        found = search_shapes(grid, perplexity, [limit], seed, settings, keep=200)
+        mean = found.shapes[found.values <= NEAR_BEST * found.values[0]].mean(axis=0)
+        profiles.append(mean / mean.mean())
+    return np.array(profiles)
 
 
 def width_prices(grid: ShapeGrid, shapes: NDArray[np.int64], seconds: NDArray[np.float64]) -> NDArray[np.float64]:

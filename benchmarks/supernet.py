@@ -35,6 +35,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import torch
 from scipy.stats import spearmanr
 
@@ -42,7 +43,10 @@ from explorer.cli.bench import run_main
 from explorer.errors import InputError
 from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.models.checking import quiet_transformers
-from explorer.plots import inside_against_alone, save_figure
+from explorer.plots import save_figure
+from explorer.plots.base import styled
+from explorer.plots.palette import BLUE, GREY
+from explorer.plots.titles import escaped
 from explorer.space.backbones import Backbone
 from explorer.supershaper.bottlenecks import start_as_identity
 from explorer.supershaper.evaluation import HeldOut, perplexities, perplexity
@@ -232,6 +236,47 @@ def correlation(inside: Sequence[float], alone: Sequence[float]) -> tuple[float,
     found = [spearmanr(x[rows], y[rows]).statistic for rows in drawn if len(set(rows)) > 2]
     low, high = np.nanquantile(found, [0.025, 0.975])
     return float(spearmanr(x, y).statistic), float(low), float(high)
+
+
+def inside_against_alone(shapes: pd.DataFrame) -> go.Figure:
+    """Draw one point per shape.
+
+    Args:
+        shapes: ``shape`` (widths as text), ``parameters``, the perplexities ``inside`` and ``alone``, and ``low`` and
+            ``high``, the smallest and largest perplexity alone over seeds.
+    """
+    alone = shapes["alone"].to_numpy()
+    up, down = shapes["high"].to_numpy() - alone, alone - shapes["low"].to_numpy()
+    several = bool(np.any(up + down > 0))
+    figure = go.Figure(
+        go.Scatter(
+            x=shapes["inside"].to_numpy(),
+            y=alone,
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": up,
+                "arrayminus": down,
+                "visible": several,
+                "color": GREY,
+                "thickness": 1,
+            },
+            mode="markers",
+            marker={
+                "size": 11,
+                "color": shapes["parameters"].to_numpy(),
+                "colorscale": [[0.0, "#D6E4F5"], [1.0, BLUE]],
+                "colorbar": {"title": {"text": "parameters"}},
+                "line": {"width": 1, "color": "white"},
+            },
+            text=[escaped(str(shape)) for shape in shapes["shape"]],
+            hovertemplate="%{text}<br>inside %{x:.1f}<br>alone %{y:.1f}<extra></extra>",
+        )
+    )
+    styled(figure, 460)
+    figure.update_xaxes(title_text="perplexity inside the super-network")
+    figure.update_yaxes(title_text="perplexity trained alone" + (" (range over seeds)" if several else ""))
+    return figure
 
 
 def main() -> None:

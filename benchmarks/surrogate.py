@@ -43,7 +43,7 @@ from explorer.records import Prediction, Trial
 from explorer.search import Candidates, make_policy
 from explorer.similarity.graph import build_graph
 from explorer.similarity.registry import kernel_named
-from explorer.space.imports.nas_bench_bert import read_nas_bench_bert
+from explorer.space.imports.nas_bench_bert import find_nas_bench_bert
 from explorer.surrogate import Region, SurrogateSettings
 from explorer.surrogate.layers import DTYPE, dropout_masks, train
 from explorer.surrogate.npn import NaturalParameterNetwork, gaussian_nll
@@ -144,9 +144,10 @@ class Table:
 
 def nas_bench(data: Path) -> Table:
     scored: dict[object, list[float]] = {}
-    for row in read_nas_bench_bert(data / "architectures" / "nas_bench_bert" / "BERT_benchmark.json"):
-        if "glue" in row.scores:
-            scored.setdefault(row.spec, []).append(row.scores["glue"])
+    for _, row in find_nas_bench_bert(data / "architectures" / "nas_bench_bert" / "BERT_benchmark.json").sound:
+        for score in row.scores:
+            if score.task == "glue":
+                scored.setdefault(row.architecture, []).append(score.value)
     vectors = kernel_named("views").fit([build_graph(spec) for spec in scored]).vectors  # type: ignore[arg-type]
     first = np.array([values[0] for values in scored.values()])
     twice = np.array([i for i, values in enumerate(scored.values()) if len(values) > 1])

@@ -93,7 +93,7 @@ def explain_similarity(
         InputError: the wanted space is not built, or its kernel does not count patterns.
     """
     if store is None or not (space or any(is_finished(one.info) for one in store.spaces())):
-        kernel = kernel_named("wl")
+        kernel = kernel_named("weisfeiler_lehman")
         return kernel.name, kernel.explain(build_graph(first), build_graph(second))
     library = Library.open(store, choose_space(store, architecture_id(first), space))
     return kernel_text(library.info), library.explain(first, second)

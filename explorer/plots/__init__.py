@@ -10,7 +10,6 @@ from explorer.plots.pareto import pareto_plot
 from explorer.plots.saving import save_figure
 from explorer.plots.scores import forecast_strip, scores_side_by_side, scores_within_space
 from explorer.plots.space_map import Highlight, MapColor, MapSize, space_map
-from explorer.plots.supernet import inside_against_alone
 from explorer.plots.timeline import trial_timeline
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "graphs_side_by_side",
     "heterogeneity_scatter",
     "importance_bars",
-    "inside_against_alone",
     "kind_frontiers",
     "operation_shares",
     "parallel_coordinates",

@@ -27,12 +27,6 @@ def squared_norms(rows: sparse.csr_matrix) -> NDArray[np.float64]:
     return np.asarray(rows.multiply(rows).sum(axis=1), dtype=np.float64).ravel()
 
 
-def unit_rows(rows: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return the rows scaled to length 1; a row of zeros stays."""
-    norms = np.sqrt(squared_norms(rows))
-    return sparse.csr_matrix(sparse.diags(1.0 / np.maximum(norms, 1e-300)) @ rows)
-
-
 class RowProducts:
     """Inner products of the rows of one sparse matrix, a block of rows at a time.
 

@@ -26,9 +26,9 @@ from explorer.errors import InputError
 from explorer.similarity.graph import ArchitectureGraph
 from explorer.similarity.kernel import Direction, State, entries
 from explorer.similarity.pairs import PairKernel
+from explorer.similarity.registry import GRAKEL
 from explorer.similarity.views import sizes_in
 
-PREFIX = "grakel:"
 ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
     "random_walk_labeled": ("random_walk", {"with_labels": True}),
     "shortest_path_attr": ("shortest_path", {"as_attributes": True}),
@@ -95,9 +95,9 @@ class GrakelKernel(PairKernel):
         for field, name in (("kernel", kernel), ("base", base)):
             if name is not None and name not in names:
                 known = ", ".join(sorted(set(names.values())))
-                raise InputError(field, f"be {PREFIX}NAME with a name of GraKeL ({known})", name, "Use one of these.")
+                raise InputError(field, f"be {GRAKEL}NAME with a name of GraKeL ({known})", name, "Use one of these.")
         self.kernel, self.base, self._given = names[kernel], base, parameters
-        self.name = PREFIX + self.kernel
+        self.name = GRAKEL + self.kernel
         self.positive_semidefinite = self.kernel in _SEMIDEFINITE  # type: ignore[misc]
         self._codes: dict[str, int] = {}
         self._joint = False

@@ -7,7 +7,7 @@ everything afterwards is a product with stored arrays. ``explorer.similarity.reg
 
 One kernel drives all of a library: its stored neighbours, its vectors and therefore its searches. The default,
 ``views``, predicts scores best (docs/results/predictive.md). Libraries that were built before a kernel could be chosen
-have vectors by ``views`` and neighbours by ``wl``; they stay as they are.
+have vectors by ``views`` and neighbours by ``weisfeiler_lehman``; they stay as they are.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class GraphKernel(ABC):
         Raises:
             InputError: the kernel does not count patterns.
         """
-        remedy = "Choose a space whose kernel is views or wl."
+        remedy = "Choose a space whose kernel is views or weisfeiler_lehman."
         raise InputError("kernel", "count patterns, to explain a similarity", self.name, remedy)
 
     @abstractmethod

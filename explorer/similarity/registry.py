@@ -10,33 +10,34 @@ from explorer.documents.json_text import parse_value
 from explorer.errors import InputError
 from explorer.similarity.kernel import GraphKernel, State, entries
 
-_GRAKEL = "grakel:"
+GRAKEL = "grakel:"
+"""Prefix of the names of GraKeL's kernels."""
 _CLASSES = {
     "views": ("explorer.similarity.multi_view", "MultiViewKernel"),
-    "wl": ("explorer.similarity.weisfeiler_lehman", "WeisfeilerLehman"),
+    "weisfeiler_lehman": ("explorer.similarity.weisfeiler_lehman", "WeisfeilerLehman"),
     "neighborhood_hash": ("explorer.similarity.neighborhood_hash", "NeighborhoodHash"),
     "random_walk": ("explorer.similarity.random_walk", "RandomWalk"),
-    _GRAKEL: ("explorer.similarity.grakel_kernels", "GrakelKernel"),
+    GRAKEL: ("explorer.similarity.grakel_kernels", "GrakelKernel"),
 }
-KERNELS: tuple[str, ...] = tuple(name for name in _CLASSES if name != _GRAKEL)
+KERNELS: tuple[str, ...] = tuple(name for name in _CLASSES if name != GRAKEL)
 """Names that ``kernel_named`` knows, next to ``grakel:NAME`` for each of GraKeL's."""
 DEFAULT = "views"
-_STORED = {"weisfeiler_lehman": "wl"}
-"""Names in the store that differ from the names here."""
+_ALIASES = {"wl": "weisfeiler_lehman"}
+"""Short names → names."""
 
 
 def kernel_named(name: str, **parameters: Any) -> GraphKernel:
     """Make the kernel called ``name``, not fitted yet.
 
     Args:
-        name: one of ``KERNELS``, ``grakel:NAME`` with a name of GraKeL, or what the store calls it.
+        name: one of ``KERNELS``, ``wl`` for ``weisfeiler_lehman``, or ``grakel:NAME`` with a name of GraKeL.
         parameters: the kernel's own arguments; others keep their defaults.
 
     Raises:
         InputError: the name or a parameter is unknown, or a value is not allowed.
     """
-    if name.startswith(_GRAKEL):
-        parameters = {"kernel": name.removeprefix(_GRAKEL), **parameters}
+    if name.startswith(GRAKEL):
+        parameters = {"kernel": name.removeprefix(GRAKEL), **parameters}
     try:
         return kernel_class(name)(**parameters)
     except TypeError as error:
@@ -46,9 +47,9 @@ def kernel_named(name: str, **parameters: Any) -> GraphKernel:
 
 def kernel_class(name: str) -> type[GraphKernel]:
     """Return the class of the kernel called ``name``. Raises InputError."""
-    known = _GRAKEL if name.startswith(_GRAKEL) else _STORED.get(name, name)
+    known = GRAKEL if name.startswith(GRAKEL) else _ALIASES.get(name, name)
     if known not in _CLASSES:
-        rule = f"be one of {', '.join(KERNELS)} or {_GRAKEL}NAME with a name of GraKeL"
+        rule = f"be one of {', '.join(KERNELS)} or {GRAKEL}NAME with a name of GraKeL"
         raise InputError("kernel", rule, name, "Use one of these names.")
     module, attribute = _CLASSES[known]
     found: type[GraphKernel] = getattr(importlib.import_module(module), attribute)

@@ -2,12 +2,13 @@
 
 import copy
 import json
+import re
 
 import pytest
 
 from explorer.errors import DataError
 from explorer.similarity.graph import architecture_id
-from explorer.space.imports.nas_bench_bert import find_nas_bench_bert, read_nas_bench_bert
+from explorer.space.imports.nas_bench_bert import find_nas_bench_bert
 
 LAYER = {
     "operation_type": "DSC",
@@ -31,22 +32,26 @@ def write(tmp_path, rows):
     return path
 
 
+def only_row(path):
+    ((_, row),) = find_nas_bench_bert(path).sound
+    return row, {score.task: score.value for score in row.scores}
+
+
 def test_a_row_becomes_an_architecture_with_scores(tmp_path):
-    (encoder,) = read_nas_bench_bert(write(tmp_path, [ROW]))
-    layer = encoder.spec.layers[0]
+    row, scores = only_row(write(tmp_path, [ROW]))
+    layer = row.architecture.layers[0]
     assert (layer.family, layer.parameter, layer.hidden, layer.feed_forward) == ("c", "5", 128, (512, 512, 512))
-    assert encoder.scores["glue"] == pytest.approx(sum(SCORES.values()) / 800)
-    assert encoder.scores["cola"] == 0.0  # a correlation of nothing learned, which is a result
-    assert encoder.missing == ()
+    assert scores["glue"] == pytest.approx(sum(SCORES.values()) / 800)
+    assert scores["cola"] == 0.0  # a correlation of nothing learned, which is a result
+    assert row.left_out == ()
 
 
 def test_an_accuracy_of_zero_is_missing_and_takes_the_mean_with_it(tmp_path):
     row = copy.deepcopy(ROW)
     row["scores"]["rte"] = 0
-    (encoder,) = read_nas_bench_bert(write(tmp_path, [row]))
-    assert encoder.missing == ("rte", "glue")
-    assert "rte" not in encoder.scores
-    assert "glue" not in encoder.scores
+    found, scores = only_row(write(tmp_path, [row]))
+    assert found.left_out == ("model 0: rte is 0, which means missing; it and the mean glue are left out",)
+    assert scores.keys() == SCORES.keys() - {"rte"}
 
 
 @pytest.mark.parametrize(
@@ -84,35 +89,32 @@ def test_a_bad_row_is_refused_and_the_others_are_read(tmp_path, path, value, nam
         place = place[key]
     place[path[-1]] = value
     path = write(tmp_path, [ROW, bad, last])
-    with pytest.raises(DataError, match=f"row 2: .*{named}"):
-        read_nas_bench_bert(path)
     rows = find_nas_bench_bert(path)
     assert [number for number, _ in rows.sound] == [1, 3]
-    assert [one.row for one in rows.refused] == [2]
+    (refused,) = rows.refused
+    assert re.search(f"row 2: .*{named}", str(refused.error(path.name)))
 
 
 def test_correlations_may_be_negative(tmp_path):
     row = copy.deepcopy(ROW)
     row["scores"] |= {"cola": -2.07, "sts": -1}
-    (encoder,) = read_nas_bench_bert(write(tmp_path, [row]))
-    assert (encoder.scores["cola"], encoder.scores["sts"]) == (pytest.approx(-0.0207), -0.01)
-    assert encoder.missing == ()
+    found, scores = only_row(write(tmp_path, [row]))
+    assert (scores["cola"], scores["sts"]) == (pytest.approx(-0.0207), -0.01)
+    assert found.left_out == ()
 
 
 def test_repeated_ids_and_other_documents_are_refused(tmp_path):
-    with pytest.raises(DataError, match="row 2: id must be unique"):
-        read_nas_bench_bert(write(tmp_path, [ROW, ROW]))
+    (refused,) = find_nas_bench_bert(write(tmp_path, [ROW, ROW])).refused
+    assert (refused.row, refused.field, refused.rule) == (2, "id", "be unique in the file")
     with pytest.raises(DataError, match="list of rows"):
-        read_nas_bench_bert(write(tmp_path, {}))
+        find_nas_bench_bert(write(tmp_path, {}))
 
 
 def test_the_published_table(shared_data):
-    rows = read_nas_bench_bert(shared_data / "architectures/nas_bench_bert/BERT_benchmark.json")
-    ids = [architecture_id(row.spec) for row in rows]
-    assert (len(ids), len(set(ids))) == (500, 491)
-    assert [row.number for row in rows if row.missing] == [47]
-    assert sum(len(row.scores) for row in rows) == 500 * 9 - 2
     found = find_nas_bench_bert(shared_data / "architectures/nas_bench_bert/BERT_benchmark.json")
     assert found.refused == ()
-    assert [row.architecture for _, row in found.sound] == [row.spec for row in rows]
-    assert [{score.task: score.value for score in row.scores} for _, row in found.sound] == [row.scores for row in rows]
+    rows = [row for _, row in found.sound]
+    ids = [architecture_id(row.architecture) for row in rows]
+    assert (len(ids), len(set(ids))) == (500, 491)
+    assert [row.scores[0].source for row in rows if row.left_out] == ["nas-bench-bert:47"]
+    assert sum(len(row.scores) for row in rows) == 500 * 9 - 2

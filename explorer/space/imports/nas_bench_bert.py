@@ -158,15 +158,3 @@ def find_nas_bench_bert(path: Path) -> ReadRows[FoundRow]:
     """
     rows = _rows(path)
     return ReadRows(tuple((turn, _found(row)) for turn, row in rows.sound), rows.refused)
-
-
-def read_nas_bench_bert(path: Path) -> list[TrainedEncoder]:
-    """Read the whole table; a single invalid row is an error.
-
-    Raises:
-        DataError: the file is missing or not JSON, or a row is invalid (names row, field and remedy).
-    """
-    rows = _rows(path)
-    if rows.refused:
-        raise rows.refused[0].error(path.name)
-    return [row for _, row in rows.sound]

@@ -81,21 +81,6 @@ class Agreement:
     parameters: Array
 
 
-@dataclass(frozen=True, eq=False)
-class Bins:
-    """Spread of measurements within B equally filled bins of the number of parameters.
-
-    Attributes:
-        parameters: mean of each bin ``[B]``.
-        count: number of shapes per bin.
-        spread: standard deviation of the logarithm around the curve of the parameters, ``[B]``.
-    """
-
-    parameters: Array
-    count: tuple[int, ...]
-    spread: Array
-
-
 def _curve() -> Pipeline:
     from sklearn.linear_model import LinearRegression
     from sklearn.pipeline import make_pipeline
@@ -211,15 +196,3 @@ def device_agreement(grid: ShapeGrid, shapes: Shapes, latency: Mapping[str, Arra
 def _ranked(columns: Array) -> Array:
     """Return Spearman's correlations ``[D, D]`` of columns ``[N, D]``."""
     return np.atleast_2d(np.corrcoef(rankdata(columns, axis=0), rowvar=False))
-
-
-def in_bins(grid: ShapeGrid, shapes: Shapes, values: Array, bins: int = 7, seed: int = 0) -> Bins:
-    """Return the spread of measurements among shapes of equal size. Errors are those of ``beyond_parameters``."""
-    left = beyond_parameters(grid, shapes, values, seed)
-    sizes = grid.parameters(shapes)
-    groups = np.array_split(np.argsort(sizes, kind="stable"), bins)
-    return Bins(
-        np.array([sizes[group].mean() for group in groups]),
-        tuple(len(group) for group in groups),
-        np.array([np.sqrt(np.mean(np.square(left[group]))) for group in groups]),
-    )

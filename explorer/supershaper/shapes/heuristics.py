@@ -2,7 +2,7 @@
 
 A family is a profile: the relative widths of the layers from input to output. Its shape has the requested number of
 parameters within a tolerance and is, among all such shapes of the grid, the one nearest to the scaled profile. The
-profile of good shapes was derived from searched ones (``derive_profile``):
+profile of good shapes was derived from searched ones (``benchmarks/shapes.py``):
 
 * the first layer as wide as the mean,
 * the next three narrower: 0.8, 0.75 and 0.85 of the mean,
@@ -12,7 +12,7 @@ profile of good shapes was derived from searched ones (``derive_profile``):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,7 +22,6 @@ from explorer.errors import InputError
 from explorer.space.backbones import shape_widths
 from explorer.space.constraints import Constraint
 from explorer.space.sampling import sample_within
-from explorer.supershaper.shapes.evolution import EvolutionSettings, Limit, Quantity, search_shapes
 from explorer.supershaper.shapes.grid import Array, ShapeGrid, Shapes
 
 TOLERANCE = 0.01
@@ -31,8 +30,6 @@ GOOD = (1.0, 0.8, 0.75, 0.85, 0.95, 1.0, 1.0, 1.0, 1.05, 1.05, 1.1, 1.4)
 """The profile of good shapes over twelve layers; its mean is near 1."""
 NARROW = 0.2
 """Narrowest relative to widest layer in the paper's families."""
-NEAR_BEST = 1.01
-"""Shapes within 1 % of the best perplexity define what good shapes have in common."""
 BUCKETS = 4
 """Number of size bins per tolerance; partial shapes in one bin count as equally large."""
 BISECTIONS = 30
@@ -225,31 +222,3 @@ def generate(
         return Generated(tuple(int(width) for width in shape[0]), int(grid.parameters(shape)[0]), 0.0)
     profile = PROFILES[family](np.linspace(0.0, 1.0, grid.layers))
     return shape_like(grid, profile, parameters, tolerance)
-
-
-def derive_profile(
-    grid: ShapeGrid,
-    perplexity: Quantity,
-    budgets: Sequence[float],
-    seed: int = 0,
-    settings: EvolutionSettings | None = None,
-) -> Array:
-    """Return the relative widths that the best shapes have in common.
-
-    Args:
-        grid: the shapes.
-        perplexity: predicted or measured.
-        budgets: numbers of parameters to search under.
-        seed: seed of the searches.
-        settings: settings of the searches.
-
-    Returns:
-        Mean widths of the shapes within 1 % of the best, relative to their mean, for every budget, ``[B, L]``.
-    """
-    profiles = []
-    for budget in budgets:
-        limit = Limit("parameters", lambda shapes: grid.parameters(shapes).astype(np.float64), budget)
-        found = search_shapes(grid, perplexity, [limit], seed, settings, keep=200)
-        mean = found.shapes[found.values <= NEAR_BEST * found.values[0]].mean(axis=0)
-        profiles.append(mean / mean.mean())
-    return np.array(profiles)

@@ -8,11 +8,11 @@ from explorer.supershaper.shapes.grid import ShapeGrid
 from explorer.supershaper.shapes.heuristics import (
     GOOD,
     ShapeFamily,
-    derive_profile,
     generate,
     nearest_shape,
     random_shapes,
 )
+from shapes import derive_profile
 from tests.supershaper.shapes.conftest import law
 
 

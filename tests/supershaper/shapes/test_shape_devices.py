@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.supershaper.shapes.devices import beyond_parameters, device_agreement, in_bins, variance_shares
+from explorer.supershaper.shapes.devices import beyond_parameters, device_agreement, variance_shares
 from explorer.supershaper.shapes.grid import ShapeGrid
+from shapes import in_bins
 
 
 @pytest.fixture
