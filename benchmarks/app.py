@@ -48,7 +48,7 @@ from explorer.cli.bench import run_main
 from explorer.library.records import architecture_record
 from explorer.library.spaces import build_space
 from explorer.progress import SilentReporter
-from explorer.space.encoding import encode_choices
+from explorer.search import encode_choices
 from explorer.space.grammar import load_space
 from graphstore import open_store
 from graphstore.records import Embeddings, ScoreRecord, SpaceRecord

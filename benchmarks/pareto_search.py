@@ -44,10 +44,9 @@ from explorer.measure.predictor import DevicePredictor
 from explorer.measure.size import parameters
 from explorer.pareto import hypervolume, pareto_set
 from explorer.records import Trial
-from explorer.search import Candidates, make_policy
+from explorer.search import Candidates, encode_choices, make_policy
 from explorer.similarity.graph import build_graph
 from explorer.similarity.registry import kernel_named
-from explorer.space.encoding import encode_choices
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.spec import ArchitectureSpec
 from predictive import nas_bench_bert, shape_rows, supershaper

@@ -40,6 +40,7 @@ from explorer.search import (
     POLICIES,
     Candidates,
     Capability,
+    encode_choices,
     initial_design,
     make_policy,
     optuna_policy,
@@ -48,7 +49,6 @@ from explorer.search import (
 )
 from explorer.similarity.graph import build_graph
 from explorer.similarity.registry import kernel_named
-from explorer.space.encoding import encode_choices
 from explorer.studies.candidates import space_candidates
 from graphstore import open_store
 from predictive import Table, nas_bench_bert, supershaper

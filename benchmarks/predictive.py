@@ -35,12 +35,12 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from explorer.cli.bench import run_main
 from explorer.documents.separated import read_separated
 from explorer.errors import DataError
+from explorer.search import encode_choices
 from explorer.similarity.distances import principal_axes
 from explorer.similarity.graph import build_graph
 from explorer.similarity.multi_view import MultiViewKernel
 from explorer.similarity.registry import kernel_named
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
-from explorer.space.encoding import encode_choices
 from explorer.space.grammar import load_space
 from explorer.space.imports.nas_bench_bert import find_nas_bench_bert
 from explorer.space.spec import ArchitectureSpec, LayerSpec

@@ -31,7 +31,7 @@ from scipy.spatial import KDTree
 
 from explorer.cli.bench import run_main
 from explorer.library.records import architecture_record
-from explorer.space.encoding import encode_choices
+from explorer.search import encode_choices
 from explorer.space.grammar import load_space
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore, open_store

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from explorer.errors import DataError
-from explorer.search import Candidates
-from explorer.space.encoding import encode_choices
+from explorer.search import Candidates, encode_choices
 from explorer.space.formats import from_json
 from graphstore import GraphStore
 

@@ -10,7 +10,6 @@ import yaml
 from scipy.stats import chisquare
 
 from explorer.errors import SpecError
-from explorer.space.encoding import encode_choices
 from explorer.space.grammar import DesignSpace, load_space, preset_names
 from explorer.space.heterogeneity import diversity, heterogeneity
 from explorer.space.named import named_model
@@ -181,18 +180,6 @@ def test_heterogeneity_is_zero_for_equal_layers_and_one_for_different_ones():
     assert diversity("abcd") == 1.0
     assert diversity("aabb") == pytest.approx(2 / 3)
     assert 0 < heterogeneity(named_model("FlexiBERT-Mini")) < 1
-
-
-def test_choices_differ_exactly_where_architectures_do():
-    space = load_space("nano")
-    specs = [space.at(0), *space.sample(59, np.random.default_rng(4))]
-    codes = encode_choices(specs)
-    assert codes.shape == (60, 1 + 5 * 4)
-    for i, j in np.random.default_rng(5).integers(0, 60, (100, 2)):
-        assert (specs[i] == specs[j]) == bool((codes[i] == codes[j]).all())
-    assert specs[0].depth == 2
-    assert (codes[0, 11:] == -1).all()
-    assert (codes[0, :11] >= 0).all()
 
 
 def test_heads_by_hidden_size():
