@@ -55,11 +55,11 @@ class DeviceAnswer:
     predictor: DevicePredictor
 
 
-def known_devices(store: GraphStore) -> list[DeviceQuantity]:
-    """Return all measured quantities, ordered by device and quantity."""
+def known_devices(store: GraphStore, space: str | None = None) -> list[DeviceQuantity]:
+    """Return the measured quantities of a space, or of the whole store, ordered by device and quantity."""
     values: dict[tuple[str, str], list[float]] = {}
     units: dict[tuple[str, str], Counter[str]] = {}
-    for record in store.measurements():
+    for record in store.measurements(space=space):
         key = (record.device, record.quantity)
         values.setdefault(key, []).append(record.value)
         units.setdefault(key, Counter())[record.unit] += 1
@@ -69,17 +69,24 @@ def known_devices(store: GraphStore) -> list[DeviceQuantity]:
     ]
 
 
-def find_device(store: GraphStore, device: str, quantity: str) -> DeviceQuantity:
-    """Return the device and quantity that a user means, by their full names or by a part that is unique.
+def find_device(store: GraphStore, device: str, quantity: str, space: str | None = None) -> DeviceQuantity:
+    """Return the device and quantity that a user means, among those measured in a space or in the whole store.
+
+    Args:
+        store: the store with the measurements.
+        device: name of the device, or a part of it that no other device has.
+        quantity: name of the quantity, with or without its load.
+        space: name of the space; ``None`` for the whole store.
 
     Raises:
         InputError: none or several match; the error lists the known ones.
     """
-    known = known_devices(store)
+    known = known_devices(store, space)
     devices = sorted({one.device for one in known})
     named = [name for name in devices if name == device] or [n for n in devices if device.lower() in n.lower()]
     if len(named) != 1:
-        rule = f"name one device of the store: {'; '.join(named or devices) or 'none yet'}"
+        where = f"space {space}" if space else "the store"
+        rule = f"name one device of {where}: {'; '.join(named or devices) or 'none yet'}"
         raise InputError("device", rule, device, "See `archex devices`.")
     here = [one for one in known if one.device == named[0]]
     fitting = [one for one in here if one.quantity == quantity]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from explorer.analysis.devices import known_devices
+from explorer.analysis.quantities import Direction, natural_direction, parse_quantity, split_direction
+from explorer.analysis.questions import resolve_quantities
 from explorer.errors import InputError
 from explorer.pareto import pareto_set
 from graphstore import GraphStore
@@ -42,6 +45,35 @@ class ParetoFront:
     def members(self) -> list[Found]:
         """The architectures of the Pareto set."""
         return [self.rows[position] for position in self.front]
+
+
+def pareto_objectives(
+    store: GraphStore, space: str | None, texts: Sequence[str], kind: Mapping[str, str]
+) -> tuple[Sort, ...]:
+    """Read the objectives of a Pareto set; see ``explorer.analysis.quantities``. A leading minus maximises.
+
+    Args:
+        store: the store to ask.
+        space: name of the space; ``None`` for the whole store.
+        texts: the objectives.
+        kind: fields of the score kind (metric, dataset, …) of all scores.
+
+    Returns:
+        Minimised quantities ascending, maximised ones descending.
+
+    Raises:
+        InputError: a text cannot be read, or the store does not have the quantity.
+    """
+    read = [split_direction(text, minus=Direction.MAXIMISE) for text in texts]
+    quantities = [parse_quantity(name, kind) for name, _ in read]
+    resolved = resolve_quantities(store, space, quantities)
+    units = {MeasurementKey(one.device, one.quantity): one.unit for one in known_devices(store, space)}
+    objectives = []
+    for quantity, (_, given) in zip(quantities, read, strict=True):
+        found = resolved.get(quantity, quantity)
+        unit = units[found] if isinstance(found, MeasurementKey) else ""
+        objectives.append(Sort(found, (given or natural_direction(found, unit)) is Direction.MAXIMISE))
+    return tuple(objectives)
 
 
 def pareto_front(store: GraphStore, query: ArchitectureQuery, objectives: Sequence[Sort]) -> ParetoFront:

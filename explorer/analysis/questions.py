@@ -8,20 +8,21 @@ Ranges are described in ``explorer.analysis.ranges``.
   ``count>=2``.
 * An **op rule** is a kind or a label, which may end with ``*``, and how many: ``c_* >=3``, ``add_norm_h128=4``,
   ``head 8..12``.
-* A **condition** on a score or a measurement is its name and a range: ``SST-2>=0.8``, ``raspberry latency<=0.5``; the
-  name alone asks that the value is known.
-* An **order** is ``parameters``, ``-SST-2`` (largest first) or ``raspberry latency``; write ``score:`` or
-  ``measurement:`` before a name that would be taken for something else.
+* A **condition** on a score or a measurement is a quantity (``explorer.analysis.quantities``) and a range:
+  ``SST-2>=0.8``, ``latency@raspberry<=0.5``; the quantity alone asks that the value is known.
+* An **order** is a quantity, smallest first, or largest first after a minus: ``parameters``, ``-SST-2``.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from explorer.analysis.devices import find_device
+from explorer.analysis.quantities import parse_measurement_key, parse_quantity
 from explorer.analysis.ranges import COMPARISON, intersection, normalised, parse_range, split_name
 from explorer.analysis.score_kinds import resolve_kind
 from explorer.errors import InputError
@@ -185,41 +186,17 @@ def parse_score(text: str, kind: Mapping[str, str]) -> Condition:
 def parse_measurement(text: str) -> Condition:
     """Read a condition on a measurement. Raises InputError if the text is not one."""
     name, found = split_name(text)
-    return Condition(_measurement(name, text), ANY if found is None else parse_range(f"measurement {name}", found))
-
-
-def _measurement(name: str, text: str) -> MeasurementKey:
-    device, _, quantity = name.rpartition(" ")
-    if not device or not quantity:
-        raise InputError("measurement", "name a device and a quantity", text, "Write for example 'cpu latency<=0.5'.")
-    return MeasurementKey(device, quantity)
+    key = parse_measurement_key(name)
+    return Condition(key, ANY if found is None else parse_range(f"measurement {name}", found))
 
 
 def parse_sort(text: str, kind: Mapping[str, str]) -> Sort:
-    """Read an order or an objective; a leading minus means largest first. Raises InputError if the text is not one."""
+    """Read an order; a leading minus means largest first. Raises InputError if the text is not one."""
     given = normalised(text)
     name = given.lstrip("+-").strip()
     if not name or len(given) - len(given.lstrip("+-")) > 1:
         raise InputError("sort", "name a fact, a score or a measurement", text, "Write 'parameters' or '-SST-2'.")
-    return Sort(_quantity(name, kind), descending=given.startswith("-"))
-
-
-def _quantity(name: str, kind: Mapping[str, str]) -> Quantity:
-    prefix, separator, rest = name.partition(":")
-    if separator and prefix == "score" and rest.strip():
-        return ScoreKind(rest.strip(), **kind)
-    if separator and prefix == "measurement":
-        return _measurement(rest.strip(), name)
-    if name in set(Fact):
-        return Fact(name)
-    return _measurement(name, name) if " " in name else ScoreKind(name, **kind)
-
-
-def quantity_title(quantity: Quantity) -> str:
-    """Return a quantity in a user's words."""
-    if isinstance(quantity, ScoreKind):
-        return quantity.task
-    return quantity.value if isinstance(quantity, Fact) else f"{quantity.device} {quantity.quantity}"
+    return Sort(parse_quantity(name, kind), descending=given.startswith("-"))
 
 
 # Whole questions --------------------------------------------------------------------------------------------------
@@ -292,45 +269,44 @@ def build_query(
     )
 
 
-def resolve_query(
-    store: GraphStore, query: ArchitectureQuery, objectives: Sequence[Sort] = ()
-) -> tuple[ArchitectureQuery, tuple[Sort, ...]]:
+def resolve_query(store: GraphStore, query: ArchitectureQuery) -> ArchitectureQuery:
     """Check that a question can be answered: its scores and measurements exist, and its scores are comparable.
 
-    Names of the package's recipes are replaced by the digests by which scores name them.
+    Names of the package's recipes are replaced by the digests by which scores name them, and parts of devices' and
+    quantities' names by the whole names.
 
     Args:
         store: the store to ask.
         query: the question as read from a user's words.
-        objectives: the objectives of a Pareto set.
 
     Returns:
-        The query and the objectives for the store.
+        The query for the store.
 
     Raises:
         InputError: a score or a measurement does not exist in the space (the error lists those that do), or the scores
             of a task are of several kinds (the error lists the options that select one).
     """
-    named = dict.fromkeys([*query.quantities, *(objective.quantity for objective in objectives)])
-    where = f"space {query.space}" if query.space else "the store"
-    resolved: dict[Quantity, Quantity] = {}
-    scores = [quantity for quantity in named if isinstance(quantity, ScoreKind)]
-    known_kinds = [best.kind for best in store.best_per_task(query.space)] if scores else []
-    for kind in scores:
-        resolved[kind] = resolve_kind(kind, known_kinds, where)
-    measured = [quantity for quantity in named if isinstance(quantity, MeasurementKey)]
-    if measured:
-        known = {MeasurementKey(record.device, record.quantity) for record in store.measurements(space=query.space)}
-        lacking = next((quantity for quantity in measured if quantity not in known), None)
-        if lacking is not None:
-            names = "; ".join(sorted(quantity_title(quantity) for quantity in known)) or "none yet"
-            rule = f"be one that {where} has: {names}"
-            raise InputError("measurement", rule, quantity_title(lacking), "Choose one of them, or measure first.")
-
-    asked = dataclasses.replace(
+    resolved = resolve_quantities(store, query.space, query.quantities)
+    return dataclasses.replace(
         query, conditions=_replaced(query.conditions, resolved), sort=_replaced(query.sort, resolved)
     )
-    return asked, _replaced(objectives, resolved)
+
+
+def resolve_quantities(
+    store: GraphStore, space: str | None, quantities: Iterable[Quantity]
+) -> dict[Quantity, Quantity]:
+    """Return for each quantity of a user's words the one of the store. Args and errors: see ``resolve_query``."""
+    named = dict.fromkeys(quantities)
+    resolved: dict[Quantity, Quantity] = {}
+    scores = [quantity for quantity in named if isinstance(quantity, ScoreKind)]
+    known_kinds = [best.kind for best in store.best_per_task(space)] if scores else []
+    for kind in scores:
+        resolved[kind] = resolve_kind(kind, known_kinds, f"space {space}" if space else "the store")
+    for key in named:
+        if isinstance(key, MeasurementKey):
+            found = find_device(store, key.device, key.quantity, space)
+            resolved[key] = MeasurementKey(found.device, found.quantity)
+    return resolved
 
 
 def _replaced(ones: Sequence[Named], resolved: Mapping[Quantity, Quantity]) -> tuple[Named, ...]:

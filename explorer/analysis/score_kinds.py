@@ -30,7 +30,7 @@ WHOLE = 8
 
 
 def resolve_kind(asked: ScoreKind, known: Sequence[ScoreKind], where: str) -> ScoreKind:
-    """Return the score kind that a user means, with its recipe as the scores name it.
+    """Return the score kind that a user means, without open fields.
 
     Args:
         asked: the kind in the user's words; its recipe may be a name.
@@ -48,7 +48,7 @@ def resolve_kind(asked: ScoreKind, known: Sequence[ScoreKind], where: str) -> Sc
     resolved = _with_digest(asked, kinds)
     fitting = [kind for kind in kinds if resolved.covers(kind)]
     if len(fitting) == 1:
-        return resolved
+        return fitting[0]
     shown = {kind: _shown(kind, kinds) for kind in fitting or kinds}
     listed = "; ".join(" / ".join(fields.values()) for fields in shown.values())
     if not fitting:

@@ -91,9 +91,9 @@ def score_spread(scores: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
     signs = np.array([1.0 if kind.lower_is_better else -1.0 for kind in table["kind"]])
     # Rounded, because means of the same values in another order differ in the last digits.
-    ranks = (signs * table["mean"]).round(12).groupby(table["kind"], observed=True).rank(method="min")
+    ranks = (signs * table["mean"]).round(12).groupby(table["kind"], observed=True, sort=False).rank(method="min")
     table["rank"] = ranks.astype(int)
-    table["scored"] = table.groupby("kind", observed=True)["id"].transform("size")
+    table["scored"] = table.groupby("kind", observed=True, sort=False)["id"].transform("size")
     return table[["id", *table.columns.drop("id")]]
 
 

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from explorer.analysis.questions import QuestionTexts, quantity_title
+from explorer.analysis.quantities import quantity_title
+from explorer.analysis.questions import QuestionTexts
 from explorer.cli.console import output
 from graphstore.queries import Found, Quantity
 from graphstore.records import ScoreKind
@@ -46,7 +47,7 @@ class FilterOptions:
     ] = None
     measurement: Annotated[
         list[str] | None,
-        typer.Option("--measurement", help="Device, quantity and a range: 'raspberry latency<=0.5'. Repeatable."),
+        typer.Option("--measurement", help="Quantity, device and a range: 'latency@raspberry<=0.5'. Repeatable."),
     ] = None
     metric: Annotated[str | None, typer.Option("--metric", help="Use only scores by this metric.")] = None
     dataset: Annotated[str | None, typer.Option("--dataset", help="Use only scores on this dataset.")] = None

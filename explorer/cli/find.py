@@ -28,7 +28,7 @@ def find(
     """Find architectures by their layers, operations, size and scores."""
     query = build_query(filters.texts, filters.space or None, sort or (), 0 if count else limit, offset)
     with opened(store, create=False) as opened_store:
-        query, _ = resolve_query(opened_store, query)
+        query = resolve_query(opened_store, query)
         page = opened_store.find(query)
     rows = [found_document(found, query.quantities) for found in page.rows]
     if json:

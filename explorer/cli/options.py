@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
+
+from explorer.analysis.quantities import Direction
+from explorer.cli.console import say
+
+
+def note_minus(objectives: Iterable[str], meaning: Direction) -> None:
+    """Say on standard error what a leading minus of an objective means here, because it depends on the command."""
+    for text in objectives:
+        if text.strip().startswith("-"):
+            name = text.strip()[1:].strip()
+            say(f"--objective {text} is read as {meaning}:{name}. Write that, because later versions refuse the minus.")
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -45,7 +45,7 @@ def plot(
     shown: Annotated[Shown, typer.Option("--show", help="acquisition: the quantity that colours the map.")] = Shown.UCB,
     against: Annotated[
         list[str] | None,
-        typer.Option("--against", help="pareto: parameters (default), flops, depth, 'DEVICE QUANTITY'. Repeatable."),
+        typer.Option("--against", help="pareto: parameters (default), flops, depth, QUANTITY@DEVICE. Repeatable."),
     ] = None,
     seed: SeedOption = 0,
     store: StoreOption = DEFAULT_STORE,

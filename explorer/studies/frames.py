@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from explorer.analysis.devices import find_device
 from explorer.analysis.importance import choices_frame
+from explorer.analysis.quantities import parse_quantity
 from explorer.analysis.tables import Spread, architectures_frame, map_frame
 from explorer.errors import InputError
 from explorer.pareto import pareto_set
@@ -25,6 +27,7 @@ from explorer.studies.candidates import space_candidates
 from explorer.studies.driver import StudyDriver, known_values, single_thread
 from explorer.studies.spec import Known, StudySpec, Trained
 from graphstore import GraphStore
+from graphstore.queries import Fact, MeasurementKey
 from graphstore.records import ArchitectureSummary, StudyRecord, StudyState, TrialRecord, TrialStatus
 
 SEVERAL = 3
@@ -32,8 +35,6 @@ SEVERAL = 3
 RESAMPLES = 1000
 BAND = (0.025, 0.975)
 """Quantiles of the bootstrapped median that a band runs between."""
-FACTS = ("parameters", "flops", "depth", "heterogeneity")
-"""Costs that are known without measurements."""
 
 Trials = Mapping[str, Sequence[TrialRecord]]
 """Name of a study → its trials, by number."""
@@ -201,14 +202,14 @@ def pareto_points(store: GraphStore, values: pd.Series, against: Sequence[str]) 
     Args:
         store: where the architectures are.
         values: value of each architecture; maximised.
-        against: costs to minimise: facts (``parameters``, …) or measured quantities (``DEVICE QUANTITY``).
+        against: quantities to minimise: facts or measurements; see ``explorer.analysis.quantities``.
 
     Returns:
         The table of the architectures that have all costs, with ``value`` and a column for each of ``against``; and
         the ids of those on the Pareto front.
 
     Raises:
-        InputError: a cost is neither a fact nor measured.
+        InputError: a quantity is neither a fact nor measured.
     """
     ids = [str(id) for id in values.index]
     summaries = store.summaries(ids=ids)
@@ -222,13 +223,19 @@ def pareto_points(store: GraphStore, values: pd.Series, against: Sequence[str]) 
 
 
 def _amounts(store: GraphStore, name: str, summaries: Sequence[ArchitectureSummary]) -> list[float]:
-    if name in FACTS:
-        return [float(getattr(summary, name)) for summary in summaries]
-    measured = {(m.architecture, f"{m.device} {m.quantity}"): m.value for m in store.measurements()}
-    if not any(known == name for _, known in measured):
-        rule = f"be one of {', '.join([*FACTS, *sorted({known for _, known in measured})])}"
-        raise InputError("against", rule, name, "Choose one of them, or measure it first.")
-    return [measured.get((summary.id, name), math.nan) for summary in summaries]
+    quantity = parse_quantity(name)
+    if isinstance(quantity, Fact):
+        return [float(getattr(summary, quantity)) for summary in summaries]
+    if not isinstance(quantity, MeasurementKey):
+        rule = f"be {', '.join(Fact)} or QUANTITY@DEVICE"
+        raise InputError("against", rule, name, "Choose one of them; `archex devices` lists what was measured.")
+    found = find_device(store, quantity.device, quantity.quantity)
+    measured = {
+        one.architecture: one.value
+        for one in store.measurements()
+        if (one.device, one.quantity) == (found.device, found.quantity)
+    }
+    return [measured.get(summary.id, math.nan) for summary in summaries]
 
 
 def belief_frame(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:

@@ -5,12 +5,12 @@ import random
 
 import pytest
 
-from explorer.analysis.pareto import pareto_front
+from explorer.analysis.pareto import pareto_front, pareto_objectives
 from explorer.errors import InputError
 from graphstore import open_store
 from graphstore.errors import StoreInputError
-from graphstore.queries import ArchitectureQuery, Condition, Fact, Range, Sort
-from graphstore.records import ScoreKind
+from graphstore.queries import ArchitectureQuery, Condition, Fact, MeasurementKey, Range, Sort
+from graphstore.records import MeasurementRecord, ScoreKind
 from graphstore.testing import samples
 
 TASK = ScoreKind("SST-2")
@@ -85,3 +85,29 @@ def test_no_objective_and_several_score_kinds_are_refused(store):
     store.add_scores([dataclasses.replace(samples.score("b", value=0.7), dataset="other")])
     with pytest.raises(StoreInputError, match="comparable"):
         pareto_front(store, ArchitectureQuery("nano"), [Sort(TASK)])
+
+
+def test_objectives_are_read_by_their_natural_direction_or_the_given_one(store):
+    put(store, {"a": 1, "b": 2}, {"a": 0.5, "b": 0.6})
+    store.add_scores([dataclasses.replace(samples.score("a", value=9.0), task="lm", metric="perplexity")])
+    store.add_measurements(
+        [
+            MeasurementRecord("a", "raspberry pi", "latency", 0.5, "s"),
+            MeasurementRecord("a", "raspberry pi", "throughput", 7.0, "tokens/s"),
+        ]
+    )
+
+    def read(*texts):
+        found = pareto_objectives(store, "nano", texts, {})
+        return [(getattr(one.quantity, "task", one.quantity), one.descending) for one in found]
+
+    board = MeasurementKey("raspberry pi", "latency")
+    assert read("SST-2", "lm", "parameters") == [("SST-2", True), ("lm", False), (Fact.PARAMETERS, False)]
+    assert read("latency@pi", "throughput@pi") == [(board, False), (MeasurementKey("raspberry pi", "throughput"), True)]
+    assert read("minimise:SST-2", "maximise:parameters", "-depth") == [
+        ("SST-2", False),
+        (Fact.PARAMETERS, True),
+        (Fact.DEPTH, True),
+    ]
+    with pytest.raises(InputError, match="a task with scores in space nano"):
+        read("CoLA")

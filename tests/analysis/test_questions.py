@@ -16,7 +16,6 @@ from explorer.analysis.questions import (
     parse_op_rule,
     parse_score,
     parse_sort,
-    quantity_title,
     resolve_query,
 )
 from explorer.analysis.ranges import format_ends, parse_range
@@ -187,15 +186,8 @@ def test_conditions_and_orders():
     assert parse_measurement("raspberry pi latency <= 0.5") == Condition(board, Range(None, 0.5))
     assert parse_sort("-SST-2", kind) == Sort(ScoreKind("SST-2", fidelity="full"), descending=True)
     assert parse_sort("parameters", kind) == Sort(Fact.PARAMETERS)
-    assert parse_sort("-raspberry pi latency", kind) == Sort(board, descending=True)
-    assert parse_sort("score:my task", {}) == Sort(ScoreKind("my task"))
-    assert parse_sort("score:depth", {}) == Sort(ScoreKind("depth"))
-    assert parse_sort("measurement:cpu latency", kind) == Sort(MeasurementKey("cpu", "latency"))
-    assert [quantity_title(q) for q in (board, ScoreKind("SST-2"), Fact.DEPTH)] == [
-        "raspberry pi latency",
-        "SST-2",
-        "depth",
-    ]
+    assert parse_sort("-latency@raspberry pi", kind) == Sort(board, descending=True)
+    assert parse_measurement("latency@raspberry pi <= 0.5") == Condition(board, Range(None, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -295,5 +287,15 @@ def test_unknown_names_are_told_with_what_there_is(small):
         resolve_query(small, build_query(QuestionTexts(), "nano", sort=["-SST-2"]))
     with pytest.raises(InputError, match="accuracy / d / full / r"):
         resolve_query(small, build_query(QuestionTexts(scores=["sst"], kind={"recipe": "other"}), "nano"))
-    with pytest.raises(InputError, match="cpu latency"):
-        resolve_query(small, build_query(QuestionTexts(measurements=["gpu latency"]), "nano"))
+    with pytest.raises(InputError, match="name one device of space nano: cpu, but got 'gpu'"):
+        resolve_query(small, build_query(QuestionTexts(measurements=["latency@gpu"]), "nano"))
+    with pytest.raises(InputError, match="quantity must be one of cpu: latency"):
+        resolve_query(small, build_query(QuestionTexts(measurements=["energy@cpu"]), "nano"))
+
+
+def test_parts_of_names_are_resolved(small):
+    texts = QuestionTexts(scores=["sst"], measurements=["latency@cp"], kind={"metric": "accuracy"})
+    query = resolve_query(small, build_query(texts, "nano", sort=["-sst"]))
+    kind = ScoreRecord("", "sst", "accuracy", 0.0, "d", "full", "r", 0, "here").kind
+    assert query.quantities == (kind, MeasurementKey("cpu", "latency"))
+    assert query.sort == (Sort(kind, descending=True),)

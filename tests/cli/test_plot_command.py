@@ -98,7 +98,7 @@ def test_a_picture_is_a_png_of_the_right_size(archex, tmp_path):
         (["history", "random-0", "--show", "mean", "--save", "x.html"], "--show must come with acquisition"),
         (["pareto", "random-0", "--regret", "--save", "x.html"], "--regret must come with history"),
         (["history", "random-0", "--against", "flops", "--save", "x.html"], "--against must come with pareto"),
-        (["pareto", "random-0", "--against", "pi latency", "--save", "x.html"], "against must be one of"),
+        (["pareto", "random-0", "--against", "latency@pi", "--save", "x.html"], "device must name one device"),
         (["acquisition", "random-0", "--save", "x.html"], "have a posterior"),
         (["acquisition", "random-*", "--save", "x.html"], "each has its own posterior"),
     ],

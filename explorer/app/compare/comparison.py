@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from explorer.analysis.comparison import MOST, Row
+from explorer.analysis.quantities import quantity_title
 from explorer.analysis.tables import score_spread
 from explorer.app.shared import frames, services
 from explorer.errors import InputError, SpecError
@@ -19,6 +20,7 @@ from explorer.space.difference import Change
 from explorer.space.drafts import read_draft, unpack
 from explorer.space.heterogeneity import heterogeneity
 from explorer.space.spec import ArchitectureSpec, LayerSpec
+from graphstore.queries import MeasurementKey
 
 ABSENT = "– missing"
 SHORTEST_TITLE = 8
@@ -122,8 +124,8 @@ def measurements(chosen: Sequence[Chosen]) -> pd.DataFrame:
     rows: dict[str, dict[str, float]] = {}
     for one in chosen:
         for record in store.measurements(architecture=one.id):
-            unit = f" ({record.unit})" if record.unit else ""
-            rows.setdefault(f"{record.device} {record.quantity}{unit}", {})[one.title] = record.value
+            title = quantity_title(MeasurementKey(record.device, record.quantity), record.unit)
+            rows.setdefault(title, {})[one.title] = record.value
     table = pd.DataFrame.from_dict(rows, orient="index", columns=None if rows else [])
     table = table.reindex(columns=[one.title for one in chosen])
     table.index.name = "quantity"

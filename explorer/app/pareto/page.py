@@ -10,7 +10,7 @@ import streamlit as st
 from explorer.app import navigation
 from explorer.app.pareto import tradeoffs
 from explorer.app.pareto.tradeoffs import MEASURED, SCORE, Limit, Picks, Trade
-from explorer.app.query.standings import Objective
+from explorer.app.query.standings import OfferedObjective
 from explorer.app.shared import address, components, downloads, services
 from explorer.app.shared.messages import literal
 from explorer.plots.pareto import add_mark, add_picks, pareto_plot
@@ -75,7 +75,7 @@ def render() -> None:
     _compared(found, whole, objectives, space)
 
 
-def _objectives(offered: Mapping[str, Objective]) -> tuple[list[Objective], bool]:
+def _objectives(offered: Mapping[str, OfferedObjective]) -> tuple[list[OfferedObjective], bool]:
     """Show the selectors of cost, score and axis scale; all are kept in the URL."""
     left, middle, right = st.columns([5, 5, 2], vertical_alignment="bottom")
     titles = {name: one.title.removeprefix("score ") for name, one in offered.items()}
@@ -98,7 +98,7 @@ def _objectives(offered: Mapping[str, Objective]) -> tuple[list[Objective], bool
     return [offered[cost], offered[score]], logarithmic
 
 
-def _limits(offered: Mapping[str, Objective]) -> list[Limit]:
+def _limits(offered: Mapping[str, OfferedObjective]) -> list[Limit]:
     """Show the limits; they are kept in the URL."""
     limitable = [name for name in offered if not name.startswith("-")]
     chosen = address.choices(
@@ -148,7 +148,7 @@ def _studies(space: str) -> list[Picks]:
     return found
 
 
-def _nothing_fits(whole: Trade, objectives: Sequence[Objective], limits: Sequence[Limit]) -> None:
+def _nothing_fits(whole: Trade, objectives: Sequence[OfferedObjective], limits: Sequence[Limit]) -> None:
     names = " and ".join(f"*{literal(one.title)}*" for one in objectives)
     if whole.total and limits:
         kept = literal("; ".join(limit.text for limit in limits))
@@ -169,7 +169,7 @@ def _headline(whole: Trade) -> None:
     )
 
 
-def _chart(whole: Trade, objectives: Sequence[Objective], found: Sequence[Picks], logarithmic: bool) -> None:
+def _chart(whole: Trade, objectives: Sequence[OfferedObjective], found: Sequence[Picks], logarithmic: bool) -> None:
     axes = tradeoffs.axes(objectives)
     figure = pareto_plot(whole.points, whole.front, axes)
     for place, picks in enumerate(found):
@@ -226,7 +226,7 @@ def _selected(whole: Trade, space: str) -> None:
     components.summary_card(id, whole.points.loc[[id]].iloc[0], services.scores(space), space)
 
 
-def _listed(whole: Trade, objectives: Sequence[Objective], space: str) -> None:
+def _listed(whole: Trade, objectives: Sequence[OfferedObjective], space: str) -> None:
     st.subheader("Pareto set")
     extra = {one.column: one.title for one in objectives if one.column not in COLUMNS}
     table = whole.points.loc[whole.front].rename(columns=extra)
@@ -235,7 +235,7 @@ def _listed(whole: Trade, objectives: Sequence[Objective], space: str) -> None:
     components.architecture_table(table, columns, space, "pareto_front", height=420, looks=looks)
 
 
-def _compared(found: Sequence[Picks], whole: Trade, objectives: Sequence[Objective], space: str) -> None:
+def _compared(found: Sequence[Picks], whole: Trade, objectives: Sequence[OfferedObjective], space: str) -> None:
     if not found:
         return
     st.subheader("Share found by the studies")

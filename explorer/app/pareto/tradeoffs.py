@@ -15,7 +15,8 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from explorer.app.query.standings import Objective, objectives_of
+from explorer.analysis.quantities import COST_FACTS
+from explorer.app.query.standings import OfferedObjective, objectives_of
 from explorer.app.shared import frames, services
 from explorer.pareto import hypervolume, pareto_set
 from explorer.plots.pareto import Axis
@@ -26,15 +27,13 @@ from graphstore.records import ScoreKind, StudyRecord, TrialRecord
 
 SCORE, MEASURED = "score:", "measured:"
 """Prefixes of objective names that are scores or measurements."""
-COSTS = ("parameters", "flops", "depth")
-"""Costs that every architecture has."""
 
 
 @dataclass(frozen=True)
 class Limit:
     """A constraint: the closed interval of allowed values of an objective."""
 
-    objective: Objective
+    objective: OfferedObjective
     ends: Ends
 
     @property
@@ -79,11 +78,11 @@ class Picks:
 
 
 @st.cache_data(show_spinner=False, max_entries=8)
-def _offered(url: str, space: str, revision: tuple[int, int]) -> dict[str, Objective]:
+def _offered(url: str, space: str, revision: tuple[int, int]) -> dict[str, OfferedObjective]:
     return objectives_of(frames.score_kinds(services.scores(space)), services.store().measurements(space=space))
 
 
-def offered(space: str) -> dict[str, Objective]:
+def offered(space: str) -> dict[str, OfferedObjective]:
     """Return the objectives of a space by name; scores have prefix ``score:``, measurements ``measured:``."""
     return _offered(services.store_url(), space, _revision())
 
@@ -95,7 +94,7 @@ def _measured(url: str, space: str, revision: tuple[int, int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "key", "value"])
 
 
-def values(space: str, objective: Objective) -> pd.Series[float]:
+def values(space: str, objective: OfferedObjective) -> pd.Series[float]:
     """Return the values of an objective, indexed by id, without missing values."""
     quantity = objective.sort.quantity
     if isinstance(quantity, Fact):
@@ -107,7 +106,7 @@ def values(space: str, objective: Objective) -> pd.Series[float]:
     return chosen.set_index("id")["value"].astype(float)
 
 
-def trade(space: str, objectives: Sequence[Objective], limits: Sequence[Limit] = ()) -> Trade:
+def trade(space: str, objectives: Sequence[OfferedObjective], limits: Sequence[Limit] = ()) -> Trade:
     """Return the trade-off between two objectives of a space.
 
     Args:
@@ -128,7 +127,7 @@ def trade(space: str, objectives: Sequence[Objective], limits: Sequence[Limit] =
     return Trade(points, front.index, len(everything), volume)
 
 
-def gains(points: pd.DataFrame, objectives: Sequence[Objective]) -> NDArray[np.float64]:
+def gains(points: pd.DataFrame, objectives: Sequence[OfferedObjective]) -> NDArray[np.float64]:
     """Return the objectives of some points ``[N, m]``, negated where minimised."""
     signs = [1.0 if one.sort.descending else -1.0 for one in objectives]
     return points[[one.column for one in objectives]].to_numpy(float) * signs
@@ -155,7 +154,7 @@ def picks_of(study: StudyRecord, trials: Sequence[TrialRecord]) -> Picks:
     return Picks(study, tuple(dict.fromkeys(trial.architecture for trial in known)), failed)
 
 
-def picks_table(found: Sequence[Picks], whole: Trade, objectives: Sequence[Objective]) -> pd.DataFrame:
+def picks_table(found: Sequence[Picks], whole: Trade, objectives: Sequence[OfferedObjective]) -> pd.DataFrame:
     """Return the share of a trade-off that each study found, one row per study in the order given.
 
     Returns:
@@ -173,14 +172,14 @@ def picks_table(found: Sequence[Picks], whole: Trade, objectives: Sequence[Objec
     return pd.DataFrame(rows, columns=["study", "policy", "evaluated", "failed", "drawn", "front", "volume"])
 
 
-def axes(objectives: Sequence[Objective]) -> list[Axis]:
+def axes(objectives: Sequence[OfferedObjective]) -> list[Axis]:
     """Return the objectives as axes of a figure."""
     return [Axis(one.column, one.title, one.sort.descending) for one in objectives]
 
 
-def usual_cost(offered: Mapping[str, Objective]) -> list[str]:
+def usual_cost(offered: Mapping[str, OfferedObjective]) -> list[str]:
     """Return the costs that a score can be plotted against: sizes, then measurements."""
-    return [*COSTS, *(name for name in offered if name.startswith(MEASURED))]
+    return [*(fact.value for fact in COST_FACTS), *(name for name in offered if name.startswith(MEASURED))]
 
 
 def _revision() -> tuple[int, int]:

@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer.analysis import tables
+from explorer.analysis.quantities import FACT_TITLES
 from explorer.app.query import cypher_console, standings
 from explorer.app.query.query_form import (
     ADDRESS,
@@ -32,14 +33,13 @@ from explorer.errors import InputError
 from explorer.library.library import Library, vector_of
 from explorer.space.operations import family_titles, parameter_titles
 from graphstore.errors import StoreInputError
-from graphstore.queries import Ends
+from graphstore.queries import Ends, Fact
 
 TABS = ("Guided", "Best per task", "Pareto", "Cypher")
 ANYTHING = "any"
 LONGEST_VECTOR, LONGEST_SHARED = 100_000, 2_000
 """Most characters of a pasted vector, and of one in the URL."""
 POSITION_TITLES = {"first": "First layer", "last": "Last layer", "any": "Any layer"}
-FACT_TITLES = {"parameters": "Parameters", "flops": "FLOPs", "depth": "Layers", "heterogeneity": "Heterogeneity"}
 SHOWN = ["label", "score", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
 
 
@@ -104,7 +104,7 @@ def _pareto(asked: tuple[FormQuery, Choices] | None, space: str) -> None:
         st.warning(literal(error), icon=":material/error:")
         return
     titles = ["layers"] if any(not layer.is_empty for layer in query.layers) else []
-    titles += [FACT_TITLES[name].lower() for name, ends in query.ranges.items() if ends != OPEN]
+    titles += [FACT_TITLES[Fact(name)] for name, ends in query.ranges.items() if ends != OPEN]
     titles += [f"score {query.kind.title}"] if query.kind is not None else []
     standings.pareto(space, choices.kinds, question, ", ".join(titles))
 
@@ -164,7 +164,7 @@ def _form(query: FormQuery, choices: Choices, space: str) -> FormQuery | None:
         ranges = {}
         for column, name in zip(columns, FACTS, strict=True):
             ranges[name] = _range(
-                column, FACT_TITLES[name], query.ranges.get(name, OPEN), f"{key}_{name}", name != "heterogeneity"
+                column, _fact_title(name), query.ranges.get(name, OPEN), f"{key}_{name}", name != "heterogeneity"
             )
         left, middle, right, last = st.columns([2, 2, 2, 1], vertical_alignment="bottom")
         kinds = {one.title: one for one in choices.kinds}
@@ -201,6 +201,11 @@ def _form(query: FormQuery, choices: Choices, space: str) -> FormQuery | None:
     new = FormQuery(asked, ranges, kind, OPEN if kind is None else score, sort, limit)
     st.session_state["query_stated"] = (space, tuple(sorted(new.address().items())))
     return new
+
+
+def _fact_title(name: str) -> str:
+    title = FACT_TITLES[Fact(name)]
+    return title[0].upper() + title[1:]
 
 
 def _layer(query: FormQuery, n: int, choices: Choices, key: str) -> Layer:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from explorer.analysis.quantities import FACT_TITLES
 from explorer.analysis.ranges import format_ends, parse_range
 from explorer.analysis.score_kinds import TitledKind
 from explorer.errors import InputError
@@ -20,7 +21,8 @@ POSITIONS = {"first": 0, "last": -1, "any": None}
 """Title of a layer position → ``LayerRule.position``."""
 MOST_RULES = 3
 LIMITS = (20, 50, 100, 500)
-FACTS = {"parameters": Fact.PARAMETERS, "flops": Fact.FLOPS, "depth": Fact.DEPTH, "heterogeneity": Fact.HETEROGENEITY}
+FACTS = tuple(fact.value for fact in FACT_TITLES)
+"""Facts, by their names in the URL, in display order."""
 SORTS = {
     "score": "Best score first",
     "parameters": "Fewest parameters first",
@@ -113,7 +115,7 @@ class FormQuery:
 
     def question(self, space: str) -> ArchitectureQuery:
         """Return the typed question. Raises StoreInputError for a range whose end is below its start."""
-        conditions = [Condition(FACTS[name], Range(*ends)) for name, ends in self.ranges.items() if ends != OPEN]
+        conditions = [Condition(Fact(name), Range(*ends)) for name, ends in self.ranges.items() if ends != OPEN]
         kind = None if self.kind is None else self.kind.kind
         if kind is not None:
             conditions.append(Condition(kind, Range(*self.score)))
@@ -121,7 +123,7 @@ class FormQuery:
         if self.sort == "score":
             sort = (Sort(kind, descending=not kind.lower_is_better),) if kind is not None else ()
         elif self.sort:
-            sort = (Sort(FACTS[self.sort.removeprefix("-")], descending=self.sort.startswith("-")),)
+            sort = (Sort(Fact(self.sort.removeprefix("-")), descending=self.sort.startswith("-")),)
         rules = tuple(layer.rule for layer in self.layers if not layer.is_empty)
         return ArchitectureQuery(space, rules, (), tuple(conditions), sort, self.limit)
 

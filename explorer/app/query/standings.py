@@ -16,6 +16,7 @@ import streamlit as st
 
 from explorer.analysis import tables
 from explorer.analysis.pareto import pareto_front
+from explorer.analysis.quantities import FACT_TITLES, Direction, natural_direction, quantity_title
 from explorer.analysis.score_kinds import TitledKind, kind_titles
 from explorer.app.shared import components, downloads, services
 from explorer.app.shared.messages import literal
@@ -27,20 +28,12 @@ from graphstore.records import MeasurementRecord
 PARAMETER = "objective"
 """URL parameter; repeated for each objective."""
 FEWEST = 2
-FACTS = {
-    "parameters": (Fact.PARAMETERS, "parameters", False),
-    "flops": (Fact.FLOPS, "FLOPs", False),
-    "depth": (Fact.DEPTH, "layers", False),
-    "heterogeneity": (Fact.HETEROGENEITY, "heterogeneity", False),
-    "-heterogeneity": (Fact.HETEROGENEITY, "heterogeneity", True),
-}
-"""Objectives that every architecture has: URL value → fact, title, whether it is maximised."""
 SHOWN = ["label", "operations", "hiddens", "parameters", "flops", "depth", "heterogeneity"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Objective:
-    """An objective of the Pareto front.
+class OfferedObjective:
+    """An objective that the selectors offer.
 
     Attributes:
         column: column of the frame of points.
@@ -85,21 +78,25 @@ def best(space: str) -> None:
     )
 
 
-def objectives_of(kinds: Sequence[TitledKind], measurements: Sequence[MeasurementRecord]) -> dict[str, Objective]:
+def objectives_of(
+    kinds: Sequence[TitledKind], measurements: Sequence[MeasurementRecord]
+) -> dict[str, OfferedObjective]:
     """Return the objectives of a space: URL value → objective."""
-    found = {name: Objective(fact.value, title, Sort(fact, more)) for name, (fact, title, more) in FACTS.items()}
+    found = {fact.value: OfferedObjective(fact.value, title, Sort(fact)) for fact, title in FACT_TITLES.items()}
+    more = Fact.HETEROGENEITY
+    found[f"-{more}"] = OfferedObjective(more, FACT_TITLES[more], Sort(more, descending=True))
     for one in kinds:
-        sort = Sort(one.kind, descending=not one.kind.lower_is_better)
-        found[f"score:{one.title}"] = Objective(f"score:{one.title}", f"score {one.title}", sort)
+        sort = Sort(one.kind, natural_direction(one.kind) is Direction.MAXIMISE)
+        found[f"score:{one.title}"] = OfferedObjective(f"score:{one.title}", f"score {one.title}", sort)
     units = {MeasurementKey(one.device, one.quantity): one.unit for one in measurements}
     for measured in sorted(units, key=lambda key: (key.device, key.quantity)):
-        unit, name = units[measured], f"{measured.device} {measured.quantity}"
-        sort = Sort(measured, descending=unit.endswith("/s"))
-        found[f"measured:{name}"] = Objective(f"measured:{name}", f"{name} ({unit})" if unit else name, sort)
+        name, unit = f"measured:{quantity_title(measured)}", units[measured]
+        sort = Sort(measured, natural_direction(measured, unit) is Direction.MAXIMISE)
+        found[name] = OfferedObjective(name, quantity_title(measured, unit), sort)
     return found
 
 
-def usual(objectives: Mapping[str, Objective]) -> list[str]:
+def usual(objectives: Mapping[str, OfferedObjective]) -> list[str]:
     """Return the initial objectives: size and the first score, or size and heterogeneity without scores."""
     scored = (name for name in objectives if name.startswith("score:"))
     return ["parameters", next(scored, "-heterogeneity")]
@@ -158,7 +155,7 @@ def pareto(space: str, kinds: Sequence[TitledKind], question: ArchitectureQuery,
     components.architecture_table(table, ["label", *extra, *SHOWN[1:]], space, "pareto_table", height=420, looks=extra)
 
 
-def pareto_frame(question: ArchitectureQuery, objectives: Sequence[Objective]) -> tuple[pd.DataFrame, pd.Index]:
+def pareto_frame(question: ArchitectureQuery, objectives: Sequence[OfferedObjective]) -> tuple[pd.DataFrame, pd.Index]:
     """Return the architectures that have all values, with a column for each objective, and the ids of the Pareto set.
 
     Raises:
@@ -171,7 +168,7 @@ def pareto_frame(question: ArchitectureQuery, objectives: Sequence[Objective]) -
     return points, points.index[list(answer.front)]
 
 
-def _choose(offered: Mapping[str, Objective]) -> list[str]:
+def _choose(offered: Mapping[str, OfferedObjective]) -> list[str]:
     """Show the selector of objectives; the selection is kept in the URL."""
     asked = st.query_params.get_all(PARAMETER)
     wrong = [name for name in asked if name and name not in offered]

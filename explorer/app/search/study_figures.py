@@ -13,6 +13,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.analysis.importance import Importance, choice_importance, parallel_axes
+from explorer.analysis.quantities import FACT_TITLES
 from explorer.analysis.tables import Spread
 from explorer.app import navigation
 from explorer.app.shared import downloads, services
@@ -213,7 +214,7 @@ def _pareto(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     if values.empty:
         st.info(WAITING, icon=":material/hourglass_empty:")
         return
-    against = st.selectbox("Against", pictures.FACTS, key="search_against")
+    against = st.selectbox("Against", [fact.value for fact in FACT_TITLES], key="search_against")
     points, front = pictures.pareto_points(services.store(), values, [against])
     figure = pareto_plot(points, front, study_axes(StudySpec.of(study).objective, [against]))
     downloads.figure(figure, f"{study.name}-pareto", "search_pareto", alt="Pareto set")

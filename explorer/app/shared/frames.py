@@ -57,7 +57,7 @@ def scores_frame(scores: Sequence[ScoreRecord]) -> pd.DataFrame:
 def score_kinds(scores: pd.DataFrame) -> list[TitledKind]:
     """Return the score kinds of a frame: those over all tasks first, then by task; of one task the largest first."""
     rank = {task: position for position, task in enumerate(OVERALL_TASKS)}
-    counts = scores.groupby("kind", observed=True, sort=False)["id"].nunique()
+    counts = dict(scores.groupby("kind", observed=True, sort=False)["id"].nunique().items())
     found = [TitledKind(*row) for row in scores[["kind", "title"]].drop_duplicates("kind").itertuples(index=False)]
 
     def place(one: TitledKind) -> tuple[int, str, int, str]:

@@ -40,7 +40,7 @@ def render(chosen: pd.DataFrame, picked: TitledKind | None, space: str, forget: 
         columns.remove("score")
     shown = table.head(MOST_ROWS).copy()
     shown.insert(0, "link", components.addresses(shown.index, space))
-    picked = downloads.table(
+    event = downloads.table(
         shown,
         f"{space}-chosen",
         "space_chosen",
@@ -53,7 +53,7 @@ def render(chosen: pd.DataFrame, picked: TitledKind | None, space: str, forget: 
         on_select="rerun",
         selection_mode="multi-row",
     )
-    rows = [row for row in picked.selection.rows if row < len(shown)]
+    rows = [row for row in event.selection.rows if row < len(shown)]
     ids = [str(shown.index[row]) for row in rows]
     compare_link(ids or [str(id) for id in shown.index[:MOST]], space, by_hand=bool(ids), total=len(table))
 

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from graphstore.queries import Ends
+from explorer.analysis.quantities import quantity_title
+from graphstore.queries import Ends, MeasurementKey
 from graphstore.records import MeasurementRecord
 
 FEWEST_DIGITS = 3
@@ -92,8 +93,8 @@ def measured_values(measurements: Iterable[MeasurementRecord]) -> dict[str, pd.S
     """Return measured values by id, for each device, quantity and unit, called ``raspberry latency (s)``."""
     found: dict[str, dict[str, float]] = {}
     for one in measurements:
-        name = f"{one.device} {one.quantity}" + (f" ({one.unit})" if one.unit else "")
-        found.setdefault(name, {})[one.architecture] = one.value
+        title = quantity_title(MeasurementKey(one.device, one.quantity), one.unit)
+        found.setdefault(title, {})[one.architecture] = one.value
     return {name: pd.Series(values, dtype=float, name=name) for name, values in sorted(found.items())}
 
 
