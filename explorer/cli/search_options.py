@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from explorer.analysis.quantities import Direction
+from explorer.cli.options import note_minus
 from explorer.documents.json_text import parse_value
 from explorer.errors import InputError
 from explorer.search import POLICIES, Capability, policies_with
@@ -126,7 +128,7 @@ class SearchOptions:
         typer.Option(
             "--objective",
             help="Task to maximise; mean, the default, is the mean over tasks. Repeat to add costs to minimise: "
-            "-parameters, -flops, -depth, -latency@DEVICE.",
+            "parameters, flops, depth, QUANTITY@DEVICE.",
         ),
     ] = None
     constraint: ConstraintOption = None
@@ -195,6 +197,7 @@ class SearchOptions:
         Raises:
             InputError: options do not go together, or a choice breaks a rule.
         """
+        note_minus(self.objective or (), Direction.MINIMISE)
         evaluation, stages = self.check(), self._stages(store)
         specs = []
         for policy in self.policies:

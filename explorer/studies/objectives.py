@@ -1,8 +1,7 @@
 """Objectives and constraints of a study: read from texts, and evaluated for every candidate.
 
-* An **objective** is a score (a task, or ``mean``), which is maximised, or a cost, which is minimised: ``parameters``,
-  ``flops``, ``depth`` or ``QUANTITY@DEVICE``, for example ``latency@raspberry``. A cost may be written with a minus
-  before it; a score has none.
+* An **objective** (``explorer.analysis.quantities``) is a score (a task, or ``mean``), which is maximised, or a cost,
+  which is minimised: ``parameters``, ``flops``, ``depth`` or ``QUANTITY@DEVICE``, for example ``latency@raspberry``.
 * A **constraint** is a cost and a range: ``parameters<=200K``, ``latency@raspberry<=0.05``.
 
 Facts are known for every architecture. A device's quantity is known where it was measured; for other architectures it
@@ -14,70 +13,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.analysis.devices import find_device
+from explorer.analysis.quantities import (
+    COST_FACTS,
+    Direction,
+    Objective,
+    parse_measurement_key,
+    quantity_text,
+    split_direction,
+)
 from explorer.analysis.ranges import normalised, parse_range, split_name
 from explorer.errors import DataError, InputError
 from explorer.search import Candidates, Capability, policies_with
 from explorer.space.formats import from_json
 from explorer.studies.candidates import space_candidates
 from graphstore import GraphStore
-from graphstore.queries import Fact, Range
+from graphstore.queries import Fact, MeasurementKey, Range
 
 if TYPE_CHECKING:
     from explorer.studies.spec import StudySpec
 
 MOST_COSTS = 2
-FACTS = (Fact.PARAMETERS, Fact.FLOPS, Fact.DEPTH)
 EXAMPLE = "Write for example parameters<=200K or latency@raspberry<=0.05."
 
 
-class Direction(StrEnum):
-    """Whether an objective is maximised or minimised."""
-
-    MAXIMISE = "maximise"
-    MINIMISE = "minimise"
+Cost = Fact | MeasurementKey
+"""A quantity that is known or predicted before an architecture is trained."""
 
 
 @dataclass(frozen=True)
-class Objective:
-    """An objective of a study.
-
-    Attributes:
-        name: of a score (``mean``, ``SST-2``) or of a cost (``parameters``, ``latency@raspberry``).
-        direction: scores are maximised, costs are minimised.
-    """
-
-    name: str
-    direction: Direction = Direction.MAXIMISE
-
-    def __str__(self) -> str:
-        return f"-{self.name}" if self.direction is Direction.MINIMISE else self.name
-
-
-@dataclass(frozen=True)
-class Cost:
-    """A quantity that is known or predicted before an architecture is trained.
-
-    Attributes:
-        name: ``parameters``, ``flops``, ``depth``, or a quantity of a device, with or without its load: ``latency``.
-        device: any part of a device's name that no other device has; empty for a fact.
-    """
-
-    name: str
-    device: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.device}" if self.device else self.name
-
-
-@dataclass(frozen=True)
-class Column:
+class CostValues:
     """A cost of every candidate.
 
     Attributes:
@@ -97,50 +67,52 @@ class Column:
 
 def parse_cost(text: str) -> Cost | None:
     """Read a cost; ``None`` if the text names a score. Raises InputError if it is neither."""
-    given = normalised(text)
-    name, at, device = (part.strip() for part in given.removeprefix("-").partition("@"))
-    if (at and not (name and device)) or not name:
-        raise InputError("objective", "be a score, a fact, or QUANTITY@DEVICE", text, "Write for example latency@cpu.")
-    if at:
-        return Cost(name, device)
-    if name in FACTS:
-        return Cost(name)
-    if given.startswith("-"):
-        rule = f"be {', '.join(FACTS)} or QUANTITY@DEVICE after a minus"
-        raise InputError("objective", rule, text, "A score is always maximised: leave the minus out.")
-    return None
+    if "@" in text:
+        return parse_measurement_key(text)
+    return Fact(text) if text in COST_FACTS else None
 
 
 def read_objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
     """Read objectives; the score comes first.
 
     Args:
-        texts: objectives, of which exactly one is a score.
+        texts: objectives, of which exactly one is a score. A leading minus minimises, as in earlier versions.
 
     Raises:
-        InputError: a text cannot be read, the costs are not distinct or too many, or there is not exactly one score.
+        InputError: a text cannot be read, a score is minimised or a cost maximised, the costs are not distinct or too
+            many, or there is not exactly one score.
     """
     for text in texts:
         if not isinstance(text, str):
             raise InputError("objective", "be a text", text, "Write for example mean.")
-    read = [(normalised(text), parse_cost(text)) for text in texts]
-    scores = [text for text, cost in read if cost is None]
-    costs = [str(cost) for _, cost in read if cost is not None]
+    read = [_read_objective(text) for text in texts]
+    scores = [one for one in read if one.direction is Direction.MAXIMISE]
+    costs = [one for one in read if one.direction is Direction.MINIMISE]
     if len(scores) != 1:
-        rule = "hold exactly one score, such as mean, in addition to costs such as -parameters"
+        rule = "hold exactly one score, such as mean, in addition to costs such as minimise:parameters"
         raise InputError("objectives", rule, list(texts), "Name one task, or mean.")
     if len(set(costs)) != len(costs) or len(costs) > MOST_COSTS:
         rule = f"be a score and at most {MOST_COSTS} different costs"
         raise InputError("objectives", rule, list(texts), "Leave some out, or make them constraints.")
-    return (Objective(scores[0]), *(Objective(cost, Direction.MINIMISE) for cost in costs))
+    return (*scores, *costs)
+
+
+def _read_objective(text: str) -> Objective:
+    name, given = split_direction(text, minus=Direction.MINIMISE)
+    cost = parse_cost(name)
+    own = Direction.MAXIMISE if cost is None else Direction.MINIMISE
+    if given not in (None, own):
+        rule = f"be maximised if it is a score, and minimised if it is {', '.join(COST_FACTS)} or QUANTITY@DEVICE"
+        raise InputError("objective", rule, text, f"Write {own}:{name}.")
+    return Objective(name if cost is None else quantity_text(cost), own)
 
 
 def parse_constraint(text: str) -> tuple[Cost, Range]:
     """Read a constraint. Raises InputError if the text is not a constraint."""
     name, found = split_name(text)
-    cost = None if found is None or name.startswith("-") else parse_cost(name)
+    cost = None if found is None else parse_cost(name)
     if cost is None or found is None:
-        rule = f"be {', '.join(FACTS)} or QUANTITY@DEVICE, and a range"
+        rule = f"be {', '.join(COST_FACTS)} or QUANTITY@DEVICE, and a range"
         raise InputError("constraint", rule, text, EXAMPLE)
     return cost, parse_range(f"constraint {name}", found)
 
@@ -191,7 +163,8 @@ def study_candidates(store: GraphStore, spec: StudySpec, only: Iterable[str] | N
     allowed = all_.allowed & _kept(limits, columns, len(all_))
     if not allowed.any():
         rule = "leave at least one architecture"
-        raise InputError("constraints", rule, list(spec.constraints), _loosen(limits, columns))
+        spans = _spans({cost: columns[cost] for cost, _ in limits})
+        raise InputError("constraints", rule, list(spec.constraints), f"The space has {spans}.")
     if not costs:
         return Candidates(all_.ids, all_.vectors, all_.choices, allowed)
     return Candidates(
@@ -200,7 +173,7 @@ def study_candidates(store: GraphStore, spec: StudySpec, only: Iterable[str] | N
         all_.choices,
         allowed,
         np.column_stack([columns[cost].values for cost in costs]),
-        tuple(str(cost) for cost in costs),
+        tuple(quantity_text(cost) for cost in costs),
         np.column_stack([columns[cost].errors for cost in costs]),
     )
 
@@ -217,23 +190,25 @@ def satisfying(store: GraphStore, constraints: Iterable[str], ids: Iterable[str]
     return {id for id, kept in zip(rows, _kept(limits, columns, len(rows)), strict=True) if kept}
 
 
-def _columns(store: GraphStore, ids: Sequence[str], costs: Iterable[Cost]) -> dict[Cost, Column]:
+def _columns(store: GraphStore, ids: Sequence[str], costs: Iterable[Cost]) -> dict[Cost, CostValues]:
     return {cost: cost_column(store, ids, cost) for cost in dict.fromkeys(costs)}
 
 
-def _kept(limits: Sequence[tuple[Cost, Range]], columns: Mapping[Cost, Column], count: int) -> NDArray[np.bool_]:
+def _kept(limits: Sequence[tuple[Cost, Range]], columns: Mapping[Cost, CostValues], count: int) -> NDArray[np.bool_]:
     kept = np.ones(count, dtype=np.bool_)
     for cost, limit in limits:
         kept &= columns[cost].keeps(limit)
     return kept
 
 
-def _loosen(limits: Sequence[tuple[Cost, Range]], columns: Mapping[Cost, Column]) -> str:
-    spans = (f"{cost} from {columns[cost].values.min():.6g} to {columns[cost].values.max():.6g}" for cost, _ in limits)
-    return f"The space has {'; '.join(dict.fromkeys(spans))}."
+def _spans(columns: Mapping[Cost, CostValues]) -> str:
+    return "; ".join(
+        f"{quantity_text(cost)} from {found.values.min():.6g} to {found.values.max():.6g}"
+        for cost, found in columns.items()
+    )
 
 
-def cost_column(store: GraphStore, ids: Sequence[str], cost: Cost) -> Column:
+def cost_column(store: GraphStore, ids: Sequence[str], cost: Cost) -> CostValues:
     """Return a cost of some architectures.
 
     Args:
@@ -249,10 +224,10 @@ def cost_column(store: GraphStore, ids: Sequence[str], cost: Cost) -> Column:
     missing = sorted(set(ids) - set(found))
     if missing:
         raise DataError("architectures", "be in the store", missing[:3], "Build the space again.")
-    if not cost.device:
-        facts = np.array([float(getattr(found[id], cost.name)) for id in ids])
-        return Column(facts, np.zeros(len(ids)))
-    device = find_device(store, cost.device, cost.name)
+    if isinstance(cost, Fact):
+        facts = np.array([float(getattr(found[id], cost)) for id in ids])
+        return CostValues(facts, np.zeros(len(ids)))
+    device = find_device(store, cost.device, cost.quantity)
     measured = {
         record.architecture: record.value
         for record in store.measurements()
@@ -268,4 +243,4 @@ def cost_column(store: GraphStore, ids: Sequence[str], cost: Cost) -> Column:
         asked = [from_json(found[id].spec) for id, ask in zip(ids, unknown, strict=True) if ask]
         values[unknown] = [estimate.value for estimate in predictor.predict(asked)]
         errors[unknown] = predictor.spread
-    return Column(values, errors)
+    return CostValues(values, errors)

@@ -5,11 +5,12 @@ Rules that need a store are in ``explorer.studies.checks``.
 
 from __future__ import annotations
 
+from explorer.analysis.quantities import Direction
 from explorer.errors import InputError
 from explorer.library.library import MAX_LIBRARY
 from explorer.search import POLICIES, Capability, policies_with, policy_class
 from explorer.studies.budgets import check_budget, check_hours
-from explorer.studies.objectives import Direction, read_constraints, read_objectives
+from explorer.studies.objectives import read_constraints, read_objectives
 from explorer.studies.spec import MAX_SEED, NAME, StudySpec, Trained
 
 MAX_BATCH = 100

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_h
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from explorer.analysis.quantities import Direction, Objective
 from explorer.errors import DataError, InputError, validation_error
 from explorer.search import POLICIES, Capability, policy_class
 from explorer.studies.budgets import MAX_TRIALS, check_budget, check_hours
-from explorer.studies.objectives import Direction, Objective
 from explorer.studies.upgrade import upgraded
 from explorer.supershaper.scores import ROWS
 from graphstore.records import StudyRecord, StudyState

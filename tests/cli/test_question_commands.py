@@ -151,6 +151,24 @@ def test_pareto_rows_beat_each_other_nowhere(archex):
     assert {row["id"] for row in front["rows"]} == naive
 
 
+def test_old_spellings_of_objectives_are_read_with_a_note(catalogue, monkeypatch, capsys):
+    monkeypatch.chdir(catalogue[0])
+
+    def front(*objectives):
+        words = [word for text in objectives for word in ("--objective", text)]
+        build()(["pareto", *words, "--space", SPACE, "--json"], standalone_mode=False)
+        out, err = capsys.readouterr()
+        return document(out), err
+
+    wanted, quiet = front("minimise:parameters", "maximise:sst")
+    assert quiet == ""
+    assert front("minimise:parameters", "minimise:sst")[0] != wanted
+    for text, note in (("-sst", "is read as maximise:sst."), ("sst", "is maximised; earlier versions minimised it.")):
+        found, told = front("parameters", text)
+        assert found == wanted
+        assert told.startswith(f"--objective {text} {note}")
+
+
 def test_best_is_the_largest_mean(archex):
     best = {one["task"]: one for one in document(archex("best", "--space", SPACE, "--json"))["best"]}
     scores, _ = means("glue")
@@ -286,7 +304,7 @@ BAD = {
     "unknown task": (["find", "--space", SPACE, "--score", "SST-9"], "sst"),
     "unknown order": (["find", "--sort", "size"], "parameters"),
     "unknown kind": (["find", "--score", "sst", "--recipe", "mine"], "nas-bench-bert"),
-    "unknown measurement": (["find", "--measurement", "gpu latency"], "raspberry latency"),
+    "unknown measurement": (["find", "--measurement", "latency@gpu"], "one device of the store: raspberry, but"),
     "no range": (["find", "--parameters", "small"], "<=10M"),
     "no layer rule": (["find", "--layer", "last colour=red"], "last family=c"),
     "no op rule": (["find", "--op", "c_*_5"], "c_* >=3"),

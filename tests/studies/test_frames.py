@@ -157,10 +157,12 @@ def test_the_pareto_set_is_that_of_the_known_scores(store):
     assert points["value"].to_dict() == known
     id = points.index[0]
     store.add_measurements([MeasurementRecord(id, "pi", "latency", 0.2, "s")])
-    points, front = pictures.pareto_points(store, values, ["pi latency"])
-    assert points.index.tolist() == front.tolist() == [id]
-    with pytest.raises(InputError, match="pi latency"):
-        pictures.pareto_points(store, values, ["pi energy"])
+    for text in ("latency@pi", "pi latency"):
+        points, front = pictures.pareto_points(store, values, [text])
+        assert points.index.tolist() == front.tolist() == [id]
+    for text, told in (("energy@pi", "quantity must be one of pi: latency"), ("known", "against must be parameters")):
+        with pytest.raises(InputError, match=told):
+            pictures.pareto_points(store, values, [text])
 
 
 def test_weakly_dominated_architectures_are_not_in_the_pareto_set(store):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from explorer.analysis.quantities import Direction, Objective
 from explorer.errors import InputError
 from explorer.measure.predictor import DevicePredictor
 from explorer.progress import SilentReporter
@@ -15,9 +16,6 @@ from explorer.studies.candidates import space_candidates
 from explorer.studies.driver import run_known
 from explorer.studies.managing import open_study
 from explorer.studies.objectives import (
-    Cost,
-    Direction,
-    Objective,
     check_objectives,
     cost_column,
     parse_constraint,
@@ -28,7 +26,7 @@ from explorer.studies.objectives import (
 )
 from explorer.studies.spec import StudySpec
 from explorer.testing.searches import known_search
-from graphstore.queries import Range
+from graphstore.queries import Fact, MeasurementKey, Range
 from graphstore.records import MeasurementRecord
 
 DEVICE = "raspberry pi 4"
@@ -57,32 +55,34 @@ def measure(store, ids):
     [
         ("mean", None),
         ("SST-2", None),
-        ("parameters", Cost("parameters")),
-        ("-parameters", Cost("parameters")),
-        ("- flops", Cost("flops")),
-        ("-latency@raspberry pi", Cost("latency", "raspberry pi")),
+        ("heterogeneity", None),
+        ("parameters", Fact.PARAMETERS),
+        ("latency@raspberry pi", MeasurementKey("raspberry pi", "latency")),
     ],
 )
 def test_costs_and_scores(text, cost):
     assert parse_cost(text) == cost
-    assert cost is None or parse_cost(f"-{cost}") == cost
 
 
-@pytest.mark.parametrize("text", ["-mean", "", "-", "@cpu", "latency@", "-latency@ "])
-def test_what_is_neither_cost_nor_score(text):
-    with pytest.raises(InputError, match="objective must"):
-        parse_cost(text)
+@pytest.mark.parametrize(
+    "text", ["-mean", "minimise:mean", "maximise:parameters", "maximise:latency@cpu", "", "-", "@cpu", "latency@"]
+)
+def test_what_is_no_objective_of_a_search(text):
+    with pytest.raises(InputError, match=r"(objective|measurement) must"):
+        read_objectives(["score", text])
 
 
 def test_objectives_are_one_score_and_costs():
     assert read_objectives(["mean"]) == (Objective("mean", Direction.MAXIMISE),)
-    found = read_objectives(["parameters", "SST-2", "-latency@x"])
+    found = read_objectives(["parameters", "maximise:SST-2", "minimise: latency@x"])
     assert found == (
         Objective("SST-2", Direction.MAXIMISE),
         Objective("parameters", Direction.MINIMISE),
         Objective("latency@x", Direction.MINIMISE),
     )
-    assert [str(one) for one in found] == ["SST-2", "-parameters", "-latency@x"]
+    assert [str(one) for one in found] == ["maximise:SST-2", "minimise:parameters", "minimise:latency@x"]
+    assert read_objectives([str(one) for one in found]) == found
+    assert read_objectives(["-parameters", "SST-2", "- latency@x"]) == found
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_objectives_are_one_score_and_costs():
         [],
         ["parameters"],
         ["mean", "SST-2"],
-        ["mean", "flops", "-flops"],
+        ["mean", "flops", "minimise:flops"],
         ["mean", "parameters", "flops", "depth"],
     ],
 )
@@ -101,8 +101,11 @@ def test_objectives_that_break_a_rule(texts):
 
 
 def test_constraints():
-    assert parse_constraint("parameters<=200K") == (Cost("parameters"), Range(None, 200_000))
-    assert parse_constraint("latency@raspberry pi 0.1..0.5") == (Cost("latency", "raspberry pi"), Range(0.1, 0.5))
+    assert parse_constraint("parameters<=200K") == (Fact.PARAMETERS, Range(None, 200_000))
+    assert parse_constraint("latency@raspberry pi 0.1..0.5") == (
+        MeasurementKey("raspberry pi", "latency"),
+        Range(0.1, 0.5),
+    )
     assert read_constraints([]) == ()
     assert read_constraints(["depth = 2", "depth = 2"]) == ("depth = 2",)
 
@@ -121,7 +124,7 @@ def test_a_study_without_them_has_plain_candidates(store):
 
 
 def test_costs_are_those_of_the_architectures(store):
-    found = study_candidates(store, plan(costs=["-parameters", "-depth"]))
+    found = study_candidates(store, plan(costs=["parameters", "depth"]))
     facts = {s.id: (s.parameters, s.depth) for s in store.summaries("small")}
     assert found.cost_names == ("parameters", "depth")
     assert [tuple(row) for row in found.costs] == [facts[id] for id in found.ids]
@@ -131,7 +134,7 @@ def test_costs_are_those_of_the_architectures(store):
 def test_a_device_tells_what_was_measured_and_predicts_the_rest(store):
     ids = space_candidates(store, "small").ids
     values = measure(store, ids[:20])
-    column = cost_column(store, ids, Cost("latency", "raspberry"))
+    column = cost_column(store, ids, MeasurementKey("raspberry", "latency"))
     assert column.values[:20].tolist() == list(values.values())
     assert not column.errors[:20].any()
     specs = {s.id: from_json(s.spec) for s in store.summaries("small")}
@@ -145,7 +148,7 @@ def test_a_device_tells_what_was_measured_and_predicts_the_rest(store):
 def test_a_predicted_cost_keeps_a_constraint_with_its_whole_error_bar(store):
     ids = space_candidates(store, "small").ids
     measure(store, ids[:20])
-    column = cost_column(store, ids, Cost("latency", DEVICE))
+    column = cost_column(store, ids, MeasurementKey(DEVICE, "latency"))
     limit = float(np.median(column.values))
     allowed = study_candidates(store, plan(constraints=[f"latency@{DEVICE}<={limit!r}"])).allowed
     high = column.values * np.exp(column.errors)
@@ -159,7 +162,7 @@ def test_a_predicted_cost_keeps_a_constraint_with_its_whole_error_bar(store):
 def test_a_study_keeps_its_constraints_and_goes_on_as_if_it_had_not_been_stopped(store, policy):
     sizes = {s.id: s.parameters for s in store.summaries("small")}
     limit = sorted(sizes.values())[40]
-    settings = {"costs": ["-flops"], "constraints": [f"parameters<={limit}"]}
+    settings = {"costs": ["flops"], "constraints": [f"parameters<={limit}"]}
     run(store, plan(policy, "whole", **settings))
     answers = iter([False, False, True])
     run(store, plan(policy, "cut", **settings), lambda: next(answers))
@@ -197,7 +200,7 @@ def test_proposals_of_a_study_say_what_they_cost(store):
     ids = space_candidates(store, "small").ids
     values = measure(store, ids[:20])
     name = f"latency@{DEVICE}"
-    run(store, plan(costs=[f"-{name}"]))
+    run(store, plan(costs=[name]))
     for trial in store.trials("study")[4:]:
         figures = trial.info["acquisition"]
         if trial.info["origin"] == "optimise":
@@ -209,8 +212,8 @@ def test_proposals_of_a_study_say_what_they_cost(store):
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"costs": ["-latency@toaster"]}, "device"),
-        ({"costs": [f"-warmth@{DEVICE}"]}, "quantity"),
+        ({"costs": ["latency@toaster"]}, "device"),
+        ({"costs": [f"warmth@{DEVICE}"]}, "quantity"),
         ({"constraints": [f"latency@{DEVICE}<=1"]}, "measurements"),
         ({"constraints": ["parameters<=3"]}, "constraints"),
     ],
@@ -223,5 +226,5 @@ def test_what_a_study_cannot_do_is_said_before_it_starts(store, settings, named)
 
 def test_a_policy_that_knows_no_costs_is_refused(store):
     with pytest.raises(InputError, match="boshnas, random, nsga2"):
-        check_objectives(store, plan("evolution", costs=["-parameters"]))
+        check_objectives(store, plan("evolution", costs=["parameters"]))
     check_objectives(store, plan("evolution", constraints=["depth=4"]))

@@ -71,7 +71,11 @@ def test_a_migrated_study_keeps_its_choices(migrated):
     assert settings.policy_settings == {"method": "gradient", "alpha": 0.3, "embedding": False, "initial": 5}
     assert (settings.stop_when_converged, settings.patience, settings.batch) == (True, 8, 4)
     assert spec("known-random").policy_settings == {}
-    assert [str(one) for one in spec("known-nsga2").objectives] == ["known", "-parameters", "-depth"]
+    assert [str(one) for one in spec("known-nsga2").objectives] == [
+        "maximise:known",
+        "minimise:parameters",
+        "minimise:depth",
+    ]
     assert spec("asked-costs").constraints == ("parameters<=700K",)
     transferred = spec("trained-evolution").evaluation
     assert (transferred.recipe, transferred.transfer, transferred.transfer_overlap) == ("quick", "ordered", 0.6)

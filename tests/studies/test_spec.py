@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from explorer.analysis.quantities import Direction, Objective
 from explorer.errors import DataError, InputError
 from explorer.search.registry import POLICIES
 from explorer.studies.checks import check_same
 from explorer.studies.managing import open_study
-from explorer.studies.objectives import Direction, Objective
 from explorer.studies.spec import (
     DEFAULT_TRIALS,
     EvaluationKind,

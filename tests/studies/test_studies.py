@@ -5,12 +5,12 @@ import math
 
 import pytest
 
+from explorer.analysis.quantities import Objective
 from explorer.errors import DataError, InputError
 from explorer.progress import SilentReporter
 from explorer.search.registry import POLICIES
 from explorer.studies.driver import best_so_far, run_known
 from explorer.studies.managing import open_study
-from explorer.studies.objectives import Objective
 from explorer.testing.searches import known_search
 from graphstore.records import ScoreRecord, StudyState, TrialStatus
 

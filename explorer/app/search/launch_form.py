@@ -7,13 +7,14 @@ from typing import Any
 
 import streamlit as st
 
+from explorer.analysis.quantities import COST_FACTS
 from explorer.app.search import launching
 from explorer.app.shared import components, frames, services
 from explorer.app.shared.messages import literal
 from explorer.errors import ExplorerError
 from explorer.search import Capability, policy_class
 from explorer.studies.jobs import is_alive, studies_of
-from explorer.studies.objectives import FACTS, MOST_COSTS, read_constraints, read_objectives
+from explorer.studies.objectives import MOST_COSTS, read_constraints, read_objectives
 from explorer.studies.spec import (
     DEFAULT_BATCH,
     MAX_SEED,
@@ -238,4 +239,4 @@ def _stages(policy: str) -> Stages:
 def _costs(store: GraphStore, space: str) -> list[str]:
     """Return costs that are known for every architecture, or measured for some of the space."""
     keys = {(one.quantity, one.device) for one in store.measurements(space=space)}
-    return [*(f"-{fact}" for fact in FACTS), *(f"-{quantity}@{device}" for quantity, device in sorted(keys))]
+    return [*(fact.value for fact in COST_FACTS), *(f"{quantity}@{device}" for quantity, device in sorted(keys))]

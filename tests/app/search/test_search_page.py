@@ -68,7 +68,7 @@ def test_everything_of_the_form_reaches_the_study(visit, own_store, launched):
         ids = [summary.id for summary in store.summaries("nano")]
         store.add_measurements([MeasurementRecord(id, "pi", "latency", 0.1, "s") for id in ids])
     page = visit(own_store)
-    page.multiselect(key="search_costs").set_value(["-parameters", "-latency@pi"])
+    page.multiselect(key="search_costs").set_value(["parameters", "latency@pi"])
     page.text_area(key="search_constraints").set_value("parameters<=10M\n\n depth<=4 ")
     page.number_input(key="search_hours").set_value(1.5)
     page.number_input(key="search_initial").set_value(4)
