@@ -23,7 +23,7 @@ from explorer.cli.console import (
 from explorer.cli.dialect import DialectOptions
 from explorer.cli.options import with_options
 from explorer.errors import DataError
-from explorer.library.bert import import_bert
+from explorer.library.bert import import_bert, read_bert_checkpoint
 from explorer.library.importing import (
     ImportFile,
     ImportReport,
@@ -36,7 +36,7 @@ from explorer.library.importing import (
 )
 from explorer.library.spaces import OWN_SPACE, check_space_name
 from explorer.space.imports.rows import MAX_ALIKE
-from explorer.training.files import write_json
+from explorer.training.files import check_new, write_json
 
 SHOWN_ROWS = 20
 REFUSED = 2
@@ -118,16 +118,29 @@ def table(
 
 @group.command("bert")
 def bert(
-    checkpoint: Annotated[Path, typer.Argument(help="Folder of a BERT checkpoint, as saved by transformers.")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(help="A BERT checkpoint as saved by transformers: its folder, a file in it, or its hub name."),
+    ],
     folder: Annotated[Path, typer.Argument(help="A new or empty folder for the converted model and its tokenizer.")],
     space: Annotated[str, typer.Option("--space", help="Space for an architecture new to the store.")] = OWN_SPACE,
+    cased: Annotated[
+        bool | None,
+        typer.Option(
+            "--cased/--uncased", help="Whether the tokenizer keeps capitals; by default decided from the checkpoint."
+        ),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
     """Import a BERT checkpoint: convert it to a model with equal outputs and store its architecture."""
     check_space_name(space)
+    check_new(folder)
+    read = read_bert_checkpoint(checkpoint, cased)  # Where it fails, no store is made.
     with opened(store) as opened_store:
-        done = import_bert(opened_store, checkpoint, folder, space)
+        done = import_bert(opened_store, read, folder, space)
+    for note in done.notes:
+        errors.print(f"note: {note}", markup=False, soft_wrap=True)
     if json:
         print_json({**dataclasses.asdict(done), "folder": str(done.folder)})
         return
@@ -136,6 +149,9 @@ def bert(
     checked = "" if done.difference is None else f"; its outputs equal BERT's within {done.difference:.0e}"
     words = "with its tokenizer" if done.tokenizer else "without a tokenizer, because the checkpoint has none"
     output.print(f"{done.kind} written to {done.folder}, {words}{checked}", soft_wrap=True, markup=False)
+    output.print(
+        f"load it with {done.auto}.from_pretrained({str(done.folder)!r}, trust_remote_code=True)", markup=False
+    )
     if done.left_out:
         errors.print(f"skipped: {', '.join(done.left_out)}", markup=False, soft_wrap=True)
 

@@ -52,8 +52,8 @@ def train(
         typer.Option("--text", help="A text file, or a folder with train.txt and valid.txt; else the default text."),
     ] = None,
     bert: Annotated[
-        Path | None, typer.Option("--from", help="Start from this BERT's weights and vocabulary: its folder.")
-    ] = None,
+        str, typer.Option("--from", help="Start from this BERT's weights and vocabulary: its folder, or its hub name.")
+    ] = "",
     distil: Annotated[
         float,
         typer.Option(

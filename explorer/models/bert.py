@@ -8,22 +8,18 @@ dropped them. BERT's distance is query minus key and this package's is key minus
 from __future__ import annotations
 
 import copy
-import json
-import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
 import transformers
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from explorer.errors import DataError, ExplorerError, InputError
 from explorer.models.architecture import config_for, spec_of
 from explorer.models.checking import TOLERANCE, quiet_transformers, random_batches
+from explorer.models.checkpoint import AGAIN, BertFiles, Checkpoint, read_checkpoint
 from explorer.models.flexibert.configuration_flexibert import FlexiBertConfig, Positions
 from explorer.models.flexibert.modeling_flexibert import (
     FlexiBertForMaskedLM,
@@ -34,7 +30,6 @@ from explorer.models.flexibert.modeling_flexibert import (
 )
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 
-AGAIN = "Download the checkpoint again."
 HEADS: Mapping[str, type[FlexiBertPreTrainedModel]] = {
     "BertModel": FlexiBertModel,
     "BertForMaskedLM": FlexiBertForMaskedLM,
@@ -78,45 +73,60 @@ class ImportedBert:
         spec: its architecture.
         model: the model, in evaluation mode and with the checkpoint's dtype.
         left_out: names of weights without a counterpart in the model, such as next-sentence prediction.
+        kind: name of BERT's class.
+        files: the checkpoint that it was read from.
     """
 
     spec: ArchitectureSpec
     model: FlexiBertPreTrainedModel
     left_out: tuple[str, ...]
+    kind: str
+    files: BertFiles
 
 
-def read_bert(folder: Path) -> ImportedBert:
-    """Read the folder of a BERT checkpoint, as ``BertModel`` and related classes save it.
+def read_bert(checkpoint: Checkpoint) -> ImportedBert:
+    """Read a BERT checkpoint, as ``BertModel`` and related classes save it.
 
     Args:
-        folder: with ``config.json`` and the weights, in safetensors or torch's format, whole or sharded.
+        checkpoint: with ``config.json`` and the weights, in safetensors or torch's format, whole or sharded.
 
     Raises:
         DataError: a file is missing or damaged, or the weights do not fit the configuration.
         InputError: the model is not a BERT, or has a setting that this package does not support.
         SpecError: a size is out of the bounds of an architecture.
     """
-    settings = _settings(folder)
-    config = _config(settings)
-    name = next(iter(settings.get("architectures") or ["BertModel"]))
+    files = read_checkpoint(checkpoint)
+    weights = _renamed(files.weights)
+    if "classifier.bias" in weights and not files.settings.keys() & {"id2label", "num_labels"}:  # as in 2018
+        files = replace(files, settings={**files.settings, "num_labels": len(weights["classifier.bias"])})
+    config = _config(files.settings)
+    name = next(iter(files.settings.get("architectures") or [_class_of(weights)]))
     if name not in HEADS:
         remedy = "Save its encoder alone: model.bert.save_pretrained(FOLDER)."
         raise InputError("architectures", f"be one of {', '.join(HEADS)}", name, remedy)
-    weights = _renamed(_weights(folder))
     kind = HEADS[name]
     if kind is FlexiBertModel:
         model: FlexiBertPreTrainedModel = FlexiBertModel(config, add_pooling_layer="pooler.weight" in weights)
     else:
         model = kind(config)
-    return ImportedBert(spec_of(config), model.eval(), _fill(model, weights, str(folder)))
+    left_out = _fill(model, weights, str(checkpoint.folder))
+    return ImportedBert(spec_of(config), model.eval(), left_out, name, files)
 
 
-def compare_with_bert(found: ImportedBert, folder: Path) -> float | None:
+def _class_of(weights: Mapping[str, Tensor]) -> str:
+    """Return the class of BERT that has these weights, for configurations that do not name it."""
+    if "head.decoder.bias" in weights:
+        return "BertForMaskedLM"
+    if "classifier.weight" in weights:
+        return "BertForSequenceClassification" if "pooler.weight" in weights else "BertForTokenClassification"
+    return "BertModel"
+
+
+def compare_with_bert(found: ImportedBert) -> float | None:
     """Return the maximum difference between a model's outputs and those of its BERT, at real tokens, in float32.
 
     Args:
-        found: the result of ``read_bert`` for the folder.
-        folder: the checkpoint.
+        found: the result of ``read_bert``.
 
     Returns:
         The difference; ``None`` with relative positions, which BERT in current ``transformers`` lacks.
@@ -127,9 +137,11 @@ def compare_with_bert(found: ImportedBert, folder: Path) -> float | None:
     config = cast(FlexiBertConfig, found.model.config)
     if config.relative:
         return None
-    kind = next(name for name, ours in HEADS.items() if isinstance(found.model, ours))
+    bert = transformers.BertConfig.from_dict(dict(found.files.settings))
     with quiet_transformers():
-        theirs = getattr(transformers, kind).from_pretrained(folder, dtype=torch.float32).eval()
+        weights = dict(found.files.weights)
+        kind = getattr(transformers, found.kind)
+        theirs = kind.from_pretrained(None, config=bert, state_dict=weights, dtype=torch.float32).eval()
     ours = found.model if found.model.dtype == torch.float32 else copy.deepcopy(found.model).float()
     largest = 0.0
     for ids, mask in random_batches(config):
@@ -142,18 +154,6 @@ def compare_with_bert(found: ImportedBert, folder: Path) -> float | None:
             raise ExplorerError(f"the model's outputs differ from BERT's by {apart:.1e}; nothing was written")
         largest = max(largest, apart)
     return largest
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(str(path), "be the configuration of a model", str(error), "Name the model's folder.") from None
-    if not isinstance(settings, dict) or settings.get("model_type") != "bert":
-        kind = settings.get("model_type") if isinstance(settings, dict) else settings
-        raise InputError("model_type", "be bert", kind, "Only checkpoints of BERT can be imported.")
-    return settings
 
 
 def _config(settings: Mapping[str, Any]) -> FlexiBertConfig:
@@ -182,29 +182,6 @@ def _config(settings: Mapping[str, Any]) -> FlexiBertConfig:
         )
     except ValueError as error:
         raise DataError("config.json", "be a valid configuration of BERT", str(error), "Correct it.") from None
-
-
-def _weights(folder: Path) -> dict[str, Tensor]:
-    """Load all weights by BERT's names. Raises DataError."""
-    for whole in ("model.safetensors", "pytorch_model.bin"):
-        index = folder / f"{whole}.index.json"
-        try:
-            if (folder / whole).is_file():
-                return _load(folder / whole)
-            if index.is_file():
-                shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-                return {name: value for shard in shards for name, value in _load(folder / shard).items()}
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
-            raise DataError(f"weights in {folder}", "be readable", str(error), AGAIN) from None
-    rule = "hold model.safetensors or pytorch_model.bin"
-    raise DataError("folder", rule, str(folder), "Name the folder that save_pretrained wrote.")
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    # weights_only: unpickling other objects could execute code from the file.
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from explorer.errors import InputError
 from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM, FlexiBertModel, FlexiBertPreTrainedModel, spec_of
 from explorer.models.bert import read_bert
+from explorer.models.checkpoint import find_checkpoint
 from explorer.models.flexibert.modeling_flexibert import FlexiBertLayer
 from explorer.supershaper.network import shape_config
 
@@ -48,7 +49,7 @@ def start_from_bert(model: FlexiBertForMaskedLM, folder: Path) -> None:
         InputError: the model differs from BERT in a size, or in a setting that changes the function of the weights.
         DataError, SpecError: the checkpoint cannot be read (``explorer.models.bert.read_bert``).
     """
-    found = read_bert(folder)
+    found = read_bert(find_checkpoint(str(folder)))
     theirs, ours = cast(FlexiBertConfig, found.model.config), cast(FlexiBertConfig, model.config)
     for name in ("layer_norm_eps", "position_embedding_type", "pad_token_id", "tie_word_embeddings"):
         if getattr(ours, name) != getattr(theirs, name):

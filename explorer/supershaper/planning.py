@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explorer.documents.json_text import read_json
 from explorer.errors import InputError
 from explorer.space.backbones import BERT_BASE, WIDTHS, Backbone, parse_widths
-from explorer.training.files import intact
 from explorer.training.recipe import RECIPES, Recipe, recipe_named
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ def super_settings(
     widths: str = "",
     steps: int | None = None,
     text: Path | None = None,
-    bert: Path | None = None,
+    bert: str = "",
     distil: float = 0.0,
     sampled: int = SAMPLED,
     recipe: str = "",
@@ -52,14 +50,15 @@ def super_settings(
             backbone's width, or the paper's seven widths for its backbone.
         steps: optimiser steps; by default those of the recipe.
         text: text file, or folder with ``train.txt`` and ``valid.txt``; by default the default text.
-        bert: folder of a BERT checkpoint that initialises the weights and the vocabulary.
+        bert: a BERT checkpoint that initialises the weights and the vocabulary: its folder, or its name on the hub.
         distil: share of the smaller shapes' loss that comes from the largest shape's predictions, 0 to 1.
         sampled: random shapes per step, in addition to the largest and the smallest.
         recipe: name or YAML file of a recipe; the default depends on the backbone's width.
         seed: seed of the training.
 
     Raises:
-        InputError: a choice breaks a rule. DataError: the BERT checkpoint has no readable configuration.
+        InputError: a choice breaks a rule, or there is no such BERT checkpoint.
+        DataError: the BERT checkpoint has no readable configuration.
     """
     from explorer.supershaper.folder import SuperSettings
     from explorer.supershaper.training import SuperPlan
@@ -68,13 +67,14 @@ def super_settings(
     chosen = recipe_named(recipe) if recipe else default_recipe(found)
     if steps is not None:
         chosen = replace(chosen, pretrain_steps=steps)
-    if bert is not None:
-        chosen = replace(chosen, length=_positions(bert))
-    for name, path in (("--text", text), ("--from", bert)):
-        if path is not None and not path.exists():
-            raise InputError(name, "be an existing path", str(path), "Check the path.")
+    start = ""
+    if bert:
+        folder, length = _bert(bert)
+        start, chosen = str(folder.resolve()), replace(chosen, length=length)
+    if text is not None and not text.exists():
+        raise InputError("--text", "be an existing path", str(text), "Check the path.")
     plan = SuperPlan(found, _widths(found, widths), chosen, seed, sampled, distil)
-    return SuperSettings(plan, str(text.resolve()) if text else "", str(bert.resolve()) if bert else "")
+    return SuperSettings(plan, str(text.resolve()) if text else "", start)
 
 
 def backbone_named(text: str) -> Backbone:
@@ -152,8 +152,16 @@ def _widths(backbone: Backbone, text: str) -> tuple[int, ...]:
     return found
 
 
-def _positions(bert: Path) -> int:
-    """Return the number of positions of a BERT checkpoint. Raises DataError."""
-    file = bert / "config.json"
-    with intact(file, "Name the folder that save_pretrained wrote."):
-        return int(read_json(file, "--from")["max_position_embeddings"])
+def _bert(name: str) -> tuple[Path, int]:
+    """Return the folder of a BERT checkpoint and its number of positions. Raises InputError, DataError."""
+    from explorer.models.checkpoint import find_checkpoint, read_settings
+
+    try:
+        folder = find_checkpoint(name).folder
+        length = read_settings(folder)[0].get("max_position_embeddings", 512)
+    except InputError as error:
+        raise error.at("--from") from None
+    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        rule = "be a whole number of at least 1"
+        raise InputError("--from: max_position_embeddings", rule, length, "Choose another checkpoint.")
+    return folder, length

@@ -151,27 +151,27 @@ def _vocabulary(work: Path, recipe: Recipe, train: Corpus, bert: Path | None) ->
 
 
 def bert_vocabulary(bert: Path) -> tuple[PreTrainedTokenizerFast, SpecialIds, int]:
-    """Return the tokenizer of a BERT folder, its special tokens and the model's vocabulary size. Raises DataError."""
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    """Return the tokenizer of a BERT folder, its special tokens and the model's vocabulary size.
 
-    try:
-        size = int(json.loads((bert / "config.json").read_text(encoding="utf-8"))["vocab_size"])
-        theirs = AutoTokenizer.from_pretrained(bert)
-        if not isinstance(theirs, PreTrainedTokenizerFast):
-            raise ValueError("a slow tokenizer")
-        if len(theirs) <= len(
-            SPECIAL_NAMES
-        ):  # transformers returns a slow tokenizer for a folder without tokenizer files.
-            raise ValueError("no vocabulary")
-        special = SpecialIds(*(getattr(theirs, f"{name}_token_id") for name in SPECIAL_NAMES))
-        known = sorted(special.all)  # sorted() raises TypeError if a special token is None; reported below.
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        rule = "hold config.json and a fast tokenizer with BERT's special tokens"
-        raise DataError(str(bert), rule, str(error).split("\n")[0][:200], "Save BERT's tokenizer there.") from None
-    if not max(*known, len(theirs) - 1) < size <= MOST_TOKENS:
-        rule = f"have at least its tokenizer's {len(theirs)} tokens and at most {MOST_TOKENS}"
+    Raises:
+        InputError, DataError: the folder has no configuration or no complete tokenizer of a BERT.
+    """
+    from explorer.models.bert_tokenizer import read_tokenizer
+    from explorer.models.checking import quiet_transformers
+    from explorer.models.checkpoint import find_checkpoint, read_settings
+
+    folder = find_checkpoint(str(bert)).folder
+    size = read_settings(folder)[0].get("vocab_size")
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= MOST_TOKENS:
+        rule = f"be a whole number up to {MOST_TOKENS}"
         raise DataError(f"{bert}: vocab_size", rule, size, "Choose another checkpoint.")
-    return theirs, special, size
+    with quiet_transformers():
+        found = read_tokenizer(folder, size)
+    ids = [getattr(found.tokenizer, f"{name}_token_id") for name in SPECIAL_NAMES] if found is not None else []
+    if found is None or None in ids:
+        rule = "hold a tokenizer with BERT's special tokens"
+        raise DataError(str(bert), rule, [path.name for path in folder.iterdir()], "Save BERT's tokenizer there.")
+    return found.tokenizer, SpecialIds(*ids), size
 
 
 def _vocabulary_of_bert(work: Path, bert: Path) -> tuple[Path, SpecialIds, int]:

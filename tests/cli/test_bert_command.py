@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, BertTokenizer
 
 from explorer.similarity.graph import architecture_id
@@ -52,7 +53,7 @@ def test_a_checkpoint_comes_in(archex):
 
 def test_what_cannot_come_in_leaves_nothing(archex):
     for arguments, message in (
-        (("nowhere", "ours"), "must be the configuration of a model"),
+        (("./nowhere", "ours"), "checkpoint must be an existing folder, or the name of a model on the hub"),
         (("bert", "bert"), "folder must be new or empty"),
         (("bert", "ours", "--space", "No!"), "name of the space must be"),
     ):
@@ -63,4 +64,22 @@ def test_what_cannot_come_in_leaves_nothing(archex):
     Path("bert/config.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
     code, _, err = archex("import", "bert", "bert", "ours")
     assert (code, "hidden_act must be gelu" in err) == (2, True)
-    assert {path.name for path in Path().iterdir() if "explorer.db" not in path.name} == {"bert", "vocab.txt"}
+    assert {path.name for path in Path().iterdir()} == {"bert", "vocab.txt"}
+
+
+def test_what_was_decided_is_said(archex):
+    weights = Path("bert/model.safetensors")
+    wrapped = {f"module.{name}": value for name, value in load_file(weights).items()}
+    save_file(wrapped, weights, {"format": "pt"})
+    Path("bert/tokenizer.json").unlink()
+    Path("bert/tokenizer_config.json").unlink()
+    Path("bert/vocab.txt").write_text("\n".join([*WORDS[:-1], "Boat"]))
+    code, out, err = archex("import", "bert", "bert/config.json", "ours")
+    assert code == 0, err
+    assert "note: took `module.` off the names of" in err
+    assert "note: texts keep their capitals, because its vocabulary has 1 tokens with capitals, such as Boat" in err
+    assert "load it with AutoModelForMaskedLM.from_pretrained('ours', trust_remote_code=True)" in out
+    assert AutoTokenizer.from_pretrained("ours")("Boat boat").tokens() == ["[CLS]", "Boat", "[UNK]", "[SEP]"]
+    code, _, err = archex("import", "bert", "bert", "other", "--uncased")
+    assert (code, "lower-cased as asked" in err) == (0, True)
+    assert AutoTokenizer.from_pretrained("other")("Boat").tokens() == ["[CLS]", "[UNK]", "[SEP]"]

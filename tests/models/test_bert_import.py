@@ -13,10 +13,16 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertModel
 
 from explorer.errors import DataError, ExplorerError, InputError
-from explorer.models.bert import compare_with_bert, read_bert
+from explorer.models import bert
+from explorer.models.bert import compare_with_bert
+from explorer.models.checkpoint import find_checkpoint
 from explorer.space.spec import LayerSpec
 
 HIDDEN, HEADS, LONGEST = 24, 3, 20
+
+
+def read_bert(folder):
+    return bert.read_bert(find_checkpoint(str(folder)))
 
 
 def bert_config(**settings):
@@ -68,15 +74,15 @@ def test_outputs_are_berts(kind, settings, left_out, tmp_path):
         wanted = theirs(ids, attention_mask=mask, token_type_ids=types, output_hidden_states=True)
         got = found.model(ids, mask, types, output_hidden_states=True)
     real = mask.bool()
-    for ours, bert in zip(got.hidden_states, wanted.hidden_states, strict=True):
-        torch.testing.assert_close(ours[real], bert[real], rtol=0, atol=1e-5)
+    for ours, theirs_own in zip(got.hidden_states, wanted.hidden_states, strict=True):
+        torch.testing.assert_close(ours[real], theirs_own[real], rtol=0, atol=1e-5)
     if kind is BertModel:
         torch.testing.assert_close(got.pooler_output, wanted.pooler_output, rtol=0, atol=1e-5)
     else:
         logits = wanted.prediction_logits if kind is BertForPreTraining else wanted.logits
         rows = real if logits.ndim == 3 else slice(None)
         torch.testing.assert_close(got.logits[rows], logits[rows], rtol=0, atol=1e-5)
-    assert compare_with_bert(found, tmp_path) < 1e-5
+    assert compare_with_bert(found) < 1e-5
     assert found.spec.layers == (LayerSpec.per_layer(HIDDEN, "sa", "sdp", HEADS, (40,)),) * 2
     assert left_out <= set(found.left_out)
     assert bool(left_out) == bool(found.left_out)
@@ -116,7 +122,7 @@ def test_half_precision_is_kept(tmp_path):
     theirs.to(torch.bfloat16).save_pretrained(tmp_path)
     found = read_bert(tmp_path)
     assert found.model.dtype == torch.bfloat16
-    assert compare_with_bert(found, tmp_path) < 1e-4
+    assert compare_with_bert(found) < 1e-4
 
 
 def relative_bert(weights, ids, mask):
@@ -164,7 +170,7 @@ def test_relative_positions_of_older_checkpoints(tmp_path):
     with torch.no_grad():
         got, wanted = found.model(ids, mask).last_hidden_state, relative_bert(weights, ids, mask)
     torch.testing.assert_close(got[mask.bool()], wanted[mask.bool()], rtol=0, atol=1e-5)
-    assert compare_with_bert(found, tmp_path) is None
+    assert compare_with_bert(found) is None
 
 
 @pytest.mark.parametrize(
@@ -189,7 +195,7 @@ def test_what_no_architecture_here_has_is_refused(change, field, tmp_path):
 
 
 def test_damaged_or_missing_files_are_named(tmp_path):
-    with pytest.raises(DataError, match=r"config\.json must be the configuration of a model"):
+    with pytest.raises(DataError, match=r"checkpoint must hold config\.json, the configuration of a model"):
         read_bert(tmp_path)
     save(BertModel, tmp_path)
     path = tmp_path / "model.safetensors"
@@ -218,4 +224,4 @@ def test_a_model_with_other_outputs_is_found_out(tmp_path):
     with torch.no_grad():
         found.model.layers[1].output.bias[0] += 1e-3
     with pytest.raises(ExplorerError, match="differ from BERT's by"):
-        compare_with_bert(found, tmp_path)
+        compare_with_bert(found)
