@@ -105,13 +105,14 @@ def perplexities(
     network.model.eval()
     order = sorted(set(map(tuple, shapes)))
     subs = [network.sub_network(widths) for widths in order]
+    embeddings = network.model.flexibert.embeddings
     totals = np.zeros(len(order))
     done = 0
     with torch.inference_mode():
         for ids, labels in held_out:
             ids, labels = ids.to(network.model.device), labels.to(network.model.device)
             # Outputs of the embeddings and of each layer of the previous shape.
-            states = [network.model.flexibert.embeddings(ids, None)]
+            states = [embeddings(embeddings.word_embeddings(ids), None)]
             padding = Padding(None, network.model.flexibert.matrices, states[0])
             for number, (widths, sub) in enumerate(zip(order, subs, strict=True)):
                 common = _common(widths, order[number - 1]) if number else 0

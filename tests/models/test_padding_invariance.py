@@ -119,16 +119,9 @@ def test_real_tokens_do_influence_each_other(name):
     assert difference.abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("mask", [[0, 1, 1], [1, 0, 1], [0, 0, 0]], ids=["left", "hole", "empty"])
-def test_padding_elsewhere_is_refused(mask):
-    model = FlexiBertModel(config("sdp", "absolute"))
-    with pytest.raises(ValueError, match="attention_mask must be ones then zeros"):
-        model(torch.ones(2, 3, dtype=torch.long), torch.tensor([[1, 1, 1], mask]))
-
-
 def test_a_mask_of_another_shape_is_refused():
     model = FlexiBertModel(config("sdp", "absolute"))
-    with pytest.raises(ValueError, match="attention_mask must have the shape of input_ids"):
+    with pytest.raises(ValueError, match="attention_mask must have one entry for each token"):
         model(torch.ones(2, 3, dtype=torch.long), torch.ones(2, 4))
 
 

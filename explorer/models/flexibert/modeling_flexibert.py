@@ -149,6 +149,11 @@ class MatrixCache:
 # Padding
 
 
+def _taken(x: Tensor, order: Tensor) -> Tensor:
+    """Return ``x [B, S, *]`` with the tokens of each row in another order ``[B, S]``."""
+    return x[torch.arange(x.shape[0], device=x.device)[:, None], order]
+
+
 def computing_type(x: Tensor) -> torch.dtype:
     """Return the dtype of products with ``x``: autocast's if it is enabled, else that of ``x``."""
     kind = x.device.type
@@ -158,41 +163,73 @@ def computing_type(x: Tensor) -> torch.dtype:
 class Padding:
     """The real lengths of one batch; built once per forward pass and shared by all layers.
 
-    Sequences are padded on the right. While a model is compiled or exported nothing may depend on the values of the
-    mask: it is not checked, every sequence counts as padded if there is a mask, and transform matrices are part of the
-    traced graph.
+    All layers see sequences that begin with their first real token and are padded on the right. ``align`` moves padding
+    from the left to the right and ``restore`` moves it back, so no result depends on the side of the padding.
+
+    While a model is compiled or exported nothing may depend on the values of the mask: every sequence counts as padded
+    if there is a mask, and transform matrices are part of the traced graph. An exported program leaves out ``align``
+    and ``restore``; its padding must be on the right.
 
     Args:
-        attention_mask: ``[B, S]``, ones then zeros, or ``None`` if every token is real.
+        attention_mask: ``[B, S]``, ones for real tokens and zeros before or after them, or ``None`` if every token is
+            real.
         cache: transform matrices.
-        like: the embedded tokens ``[B, S, *]``, with the dtype and device to compute in.
+        like: the word embeddings ``[B, S, *]``, with the dtype and device to compute in.
 
     Raises:
-        ValueError: the shape of the mask differs from that of the tokens, a sequence is empty, or padding is not on the
-            right.
+        ValueError: the shape of the mask differs from that of the tokens, or the real tokens of a row are not one
+            block. A compiled model raises RuntimeError for the latter.
     """
 
     def __init__(self, attention_mask: Tensor | None, cache: MatrixCache, like: Tensor) -> None:
         self.cache = cache
         self.traced = torch.compiler.is_compiling()
         self._stacks: dict[Transform, Tensor] = {}
+        self._order: Tensor | None = None  # [B, S], the places that aligned tokens come from; None if nothing moves
         self.lengths: Tensor | None = None  # [B]; None if every token of the batch is real
         if attention_mask is None:
             return
         if attention_mask.shape != like.shape[:2]:
-            rule = f"have the shape of input_ids, {tuple(like.shape[:2])}"
+            rule = f"have one entry for each token, {tuple(like.shape[:2])}"
             raise ValueError(f"attention_mask must {rule}, but got {tuple(attention_mask.shape)}")
         keep = attention_mask.bool()  # [B, S]
-        if not self.traced:
-            if bool(keep.all()):
-                return
-            if not bool(keep[:, 0].all()) or bool((keep[:, 1:] & ~keep[:, :-1]).any()):
-                rule = "be ones then zeros, with at least one 1, in every row"
-                raise ValueError(f"attention_mask must {rule}. Pad sequences on the right.")
+        if not self.traced and bool(keep.all()):
+            return
         self.lengths = keep.sum(1)  # [B]
-        self.tokens = keep[:, :, None].to(like.dtype)  # [B, S, 1]
-        self.keys = keep[:, None, None, :]  # [B, 1, 1, S]
+        places = torch.arange(keep.shape[1], device=keep.device)
+        real = places < self.lengths[:, None]  # [B, S]
+        if not torch.compiler.is_exporting():
+            first = keep.int().argmax(1)  # [B]
+            order = (places + first[:, None]) % keep.shape[1]
+            keep = keep.gather(1, order)
+            self._order = order if self.traced or bool(first.any()) else None
+        self._check((keep == real).all() & (self.lengths > 0).all())
+        self.tokens = real[:, :, None].to(like.dtype)  # [B, S, 1]
+        self.keys = real[:, None, None, :]  # [B, 1, 1, S]
         self.bias = torch.zeros_like(self.keys, dtype=like.dtype).masked_fill_(~self.keys, float("-inf"))
+
+    def _check(self, valid: Tensor) -> None:
+        """Raise an error if a mask is not valid, a boolean scalar."""
+        message = "attention_mask must mark the tokens of every row by one block of ones"
+        if self.traced:
+            torch._assert_async(valid, message)
+        elif not bool(valid):
+            raise ValueError(f"{message}. Pad on the right or on the left only, and leave no row empty.")
+
+    def align(self, x: Tensor) -> Tensor:
+        """Move the padding of ``x [B, S, *]`` to the right."""
+        return x if self._order is None else _taken(x, self._order)
+
+    def restore(self, x: Tensor) -> Tensor:
+        """Move the padding of ``x [B, S, *]`` back to where the mask has it."""
+        return x if self._order is None else _taken(x, self._order.argsort(1))
+
+    def restore_pairs(self, x: Tensor) -> Tensor:
+        """Move the padding of queries and keys, the last two axes of ``x [B, H, S, S]``, back like ``restore``."""
+        if self._order is None:
+            return x
+        by_query = self.restore(x.permute(0, 2, 3, 1))  # [B, S, S, H]
+        return self.restore(by_query.transpose(1, 2)).permute(0, 3, 2, 1)
 
     def clear(self, x: Tensor) -> Tensor:
         """Return ``x [B, S, *]`` with zeros at padding."""
@@ -359,7 +396,7 @@ class DotProductHeads(Heads):
     """Scaled dot-product self-attention, ``sdp``: softmax((q kᵀ + q · R) / √d) v (FlexiBERT, section 3.1).
 
     ``q · R`` is present with relative positions only. Torch's fused attention kernels do the rest: without a mask for
-    absolute positions and no padding.
+    absolute positions and no padding. ``weights`` and ``apply_weights`` do the same in two steps.
     """
 
     axes = MappingProxyType(linear_axes(("query", Axis.QUERIES), ("key", Axis.KEYS), ("value", Axis.VALUES)))
@@ -376,11 +413,29 @@ class DotProductHeads(Heads):
 
     def forward(self, x: Tensor, parts: Mapping[str, Tensor], scores: Tensor | None, padding: Padding) -> Tensor:
         """Attend; see ``Heads.forward``."""
-        group = self.group
-        query, key, value = (group.split(parts[name]) for name in self.projections)  # [B, H, S, d]
+        query, key, value = self._split(parts)
         mask = padding.keys if scores is None and padding.lengths is not None else scores
-        dropout = group.dropout if self.training else 0.0
-        return merge(F.scaled_dot_product_attention(self.compare(query), key, value, mask, dropout))  # [B, S, H d]
+        dropout = self.group.dropout if self.training else 0.0
+        return merge(F.scaled_dot_product_attention(query, key, value, mask, dropout))  # [B, S, H d]
+
+    def weights(self, parts: Mapping[str, Tensor], scores: Tensor | None, padding: Padding) -> Tensor:
+        """Return the weights of each query over the keys, after dropout, ``[B, H, S, S]``."""
+        query, key, _ = self._split(parts)
+        products = query @ key.transpose(-1, -2) / math.sqrt(self.group.size)  # [B, H, S, S]
+        if scores is not None:
+            products = products + scores
+        elif padding.lengths is not None:
+            products = products + padding.bias
+        return F.dropout(torch.softmax(products, -1), self.group.dropout, self.training)
+
+    def apply_weights(self, weights: Tensor, parts: Mapping[str, Tensor]) -> Tensor:
+        """Return what ``forward`` returns, from the weights."""
+        return merge(weights @ self._split(parts)[2])  # [B, S, H d]
+
+    def _split(self, parts: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what keys are multiplied with, keys and values, each ``[B, H, S, d]``."""
+        query, key, value = (self.group.split(parts[name]) for name in self.projections)
+        return self.compare(query), key, value
 
 
 class MultiplicativeHeads(DotProductHeads):
@@ -636,13 +691,12 @@ class FlexiBertEmbeddings(nn.Module):
         self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor | None) -> Tensor:
-        """Embed token and token type ids ``[B, S]`` as ``[B, S, width]``."""
-        x = self.word_embeddings(input_ids)  # [B, S, width]
+    def forward(self, words: Tensor, token_type_ids: Tensor | None) -> Tensor:
+        """Add token types, from ids ``[B, S]``, and positions to word embeddings ``[B, S, width]``."""
         types = self.token_type_embeddings
-        x = x + (types.weight[0] if token_type_ids is None else types(token_type_ids))
+        x = words + (types.weight[0] if token_type_ids is None else types(token_type_ids))
         if self.position_embeddings is not None:
-            x = x + self.position_embeddings.weight[: input_ids.shape[1]]
+            x = x + self.position_embeddings.weight[: words.shape[1]]
         return self.dropout(self.norm(x))
 
 
@@ -687,11 +741,20 @@ class FlexiBertLayer(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.longest = config.max_position_embeddings
 
-    def forward(self, x: Tensor, padding: Padding) -> Tensor:
-        """Encode ``[B, S, inputs]`` as ``[B, S, outputs]``, or ``[B, S, hidden]`` without an expansion."""
+    def forward(self, x: Tensor, padding: Padding, attentions: list[Tensor] | None = None) -> Tensor:
+        """Encode.
+
+        Args:
+            x: ``[B, S, inputs]``, aligned.
+            padding: which tokens are real.
+            attentions: if given, the weights of the layer's self-attention heads ``[B, H, S, S]`` are appended to it.
+
+        Returns:
+            ``[B, S, outputs]``, or ``[B, S, hidden]`` without an expansion.
+        """
         if self.projection is not None:
             x = self.projection(x)  # [B, S, hidden]
-        mixed = self._mix(x, padding)
+        mixed = self._mix(x, padding, attentions)
         mixed_all = mixed[0] if len(mixed) == 1 else torch.cat(mixed, -1)  # [B, S, H d]
         x = self.output_norm(x + self.dropout(self.output(mixed_all)))  # [B, S, hidden]
         y = x
@@ -700,7 +763,7 @@ class FlexiBertLayer(nn.Module):
         x = self.feed_forward_norm(x + self.dropout(self.feed_forward_output(y)))  # [B, S, hidden]
         return x if self.expansion is None else self.expansion(x)
 
-    def _mix(self, x: Tensor, padding: Padding) -> list[Tensor]:
+    def _mix(self, x: Tensor, padding: Padding, attentions: list[Tensor] | None) -> list[Tensor]:
         """Return the output of every group of heads for ``x [B, S, hidden]``, each ``[B, S, H d]``."""
         groups = cast(list[Heads], list(self.heads.values()))
         parts, queries = project(x, groups)
@@ -715,7 +778,18 @@ class FlexiBertLayer(nn.Module):
             counts = [heads.group.heads for heads in groups if heads.positional]
             each = iter(together.split(counts, 1) if len(counts) > 1 else [together])
             scores = [next(each) if heads.positional else None for heads in groups]
-        return [heads(x, part, own, padding) for heads, part, own in zip(groups, parts, scores, strict=True)]
+        rows = list(zip(groups, parts, scores, strict=True))
+        if attentions is None:
+            return [heads(x, part, own, padding) for heads, part, own in rows]
+        attending = [heads for heads in groups if isinstance(heads, DotProductHeads)]
+        weights = [heads.weights(part, own, padding) for heads, part, own in rows if heads in attending]
+        attentions.append(torch.cat([x.new_zeros(x.shape[0], 0, x.shape[1], x.shape[1]), *weights], 1))
+        # Use the weights that are returned, not their parts, so that gradients of the output reach them.
+        taken = dict(zip(attending, attentions[-1].split([heads.group.heads for heads in attending], 1), strict=True))
+        return [
+            heads.apply_weights(taken[heads], part) if heads in taken else heads(x, part, own, padding)
+            for heads, part, own in rows
+        ]
 
 
 class FlexiBertPreTrainedModel(PreTrainedModel):
@@ -762,46 +836,70 @@ class FlexiBertModel(FlexiBertPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> BaseModelOutputWithPooling:
         """Encode.
 
         Args:
             input_ids: ``[B, S]``.
-            attention_mask: ``[B, S]``, 1 for real tokens then 0 for padding on the right; all real if ``None``.
+            attention_mask: ``[B, S]``, 1 for real tokens and 0 for padding, on the right or on the left; all real if
+                ``None``.
             token_type_ids: ``[B, S]``; all 0 if ``None``.
+            inputs_embeds: word embeddings ``[B, S, embedding size]`` in place of ``input_ids``.
+            output_attentions: whether to return the weights of the self-attention heads.
             output_hidden_states: whether to return the outputs of the embeddings and of every layer.
 
         Returns:
-            ``last_hidden_state [B, S, hidden]``, whose values at padding have no meaning; ``pooler_output [B,
-            hidden]``; ``hidden_states``.
+            ``last_hidden_state [B, S, hidden]``; ``pooler_output [B, hidden]``, of the first real token;
+            ``hidden_states``; ``attentions``, for each layer the weights of its ``sdp`` heads, then of its ``wma``
+            heads, ``[B, H, S, S]``. H is 0 for a layer without such heads: transforms and convolutions, and the
+            attention by relative position that is added to transforms, have no weights here. Values at padding have no
+            meaning. The gradient of an output with respect to ``attentions`` needs padding on the right.
 
         Raises:
-            ValueError: the sequences are longer than ``max_position_embeddings``, or padding is not on the right.
+            ValueError: there are both ids and embeddings or neither, the sequences are longer than
+                ``max_position_embeddings``, or the mask is not valid (see ``Padding``).
         """
-        longest = self.config.max_position_embeddings
-        if input_ids.shape[1] > longest:
-            rule = f"be at most max_position_embeddings = {longest} tokens long"
-            raise ValueError(f"input_ids must {rule}, but got {input_ids.shape[1]}")
-        x = self.embeddings(input_ids, token_type_ids)
-        padding = Padding(attention_mask, self.matrices, x)
+        words = self._words(input_ids, inputs_embeds)
+        padding = Padding(attention_mask, self.matrices, words)
+        types = None if token_type_ids is None else padding.align(token_type_ids)
+        x = self.embeddings(padding.align(words), types)
+        if output_attentions is None:
+            output_attentions = self.config.output_attentions
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
+        attentions: list[Tensor] | None = [] if output_attentions else None
         states = [x]
         for layer in self.layers:
             if self.gradient_checkpointing and self.training:
-                x = self._gradient_checkpointing_func(layer.__call__, x, padding)
+                x = self._gradient_checkpointing_func(layer.__call__, x, padding, attentions)
             else:
-                x = layer(x, padding)
+                x = layer(x, padding, attentions)
             states.append(x)
         return BaseModelOutputWithPooling(
-            last_hidden_state=x,
+            last_hidden_state=padding.restore(x),
             pooler_output=None if self.pooler is None else torch.tanh(self.pooler(x[:, 0])),
-            hidden_states=tuple(states) if output_hidden_states else None,
+            hidden_states=tuple(map(padding.restore, states)) if output_hidden_states else None,
+            attentions=None if attentions is None else tuple(map(padding.restore_pairs, attentions)),
         )
+
+    def _words(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+        """Return the word embeddings ``[B, S, embedding size]``. Raises ValueError."""
+        if (input_ids is None) == (inputs_embeds is None):
+            got = "both" if inputs_embeds is not None else "neither"
+            raise ValueError(f"exactly one of input_ids and inputs_embeds must be given, but got {got}")
+        given = cast(Tensor, inputs_embeds if input_ids is None else input_ids)
+        longest = self.config.max_position_embeddings
+        if given.shape[1] > longest:
+            rule = f"be at most max_position_embeddings = {longest} tokens long"
+            remedy = f"Cut them: tokenizer(..., truncation=True, max_length={longest})."
+            raise ValueError(f"sequences must {rule}, but got {given.shape[1]}. {remedy}")
+        return self.embeddings.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
 
 
 # Task heads
@@ -845,19 +943,23 @@ class FlexiBertForMaskedLM(FlexiBertPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> MaskedLMOutput:
         """Predict tokens.
 
         Args:
             input_ids: ``[B, S]``.
-            attention_mask: ``[B, S]``, 1 for real tokens then 0 for padding on the right.
+            attention_mask: ``[B, S]``, 1 for real tokens and 0 for padding, on the right or on the left.
             token_type_ids: ``[B, S]``.
+            inputs_embeds: word embeddings ``[B, S, embedding size]`` in place of ``input_ids``.
             labels: ``[B, S]``, the true token, or -100 for tokens that the loss ignores.
+            output_attentions: whether to return the weights of the self-attention heads; see ``FlexiBertModel``.
             output_hidden_states: whether to return the outputs of the embeddings and of every layer.
 
         Returns:
@@ -865,7 +967,13 @@ class FlexiBertForMaskedLM(FlexiBertPreTrainedModel):
             training mode with labels, only labelled tokens are scored: ``logits [labelled, V]``, in reading order.
         """
         encoded = self.flexibert(
-            input_ids, attention_mask, token_type_ids, output_hidden_states=output_hidden_states, return_dict=True
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
+            return_dict=True,
         )
         x, loss = encoded.last_hidden_state, None
         if labels is None:
@@ -878,7 +986,9 @@ class FlexiBertForMaskedLM(FlexiBertPreTrainedModel):
                 logits = self.head(x)
                 chosen = logits[labelled]
             loss = F.cross_entropy(chosen, labels[labelled], reduction="sum") / max(1, chosen.shape[0])
-        return MaskedLMOutput(loss=loss, logits=logits, hidden_states=encoded.hidden_states)
+        return MaskedLMOutput(
+            loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
+        )
 
 
 class FlexiBertForSequenceClassification(FlexiBertPreTrainedModel):
@@ -895,20 +1005,24 @@ class FlexiBertForSequenceClassification(FlexiBertPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> SequenceClassifierOutput:
         """Classify.
 
         Args:
             input_ids: ``[B, S]``.
-            attention_mask: ``[B, S]``, 1 for real tokens then 0 for padding on the right.
+            attention_mask: ``[B, S]``, 1 for real tokens and 0 for padding, on the right or on the left.
             token_type_ids: ``[B, S]``.
+            inputs_embeds: word embeddings ``[B, S, embedding size]`` in place of ``input_ids``.
             labels: ``[B]``, the class, or the number to predict if ``num_labels`` is 1; ``[B, num_labels]`` of 0 and 1
                 if the configuration's ``problem_type`` is ``multi_label_classification``.
+            output_attentions: whether to return the weights of the self-attention heads; see ``FlexiBertModel``.
             output_hidden_states: whether to return the outputs of the embeddings and of every layer.
 
         Returns:
@@ -916,7 +1030,13 @@ class FlexiBertForSequenceClassification(FlexiBertPreTrainedModel):
             [B, num_labels]``.
         """
         encoded = self.flexibert(
-            input_ids, attention_mask, token_type_ids, output_hidden_states=output_hidden_states, return_dict=True
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
+            return_dict=True,
         )
         logits, loss = self.classifier(self.dropout(encoded.pooler_output)), None
         if labels is not None and self.config.problem_type == MULTI_LABEL:
@@ -925,7 +1045,9 @@ class FlexiBertForSequenceClassification(FlexiBertPreTrainedModel):
             loss = F.mse_loss(logits[:, 0], labels.to(logits.dtype).view(-1))
         elif labels is not None:
             loss = F.cross_entropy(logits, labels.view(-1))
-        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=encoded.hidden_states)
+        return SequenceClassifierOutput(
+            loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
+        )
 
 
 class FlexiBertForTokenClassification(FlexiBertPreTrainedModel):
@@ -942,28 +1064,40 @@ class FlexiBertForTokenClassification(FlexiBertPreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
     ) -> TokenClassifierOutput:
         """Classify tokens.
 
         Args:
             input_ids: ``[B, S]``.
-            attention_mask: ``[B, S]``, 1 for real tokens then 0 for padding on the right.
+            attention_mask: ``[B, S]``, 1 for real tokens and 0 for padding, on the right or on the left.
             token_type_ids: ``[B, S]``.
+            inputs_embeds: word embeddings ``[B, S, embedding size]`` in place of ``input_ids``.
             labels: ``[B, S]``, the class, or -100 for tokens that the loss ignores.
+            output_attentions: whether to return the weights of the self-attention heads; see ``FlexiBertModel``.
             output_hidden_states: whether to return the outputs of the embeddings and of every layer.
 
         Returns:
             ``loss``, the mean cross-entropy over labelled tokens; ``logits [B, S, num_labels]``.
         """
         encoded = self.flexibert(
-            input_ids, attention_mask, token_type_ids, output_hidden_states=output_hidden_states, return_dict=True
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            inputs_embeds,
+            output_attentions,
+            output_hidden_states,
+            return_dict=True,
         )
         logits, loss = self.classifier(self.dropout(encoded.last_hidden_state)), None
         if labels is not None:
             loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
-        return TokenClassifierOutput(loss=loss, logits=logits, hidden_states=encoded.hidden_states)
+        return TokenClassifierOutput(
+            loss=loss, logits=logits, hidden_states=encoded.hidden_states, attentions=encoded.attentions
+        )
