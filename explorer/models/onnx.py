@@ -4,6 +4,9 @@ Batch size and sequence length are dynamic: the graph computes the transform mat
 the length of each sequence. Inputs are ``input_ids``, ``attention_mask`` (1, then 0 for padding on the right) and
 ``token_type_ids``, each int64 ``[batch, length]`` with 2 ≤ length ≤ ``max_position_embeddings``; weights and outputs
 are float32. ``onnx``, ``onnxscript`` and ``onnxruntime`` come with the extra ``onnx``.
+
+A graph cannot raise an error of its own, so each limit is guarded by a Reshape of ``input_ids`` to an impossible size.
+The runtime refuses it and prints the node's name, which says the rule and the remedy.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ TOLERANCE = 1e-4
 """Maximum difference between outputs of torch and of ONNX Runtime."""
 TRACED = (2, 8)
 """Batch and length of the example that is traced; both are dynamic in the graph."""
+PADDED_RIGHT = "attention_mask must be ones, then zeros, in every row. Pad on the right: padding_side='right'"
+"""Name of the node that fails for other masks."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,13 @@ class OnnxExport:
         path: the file; weights of 2 GB and more are next to it in ``PATH.data``.
         outputs: names of the outputs: ``logits``, or ``last_hidden_state`` and, with a pooler, ``pooler_output``.
         difference: maximum absolute difference from torch's outputs in the comparison, at real tokens.
+        lengths: smallest and largest number of tokens of a sequence.
     """
 
     path: Path
     outputs: tuple[str, ...]
     difference: float
+    lengths: tuple[int, int]
 
 
 class _Plain(nn.Module):
@@ -101,7 +108,7 @@ def export_onnx(model: FlexiBertPreTrainedModel, path: Path, tolerance: float = 
             Path(folder).iterdir(), key=lambda one: one == temporary
         ):  # Move the graph last, after its data.
             os.replace(file, path.parent / file.name)
-    return OnnxExport(path, plain.outputs, difference)
+    return OnnxExport(path, plain.outputs, difference, (SHORTEST, longest))
 
 
 def _library(name: str) -> ModuleType:
@@ -145,6 +152,58 @@ def _write(plain: _Plain, path: Path, longest: int) -> None:
         )
     assert program is not None  # It is None only without dynamo.
     program.save(path)
+    _guard(path, longest)
+
+
+def length_rule(longest: int) -> str:
+    """Return the name of the node that fails for sequences of other lengths."""
+    remedy = f"Cut longer ones: tokenizer(..., truncation=True, max_length={longest})"
+    return f"sequences must have {SHORTEST} to {longest} tokens. {remedy}"
+
+
+def _guard(path: Path, longest: int) -> None:
+    """Add nodes to a written graph that fail for masks and lengths for which its outputs would be wrong."""
+    onnx = _library("onnx")
+    model = onnx.load(path, load_external_data=False)
+    node, number, graph = onnx.helper.make_node, onnx.numpy_helper.from_array, model.graph
+    integer, boolean = onnx.TensorProto.INT64, onnx.TensorProto.BOOL
+    constants = {"zero": 0, "one": 1, "shortest": SHORTEST, "longest": longest, "columns": [1], "rows": [0]}
+    graph.initializer.extend(number(np.array(value, np.int64), f"guard_{name}") for name, value in constants.items())
+
+    def add(operation: str, inputs: str, output: str, **settings: object) -> None:
+        names = [one if one in INPUTS else f"guard_{one}" for one in inputs.split()]
+        guards.append(node(operation, names, [f"guard_{output}"], **settings))
+
+    guards: list[object] = []
+    add("Cast", "attention_mask", "keep", to=boolean)
+    add("Cast", "keep", "ones", to=integer)
+    add("ReduceSum", "ones columns", "lengths", keepdims=1)  # [batch, 1]
+    add("Shape", "input_ids", "shape")
+    add("Gather", "shape one", "length")
+    add("Range", "zero length one", "places")
+    add("Less", "places lengths", "real")
+    add("Xor", "keep real", "elsewhere")
+    add("Equal", "lengths zero", "empty")
+    add("Or", "elsewhere empty", "wrong")
+    add("Cast", "wrong", "wrong_ones", to=integer)
+    add("ReduceSum", "wrong_ones", "bad_mask", keepdims=0)
+    add("Sub", "length longest", "over")
+    add("Sub", "shortest length", "under")
+    add("Max", "over under zero", "bad_length")
+    checked = "input_ids"
+    for problem, rule in (("bad_mask", PADDED_RIGHT), ("bad_length", length_rule(longest))):
+        add("Unsqueeze", f"{problem} rows", f"{problem}_columns")
+        add("Concat", f"rows {problem}_columns", f"{problem}_excess", axis=0)
+        add("Add", f"shape {problem}_excess", f"{problem}_size")
+        add("Reshape", f"{checked} {problem}_size", f"{problem}_checked", name=rule)
+        checked = f"{problem}_checked"
+    for one in graph.node:
+        one.input[:] = [f"guard_{checked}" if name == "input_ids" else name for name in one.input]
+    nodes = [*guards, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    model.doc_string = f"{PADDED_RIGHT}. {length_rule(longest)}."
+    onnx.save(model, path)
 
 
 def _examples(plain: _Plain, rng: np.random.Generator) -> list[tuple[Batch, tuple[Tensor, ...]]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 from explorer.errors import ExplorerError, InputError
 from explorer.models import (
@@ -80,6 +82,7 @@ def test_every_operation_at_any_batch_size_and_length(model_dict, positions, kin
     assert [one.name for one in session.get_inputs()] == list(INPUTS)
     assert [one.shape[0] for one in session.get_inputs()] == ["batch"] * 3
     assert [one.shape[1] for one in session.get_inputs()] == ["length"] * 3
+    onnx.checker.check_model(onnx.load(done.path), full_check=True)
     model.eval()
     for seed, (rows, length) in enumerate(((1, 2), (1, 7), (2, 8), (5, 23), (3, 25), (1, LONGEST), (4, LONGEST))):
         feed = batch(rows, length, seed)
@@ -92,6 +95,27 @@ def test_every_operation_at_any_batch_size_and_length(model_dict, positions, kin
             assert got.shape == expected.shape
             np.testing.assert_allclose(got[real], expected[real], rtol=0, atol=1e-4)
             assert np.abs(expected[real]).max() > 0.1
+    refuses_what_it_cannot_compute(session)
+
+
+def refuses_what_it_cannot_compute(session):
+    def run(mask):
+        mask = np.array(mask, np.int64)
+        return session.run(None, dict(zip(INPUTS, (np.ones_like(mask), mask, np.zeros_like(mask)), strict=True)))
+
+    right = "attention_mask must be ones, then zeros, in every row. Pad on the right"
+    length = "sequences must have 2 to 32 tokens. Cut longer ones: .*truncation=True, max_length=32"
+    for mask, rule in (
+        ([[0, 1, 1], [1, 1, 1]], right),
+        ([[1, 1, 1, 0], [1, 0, 1, 0]], right),
+        ([[1, 1], [0, 0]], right),
+        ([[1] * (LONGEST + 1)], length),
+        ([[1] * (4 * LONGEST)] * 2, length),
+        ([[1]], length),
+    ):
+        with pytest.raises(Fail, match=rule):
+            run(mask)
+    assert run([[7, 1, 0], [1, 0, 0]])[0].shape[0] == 2  # Any number but 0 marks a token, as in torch.
 
 
 def test_a_file_that_computes_something_else_is_not_kept(tmp_path):
