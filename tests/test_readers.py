@@ -20,6 +20,7 @@ EXCEPTIONS = {
     "explorer/training/distributed.py": OWN_FILES,
     "explorer/training/prepared.py": OWN_FILES,
     "explorer/training/text.py": OWN_FILES,
+    "explorer/training/tokenizer.py": OWN_FILES,
     "explorer/supershaper/folder.py": OWN_FILES,
     "explorer/supershaper/text.py": OWN_FILES,
     "explorer/library/card.py": OWN_FILES,

@@ -39,7 +39,9 @@ def export(
                 "contents": list(done.contents),
                 "run": done.run or None,
                 "task": done.task or None,
+                "auto_class": done.auto or None,
                 "onnx_difference": done.onnx,
+                "onnx_lengths": list(done.onnx_lengths) if done.onnx_lengths else None,
             }
         )
         return
@@ -49,7 +51,13 @@ def export(
         if done.onnx is not None:
             checked += f", and those of model.onnx within {done.onnx:.0e}"
         output.print(
-            f"the top folder is the model for {done.task} of {done.run}; {checked}", soft_wrap=True, markup=False
+            f"the top folder is the model for {done.task} of {done.run}, to load with {done.auto}; {checked}",
+            soft_wrap=True,
+            markup=False,
         )
+        if done.onnx_lengths:
+            shortest, longest = done.onnx_lengths
+            limits = f"sequences of {shortest} to {longest} tokens, padded on the right, and refuses others"
+            output.print(f"model.onnx takes {limits}", soft_wrap=True, markup=False)
     else:
         output.print("the store has no trained models of it; train one with `archex train`", markup=False)

@@ -56,9 +56,10 @@ class CardModel:
         kind: name of its class.
         size: size of ``model.safetensors``.
         scores: scores of the run.
-        others: names of the run's other models, in ``models``.
+        others: class of each of the run's other models, in ``models``, by name.
         runs: sources of the architecture's other trainings.
         onnx: largest difference between the outputs of ONNX Runtime and torch; ``None`` without an ONNX file.
+        onnx_lengths: smallest and largest number of tokens of a sequence in the ONNX file.
     """
 
     run: str
@@ -67,9 +68,10 @@ class CardModel:
     kind: str
     size: ModelSize
     scores: tuple[ScoreRecord, ...]
-    others: tuple[str, ...]
+    others: Mapping[str, str]
     runs: tuple[str, ...]
     onnx: float | None
+    onnx_lengths: tuple[int, int] | None
 
 
 def card(store: GraphStore, spec: ArchitectureSpec, model: CardModel | None) -> str:
@@ -150,6 +152,7 @@ def _facts(spec: ArchitectureSpec, id: str, model: CardModel | None) -> list[str
 def usage(kind: str) -> str:
     """Return Python code that loads a model of this class from its folder and applies it."""
     auto, pipeline = PIPELINES[kind]
+    text = 'f"This is {tokenizer.mask_token} sentence."' if pipeline == "fill-mask" else '"This is a sentence."'
     lines = [
         "import explorer.models  # registers the architecture; or pass trust_remote_code=True below",
         f"from transformers import {auto}, AutoTokenizer, pipeline",
@@ -157,6 +160,7 @@ def usage(kind: str) -> str:
         f'model = {auto}.from_pretrained(".")',
         'tokenizer = AutoTokenizer.from_pretrained(".")',
         f'use = pipeline("{pipeline}", model=model, tokenizer=tokenizer)',
+        f"use({text})",
     ]
     return "\n".join(lines)
 
@@ -171,14 +175,21 @@ def _loading(model: CardModel) -> list[str]:
         usage(model.kind),
         "```",
         "",
+        f"The class is `{PIPELINES[model.kind][0]}`. `AutoModel` loads the encoder alone; the other Auto classes put",
+        "untrained layers on it and report them as newly initialized. Sequences have at most",
+        f"{model.size.positions} tokens, padded on either side.",
+        "",
     ]
     if model.others:
-        lines += [f"`models` holds the other models of the same training: {', '.join(model.others)}.", ""]
-    if model.onnx is not None:
+        others = ", ".join(f"`{name}` (`{PIPELINES[kind][0]}`)" for name, kind in model.others.items())
+        lines += [f"`models` holds the other models of the same training: {others}.", ""]
+    if model.onnx is not None and model.onnx_lengths is not None:
+        shortest, longest = model.onnx_lengths
         lines += [
             "`model.onnx` is the same model for ONNX Runtime. Its inputs `input_ids`, `attention_mask` and",
-            "`token_type_ids` accept any batch size and any length from 2 tokens. Its outputs differ from torch's by",
-            f"at most {model.onnx:.0e}.",
+            f"`token_type_ids` accept any batch size and {shortest} to {longest} tokens, padded on the right. Other",
+            f"lengths and padding on the left are refused with an error: use `truncation=True, max_length={longest}`",
+            f"and `padding_side='right'`. Its outputs differ from torch's by at most {model.onnx:.0e}.",
             "",
         ]
     return lines

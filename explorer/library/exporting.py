@@ -79,14 +79,18 @@ class Export:
         contents: relative paths of its files and folders, sorted.
         run: source of the training whose models were exported; empty if there are none.
         task: task of the main model; empty if there is none.
+        auto: Auto class that loads the main model; empty if there is none.
         onnx: largest difference between the outputs of ONNX Runtime and torch; ``None`` without an ONNX file.
+        onnx_lengths: smallest and largest number of tokens of a sequence in the ONNX file.
     """
 
     folder: Path
     contents: tuple[str, ...]
-    run: str
-    task: str
-    onnx: float | None
+    run: str = ""
+    task: str = ""
+    auto: str = ""
+    onnx: float | None = None
+    onnx_lengths: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -222,8 +226,9 @@ def export_architecture(
     contents = [path.name for path in target.iterdir() if path.name != OTHERS]
     contents += [f"{OTHERS}/{name}" for name in (model.others if model else ())]
     if model is None:
-        return Export(target, tuple(sorted(contents)), "", "", None)
-    return Export(target, tuple(sorted(contents)), model.run, model.task, model.onnx)
+        return Export(target, tuple(sorted(contents)))
+    auto = PIPELINES[model.kind][0]
+    return Export(target, tuple(sorted(contents)), model.run, model.task, auto, model.onnx, model.onnx_lengths)
 
 
 def _describe(folder: Path, spec: ArchitectureSpec) -> None:
@@ -238,6 +243,7 @@ def _write_models(
 ) -> CardModel:
     """Copy a run's models, the main one to the top folder, check each of them, and write the ONNX file."""
     from explorer.models.checking import carry_code, check_folder
+    from explorer.training.tokenizer import recognise_special_tokens
 
     models = {model.name: model for model in _models(run.folder)}
     name = task or _default_task(list(models))
@@ -246,17 +252,23 @@ def _write_models(
     shutil.copytree(models[name], folder, dirs_exist_ok=True)
     main = check_folder(folder, models[name], spec)
     carry_code(main, folder)
-    rest = tuple(other for other in models if other != name)
-    for other in rest:
-        shutil.copytree(models[other], folder / OTHERS / other)
-        carry_code(check_folder(folder / OTHERS / other, models[other], spec), folder / OTHERS / other)
-    difference = None
+    recognise_special_tokens(folder)
+    rest = {}
+    for other in (other for other in models if other != name):
+        place = folder / OTHERS / other
+        shutil.copytree(models[other], place)
+        carry_code(check_folder(place, models[other], spec), place)
+        recognise_special_tokens(place)
+        rest[other] = _read_model(place, spec, other).kind
+    difference, lengths = None, None
     if onnx:
         from explorer.models.onnx import export_onnx
 
-        difference = export_onnx(main, folder / ONNX_FILE).difference
+        written = export_onnx(main, folder / ONNX_FILE)
+        difference, lengths = written.difference, written.lengths
     found = _read_model(folder, spec, name)
-    return CardModel(run.source, run.folder, name, found.kind, found.size, run.scores, rest, others, difference)
+    model = (run.source, run.folder, name, found.kind, found.size, run.scores)
+    return CardModel(*model, rest, others, difference, lengths)
 
 
 def run_bytes(run: TrainedRun) -> int:

@@ -22,6 +22,7 @@ from explorer.training.loop import TrainingStopped, reproducible
 from explorer.training.masking import MaskedBatches
 from explorer.training.prepared import Prepared
 from explorer.training.recipe import Precision, Recipe, check_pieces
+from explorer.training.tokenizer import recognise_special_tokens
 from explorer.training.trainer import PretrainingTrainer, TrainerFactory, Watcher, training_arguments, wait_for_all
 
 SUMMARY = "pretraining.json"
@@ -160,5 +161,6 @@ def _old_objects_kept(device: torch.device) -> Iterator[None]:
 def save_model(model: torch.nn.Module, prepared: Prepared, folder: Path) -> None:
     """Save a model together with its tokenizer, so that the folder is complete for ``transformers``."""
     shutil.copytree(prepared.tokenizer, folder, dirs_exist_ok=True)
+    recognise_special_tokens(folder)
     with quiet_transformers():
         model.cpu().save_pretrained(folder)  # type: ignore[operator]

@@ -1,11 +1,13 @@
 """Byte-level BPE trained on the study's own text, saved as a folder that ``transformers`` loads.
 
-Sequences are encoded as ``<s> a </s>``, pairs as ``<s> a </s> b </s>`` with token type 1 for ``b </s>``. The name of
-a special token inside the text is ordinary text.
+Sequences are encoded as ``<s> a </s>``, pairs as ``<s> a </s> b </s>`` with token type 1 for ``b </s>``. Trainings
+take the name of a special token inside a text for ordinary text; the tokenizer next to a model recognises it, as all
+tokenizers of ``transformers`` do, because ``fill-mask`` needs ``<mask>``.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.training.files import digest, new_folder, writable
+from explorer.training.files import digest, new_folder, writable, write_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -78,7 +80,6 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, length: int) -> None:
         tokenizer_object=tokenizer,
         model_max_length=length,
         padding_side="right",
-        split_special_tokens=True,
         model_input_names=[
             "input_ids",
             "token_type_ids",
@@ -94,6 +95,23 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, length: int) -> None:
     )
     with writable(folder), new_folder(folder) as temporary:
         fast.save_pretrained(temporary)
+
+
+def recognise_special_tokens(folder: Path) -> None:
+    """Make the tokenizer in a model's folder recognise the names of special tokens in texts.
+
+    ``<mask>`` takes the blank before it along, like the tokens that it stands for. The files from which trainings read
+    stay as they are, because the digest of ``tokenizer.json`` identifies a vocabulary.
+    """
+    path, settings_path = folder / "tokenizer.json", folder / "tokenizer_config.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    for token in document["added_tokens"]:
+        if token["content"] == SPECIAL_TOKENS[MASK]:
+            token["lstrip"] = True
+    settings = json.loads(settings_path.read_text(encoding="utf-8"))
+    settings.pop("split_special_tokens", None)  # Earlier versions wrote it.
+    write_json(path, document)
+    write_json(settings_path, settings)
 
 
 def load_tokenizer(folder: Path) -> tuple[Tokenizer, str]:

@@ -113,8 +113,38 @@ def test_the_models_load_with_transformers_as_the_card_says(store, trained, tmp_
     assert {row["label"] for row in names["use"]("one boat", top_k=None)} == set(
         names["model"].config.id2label.values()
     )
+    assert "The class is `AutoModelForSequenceClassification`." in text
+    assert "other models of the same training: `pretrained` (`AutoModelForMaskedLM`)." in text
     for name, place in (("order", "."), ("pretrained", "models/pretrained")):
         assert Path(place, "model.safetensors").read_bytes() == (trained[0] / name / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["now", "saved by an earlier version"])
+def test_a_masked_lm_fills_masks_as_the_card_says(earlier, store, trained, tmp_path, monkeypatch):
+    folder = run_folder(store.url, "train", "aabb")
+    put_run(store, trained, "trained:train/aabb", folder)
+    if earlier:
+        path = folder / "pretrained" / "tokenizer_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "split_special_tokens": True}))
+        path = folder / "pretrained" / "tokenizer.json"
+        document = json.loads(path.read_text())
+        document["added_tokens"] = [{**token, "lstrip": False} for token in document["added_tokens"]]
+        path.write_text(json.dumps(document))
+    done = export_architecture(store, SPEC, tmp_path / "lm", task="pretrained")
+    assert done.auto == "AutoModelForMaskedLM"
+    monkeypatch.chdir(done.folder)
+    code = Path("README.md").read_text().split("```python\n")[1].split("```")[0]
+    *lines, last = code.strip().splitlines()
+    names: dict = {}
+    exec("\n".join([*lines, f"answer = {last}"]), names)
+    assert len(names["answer"]) == 5
+    tokenizer = names["tokenizer"]
+    ids = tokenizer("The boats <mask> near number one.").input_ids
+    assert ids.count(tokenizer.mask_token_id) == 1
+    whole = tokenizer("The boats wait near number one.").input_ids
+    place = ids.index(tokenizer.mask_token_id)
+    assert ids[:place] == whole[:place]  # No blank stands before the mask, because words bring their own.
+    assert ids[place + 1 :] == whole[-len(ids[place + 1 :]) :]
 
 
 def test_the_card_is_one_that_model_hubs_read(store, trained, tmp_path):
@@ -159,6 +189,9 @@ def test_onnx_beside_the_model(store, trained, tmp_path):
     done = export_architecture(store, SPEC, tmp_path / "out", onnx=True)
     assert "model.onnx" in done.contents
     assert done.onnx < 1e-4
+    assert done.onnx_lengths == (2, RECIPE.length)
+    card = (done.folder / "README.md").read_text()
+    assert f"2 to {RECIPE.length} tokens, padded on the right" in card
     model = AutoModelForSequenceClassification.from_pretrained(done.folder)
     session = onnxruntime.InferenceSession(done.folder / "model.onnx", providers=["CPUExecutionProvider"])
     feed = dict(

@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from explorer.models import FlexiBertForSequenceClassification
+from explorer.models import FlexiBertConfig, FlexiBertForMaskedLM, FlexiBertForSequenceClassification
 from explorer.models.checking import build_from_files, carry_code
 from explorer.models.flexibert.configuration_flexibert import AUTO_MAP
 from explorer.training.tokenizer import save_tokenizer, train_tokenizer
@@ -25,6 +25,8 @@ BATCH = """
 import torch
 ids = torch.randint(1, 20, (2, 8), generator=torch.Generator().manual_seed(0))
 mask = torch.tensor([[1] * 8, [1] * 5 + [0] * 3])
+def left(ids):
+    return torch.stack([ids[0], torch.cat([ids[1, 5:], ids[1, :5]])])
 """
 WITHOUT = (
     """
@@ -44,9 +46,29 @@ answer = classify("a boat", top_k=None)
 model.save_pretrained(sys.argv[2])
 again = AutoModelForSequenceClassification.from_pretrained(sys.argv[2], trust_remote_code=True)
 with torch.no_grad():
-    logits = [one(ids, mask).logits.tolist() for one in (model, again)]
+    logits = [one(ids, mask).logits for one in (model, again)]
+    # Padding on the left, embeddings in place of ids, and another type.
+    logits.append(model(left(ids), mask.flip(1)).logits)
+    logits.append(model(inputs_embeds=model.get_input_embeddings()(ids), attention_mask=mask).logits)
+    double = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True, dtype=torch.float64)
+    logits.append(double(ids, mask).logits)
+    asked = AutoModel.from_pretrained(folder, trust_remote_code=True, output_attentions=True)
+    out = asked(ids, mask, output_hidden_states=True)
+trained = model.train()
+getattr(trained, "activation_checkpointing_enable", trained.gradient_checkpointing_enable)()
+trained(ids, mask, labels=torch.tensor([0, 1])).loss.backward()
+trained.resize_token_embeddings(310)
+fill = pipeline("fill-mask", model=sys.argv[3], trust_remote_code=True, device="cpu")
 print()
-print(json.dumps({"logits": logits, "labels": len(answer), "tokens": tokenizer("a boat").input_ids}))
+print(json.dumps({
+    "logits": [one.tolist() for one in logits],
+    "labels": len(answer),
+    "tokens": tokenizer("a boat").input_ids,
+    "attentions": [list(one.shape) for one in out.attentions],
+    "states": len(out.hidden_states),
+    "words": trained(torch.tensor([[305]])).logits.shape[0],
+    "filled": len(fill(f"a {fill.tokenizer.mask_token} sees the dog")),
+}))
 """
 )
 CHEAP = """
@@ -96,10 +118,13 @@ def test_a_folder_loads_without_this_package_by_its_own_files(without_this_packa
     carry_code(build_from_files(OLD), folder)
     save_tokenizer(train_tokenizer(["a boat sees the dog"] * 4, 300), tmp_path / "tokenizer", 8)
     shutil.copytree(tmp_path / "tokenizer", folder, dirs_exist_ok=True)
+    lm = tmp_path / "lm"
+    FlexiBertForMaskedLM(FlexiBertConfig(vocab_size=300, max_position_embeddings=8)).save_pretrained(lm)
+    shutil.copytree(tmp_path / "tokenizer", lm, dirs_exist_ok=True)
     program = f"import sys; sys.path.append({str(without_this_package)!r})\n{WITHOUT}"
     # -I ignores the current folder and PYTHONPATH, -S the .pth files of site-packages, editable installs among them.
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program, str(folder), str(tmp_path / "again")],
+        [sys.executable, "-I", "-S", "-c", program, str(folder), str(tmp_path / "again"), str(lm)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -109,8 +134,14 @@ def test_a_folder_loads_without_this_package_by_its_own_files(without_this_packa
     answer = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
     for logits in answer["logits"]:
         torch.testing.assert_close(torch.tensor(logits), expected(), rtol=0, atol=1e-6)
+    assert len(answer["logits"]) == 5
     assert answer["labels"] == 3
     assert answer["tokens"]
+    layers = build_from_files(OLD).config.layers
+    attending = [sum(count for name, count in layer.groups if name.startswith("sa_")) for layer in layers]
+    assert answer["attentions"] == [[2, heads, 8, 8] for heads in attending]
+    assert answer["states"] == len(layers) + 1
+    assert (answer["words"], answer["filled"]) == (1, 5)
     # What a stranger saved again is a model of this package.
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "again")
     assert type(model) is FlexiBertForSequenceClassification

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -7,12 +9,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from explorer.errors import DataError
 from explorer.training.tokenizer import (
     END,
+    MASK,
     PAD,
     SPECIAL_TOKENS,
     START,
     encode,
     encode_stream,
     load_tokenizer,
+    recognise_special_tokens,
     save_tokenizer,
     token_types,
     train_tokenizer,
@@ -31,7 +35,7 @@ def test_the_folder_loads_with_transformers_and_agrees(folder):
     theirs = AutoTokenizer.from_pretrained(folder)
     assert isinstance(theirs, PreTrainedTokenizerFast)
     tokenizer, _ = load_tokenizer(folder)
-    first, second = "The cat sees a dog <mask>.", "A bird </s> flies, größer!"
+    first, second = "The cat sees a dog.", "A bird flies, größer!"
     mine = encode(tokenizer, [first], [second], 32)[0]
     output = theirs(first, second, truncation=True)  # as a pipeline asks: the types come by themselves
     assert output["input_ids"] == mine.tolist()
@@ -39,6 +43,19 @@ def test_the_folder_loads_with_transformers_and_agrees(folder):
     assert theirs.model_max_length == 32
     assert theirs.convert_tokens_to_ids(list(SPECIAL_TOKENS)) == list(range(5))
     assert theirs.pad_token_id == PAD
+
+
+def test_beside_a_model_the_names_of_special_tokens_are_tokens(folder, tmp_path):
+    training, before = load_tokenizer(folder)
+    text = "The cat <mask> a dog</s>"
+    assert MASK not in encode(training, [text], None, 99)[0]
+    shutil.copytree(folder, tmp_path / "model")
+    for _ in range(2):
+        recognise_special_tokens(tmp_path / "model")
+        ids = AutoTokenizer.from_pretrained(tmp_path / "model")(text).input_ids
+        spelled = [training.encode(part, add_special_tokens=False).ids for part in ("The cat", "a dog")]
+        assert ids == [START, *spelled[0], MASK, *spelled[1], END, END]
+    assert load_tokenizer(folder)[1] == before
 
 
 def test_a_tokenizer_for_which_there_is_no_space_says_so(folder, tmp_path, disk):
