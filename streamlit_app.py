@@ -8,7 +8,7 @@ import streamlit as st
 
 from explorer.app.navigation import pages
 from explorer.app.shared.access import admit
-from explorer.app.shared.looks import STYLE
+from explorer.app.shared.css import STYLE
 
 # An inline SVG, because Streamlit fetches named page icons from the web.
 ICON = (

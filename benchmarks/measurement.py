@@ -56,7 +56,7 @@ class Table:
 
 def edgetran(data: Path) -> list[Table]:
     found: dict[tuple[str, str], list[tuple[ArchitectureSpec, float]]] = {}
-    for _, row in find_edgetran(data / "architectures" / "edgetran" / "codesign_dataset.json").sound:
+    for _, row in find_edgetran(data / "architectures" / "edgetran" / "codesign_dataset.json").valid:
         assert isinstance(row.architecture, ArchitectureSpec)
         for one in row.measurements:
             found.setdefault((one.device, one.quantity), []).append((row.architecture, one.value))

@@ -117,7 +117,7 @@ def glue(data: Path, names: Sequence[str]) -> list[Table]:
 
 def _predicted(data: Path, quantity: str, specs: list[ArchitectureSpec]) -> Array:
     rows: list[tuple[ArchitectureSpec, float]] = []
-    for _, row in find_edgetran(data / "architectures" / "edgetran" / "codesign_dataset.json").sound:
+    for _, row in find_edgetran(data / "architectures" / "edgetran" / "codesign_dataset.json").valid:
         assert isinstance(row.architecture, ArchitectureSpec)
         rows += [(row.architecture, m.value) for m in row.measurements if (m.device, m.quantity) == (DEVICE, quantity)]
     learned = DevicePredictor.fit([spec for spec, _ in rows], [value for _, value in rows])

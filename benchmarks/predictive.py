@@ -84,7 +84,7 @@ class Table:
 
 def nas_bench_bert(data: Path, task: str) -> Table:
     scored: dict[ArchitectureSpec, list[float]] = {}
-    for _, row in find_nas_bench_bert(data / "architectures" / "nas_bench_bert" / "BERT_benchmark.json").sound:
+    for _, row in find_nas_bench_bert(data / "architectures" / "nas_bench_bert" / "BERT_benchmark.json").valid:
         for score in row.scores:
             if score.task == task:
                 scored.setdefault(row.architecture, []).append(score.value)

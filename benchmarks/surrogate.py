@@ -144,7 +144,7 @@ class Table:
 
 def nas_bench(data: Path) -> Table:
     scored: dict[object, list[float]] = {}
-    for _, row in find_nas_bench_bert(data / "architectures" / "nas_bench_bert" / "BERT_benchmark.json").sound:
+    for _, row in find_nas_bench_bert(data / "architectures" / "nas_bench_bert" / "BERT_benchmark.json").valid:
         for score in row.scores:
             if score.task == "glue":
                 scored.setdefault(row.architecture, []).append(score.value)

@@ -25,7 +25,7 @@ from explorer.space.formats import from_json, to_model_dict
 from explorer.space.spec import ArchitectureSpec
 from explorer.studies.budgets import MAX_ATTEMPTS
 from explorer.studies.driver import ENDED, OnTrial, StudyDriver, may_choose, owner_name
-from explorer.studies.executors.releasing import release_dead, release_trial
+from explorer.studies.executors.trial_release import release_dead, release_trial
 from explorer.studies.faults import give_back, machine_fault
 from explorer.studies.managing import enqueue, extend_study, external_spec, find_study, open_study
 from explorer.studies.reports import best_allowed
@@ -111,7 +111,7 @@ class Study:
             space: name of the space to search. ``None`` opens the stored study of this name as it is, also one that
                 the command line started; the other choices are ignored then.
             policy: a name of ``explorer.search.registry.POLICIES``.
-            objective: name of the value that is told; it is maximised.
+            objective: name of the value that ``tell`` receives; it is maximised.
             seed: seed of the policy.
             budget: number of trials; a larger one than before extends the study. By default as many as fit into
                 ``hours``, else 20.
@@ -148,7 +148,7 @@ class Study:
             raise
 
     def ask(self, count: int = 1) -> list[AskedTrial]:
-        """Take the next trials; each is held by a lease until it is told or given back.
+        """Take the next trials; each is held by a lease until ``tell`` receives its value or it is given back.
 
         Waiting trials come first, and alone: those queued by hand, those given back, and those whose owner has ended.
         So a loop that was killed between two batches makes the proposals that it would have made.

@@ -63,7 +63,7 @@ class Findings:
     problems: tuple[str, ...]
 
 
-def told(problem: str, culprits: Sequence[object]) -> str:
+def with_examples(problem: str, culprits: Sequence[object]) -> str:
     """Return a problem with the number of records that have it and the names of the first ones."""
     names = ", ".join(str(culprit) for culprit in culprits[:EXAMPLES])
     return f"{problem}: {len(culprits)} ({names}{', …' if len(culprits) > EXAMPLES else ''})"

@@ -157,7 +157,7 @@ def bert(
 
 
 def _import(read: ImportFile, strict: bool, report: Path | None, store: str, json: bool) -> None:
-    if not read.rows.sound or (strict and read.rows.refused):
+    if not read.rows.valid or (strict and read.rows.refused):
         found = refusal(read, read.rows.refused)  # Nothing to store, so do not create a store.
     else:
         with opened(store, create=not read.names_stored) as opened_store, progress_reporter() as reporter:

@@ -67,8 +67,10 @@ def plot(
     if json:
         print_json({"figure": figure.value, "file": str(save), "bytes": size, "studies": names, **facts})
     else:
-        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
-        output.print(f"{figure.value} of {len(names)} studies written to {save}: {told}", markup=False, soft_wrap=True)
+        listed = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
+        output.print(
+            f"{figure.value} of {len(names)} studies written to {save}: {listed}", markup=False, soft_wrap=True
+        )
 
 
 def _check_options(figure: Figure, regret: bool, shown: Shown, against: Sequence[str] | None) -> None:
@@ -120,12 +122,14 @@ def _draw(
             if len(studies) > 1:
                 raise InputError("study", "be one, because each has its own posterior", len(studies), "Name one.")
             own = trials[studies[0].name]
-            belief = pictures.belief_frame(store, studies[0], own)
+            posterior = pictures.posterior_frame(store, studies[0], own)
             points, spread = pictures.map_points(store, studies[0].space)
             axes = (f"coordinate 1 ({spread.x:.0%} of the variance)", f"coordinate 2 ({spread.y:.0%})")
             placed = pictures.trial_points(own)
-            told = plots.acquisition_map(points, belief, placed, objective, plots.PosteriorQuantity(shown.value), axes)
-            return told, {"candidates": len(belief), "trials": len(placed)}
+            drawn = plots.acquisition_map(
+                points, posterior, placed, objective, plots.PosteriorQuantity(shown.value), axes
+            )
+            return drawn, {"candidates": len(posterior), "trials": len(placed)}
         case Figure.PARETO:
             table, front = pictures.pareto_points(store, values, against)
             if table.empty:

@@ -126,8 +126,8 @@ class SeparatedTable:
     def __init__(self, decoded: Decoded, place: str, usual: str, quoted: bool, options: TableOptions) -> None:
         self._place, self._quoted, self._options = place, quoted, options
         self._encoding = decoded.encoding, decoded.marked
-        self._text, self._first, told = _without_separator(decoded.text)
-        self._delimiter = options.delimiter or told or self._detect(usual)
+        self._text, self._first, stated = _without_separator(decoded.text)
+        self._delimiter = options.delimiter or stated or self._detect(usual)
         self._header = self._read_header()
         self._unnamed = tuple(place for place, name in enumerate(self._header, start=1) if not name)
         self.columns = tuple(filter(None, self._header))
@@ -225,9 +225,9 @@ class SeparatedTable:
 def _without_separator(text: str) -> tuple[str, int, str | None]:
     """Return a text without spreadsheets' first line ``sep=;``, the number of its first line, and that delimiter."""
     first, _, rest = text.partition("\n")
-    told = first.strip("\r\" '")
-    if told.lower().startswith(_SEPARATOR) and told[len(_SEPARATOR) :] in DELIMITERS:
-        return rest, 2, told[len(_SEPARATOR) :]
+    stated = first.strip("\r\" '")
+    if stated.lower().startswith(_SEPARATOR) and stated[len(_SEPARATOR) :] in DELIMITERS:
+        return rest, 2, stated[len(_SEPARATOR) :]
     return text, 1, None
 
 

@@ -57,7 +57,7 @@ class ImportFile:
     @property
     def names_stored(self) -> bool:
         """Whether rows refer to architectures by id, so that the store must exist."""
-        return any(isinstance(row.architecture, StoredId) for _, row in self.rows.sound)
+        return any(isinstance(row.architecture, StoredId) for _, row in self.rows.valid)
 
 
 @dataclass(frozen=True)
@@ -196,10 +196,10 @@ def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict:
 
 def _resolve(store: GraphStore, rows: ReadRows[FoundRow]) -> tuple[list[_Row], list[RefusedRow]]:
     """Look up the architectures that rows refer to by id, and convert the rows to records."""
-    wanted = {row.architecture.id for _, row in rows.sound if isinstance(row.architecture, StoredId)}
+    wanted = {row.architecture.id for _, row in rows.valid if isinstance(row.architecture, StoredId)}
     stored = {one.id: from_json(one.spec) for one in store.summaries(ids=sorted(wanted))} if wanted else {}
     found, refused = [], list(rows.refused)
-    for number, row in rows.sound:
+    for number, row in rows.valid:
         named = row.architecture
         spec = stored.get(named.id) if isinstance(named, StoredId) else named
         if spec is None:

@@ -1,11 +1,11 @@
 """Figures: pure functions from frames to plotly figures, for the app, the command line and the docs alike."""
 
 from explorer.plots.acquisition import PosteriorQuantity, acquisition_map
-from explorer.plots.choices import importance_bars, parallel_coordinates
 from explorer.plots.comparison import DrawnGraph, dissimilarity_map, graphs_side_by_side
 from explorer.plots.curves import best_so_far_curves
 from explorer.plots.graph import architecture_graph
 from explorer.plots.heterogeneity import heterogeneity_scatter, kind_frontiers, operation_shares, width_shares
+from explorer.plots.importance import importance_bars, parallel_coordinates
 from explorer.plots.pareto import pareto_plot
 from explorer.plots.saving import save_figure
 from explorer.plots.scores import forecast_strip, scores_side_by_side, scores_within_space

@@ -10,7 +10,7 @@ from explorer.progress import Reporter
 from explorer.studies.budgets import MAX_ATTEMPTS
 from explorer.studies.driver import ENDED, OnTrial, StudyDriver, close_study
 from explorer.studies.executors.contract import Crew, Executor, WorkerOrder
-from explorer.studies.executors.releasing import release_dead
+from explorer.studies.executors.trial_release import release_dead
 from explorer.studies.faults import FaultWatch
 from explorer.studies.objectives import study_candidates
 from explorer.studies.spec import StudySpec
@@ -57,7 +57,7 @@ def drive(
         study: the study.
         executor: starts the workers.
         order: for every worker.
-        reporter: told the progress of the trials.
+        reporter: receives the progress of the trials.
         stop: called several times a second; the study stops if it returns true.
         on_poll: called with all trials several times a second.
 

@@ -77,7 +77,7 @@ def run_demo(
     Args:
         store: where everything is written.
         spec: the study, as ``demo_spec`` makes it.
-        reporter: told the progress of every phase.
+        reporter: receives the progress of every phase.
         on_library: called once the library is ready.
     """
     start = time.perf_counter()
@@ -153,7 +153,7 @@ class DataPreparation:
     Args:
         cache: folder of prepared data.
         evaluation: how the study trains.
-        reporter: told the progress.
+        reporter: receives the progress.
     """
 
     def __init__(self, cache: Path, evaluation: Trained, reporter: Reporter) -> None:

@@ -134,7 +134,7 @@ def donor_mark(donor: Donor) -> str:
     return f"{donor.architecture[:8]}-{digest((donor.folder / 'model.safetensors').read_bytes())[:8]}"
 
 
-def first_weights(
+def weight_initialisation(
     store: GraphStore,
     spec: ArchitectureSpec,
     recipe: Recipe,

@@ -22,7 +22,7 @@ from explorer.progress import Reporter
 from explorer.records import Proposal, Trial
 from explorer.search import Candidates, Policy, make_policy
 from explorer.studies.budgets import MAX_ATTEMPTS, time_is_up
-from explorer.studies.executors.releasing import release_dead
+from explorer.studies.executors.trial_release import release_dead
 from explorer.studies.objectives import study_candidates
 from explorer.studies.spec import Known, StudySpec
 from graphstore import GraphStore
@@ -197,7 +197,7 @@ def run_known(
     Args:
         store: where the study and the scores are.
         study: a study whose evaluation is ``Known``.
-        reporter: told the number of finished trials.
+        reporter: receives the number of finished trials.
         stop: asked between batches.
         on_trial: called with every trial that ends.
     """

@@ -17,7 +17,7 @@ from explorer.records import TaskScore
 from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_json
 from explorer.space.spec import ArchitectureSpec
-from explorer.studies.donors import Donor, donor_from, donor_mark, first_weights, record_lineage
+from explorer.studies.donors import Donor, donor_from, donor_mark, record_lineage, weight_initialisation
 from explorer.studies.executors.contract import WorkerOrder
 from explorer.studies.requeries import varied
 from explorer.studies.spec import StudySpec, Trained
@@ -184,7 +184,7 @@ def _train(
     """Train and score an architecture with inherited or new weights, and record where its weights came from."""
     from explorer.training.backend import train_and_score
 
-    initialise = first_weights(store, spec, recipe, prepared.text, run.seed, run.folder, run.source, donor)
+    initialise = weight_initialisation(store, spec, recipe, prepared.text, run.seed, run.folder, run.source, donor)
     scores = train_and_score(
         spec,
         prepared,

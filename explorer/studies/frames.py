@@ -189,9 +189,9 @@ def timeline_frame(studies: Sequence[StudyRecord], trials: Trials, now: float) -
             lane = next((i for i, until in enumerate(lanes) if until <= trial.started), len(lanes))
             lanes[lane : lane + 1] = [end]
             value = value_of(trial)
-            told = (math.nan if value is None else value, trial.reason)
+            outcome = (math.nan if value is None else value, trial.reason)
             place = (study.name, trial.number, trial.architecture, trial.state.value, trial.attempt, host, lane)
-            rows.append((*place, trial.started, end, *told))
+            rows.append((*place, trial.started, end, *outcome))
     names = ["study", "number", "architecture", "state", "attempt", "host", "lane", "started", "ended", "value"]
     return pd.DataFrame(rows, columns=[*names, "reason"])
 
@@ -238,7 +238,7 @@ def _amounts(store: GraphStore, name: str, summaries: Sequence[ArchitectureSumma
     return [measured.get(summary.id, math.nan) for summary in summaries]
 
 
-def belief_frame(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:
+def posterior_frame(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRecord]) -> pd.DataFrame:
     """Return the posterior of a study's policy for every candidate after some trials.
 
     Args:

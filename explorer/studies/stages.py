@@ -32,7 +32,7 @@ def run_stages(
         store: where the study is.
         study: the study of the first level, or of a finer one.
         run: runs each study.
-        reporter: told the progress while a level's candidates are made.
+        reporter: receives the progress while a level's candidates are made.
         stop: called between stages; the chain stops if it returns true.
 
     Returns:

@@ -65,7 +65,7 @@ def keep_scores(
         opened: the super-network.
         space: its name; a new space holds all shapes of the super-network's widths if they are few, else those found.
         found: the perplexities.
-        reporter: told the phases of building a library.
+        reporter: receives the phases of building a library.
 
     Raises:
         InputError: as ``check_space``.
@@ -160,8 +160,8 @@ def _trained_widths(plan: SuperPlan, spec: ArchitectureSpec, id: str) -> Widths:
     with suppress(InputError):
         if plan.check(widths) == spec:
             return widths
-    told = f"{backbone.layers} layers, {backbone.hidden} wide, with widths {', '.join(map(str, plan.widths))}"
-    rule = f"be a shape that the super-network was trained with ({told})"
+    shown = f"{backbone.layers} layers, {backbone.hidden} wide, with widths {', '.join(map(str, plan.widths))}"
+    rule = f"be a shape that the super-network was trained with ({shown})"
     found = f"{id}, of widths {', '.join(map(str, widths))}"
     raise InputError("architecture", rule, found, "Search a space that `archex supernet evaluate --store` made.")
 

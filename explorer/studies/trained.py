@@ -124,7 +124,7 @@ def run_trained(
         store: where the study is.
         study: a study whose evaluation is ``Trained`` or ``Inside``.
         executor: starts the workers; another one may have run the study before.
-        reporter: told the progress of the data's preparation and of the trials.
+        reporter: receives the progress of the data's preparation and of the trials.
         stop: called several times a second; the study stops if it returns true.
         on_poll: called with all trials several times a second.
 

@@ -154,13 +154,13 @@ class Worker:
 
     def run(self) -> None:
         """Work until the study is closed, ``should_stop`` returns true, or a trial meets a fault of the machine."""
-        owner, sound = owner_name(), True
-        while sound and not self._should_stop() and self._store.study(self._name).state is StudyState.OPEN:
+        owner, fit = owner_name(), True
+        while fit and not self._should_stop() and self._store.study(self._name).state is StudyState.OPEN:
             trial = self._store.claim_trial(self._name, owner, LEASE_S, time.time())
             if trial is None:
                 time.sleep(IDLE_S)
             else:
-                sound = self._run_trial(trial)
+                fit = self._run_trial(trial)
 
     def _run_trial(self, trial: TrialRecord) -> bool:
         """Evaluate a trial and store its outcome; return whether the machine is fit for another one."""

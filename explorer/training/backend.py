@@ -30,7 +30,7 @@ MEAN = "mean"
 PRETRAINED = "pretrained"
 SINGLE = "/"
 """Separator of the names of a task and of one of its metrics."""
-ANEW = "Remove the run's folder and train again."
+TRAIN_AGAIN = "Remove the run's folder and train again."
 """Remedy for a damaged run."""
 RECIPE_FILE = "recipe.json"
 """File with all settings of a run's recipe, of which only a digest is stored elsewhere."""
@@ -101,11 +101,11 @@ def train_and_score(
         return on_step
 
     if not (folder / PRETRAINED).is_dir():
-        told = report(0.0, PRETRAIN_SHARE, recipe.pretrain_steps, "pre-training")
+        report_steps = report(0.0, PRETRAIN_SHARE, recipe.pretrain_steps, "pre-training")
         work: Callable[..., object]
-        work = partial(pretrain, spec, prepared, recipe, seed, folder / PRETRAINED, where, told, should_stop)
+        work = partial(pretrain, spec, prepared, recipe, seed, folder / PRETRAINED, where, report_steps, should_stop)
         if processes > 1:
-            place = (folder / PRETRAINED, where.type, processes, told, should_stop)
+            place = (folder / PRETRAINED, where.type, processes, report_steps, should_stop)
             work = partial(pretrain_distributed, spec, prepared, recipe, seed, *place)
         guarded("pre-training", SMALLER_PRETRAINING, partial(work, initialise=initialise))
     finished = _read_scores(folder)
@@ -116,9 +116,9 @@ def train_and_score(
         dataset = prepared.dataset(task)
         if (task.name, dataset) not in finished:
             what = f"fine-tuning on {task.name}"
-            told = report(PRETRAIN_SHARE + share * index, share, recipe.task_steps, what)
+            report_steps = report(PRETRAIN_SHARE + share * index, share, recipe.task_steps, what)
             tune = partial(finetune, spec, folder / PRETRAINED, task, prepared, recipe, seed, folder / task.name)
-            result = guarded(what, SMALLER_FINETUNING, partial(tune, where, told, should_stop))
+            result = guarded(what, SMALLER_FINETUNING, partial(tune, where, report_steps, should_stop))
             finished |= {(one.task, dataset): one for one in _scores(task, dataset, recipe, seed, result)}
             write_json(folder / "scores.json", [asdict(done) for done in finished.values()])
         own.append(finished[task.name, dataset])
@@ -148,7 +148,7 @@ def _scores(task: EncodedTask, dataset: str, recipe: Recipe, seed: int, result: 
 
 def _mean(scores: list[TaskScore], prepared: Prepared, recipe: Recipe, seed: int, folder: Path) -> TaskScore:
     path = folder / PRETRAINED / "pretraining.json"
-    with intact(path, ANEW):
+    with intact(path, TRAIN_AGAIN):
         seconds = float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
     seconds += sum(score.seconds for score in scores)
     value = sum(score.value for score in scores) / len(scores)
@@ -170,7 +170,7 @@ def _claim(folder: Path, spec: ArchitectureSpec, prepared: Prepared, recipe: Rec
         write_json(folder / RECIPE_FILE, asdict(recipe))
         write_json(path, run)
         return
-    with intact(path, ANEW):
+    with intact(path, TRAIN_AGAIN):
         found = json.loads(path.read_text(encoding="utf-8"))
     if found != run:
         rule = "be empty or belong to the same architecture, text, recipe and seed"
@@ -181,6 +181,6 @@ def _read_scores(folder: Path) -> dict[tuple[str, str], TaskScore]:
     path = folder / "scores.json"
     if not path.is_file():
         return {}
-    with intact(path, ANEW):
+    with intact(path, TRAIN_AGAIN):
         rows = [TaskScore(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
     return {(row.task, row.dataset): row for row in rows}

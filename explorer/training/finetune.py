@@ -87,7 +87,7 @@ def finetune(
         seed: seed of the classifier's initial weights, batches and dropout.
         folder: target folder; an existing model is replaced.
         device: device to compute on.
-        on_step: told the number of finished steps, of ``recipe.task_steps``, and the newest loss.
+        on_step: receives the number of finished steps, of ``recipe.task_steps``, and the newest loss.
         should_stop: polled between steps.
 
     Returns:
@@ -106,9 +106,9 @@ def finetune(
     seeds: list[dict[str, float]] = []
     for turn in range(recipe.finetune_seeds):
         before = len(tried) * recipe.tune_steps + turn * recipe.finetune_steps
-        chance = own_seed(seed, task, turn)
-        with reproducible(chance, device):
-            model = fitting.fit(task, task.train, rate, recipe.finetune_steps, chance, _after(before, on_step))
+        run_seed = own_seed(seed, task, turn)
+        with reproducible(run_seed, device):
+            model = fitting.fit(task, task.train, rate, recipe.finetune_steps, run_seed, _after(before, on_step))
             seeds.append(_on_devs(model, task, device))
         if first is None:
             first = model.cpu()
@@ -157,10 +157,10 @@ def _try_rates(fitting: Fitting, task: EncodedTask, seed: int, on_step: OnStep) 
         return ()
     part, held = held_out(task, recipe)
     for turn, rate in enumerate(recipe.tune_rates):
-        told = _after(turn * recipe.tune_steps, on_step)
+        report_step = _after(turn * recipe.tune_steps, on_step)
         try:
             with reproducible(seed, fitting.device):
-                model = fitting.fit(task, part, rate, recipe.tune_steps, seed, told)
+                model = fitting.fit(task, part, rate, recipe.tune_steps, seed, report_step)
                 found = judge(model, task, held, fitting.device)
         except TrainingFailed:
             tried.append(TriedRate(rate))

@@ -16,7 +16,7 @@ from graphstore.embedded.backup import backup_file, new_file
 from graphstore.embedded.database import BUSY_SECONDS, Database
 from graphstore.errors import StoreError, StoreInputError
 from graphstore.records import JobState, StudyState, TrialStatus
-from graphstore.reports import MISLED, Findings, MigrationReport, told
+from graphstore.reports import MISLED, Findings, MigrationReport, with_examples
 
 DAMAGES = 20
 """Maximum number of damaged places that a check reports."""
@@ -186,7 +186,7 @@ def _look(path: Path, shared: bool) -> Findings:
         (header,) = db.execute("PRAGMA user_version").fetchone()
         if header != version:
             problems.append(f"the file's header says version {header}, its table says {version}")
-        problems += unsound(db)
+        problems += inconsistencies(db)
         return Findings(version, _counts(db, held["table"]), tuple(problems))
 
 
@@ -204,7 +204,7 @@ def _counts(db: sqlite3.Connection, tables: set[str]) -> dict[str, int]:
     return counts
 
 
-def unsound(db: sqlite3.Connection) -> Iterator[str]:
+def inconsistencies(db: sqlite3.Connection) -> Iterator[str]:
     """Yield the problems of a catalogue that SQLite's own checks do not find."""
     tables = _names(db, "table")
     try:
@@ -224,14 +224,14 @@ def unsound(db: sqlite3.Connection) -> Iterator[str]:
             yield f"{problem}: could not be checked ({error})"
             continue
         if culprits:
-            yield told(problem, culprits)
+            yield with_examples(problem, culprits)
     try:
         wrong = _misled(db) if tables.issuperset(("architecture", "layer")) else []
     except sqlite3.DatabaseError as error:
         yield f"{MISLED}: could not be checked ({error})"
         return
     if wrong:
-        yield told(MISLED, wrong)
+        yield with_examples(MISLED, wrong)
 
 
 def _misled(db: sqlite3.Connection) -> list[str]:

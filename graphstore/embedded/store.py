@@ -12,7 +12,7 @@ from graphstore.embedded.database import Database, revision_of
 from graphstore.embedded.find import Questions
 from graphstore.embedded.jobs import Jobs
 from graphstore.embedded.library import Architectures
-from graphstore.embedded.maintenance import unsound
+from graphstore.embedded.maintenance import inconsistencies
 from graphstore.embedded.scores import Scores
 from graphstore.embedded.similarity import Similarity
 from graphstore.embedded.studies import Studies
@@ -57,7 +57,7 @@ class SQLiteStore(Library, Scores, Studies, Jobs, GraphStore):
     def problems(self) -> list[str]:
         """Return the inconsistencies of the store, one sentence each; see ``maintenance.check``."""
         with self._database.reading() as db:
-            return list(unsound(db))
+            return list(inconsistencies(db))
 
     def revision(self, topic: str = "") -> int:
         """Return a number that grows with every change, for caches."""

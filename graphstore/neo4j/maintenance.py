@@ -13,7 +13,7 @@ from graphstore.neo4j import migrations, properties
 from graphstore.neo4j.graph import Graph, Statements
 from graphstore.neo4j.status import Server
 from graphstore.records import JobState, StudyState, TrialStatus
-from graphstore.reports import MISLED, Findings, MigrationReport, told
+from graphstore.reports import MISLED, Findings, MigrationReport, with_examples
 
 _COUNTED = {
     "spaces": "(found:Space)", "architectures": "(found:Architecture)", "layers": "(found:Layer)", "ops": "(found:Op)",
@@ -164,7 +164,7 @@ def check_server(server: Server) -> Findings:
                 kind: int(db.rows(f"MATCH {pattern} RETURN count(found) AS number")[0]["number"])
                 for kind, pattern in _COUNTED.items()
             }
-            problems = (*_layout(db, graph.version), *unsound(db, graph.version))
+            problems = (*_layout(db, graph.version), *inconsistencies(db, graph.version))
             return Findings(graph.version, counts, problems)
 
         return graph.read(work)
@@ -223,10 +223,10 @@ def _layout(db: Statements, version: int) -> Iterator[str]:
         yield "the store's identity is missing: migrating the store creates it again"
 
 
-def unsound(db: Statements, version: int = SCHEMA_VERSION) -> Iterator[str]:
+def inconsistencies(db: Statements, version: int = SCHEMA_VERSION) -> Iterator[str]:
     """Yield the problems that constraints cannot prevent."""
     # The records of an older version have other properties.
     for problem, query in (*_SEMANTICS, *(properties.queries() if version == SCHEMA_VERSION else ())):
         culprits = [next(iter(row.values())) for row in db.rows(query)]
         if culprits:
-            yield told(problem, culprits)
+            yield with_examples(problem, culprits)

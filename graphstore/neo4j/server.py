@@ -170,15 +170,15 @@ def wait_ready(
         StoreError: it ended, or did not answer in time.
     """
     began = time.monotonic()
-    told = 0
+    reported_s = 0
     while not answers(port):
         waited = time.monotonic() - began
         how = ended()
         if how or waited > timeout_s:
             raise StoreError(f"the local Neo4j {how or f'did not answer in {timeout_s:.0f} s'}. {said()}")
-        if waited >= told + 5:
-            told += 5
-            say(f"Waiting for Neo4j ({told} s)")
+        if waited >= reported_s + 5:
+            reported_s += 5
+            say(f"Waiting for Neo4j ({reported_s} s)")
         time.sleep(0.1)
     return time.monotonic() - began
 

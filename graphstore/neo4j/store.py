@@ -14,7 +14,7 @@ from graphstore.neo4j.find import Questions
 from graphstore.neo4j.graph import Graph
 from graphstore.neo4j.jobs import Jobs
 from graphstore.neo4j.library import Architectures
-from graphstore.neo4j.maintenance import unsound
+from graphstore.neo4j.maintenance import inconsistencies
 from graphstore.neo4j.scores import Scores
 from graphstore.neo4j.similarity import Similarity
 from graphstore.neo4j.studies import Studies
@@ -65,7 +65,7 @@ class Neo4jStore(Library, Scores, Studies, Jobs, GraphStore):
 
     def problems(self) -> list[str]:
         """Return the inconsistencies of the store, one sentence each; see ``maintenance.check``."""
-        return self._graph.read(lambda db: list(unsound(db)))
+        return self._graph.read(lambda db: list(inconsistencies(db)))
 
     def revision(self, topic: str = "") -> int:
         """Return a number that grows with every change, for caches."""

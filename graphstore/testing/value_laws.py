@@ -91,10 +91,10 @@ class ValueLaws:
                 for value in wrong_values(field.name, type(record)):
                     with pytest.raises(StoreInputError) as caught:
                         write(changed(record, field.name, value))
-                    told = str(caught.value)
-                    assert field.name in told or "study" in told, (type(record), field.name, value, told)
-                    assert " must be " in told, told
-                    assert len(told) < 1000
+                    message = str(caught.value)
+                    assert field.name in message or "study" in message, (type(record), field.name, value, message)
+                    assert " must be " in message, message
+                    assert len(message) < 1000
         assert store.revision() == at
         for record, write in writes:
             write(record)

@@ -18,7 +18,7 @@ from explorer.app.pareto.tradeoffs import dominated
 from explorer.app.query import cypher_console
 from explorer.app.query.query_form import ADDRESS, Choices, read_address
 from explorer.app.search import launching
-from explorer.app.shared import downloads, messages
+from explorer.app.shared import downloads, markdown
 from explorer.app.space import map_values
 from explorer.documents.json_text import parse_json
 from explorer.errors import InputError
@@ -75,7 +75,7 @@ def edited_layer(draw: random.Random) -> None:
     spec, errors = drafting.read_draft(Draft(layers, size()))
     assert (spec is None) == bool(errors)
     for error in errors:
-        assert messages.literal(error)
+        assert markdown.verbatim(error)
 
 
 def pasted_model(draw: random.Random) -> None:

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.app.navigation import PAGES
 from explorer.app.query.query_form import ADDRESS
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.app.space.map_choices import FILTERS
 from explorer.library.importing import import_file, shapes_file
 from explorer.progress import SilentReporter
@@ -180,7 +180,7 @@ def test_a_store_that_goes_away_and_comes_back(opened, store_file, filled, name)
     store_file.write_bytes(b"this is no store" * 100)
     page.run()
     assert not page.exception
-    assert literal(store_file) in page.error[0].value
+    assert verbatim(store_file) in page.error[0].value
     st.cache_resource.clear()
     store_file.unlink()
     away.rename(store_file)

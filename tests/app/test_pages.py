@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.navigation import PAGES
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.app.shared.services import STORE_VARIABLE
 from explorer.library.library import Library
 from explorer.progress import SilentReporter
@@ -118,7 +118,7 @@ def test_page_of_a_foreign_file(open_page, tmp_path, name):
     file.write_bytes(b"this is no store" * 100)
     page = open_page(name, f"sqlite:///{file}")
     assert not page.exception
-    assert literal(file) in page.error[0].value
+    assert verbatim(file) in page.error[0].value
     assert page.button(key="try_again")
 
 

@@ -16,7 +16,7 @@ from graphstore.errors import StoreError, StoreInputError
 from graphstore.maintenance import check, migrate
 from graphstore.neo4j.migrations import VECTORS
 from graphstore.records import LineageRecord
-from graphstore.reports import EXAMPLES, CheckReport, told
+from graphstore.reports import EXAMPLES, CheckReport, with_examples
 from graphstore.testing import samples
 
 
@@ -46,8 +46,8 @@ def make(url: str) -> CheckReport:
 
 
 def test_problem_names_the_first_culprits():
-    assert told("lost", ["a"]) == "lost: 1 (a)"
-    assert told("lost", list("abcdefg")) == f"lost: 7 ({', '.join('abcdefg'[:EXAMPLES])}, …)"
+    assert with_examples("lost", ["a"]) == "lost: 1 (a)"
+    assert with_examples("lost", list("abcdefg")) == f"lost: 7 ({', '.join('abcdefg'[:EXAMPLES])}, …)"
 
 
 # SQLite -------------------------------------------------------------------------------------------------------------

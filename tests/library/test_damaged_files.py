@@ -245,9 +245,9 @@ def check(found):
         assert all((found.field, found.rule, found.remedy))
         str(found).encode()
         return
-    numbers = [number for number, _ in found.rows.sound] + [refused.row for refused in found.rows.refused]
+    numbers = [number for number, _ in found.rows.valid] + [refused.row for refused in found.rows.refused]
     assert sorted(numbers) == list(range(1, len(numbers) + 1))
-    for _, row in found.rows.sound:
+    for _, row in found.rows.valid:
         assert isinstance(row.architecture, ArchitectureSpec)
         assert from_json(to_json(row.architecture)) == row.architecture
         assert all(math.isfinite(one.value) for one in (*row.scores, *row.measurements))
@@ -303,7 +303,7 @@ def test_of_a_damaged_file_exactly_the_sound_rows_are_stored(folder, kind, seed)
         before = store.revision()
         report = import_file(store, found, SilentReporter())
         refused = {row.row for row in report.refused}
-        kept = [row for number, row in found.rows.sound if number not in refused]
+        kept = [row for number, row in found.rows.valid if number not in refused]
         assert refused >= {row.row for row in found.rows.refused}
         assert report.rows == len(kept)
         spaces, scores, measurements = contents(store)

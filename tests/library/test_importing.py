@@ -111,7 +111,7 @@ def test_the_published_measurements_come_in_once_and_predictions_only_on_demand(
     assert (first.scores, first.new_measurements) == (0, 3 * 782)
     assert empty.scores(space="edgetran-measured") == []
     published = json.loads(path.read_text())["f36d5c40c770e4f787c78b43a2a09d78_a100"]
-    id = architecture_id(edgetran_file(path).rows.sound[0][1].architecture)
+    id = architecture_id(edgetran_file(path).rows.valid[0][1].architecture)
     measured = {m.quantity: (m.value, m.unit) for m in empty.measurements(architecture=id) if m.device == "a100"}
     units = {"latency": "s", "energy": "J", "peak_power": "W"}
     assert measured == {quantity: (published["performance"][quantity], unit) for quantity, unit in units.items()}

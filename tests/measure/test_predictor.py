@@ -91,7 +91,7 @@ def test_real_latencies_of_held_out_architectures_are_ranked(shared_data):
     found = find_edgetran(shared_data / "architectures" / "edgetran" / "codesign_dataset.json")
     rows = {
         row.architecture: one.value
-        for _, row in found.sound
+        for _, row in found.valid
         for one in row.measurements
         if (one.device, one.quantity) == ("gpu_m1-pro", "latency")
     }

@@ -27,7 +27,7 @@ def write(tmp_path, rows):
 
 
 def test_a_row_becomes_three_measurements_and_no_score(tmp_path):
-    ((number, row),) = find_edgetran(write(tmp_path, {f"{KEY}_cpu_m1-pro": ROW})).sound
+    ((number, row),) = find_edgetran(write(tmp_path, {f"{KEY}_cpu_m1-pro": ROW})).valid
     assert number == 1
     assert row.architecture == from_model_dict(SPEC)
     found = [(m.device, m.quantity, m.value, m.unit) for m in row.measurements]
@@ -37,7 +37,7 @@ def test_a_row_becomes_three_measurements_and_no_score(tmp_path):
 
 
 def test_predictions_say_everywhere_that_they_are_predictions(tmp_path):
-    ((_, row),) = find_edgetran(write(tmp_path, {f"{KEY}_a100": ROW}), with_predicted=True).sound
+    ((_, row),) = find_edgetran(write(tmp_path, {f"{KEY}_a100": ROW}), with_predicted=True).valid
     assert [(score.task, score.value) for score in row.scores] == [
         ("glue_predicted", 0.75),
         ("negative_pretrain_loss_predicted", -2.5),
@@ -73,7 +73,7 @@ def test_a_bad_row_is_refused_and_the_others_are_read(tmp_path, path, value, fie
     place[path[-1]] = value
     rows = {f"{KEY}_a100": ROW, f"{KEY}_ncs": bad, f"{KEY}_rpi": ROW}
     found = find_edgetran(write(tmp_path, rows), with_predicted=True)
-    assert [number for number, _ in found.sound] == [1, 3]
+    assert [number for number, _ in found.valid] == [1, 3]
     assert [(one.row, one.field) for one in found.refused] == [(2, field)]
     assert all((one.rule, one.remedy, one.value) for one in found.refused)
 
@@ -100,9 +100,9 @@ def test_a_key_given_twice_is_refused(tmp_path):
 
 def test_the_published_table(shared_data):
     found = find_edgetran(shared_data / "architectures/edgetran/codesign_dataset.json")
-    assert (len(found.sound), found.refused) == (782, ())
-    assert len({architecture_id(row.architecture) for _, row in found.sound}) == 686
-    devices = Counter(row.measurements[0].device for _, row in found.sound)
+    assert (len(found.valid), found.refused) == (782, ())
+    assert len({architecture_id(row.architecture) for _, row in found.valid}) == 686
+    devices = Counter(row.measurements[0].device for _, row in found.valid)
     assert devices == {
         "a100": 239,
         "cpu_jetson-nano": 223,
@@ -112,4 +112,4 @@ def test_the_published_table(shared_data):
         "gpu_jetson-nano": 22,
         "npu_ncs": 21,
     }
-    assert {m.unit for _, row in found.sound for m in row.measurements} == {"s", "J", "W"}
+    assert {m.unit for _, row in found.valid for m in row.measurements} == {"s", "J", "W"}

@@ -1,4 +1,4 @@
-"""NAS-Bench-BERT's table: read row by row, each sound or refused with the reason."""
+"""NAS-Bench-BERT's table: read row by row, each valid or refused with the reason."""
 
 import copy
 import json
@@ -33,7 +33,7 @@ def write(tmp_path, rows):
 
 
 def only_row(path):
-    ((_, row),) = find_nas_bench_bert(path).sound
+    ((_, row),) = find_nas_bench_bert(path).valid
     return row, {score.task: score.value for score in row.scores}
 
 
@@ -90,7 +90,7 @@ def test_a_bad_row_is_refused_and_the_others_are_read(tmp_path, path, value, nam
     place[path[-1]] = value
     path = write(tmp_path, [ROW, bad, last])
     rows = find_nas_bench_bert(path)
-    assert [number for number, _ in rows.sound] == [1, 3]
+    assert [number for number, _ in rows.valid] == [1, 3]
     (refused,) = rows.refused
     assert re.search(f"row 2: .*{named}", str(refused.error(path.name)))
 
@@ -113,7 +113,7 @@ def test_repeated_ids_and_other_documents_are_refused(tmp_path):
 def test_the_published_table(shared_data):
     found = find_nas_bench_bert(shared_data / "architectures/nas_bench_bert/BERT_benchmark.json")
     assert found.refused == ()
-    rows = [row for _, row in found.sound]
+    rows = [row for _, row in found.valid]
     ids = [architecture_id(row.architecture) for row in rows]
     assert (len(ids), len(set(ids))) == (500, 491)
     assert [row.scores[0].source for row in rows if row.left_out] == ["nas-bench-bert:47"]

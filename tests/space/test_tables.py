@@ -42,7 +42,7 @@ def test_scores_and_measurements_of_a_csv_table(tmp_path):
     )
     text = as_csv(["id", "spec", "sst", "seed", "steps", "device", "ms"])
     text += as_csv(["a7", json.dumps(SPEC), "91.5", "3", "full", "rpi", "1.5e2"])
-    ((number, row),) = find(tmp_path, "\ufeff" + text, described).sound
+    ((number, row),) = find(tmp_path, "\ufeff" + text, described).valid
     (score,), (measured,) = row.scores, row.measurements
     assert (number, row.architecture) == (1, from_model_dict(SPEC))
     assert (score.value, score.seed, score.fidelity, score.source) == (pytest.approx(0.915), 3, "full", "mine:a7")
@@ -61,27 +61,27 @@ def test_every_layout_gives_the_same_rows(tmp_path, suffix, document):
         "jsonl": json.dumps({"spec": text, "sst": 0.5}) + "\r\n\n",
     }
     found = find(tmp_path, texts[suffix], mapping(), f"table.{suffix.upper()}")
-    ((_, row),) = found.sound
+    ((_, row),) = found.valid
     assert (row.architecture, row.scores[0].value, found.refused) == (from_model_dict(document), 0.5, ())
     assert mapping(format=suffix).layout(tmp_path / "table.txt") is Layout(suffix)
 
 
 def test_an_architecture_by_name_by_id_or_by_columns(tmp_path):
     text = "name,spec,sst\nBERT-Mini,0123abcd,1\n"
-    ((_, named),) = find(tmp_path, text, mapping(architecture={"name": "name"})).sound
-    ((_, stored),) = find(tmp_path, text, mapping(architecture={"id": "spec"})).sound
+    ((_, named),) = find(tmp_path, text, mapping(architecture={"name": "name"})).valid
+    ((_, stored),) = find(tmp_path, text, mapping(architecture={"id": "spec"})).valid
     assert (named.architecture, stored.architecture) == (named_model("BERT-Mini"), StoredId("0123abcd"))
     columns = {"columns": {"o": "o", "h": "h", "n": "n", "f": "f", "p": "p"}}
     rows = [[*"ohnfp", "sst"], ['["sa"]', "[128]", "[2]", "[[512]]", '["sdp"]', "1"]]
     rows.append(['[["sa_wma_192","c_5_192"]]', "[256]", "", "[[512,256]]", "", "1"])
     found = find(tmp_path, as_csv(*rows), mapping(architecture=columns))
-    assert [row.architecture for _, row in found.sound] == [from_model_dict(SPEC), from_model_dict(HEADS)]
+    assert [row.architecture for _, row in found.valid] == [from_model_dict(SPEC), from_model_dict(HEADS)]
 
 
 @pytest.mark.parametrize(("scale", "given", "kept"), [("loss", 2.5, -2.5), ("raw", 250, 250.0), ("fraction", -1, -1.0)])
 def test_scales(tmp_path, scale, given, kept):
     text = json.dumps([{"spec": SPEC, "sst": given}])
-    ((_, row),) = find(tmp_path, text, mapping(scores=[{**SCORE, "scale": scale}]), "table.json").sound
+    ((_, row),) = find(tmp_path, text, mapping(scores=[{**SCORE, "scale": scale}]), "table.json").valid
     assert row.scores[0].value == kept
 
 
@@ -89,7 +89,7 @@ def test_empty_cells_are_refused_or_left_out_as_the_mapping_says(tmp_path):
     text = as_csv(["spec", "sst", "device", "ms"], [to_json(from_model_dict(SPEC)), " ", "rpi", ""])
     ((_, row),) = find(
         tmp_path, text, mapping(scores=[{**SCORE, "missing": "skip"}], measurements=[{**LATENCY, "missing": "skip"}])
-    ).sound
+    ).valid
     assert (row.scores, row.measurements) == ((), ())
     assert row.left_out == ("row 1: sst is empty and left out", "row 1: ms is empty and left out")
     (refused,) = find(tmp_path, text, mapping()).refused
@@ -118,7 +118,7 @@ def test_empty_cells_are_refused_or_left_out_as_the_mapping_says(tmp_path):
 def test_a_bad_row_is_refused_and_the_others_are_read(tmp_path, cells, field, rule):
     good = [json.dumps(SPEC), "0.25"]
     found = find(tmp_path, as_csv(["spec", "sst"], good, cells, good), mapping())
-    assert [number for number, _ in found.sound] == [1, 3]
+    assert [number for number, _ in found.valid] == [1, 3]
     (refused,) = found.refused
     assert (refused.row, refused.field) == (2, field)
     assert rule in refused.rule
@@ -128,7 +128,7 @@ def test_a_bad_row_is_refused_and_the_others_are_read(tmp_path, cells, field, ru
 def test_odd_quoting_is_refused_where_it_stands(tmp_path):
     good = as_csv([json.dumps(SPEC), "0.25"])
     found = find(tmp_path, "spec,sst\n" + good + '"a"b,1\n' + good + '"never closed,1\n' + good, mapping())
-    assert [number for number, _ in found.sound] == [1, 3]
+    assert [number for number, _ in found.valid] == [1, 3]
     assert [(one.row, one.field) for one in found.refused] == [(2, "row"), (4, "row")]
 
 

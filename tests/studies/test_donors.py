@@ -14,7 +14,7 @@ from explorer.progress import SilentReporter
 from explorer.similarity.graph import architecture_id
 from explorer.space.formats import to_json
 from explorer.space.spec import ArchitectureSpec, LayerSpec
-from explorer.studies.donors import choose_donor, donor_from, donor_mark, first_weights, record_lineage
+from explorer.studies.donors import choose_donor, donor_from, donor_mark, record_lineage, weight_initialisation
 from explorer.studies.spec import Trained
 from explorer.studies.trained import TrainingChoices
 from explorer.training.files import write_json
@@ -85,7 +85,7 @@ def test_only_finished_runs_of_the_same_text_and_recipe_that_the_store_knows_giv
 
 
 def start(store, folder, recipe=RECIPE, donor=None):
-    return first_weights(store, OWN, recipe, "text", 0, folder, "trained:new/0", donor)
+    return weight_initialisation(store, OWN, recipe, "text", 0, folder, "trained:new/0", donor)
 
 
 def test_a_resumed_run_keeps_its_donor_and_its_lineage_is_stored_once(store, tmp_path):

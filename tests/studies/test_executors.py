@@ -11,8 +11,8 @@ from explorer.errors import InputError
 from explorer.studies.executors.contract import Resources, WorkerOrder
 from explorer.studies.executors.local import LocalExecutor, gpu_shares
 from explorer.studies.executors.ray_cluster import RayWorker
-from explorer.studies.executors.reach import is_of_one_machine
 from explorer.studies.executors.registry import make_executor
+from explorer.studies.executors.store_access import is_of_one_machine
 from explorer.studies.managing import extend_study, open_study
 from explorer.studies.worker import Worker
 from explorer.testing.executor_probe import run_probes

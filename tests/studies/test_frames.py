@@ -178,13 +178,13 @@ def test_weakly_dominated_architectures_are_not_in_the_pareto_set(store):
 def test_the_belief_is_the_one_the_policy_chose_by(store, policy):
     record = run(store, "study", policy, budget=8)
     trials = store.trials("study")
-    belief = pictures.belief_frame(store, record, trials[:7])
-    assert len(belief) == 60
+    posterior = pictures.posterior_frame(store, record, trials[:7])
+    assert len(posterior) == 60
     chosen, told = trials[7], trials[7].info["acquisition"]
     for name in ("mean", "aleatoric", "epistemic", "ucb"):
-        assert belief.at[chosen.architecture, name] == pytest.approx(told[name], abs=1e-6)
+        assert posterior.at[chosen.architecture, name] == pytest.approx(told[name], abs=1e-6)
     with pytest.raises(InputError, match="at least 3 complete"):
-        pictures.belief_frame(store, record, trials[:2])
+        pictures.posterior_frame(store, record, trials[:2])
 
 
 def test_the_belief_of_a_study_that_goes_on_is_of_all_that_was_learned(store):
@@ -193,14 +193,14 @@ def test_the_belief_of_a_study_that_goes_on_is_of_all_that_was_learned(store):
     level = Level(of="whole", number=2, prior=(("whole", 5),))
     later = dataclasses.replace(StudySpec.of(whole), name="later", level=level).record()
     own = [dataclasses.replace(trial, number=number) for number, trial in enumerate(trials[5:])]
-    of_both, of_one = pictures.belief_frame(store, later, own), pictures.belief_frame(store, whole, trials)
+    of_both, of_one = pictures.posterior_frame(store, later, own), pictures.posterior_frame(store, whole, trials)
     pd.testing.assert_frame_equal(of_both, of_one)
 
 
 def test_a_policy_without_a_belief_says_so(store):
     record = run(store, "study", budget=4)
     with pytest.raises(InputError, match="have a posterior"):
-        pictures.belief_frame(store, record, store.trials("study"))
+        pictures.posterior_frame(store, record, store.trials("study"))
     candidates = Candidates(("a",), np.zeros((1, 1)), np.zeros((1, 1), dtype=np.int64))
     assert not isinstance(make_policy("evolution", candidates, 0), pictures.HasPosterior)
     assert isinstance(make_policy("boshnas", candidates, 0), pictures.HasPosterior)

@@ -8,7 +8,7 @@ import threading
 import streamlit as st
 
 from explorer.app.shared import downloads, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import DataError, ExplorerError
 from explorer.library.card import usage
 from explorer.library.exporting import (
@@ -71,7 +71,7 @@ def render(record: ArchitectureRecord) -> None:
     try:
         main = main_model(chosen, spec)
     except DataError as error:
-        st.warning(literal(error), icon=":material/broken_image:")
+        st.warning(verbatim(error), icon=":material/broken_image:")
         return
     size = main.size
     text = f"This model has {size.total:,} parameters in all, {size.encoder:,} without embeddings and its task's head."
@@ -124,7 +124,7 @@ def _zip(
         try:
             st.session_state[PACKED] = (wanted, packed(services.store(), spec, name, wanted[1]))
         except (ExplorerError, OSError) as error:
-            st.error(literal(error), icon=":material/error:")
+            st.error(verbatim(error), icon=":material/error:")
             return
     st.rerun()
 
@@ -132,7 +132,7 @@ def _zip(
 def _use(main: MainModel) -> None:
     """Show the code that loads the folder; its card has it too."""
     st.caption(
-        f"The folder itself is the model of {literal(main.task)}; models of other tasks are in its subfolder `models`. "
+        f"The folder itself is the model of {verbatim(main.task)}; those of other tasks are in its subfolder `models`. "
         "Unpack it and run these lines in it where this package is installed; its README.md has them too."
     )
     st.code(usage(main.kind), language="python")

@@ -12,7 +12,7 @@ from explorer.analysis.similarity_graph import MOST_EXPANDED, SHOWN, SimilarityG
 from explorer.analysis.tables import architectures_frame
 from explorer.app import navigation
 from explorer.app.shared import downloads, frames, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.library.settings import neighbors_kernel
 from explorer.plots.similarity_graph import similarity_figure
 
@@ -65,7 +65,7 @@ def render(id: str, space: str, scores: pd.DataFrame, picked: TitledKind | None)
     if clicked in nodes.index and clicked != id:
         row = st.container(horizontal=True, vertical_alignment="center")
         with row:
-            st.markdown(f"**{literal(nodes['label'].loc[clicked])}** · {nodes['operations'].loc[clicked]}")
+            st.markdown(f"**{verbatim(nodes['label'].loc[clicked])}** · {nodes['operations'].loc[clicked]}")
             navigation.link("architecture", clicked, space, "Open it")
             navigation.compare_link([id, clicked], space, "Compare with it")
 

@@ -9,7 +9,7 @@ from explorer.analysis.tables import score_spread
 from explorer.app import navigation
 from explorer.app.architecture import export_view, graph_view, lineage_view, neighborhood
 from explorer.app.shared import address, components, downloads, frames, services, similarity
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import InputError
 from explorer.library.settings import kernel_text
 from explorer.plots.scores import scores_within_space
@@ -105,11 +105,11 @@ def _choose(architectures: pd.DataFrame, scores: pd.DataFrame) -> str | None:
     try:
         found = services.find_architecture(stated, architectures)
     except InputError as error:
-        st.warning(literal(error), icon=":material/search_off:")
+        st.warning(verbatim(error), icon=":material/search_off:")
         return None
     if not found.stored:
         st.warning(
-            f"{literal(found.label)} is not in the store. The page Build can open it.", icon=":material/search_off:"
+            f"{verbatim(found.label)} is not in the store. The page Build can open it.", icon=":material/search_off:"
         )
         return None
     return found.id
@@ -131,7 +131,7 @@ def _offered(architectures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _facts(record: ArchitectureRecord) -> None:
-    st.markdown(f"#### {literal(record.name or record.id[:8])}")
+    st.markdown(f"#### {verbatim(record.name or record.id[:8])}")
     st.caption(f"Id `{record.id}`")
     columns = st.columns(4)
     columns[0].metric("Layers", len(record.layers), border=True)

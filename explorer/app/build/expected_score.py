@@ -7,7 +7,7 @@ import streamlit as st
 from explorer.analysis.score_kinds import TitledKind
 from explorer.app.build import building
 from explorer.app.shared import components, downloads, frames, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.library.forecast import Forecaster
 from explorer.library.library import Library
 from explorer.plots import forecast_strip
@@ -29,7 +29,7 @@ def render(library: Library, spec: ArchitectureSpec, picked: TitledKind | None, 
         return
     reason = building.too_few(library, picked)
     if reason is not None:
-        st.info(literal(reason), icon=":material/hourglass_empty:")
+        st.info(verbatim(reason), icon=":material/hourglass_empty:")
         return
     learned = building.forecaster(library, picked.kind)
     if learned.equal is not None:
@@ -42,7 +42,7 @@ def render(library: Library, spec: ArchitectureSpec, picked: TitledKind | None, 
     left, right = st.columns([1, 3])
     help = "If the model is right, two of three trainings score within one standard deviation."
     left.metric(
-        literal(picked.title),
+        verbatim(picked.title),
         f"{found.mean:.4f}",
         f"± {found.deviation:.4f}",
         "off",

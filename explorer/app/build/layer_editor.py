@@ -10,7 +10,7 @@ import streamlit as st
 
 from explorer.app.build import building
 from explorer.app.shared import address
-from explorer.app.shared.looks import BUILD_LAYERS
+from explorer.app.shared.css import BUILD_LAYERS
 from explorer.errors import SpecError
 from explorer.space import drafts as drafting
 from explorer.space.drafts import MIXED, Draft, LayerDraft

@@ -12,7 +12,7 @@ from explorer.analysis.score_kinds import TitledKind
 from explorer.app import navigation
 from explorer.app.build import building, expected_score, layer_editor, train_form
 from explorer.app.shared import components, downloads, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError, InputError, SpecError
 from explorer.library.library import Library
 from explorer.library.records import architecture_record
@@ -78,14 +78,14 @@ def _current(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
         try:
             return drafting.unpack(text)
         except SpecError as error:
-            st.warning(literal(error), icon=":material/link_off:")
+            st.warning(verbatim(error), icon=":material/link_off:")
     draft = None
     wanted = st.query_params.get("id", "")
     if wanted:
         try:
             draft = drafting.draft_of(_named(wanted, space.name))
         except InputError as error:
-            st.warning(literal(error), icon=":material/search_off:")
+            st.warning(verbatim(error), icon=":material/search_off:")
     draft = draft or building.blank(space, grammar)
     if draft is not None:
         layer_editor.write(draft)
@@ -159,7 +159,7 @@ def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
         )
     refused = st.session_state.pop("build_refused", None)
     if refused:
-        st.error(literal(refused), icon=":material/error:")
+        st.error(verbatim(refused), icon=":material/error:")
 
 
 def _verdict(
@@ -169,7 +169,7 @@ def _verdict(
     if spec is None:
         st.error(
             f"**Not a valid architecture: {len(errors)} error{'s' if len(errors) > 1 else ''} to correct.**\n\n"
-            + "\n".join(f"* {literal(error)}" for error in errors),
+            + "\n".join(f"* {verbatim(error)}" for error in errors),
             icon=":material/error:",
         )
         st.caption("Size, graph and prediction appear as soon as every layer is valid.")
@@ -180,7 +180,7 @@ def _verdict(
         is_stored = True
     except NotFoundError:
         is_stored = False
-    st.markdown(f"#### {literal(record.name or record.id[:8])}")
+    st.markdown(f"#### {verbatim(record.name or record.id[:8])}")
     first, second = st.columns(2)
     first.metric("Layers", spec.depth)
     size = components.compact(record.parameters)
@@ -224,7 +224,7 @@ def _membership(spec: ArchitectureSpec, space: SpaceRecord, grammar: DesignSpace
         return
     if added:
         added = f" You can still train it: it is then added to {space.name} as an architecture of your own."
-    text = f"It is outside the grammar of {space.name}, where {literal(reason)}.{added}"
+    text = f"It is outside the grammar of {space.name}, where {verbatim(reason)}.{added}"
     st.info(text, icon=":material/fence:")
 
 

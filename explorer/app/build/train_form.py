@@ -8,7 +8,7 @@ from explorer.app import navigation
 from explorer.app.build import building
 from explorer.app.search import launching
 from explorer.app.shared import address, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
 from explorer.space.spec import ArchitectureSpec
 from explorer.studies.spec import DEFAULT_RECIPE
@@ -62,10 +62,10 @@ def render(space: SpaceRecord, spec: ArchitectureSpec) -> None:
             with st.spinner("Queueing …"):
                 trial, job = building.enqueue(store, space.name, spec, choices)
         except (ExplorerError, StoreError) as error:
-            st.error(literal(error), icon=":material/error:")
+            st.error(verbatim(error), icon=":material/error:")
             return
         begun = " A job runs the study now." if job else ""
-        st.success(f"It is trial {trial.number} of {literal(trial.study)}.{begun}", icon=":material/check_circle:")
+        st.success(f"It is trial {trial.number} of {verbatim(trial.study)}.{begun}", icon=":material/check_circle:")
         st.page_link(
             navigation.page("search"),
             label="Watch it on the Search page",

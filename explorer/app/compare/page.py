@@ -10,7 +10,7 @@ from explorer.app import navigation
 from explorer.app.compare import comparison
 from explorer.app.compare.comparison import Chosen
 from explorer.app.shared import address, components, downloads, frames, services, similarity
-from explorer.app.shared.messages import literal, named_literally
+from explorer.app.shared.markdown import verbatim, with_verbatim_names
 from explorer.library.settings import kernel_text
 from explorer.plots import DrawnGraph, dissimilarity_map, graphs_side_by_side, scores_side_by_side
 from explorer.similarity.graph import build_graph
@@ -33,7 +33,7 @@ def render() -> None:
     known = services.architectures(space)
     chosen, wrong = _asked(known)
     for sentence in wrong:
-        st.warning(literal(sentence), icon=":material/search_off:")
+        st.warning(verbatim(sentence), icon=":material/search_off:")
     _choose(chosen, known, space)
     if len(chosen) < aligned.FEWEST:
         left = aligned.FEWEST - len(chosen)
@@ -46,7 +46,7 @@ def render() -> None:
         _suggest(chosen, known, space)
         return
     st.caption(
-        f"The others are compared with the first, **{literal(chosen[0].title)}**: ≠ different, = equal, + added."
+        f"The others are compared with the first, **{verbatim(chosen[0].title)}**: ≠ different, = equal, + added."
     )
     _sizes(chosen)
     _scores(chosen)
@@ -149,7 +149,7 @@ def _sizes(chosen: list[Chosen]) -> None:
     space = str(st.query_params.get("space", ""))
     for column, one in zip(columns, chosen, strict=True):
         with column:
-            st.markdown(f"**{literal(one.title)}**")
+            st.markdown(f"**{verbatim(one.title)}**")
             if one.stored:
                 navigation.link("architecture", one.id, space, "Open")
                 navigation.link("build", one.id, space, "Edit")
@@ -159,7 +159,7 @@ def _sizes(chosen: list[Chosen]) -> None:
     numbers = comparison.sizes(chosen)
     everything = pd.concat([numbers, measured]) if len(measured) else numbers
     everything.index.name = "quantity"
-    st.table(named_literally(comparison.compared(everything)), border="horizontal")
+    st.table(with_verbatim_names(comparison.compared(everything)), border="horizontal")
     downloads.csv_button(everything, _file(chosen, "sizes"), "compare_sizes_csv")
     st.caption(
         f"Parameters: {components.PARAMETERS_HELP} FLOPs: {components.FLOPS_HELP} In brackets: the difference from the "
@@ -175,10 +175,10 @@ def _scores(chosen: list[Chosen]) -> None:
         return
     titles = [(one.id, one.title) for one in chosen]
     downloads.figure(scores_side_by_side(table, titles), _file(chosen, "scores"), "compare_scores", alt="Scores")
-    st.table(named_literally(comparison.wide_scores(table, chosen)), border="horizontal")
+    st.table(with_verbatim_names(comparison.wide_scores(table, chosen)), border="horizontal")
     downloads.csv_button(table, _file(chosen, "scores"), "compare_scores_csv")
     lacking = [one.title for one in chosen if one.id not in set(table["id"])]
-    note = f" No score yet: {literal(', '.join(lacking))}." if lacking else ""
+    note = f" No score yet: {verbatim(', '.join(lacking))}." if lacking else ""
     st.caption(
         "Mean over trained instances; the bar is their standard deviation, absent for a single instance. "
         f"Scores on one line are comparable.{note}"
@@ -189,14 +189,14 @@ def _layers(chosen: list[Chosen]) -> None:
     st.subheader("Layer by layer")
     rows = aligned.aligned_layers([one.spec for one in chosen])
     # st.table instead of st.dataframe, because its cells wrap and render Markdown.
-    st.table(named_literally(comparison.layer_rows(rows, chosen, marked=True)), border="horizontal")
+    st.table(with_verbatim_names(comparison.layer_rows(rows, chosen, marked=True)), border="horizontal")
     downloads.csv_button(
         comparison.layer_rows(rows, chosen, marked=False), _file(chosen, "layers"), "compare_layers_csv"
     )
     backbones = {one.title: one.spec.backbone for one in chosen}
     if len(set(backbones.values())) > 1:
         words = (f"{title}: {width if width else 'none'}" for title, width in backbones.items())
-        st.caption(f"≠ The width between the layers (backbone) differs. {literal('; '.join(words))}.")
+        st.caption(f"≠ The width between the layers (backbone) differs. {verbatim('; '.join(words))}.")
     st.caption("Layers are aligned to minimise the differences from the first architecture.")
 
 

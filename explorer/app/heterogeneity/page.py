@@ -7,7 +7,7 @@ import streamlit as st
 
 from explorer.analysis import heterogeneity
 from explorer.app.shared import address, components, downloads, frames, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import InputError
 from explorer.plots import heterogeneity_scatter, kind_frontiers, operation_shares, width_shares
 
@@ -60,7 +60,7 @@ def render() -> None:
         components.no_scores_yet()
         return
     if lower:
-        st.caption(f"Lower values of {literal(picked.title)} are better.")
+        st.caption(f"Lower values of {verbatim(picked.title)} are better.")
     _scatter(points, picked.title, space)
     st.subheader("Homogeneous against heterogeneous")
     _frontiers(points, picked.title, lower, space)
@@ -116,7 +116,7 @@ def _selected(members: pd.DataFrame) -> str | None:
     try:
         id = services.find_architecture(asked, members).id
     except InputError as error:
-        st.warning(literal(error), icon=":material/search_off:")
+        st.warning(verbatim(error), icon=":material/search_off:")
         return None
     if id not in members.index:
         st.caption(f"{id[:8]} is not an architecture of this space with this number of layers.")

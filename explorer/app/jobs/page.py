@@ -13,9 +13,9 @@ import streamlit as st
 
 from explorer.app import navigation
 from explorer.app.jobs import store_health
-from explorer.app.search import launching, live
+from explorer.app.search import launching, study_progress
 from explorer.app.shared import access, address, components, downloads, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import InputError
 from explorer.library.workplace import workers_log
 from explorer.studies.jobs import is_alive, read_end, read_log, refresh_jobs, stop_job, studies_of
@@ -44,7 +44,7 @@ def render() -> None:
         components.empty_store()
     store = services.store()
     jobs, studies = refresh_jobs(store), store.studies()
-    live.watch(live.fingerprint(jobs, studies), any(is_alive(job) for job in jobs))
+    study_progress.watch(study_progress.fingerprint(jobs, studies), any(is_alive(job) for job in jobs))
     # The key is the URL parameter.
     first, second = st.tabs(TABS, key="view", bind="query-params")
     with first:
@@ -66,14 +66,14 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
         )
         return
     counts = {state: sum(job.state is state for job in jobs) for state in JobState}
-    st.markdown(" ".join(f"{live.badge(state)} {count}" for state, count in counts.items() if count))
+    st.markdown(" ".join(f"{study_progress.badge(state)} {count}" for state, count in counts.items() if count))
     active = [job for job in jobs if is_alive(job)]
     if not active:
         st.caption("Nothing is running.")
     for job in active:
         with st.container(border=True):
             _title(job)
-            live.job_progress(job.id)
+            study_progress.job_progress(job.id)
             with st.container(horizontal=True, vertical_alignment="center"):
                 _stop_button(store, job, "card")
                 _study_links(job, studies)
@@ -87,9 +87,9 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
 
 def _title(job: JobRecord) -> None:
     names = ", ".join(studies_of(job)) or job.id
-    where = f" on {literal(job.host)}" if job.host else ""
+    where = f" on {verbatim(job.host)}" if job.host else ""
     st.markdown(
-        f"{live.badge(job.state)} **{literal(job.kind)}** {literal(names)}  \n"
+        f"{study_progress.badge(job.state)} **{verbatim(job.kind)}** {verbatim(names)}  \n"
         f":gray[since {_moment(job.created)}{where}]"
     )
 
@@ -113,7 +113,7 @@ def _study_links(job: JobRecord, studies: Sequence[StudyRecord]) -> None:
             parameters = {"study": name, "space": known[name].space}
             st.page_link(
                 navigation.page("search"),
-                label=f"Study {literal(name)}",
+                label=f"Study {verbatim(name)}",
                 icon=":material/monitoring:",
                 query_params=parameters,
             )
@@ -193,7 +193,7 @@ def _resume_button(store: GraphStore, job: JobRecord) -> None:
         with services.starting(store) as jobs:
             begun = launching.resume(store, job, jobs)
     except InputError as error:
-        st.error(literal(error), icon=":material/error:")
+        st.error(verbatim(error), icon=":material/error:")
         return
     address.write("job", begun.id)
     st.rerun()
@@ -202,13 +202,13 @@ def _resume_button(store: GraphStore, job: JobRecord) -> None:
 def _log(job: JobRecord, lines: int, studies: Sequence[str]) -> None:
     """Show the end of a job's log, refreshed while the job runs; without one, the logs of its studies' workers."""
 
-    @access.drawn_again(live.BUSY_EVERY if is_alive(job) else None)
+    @access.drawn_again(study_progress.BUSY_EVERY if is_alive(job) else None)
     def log() -> None:
         try:
             store = services.store()
             current = next((one for one in store.jobs() if one.id == job.id), job)
         except StoreError as error:
-            st.caption(f"The store does not answer: {literal(error)}")
+            st.caption(f"The store does not answer: {verbatim(error)}")
             return
         text = read_log(current, lines)
         if text:
@@ -218,13 +218,13 @@ def _log(job: JobRecord, lines: int, studies: Sequence[str]) -> None:
         if not current.log or Path(current.log).exists():
             st.caption("The log is empty.")
         elif not here:
-            st.caption(f"The log is on another machine: the job ran on {literal(current.host)}.")
+            st.caption(f"The log is on another machine: the job ran on {verbatim(current.host)}.")
         else:
             st.caption("It has no log file: a job that runs in a terminal prints its progress there.")
         for name in studies if here else ():
             said = read_end(workers_log(store.url, name), lines)
             if said:
-                st.caption(f"Logs of the workers of study {literal(name)} on this machine, over all its runs:")
+                st.caption(f"Logs of the workers of study {verbatim(name)} on this machine, over all its runs:")
                 _text(said, f"{name}-workers", f"jobs_workers_{name}")
 
     log()

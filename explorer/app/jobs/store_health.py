@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app.shared import downloads, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import InputError
 from explorer.library import backups
 from explorer.library.workplace import models_folder, models_size, work_size
@@ -147,7 +147,7 @@ def _save(store: GraphStore) -> None:
         with st.spinner("Saving …"):
             report = backups.make_backup(services.store_url(), store.url)
     except (InputError, StoreError) as error:
-        st.error(literal(error), icon=":material/error:")
+        st.error(verbatim(error), icon=":material/error:")
         return
     finally:
         lock.release()

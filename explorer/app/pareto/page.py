@@ -10,9 +10,9 @@ import streamlit as st
 from explorer.app import navigation
 from explorer.app.pareto import tradeoffs
 from explorer.app.pareto.tradeoffs import MEASURED, SCORE, Limit, Picks, Trade
-from explorer.app.query.standings import OfferedObjective
+from explorer.app.query.best_and_pareto import OfferedObjective
 from explorer.app.shared import address, components, downloads, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.plots.pareto import add_mark, add_picks, pareto_plot
 from graphstore.errors import NotFoundError
 
@@ -113,7 +113,7 @@ def _limits(offered: Mapping[str, OfferedObjective]) -> list[Limit]:
     if not chosen:
         return found
     for name in chosen:
-        title = literal(offered[name].title)
+        title = verbatim(offered[name].title)
         left, right = st.columns(2)
         with left:
             low = address.number(f"{title} at least", f"from {name}", -LARGEST, LARGEST, format="%.15g")
@@ -144,14 +144,14 @@ def _studies(space: str) -> list[Picks]:
         try:
             found.append(tradeoffs.picks_of(known[name], store.trials(name)))
         except NotFoundError:
-            st.warning(f"Study {literal(name)} has just been deleted.")
+            st.warning(f"Study {verbatim(name)} has just been deleted.")
     return found
 
 
 def _nothing_fits(whole: Trade, objectives: Sequence[OfferedObjective], limits: Sequence[Limit]) -> None:
-    names = " and ".join(f"*{literal(one.title)}*" for one in objectives)
+    names = " and ".join(f"*{verbatim(one.title)}*" for one in objectives)
     if whole.total and limits:
-        kept = literal("; ".join(limit.text for limit in limits))
+        kept = verbatim("; ".join(limit.text for limit in limits))
         text = f"{whole.total:,} architectures have {names}, but none satisfies the limits: {kept}. Relax them."
     else:
         text = f"No architecture has both {names}. Select others, or measure the scored architectures."
@@ -212,9 +212,9 @@ def _select() -> None:
     """Write the id of the clicked point to the URL."""
     state = st.session_state.get(CHART)
     points = state.selection.points if state is not None else []
-    told = points[0].get("customdata") if points else None
-    if told:
-        address.write("id", str(told[-1] if isinstance(told, list | tuple) else list(told.values())[-1]))
+    data = points[0].get("customdata") if points else None
+    if data:
+        address.write("id", str(data[-1] if isinstance(data, list | tuple) else list(data.values())[-1]))
 
 
 def _selected(whole: Trade, space: str) -> None:
@@ -230,9 +230,9 @@ def _listed(whole: Trade, objectives: Sequence[OfferedObjective], space: str) ->
     st.subheader("Pareto set")
     extra = {one.column: one.title for one in objectives if one.column not in COLUMNS}
     table = whole.points.loc[whole.front].rename(columns=extra)
-    looks = {one.title: one.look for one in objectives if one.column in extra}
-    columns = ["label", *looks, *COLUMNS[1:]]
-    components.architecture_table(table, columns, space, "pareto_front", height=420, looks=looks)
+    configs = {one.title: one.column_config for one in objectives if one.column in extra}
+    columns = ["label", *configs, *COLUMNS[1:]]
+    components.architecture_table(table, columns, space, "pareto_front", height=420, column_config=configs)
 
 
 def _compared(found: Sequence[Picks], whole: Trade, objectives: Sequence[OfferedObjective], space: str) -> None:

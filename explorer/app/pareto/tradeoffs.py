@@ -16,7 +16,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from explorer.analysis.quantities import COST_FACTS
-from explorer.app.query.standings import OfferedObjective, objectives_of
+from explorer.app.query.best_and_pareto import OfferedObjective, objectives_of
 from explorer.app.shared import frames, services
 from explorer.pareto import hypervolume, pareto_set
 from explorer.plots.pareto import Axis

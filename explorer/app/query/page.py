@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from explorer.analysis import tables
 from explorer.analysis.quantities import FACT_TITLES
-from explorer.app.query import cypher_console, standings
+from explorer.app.query import best_and_pareto, cypher_console
 from explorer.app.query.query_form import (
     ADDRESS,
     FACTS,
@@ -27,7 +27,7 @@ from explorer.app.query.query_form import (
     read_address,
 )
 from explorer.app.shared import address, components, frames, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.documents.json_text import parse_json
 from explorer.errors import InputError
 from explorer.library.library import Library, vector_of
@@ -57,7 +57,7 @@ def render() -> None:
     # Draw these tabs only when they are open: their queries are the slow ones.
     if best.open:
         with best:
-            standings.best(space)
+            best_and_pareto.best(space)
     if pareto.open:
         with pareto:
             _pareto(asked, space)
@@ -101,12 +101,12 @@ def _pareto(asked: tuple[FormQuery, Choices] | None, space: str) -> None:
     try:
         question = query.question(space)
     except StoreInputError as error:
-        st.warning(literal(error), icon=":material/error:")
+        st.warning(verbatim(error), icon=":material/error:")
         return
     titles = ["layers"] if any(not layer.is_empty for layer in query.layers) else []
     titles += [FACT_TITLES[Fact(name)] for name, ends in query.ranges.items() if ends != OPEN]
     titles += [f"score {query.kind.title}"] if query.kind is not None else []
-    standings.pareto(space, choices.kinds, question, ", ".join(titles))
+    best_and_pareto.pareto(space, choices.kinds, question, ", ".join(titles))
 
 
 def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
@@ -134,7 +134,7 @@ def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
         library = Library.open(services.store(), space)
         found = library.nearest_by_vector(vector_of(parse_json(text, "vector")), int(k))
     except (InputError, StoreInputError) as error:
-        st.warning(literal(error), icon=":material/error:")
+        st.warning(verbatim(error), icon=":material/error:")
         return
     table = tables.architectures_frame(services.store().summaries(ids=[id for id, _ in found]))
     table = table.loc[[id for id, _ in found]].copy()
@@ -146,7 +146,7 @@ def _nearest(space: str, scores: pd.DataFrame, vector: str) -> None:
     components.architecture_table(table, columns, space, "nearest_table")
     st.caption(
         "By Euclidean distance in the space's embedding."
-        + (f" The score is {literal(first.title)}." if first is not None else "")
+        + (f" The score is {verbatim(first.title)}." if first is not None else "")
     )
 
 
@@ -280,7 +280,7 @@ def _answer(query: FormQuery, space: str) -> None:
         question = query.question(space)
         page = services.store().find(question)
     except StoreInputError as error:
-        st.warning(literal(error), icon=":material/error:")
+        st.warning(verbatim(error), icon=":material/error:")
         return
     noun = "architecture fits" if page.total == 1 else "architectures fit"
     shown = f"; the first {len(page.rows):,} are shown" if len(page.rows) < page.total else ""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer.app.search import launch_form, launching, live, study_controls
+from explorer.app.search import launch_form, launching, study_controls, study_progress
 from explorer.app.shared import components, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import InputError
 from explorer.studies.jobs import is_alive, refresh_jobs, stop_job, studies_of
 from graphstore import GraphStore
@@ -27,7 +27,7 @@ def render() -> None:
     space = components.pick_space()
     store = services.store()
     jobs, studies = refresh_jobs(store), store.studies()
-    live.watch(live.fingerprint(jobs, studies), any(is_alive(job) for job in jobs))
+    study_progress.watch(study_progress.fingerprint(jobs, studies), any(is_alive(job) for job in jobs))
     left, right = st.columns([1, 2], gap="large")
     with left:
         st.subheader("Launch")
@@ -51,7 +51,7 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
     for job in active:
         with st.container(border=True):
             _title(job)
-            live.job_progress(job.id)
+            study_progress.job_progress(job.id)
             row = st.container(horizontal=True)
             _watch_button(row, job)
             stopping = job.state is JobState.STOPPING
@@ -67,7 +67,7 @@ def _jobs(store: GraphStore, jobs: Sequence[JobRecord], studies: Sequence[StudyR
 def _title(job: JobRecord) -> None:
     names = ", ".join(studies_of(job)) or str(job.info.get("space") or job.id)
     begun = time.strftime("%d %b, %H:%M", time.localtime(job.created))
-    st.markdown(f"{live.badge(job.state)} **{literal(job.kind)}** {literal(names)}  \n:gray[since {begun}]")
+    st.markdown(f"{study_progress.badge(job.state)} **{verbatim(job.kind)}** {verbatim(names)}  \n:gray[since {begun}]")
 
 
 def _watch_button(place: DeltaGenerator, job: JobRecord) -> None:
@@ -80,9 +80,9 @@ def _watch_button(place: DeltaGenerator, job: JobRecord) -> None:
 def _ended(store: GraphStore, job: JobRecord, studies: Sequence[StudyRecord]) -> None:
     with st.container(border=True):
         _title(job)
-        told = live.message(job, studies)
-        if told:
-            st.caption(told)
+        text = study_progress.message(job, studies)
+        if text:
+            st.caption(text)
         row = st.container(horizontal=True)
         _watch_button(row, job)
         if not launching.can_resume(job, studies):
@@ -92,7 +92,7 @@ def _ended(store: GraphStore, job: JobRecord, studies: Sequence[StudyRecord]) ->
                 with services.starting(store) as now:
                     launching.resume(store, job, now)
             except InputError as error:
-                st.error(literal(error), icon=":material/error:")
+                st.error(verbatim(error), icon=":material/error:")
                 return
             st.rerun()
 
@@ -109,7 +109,7 @@ def _study(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord], space: str
         st.info("This store has no study yet. Launch one to see its trials and curve here.")
         return
     if wanted is not None and wanted not in names:
-        st.warning(f"This store has no study {literal(repr(wanted[: components.LONGEST_WRONG]))}.")
+        st.warning(f"This store has no study {verbatim(repr(wanted[: components.LONGEST_WRONG]))}.")
     here = [study.name for study in studies if study.space == space]
     chosen = components.pick(
         "Study",
@@ -120,4 +120,4 @@ def _study(jobs: Sequence[JobRecord], studies: Sequence[StudyRecord], space: str
     )
     record = next((study for study in studies if study.name == chosen), None)
     study_controls.render(services.store(), chosen, record, jobs)
-    live.study_view(chosen, chosen in begun)
+    study_progress.study_view(chosen, chosen in begun)

@@ -8,9 +8,9 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer.app.search import launching, live
+from explorer.app.search import launching, study_progress
 from explorer.app.shared import downloads, frames, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
 from explorer.studies import managing, reports
 from explorer.studies.jobs import is_alive, stop_job
@@ -19,7 +19,7 @@ from graphstore import GraphStore
 from graphstore.errors import StoreInputError
 from graphstore.records import JobRecord, JobState, StudyRecord
 
-TOLD = "study_told"
+MESSAGE = "study_told"
 """Session state: the outcome of the last action, shown when the page is drawn next."""
 
 
@@ -32,10 +32,10 @@ def render(store: GraphStore, name: str, study: StudyRecord | None, jobs: Sequen
         study: its record; ``None`` if the job that is to create it has not done so yet.
         jobs: the store's jobs, as they are now.
     """
-    told = st.session_state.pop(TOLD, None)
-    if told:
-        st.success(told, icon=":material/check:")
-    job = live.job_of(jobs, name)
+    message = st.session_state.pop(MESSAGE, None)
+    if message:
+        st.success(message, icon=":material/check:")
+    job = study_progress.job_of(jobs, name)
     row = st.container(horizontal=True)
     if job is not None and is_alive(job):
         _stop(row, store, job)
@@ -127,7 +127,7 @@ def _enqueue(store: GraphStore, study: StudyRecord) -> None:
     if st.button("Queue it", icon=":material/playlist_add:", key="study_enqueue", disabled=not text):
         _do(
             lambda: managing.enqueue(store, study.name, services.find_architecture(text, known).id),
-            f"{literal(text)} is the next trial of {literal(study.name)}.",
+            f"{verbatim(text)} is the next trial of {verbatim(study.name)}.",
         )
     queued = [trial for trial in store.trials(study.name) if trial.info.get("origin") == managing.MANUAL]
     if queued:
@@ -135,12 +135,12 @@ def _enqueue(store: GraphStore, study: StudyRecord) -> None:
         downloads.table(table, f"{study.name}-queued", "study_queued", hide_index=True, placeholder="–")
 
 
-def _do(action: Callable[[], object], told: str) -> None:
+def _do(action: Callable[[], object], message: str) -> None:
     """Run an action and draw the page again, or show why it failed."""
     try:
         action()
     except (ExplorerError, StoreInputError) as error:
-        st.error(literal(error), icon=":material/error:")
+        st.error(verbatim(error), icon=":material/error:")
         return
-    st.session_state[TOLD] = told
+    st.session_state[MESSAGE] = message
     st.rerun()

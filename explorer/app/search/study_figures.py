@@ -17,7 +17,7 @@ from explorer.analysis.quantities import FACT_TITLES
 from explorer.analysis.tables import Spread
 from explorer.app import navigation
 from explorer.app.shared import downloads, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import Code, ExplorerError, InputError
 from explorer.plots import (
     PosteriorQuantity,
@@ -56,9 +56,9 @@ def draw(study: StudyRecord, trials: Sequence[TrialRecord], running: bool) -> No
     except InputError as error:
         if error.code is Code.TOO_FEW_SCORES:  # the page names its buttons instead
             error = InputError(error.field, error.rule, error.value, _how_to_get_more(study, running))
-        st.info(literal(error), icon=":material/info:")
+        st.info(verbatim(error), icon=":material/info:")
     except ExplorerError as error:
-        st.info(literal(error), icon=":material/info:")
+        st.info(verbatim(error), icon=":material/info:")
 
 
 def _how_to_get_more(study: StudyRecord, running: bool) -> str:
@@ -116,28 +116,32 @@ def _history(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
 
 
 @st.cache_data(show_spinner="Computing the policy's posterior …", max_entries=16)
-def _belief(
-    url: str, name: str, told: tuple[tuple[object, ...], ...], revision: tuple[int, int], _trials: Sequence[TrialRecord]
+def _posterior(
+    url: str,
+    name: str,
+    observed: tuple[tuple[object, ...], ...],
+    revision: tuple[int, int],
+    _trials: Sequence[TrialRecord],
 ) -> pd.DataFrame:
     store = services.store()
-    return pictures.belief_frame(store, store.study(name), _trials)
+    return pictures.posterior_frame(store, store.study(name), _trials)
 
 
 def _acquisition(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     store, spec = services.store(), StudySpec.of(study)
-    told = tuple((t.number, t.architecture, t.state.value, pictures.value_of(t)) for t in trials)
+    observed = tuple((t.number, t.architecture, t.state.value, pictures.value_of(t)) for t in trials)
     revision = (store.revision("library"), store.revision("scores") if isinstance(spec.evaluation, Known) else 0)
-    belief = _belief(services.store_url(), study.name, told, revision, trials)
+    posterior = _posterior(services.store_url(), study.name, observed, revision, trials)
     points, spread = services.map_points(study.space)
     shown = st.segmented_control(
         "Colour by",
         list(QUANTITIES),
         format_func=lambda b: QUANTITIES[b],
         default=PosteriorQuantity.UCB,
-        key="search_belief",
+        key="search_posterior",
     )
     placed = pictures.trial_points(trials)
-    figure = acquisition_map(points, belief, placed, spec.objective, shown or PosteriorQuantity.UCB, _axes(spread))
+    figure = acquisition_map(points, posterior, placed, spec.objective, shown or PosteriorQuantity.UCB, _axes(spread))
     downloads.figure(
         figure,
         f"{study.name}-acquisition",
@@ -146,8 +150,8 @@ def _acquisition(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
         alt="Posterior over the map",
     )
     st.caption(
-        f"Posterior of {spec.policy} over {len(belief):,} architectures after these trials. Numbers are trials in the "
-        "order of the proposals. The policy uses more dimensions than the two drawn."
+        f"Posterior of {spec.policy} over {len(posterior):,} architectures after these trials. Numbers are trials in "
+        "the order of the proposals. The policy uses more dimensions than the two drawn."
     )
 
 

@@ -10,7 +10,7 @@ from explorer.app.shapes import shape_services
 from explorer.app.shapes.shape_services import Learned
 from explorer.app.shapes.shape_views import COLUMNS, devices_view, layers_view, search_view
 from explorer.app.shared import address, components, downloads, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import InputError
 from explorer.plots.shapes import kinds_compared, shape_bars, shape_profiles
 from explorer.space.backbones import parse_widths
@@ -148,7 +148,7 @@ def _generator(known: Learned, widths: tuple[int, ...]) -> None:
         )
     refused = st.session_state.pop("shape_refused", None)
     if refused:
-        st.warning(literal(refused), icon=":material/error:")
+        st.warning(verbatim(refused), icon=":material/error:")
 
 
 def _title(family: ShapeFamily) -> str:
@@ -183,7 +183,7 @@ def _facts(report: ShapeReport) -> None:
         )
     for column, (name, value, note) in zip(st.columns(len(facts)), facts, strict=True):
         # Metrics truncate long machine names in narrow windows.
-        column.metric(literal(name), value, help=name if name.startswith("Latency") else None)
+        column.metric(verbatim(name), value, help=name if name.startswith("Latency") else None)
         column.caption(note)
 
 
@@ -210,11 +210,11 @@ def _kinds(known: Learned, report: ShapeReport) -> None:
     frame = pd.DataFrame(
         {"kind": list(shapes), "shape": shape_services.texts(rows), "parameters": [one.parameters for one in reports]}
     )
-    told = [one.perplexity for one in reports]
+    predictions = [one.perplexity for one in reports]
     if known.predictors.perplexity is not None:
-        frame["value"] = [one.value for one in told if one is not None]
-        frame["low"] = [one.low for one in told if one is not None]
-        frame["high"] = [one.high for one in told if one is not None]
+        frame["value"] = [one.value for one in predictions if one is not None]
+        frame["low"] = [one.low for one in predictions if one is not None]
+        frame["high"] = [one.high for one in predictions if one is not None]
         drawn = pd.concat([frame.head(1), frame.iloc[1:].sort_values("value", kind="stable")])
         downloads.figure(
             kinds_compared(drawn), "kinds-of-shapes", "shapes_kinds", alt="Predicted perplexity of kinds of shapes"

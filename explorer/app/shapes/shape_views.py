@@ -9,7 +9,7 @@ import streamlit as st
 from explorer.app.shapes import shape_services
 from explorer.app.shapes.shape_services import Learned
 from explorer.app.shared import address, downloads
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import InputError
 from explorer.plots.shapes import by_parameters, layer_importance_plot, shape_profiles, variance_bars
 from explorer.supershaper.shapes.asking import ShapeLimits, ShapeObjective, ShapeReport
@@ -57,7 +57,7 @@ def search_view(space: str, known: Learned) -> None:
     try:
         reports, evaluated = shape_services.search(space, limits, objective, device, int(seed or 0))
     except InputError as error:
-        st.warning(literal(error), icon=":material/search_off:")
+        st.warning(verbatim(error), icon=":material/search_off:")
         return
     st.caption(f"Evolutionary search evaluated {evaluated:,} of {grid.count:,} shapes. All values are predictions.")
     frame = report_frame(reports)
@@ -168,13 +168,13 @@ def _agreement(agreement: Agreement | None) -> None:
 def _chosen(known: Learned, widths: tuple[int, ...]) -> pd.DataFrame:
     """Return the edited shape's predictions relative to the medians of the measurements."""
     report = known.predictors.reports(np.array([widths]))[0]
-    told = {name: one.value for name, one in report.latency_s.items()}
-    medians = {name: float(np.median(known.table.timed(name)[1])) for name in told}
+    predicted = {name: one.value for name, one in report.latency_s.items()}
+    medians = {name: float(np.median(known.table.timed(name)[1])) for name in predicted}
     if report.perplexity is not None:
-        told["perplexity"] = report.perplexity.value
+        predicted["perplexity"] = report.perplexity.value
         medians["perplexity"] = float(np.median(known.table.scored[1]))
     rows = [
         {"name": name, "parameters": report.parameters, "relative": value / medians[name]}
-        for name, value in told.items()
+        for name, value in predicted.items()
     ]
     return pd.DataFrame(rows).assign(shape=",".join(map(str, widths)))

@@ -26,7 +26,7 @@ def choice(
     key: str,
     default: Option | None = None,
     title: Callable[[Option], str] = str,
-    **looks: Any,
+    **kwargs: Any,
 ) -> Option:
     """Show a select box for one option.
 
@@ -36,14 +36,14 @@ def choice(
         key: name of the URL parameter and key of the widget, unique on the page.
         default: initial option; the first one if it is not among the options.
         title: function from an option to its text on the page and in the URL.
-        **looks: further arguments of ``st.selectbox``.
+        **kwargs: further arguments of ``st.selectbox``.
 
     Returns:
         The selected option.
     """
     _note_unknown(key, [title(option) for option in options], label)
     index = options.index(default) if default in options else 0
-    chosen = st.selectbox(label, options, index=index, format_func=title, key=key, bind="query-params", **looks)
+    chosen = st.selectbox(label, options, index=index, format_func=title, key=key, bind="query-params", **kwargs)
     return options[index] if chosen is None else chosen
 
 
@@ -53,13 +53,13 @@ def segments(
     key: str,
     default: Option | None = None,
     title: Callable[[Option], str] = str,
-    **looks: Any,
+    **kwargs: Any,
 ) -> Option:
     """Show a segmented control for one of a few options; arguments and result as in ``choice``."""
     _note_unknown(key, [title(option) for option in options], label)
     first = default if default is not None and default in options else options[0]
     chosen = st.segmented_control(
-        label, options, default=first, format_func=title, key=key, bind="query-params", required=True, **looks
+        label, options, default=first, format_func=title, key=key, bind="query-params", required=True, **kwargs
     )
     return first if chosen is None else chosen
 
@@ -70,18 +70,20 @@ def choices(
     key: str,
     default: Iterable[Option] = (),
     title: Callable[[Option], str] = str,
-    **looks: Any,
+    **kwargs: Any,
 ) -> list[Option]:
-    """Show a multiselect for any number of options; arguments as in ``choice``, ``looks`` go to ``st.multiselect``."""
+    """Show a multiselect for any number of options; arguments as in ``choice``; ``kwargs`` go to ``st.multiselect``."""
     _note_unknown(key, [title(option) for option in options], label)
     usual = [option for option in default if option in options]
-    return list(st.multiselect(label, options, default=usual, format_func=title, key=key, bind="query-params", **looks))
+    return list(
+        st.multiselect(label, options, default=usual, format_func=title, key=key, bind="query-params", **kwargs)
+    )
 
 
-def switch(label: str, key: str, default: bool = False, **looks: Any) -> bool:
-    """Show a toggle, ``true`` or ``false`` in the URL; ``looks`` go to ``st.toggle``."""
+def switch(label: str, key: str, default: bool = False, **kwargs: Any) -> bool:
+    """Show a toggle, ``true`` or ``false`` in the URL; ``kwargs`` go to ``st.toggle``."""
     _note_wrong(key, lambda text: text.lower() in ("true", "false"), label)
-    return bool(st.toggle(label, value=default, key=key, bind="query-params", **looks))
+    return bool(st.toggle(label, value=default, key=key, bind="query-params", **kwargs))
 
 
 def number(
@@ -90,7 +92,7 @@ def number(
     low: float,
     high: float,
     default: float | None = None,
-    **looks: Any,
+    **kwargs: Any,
 ) -> float | None:
     """Show an input for a number in [``low``, ``high``], an integer if both limits are ``int``.
 
@@ -100,7 +102,7 @@ def number(
         low: smallest value allowed.
         high: largest value allowed.
         default: initial value; ``None`` starts with an empty field.
-        **looks: further arguments of ``st.number_input``.
+        **kwargs: further arguments of ``st.number_input``.
 
     Returns:
         The number; ``None`` while the field is empty.
@@ -109,15 +111,15 @@ def number(
     whole = isinstance(low, int) and isinstance(high, int)
     # Use a float input for integers too: an `inf` in the URL would crash Streamlit's integer input.
     if whole:
-        looks = {"step": 1.0, "format": "%.0f"} | looks
+        kwargs = {"step": 1.0, "format": "%.0f"} | kwargs
     begin = None if default is None else float(default)
-    value: float | None = st.number_input(label, float(low), float(high), begin, key=key, bind="query-params", **looks)
+    value: float | None = st.number_input(label, float(low), float(high), begin, key=key, bind="query-params", **kwargs)
     return round(value) if whole and value is not None else value
 
 
-def text(label: str, key: str, default: str = "", longest: int = LONGEST_TEXT, **looks: Any) -> str:
-    """Show a text input; return the stripped text, cut after ``longest``. ``looks`` go to ``st.text_input``."""
-    found = st.text_input(label, value=default, max_chars=longest, key=key, bind="query-params", **looks) or ""
+def text(label: str, key: str, default: str = "", longest: int = LONGEST_TEXT, **kwargs: Any) -> str:
+    """Show a text input; return the stripped text, cut after ``longest``. ``kwargs`` go to ``st.text_input``."""
+    found = st.text_input(label, value=default, max_chars=longest, key=key, bind="query-params", **kwargs) or ""
     return found[:longest].strip()
 
 

@@ -12,7 +12,7 @@ import streamlit as st
 from explorer.analysis.score_kinds import TitledKind
 from explorer.app import navigation
 from explorer.app.shared import access, downloads, frames, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
 from explorer.remedies import with_remedy
 from explorer.space.grammar import preset_names
@@ -60,7 +60,7 @@ def guarded() -> Iterator[None]:
         yield
     # OSError covers a full disk and a read-only folder, which are not faults of the page.
     except (StoreError, ExplorerError, OSError) as error:
-        st.error(literal(with_remedy(error)), icon=":material/error:")
+        st.error(verbatim(with_remedy(error)), icon=":material/error:")
         shown = without_password(services.store_url())
         st.caption(f"Store: `{shown}`. This page works again as soon as the store does.")
         st.button("Try again", icon=":material/refresh:", key="try_again")
@@ -171,7 +171,7 @@ def note_unknown_space(names: Sequence[str]) -> None:
     """Show a notice if the URL names a space that is not among these."""
     wanted = st.query_params.get("space")
     if wanted is not None and wanted not in names:
-        shown = literal(repr(wanted[:LONGEST_WRONG]))
+        shown = verbatim(repr(wanted[:LONGEST_WRONG]))
         st.warning(f"This store has no space {shown}; another one is shown.")
 
 
@@ -218,7 +218,7 @@ def watch_scores(shown: int) -> None:
         try:
             changed = services.store().revision("scores") != shown
         except StoreError as error:
-            st.caption(f":red[●] The store does not answer: {literal(error)}")
+            st.caption(f":red[●] The store does not answer: {verbatim(error)}")
             return
         if changed:
             st.rerun()
@@ -231,7 +231,7 @@ def watch_scores(shown: int) -> None:
 def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, title: str = "") -> None:
     """Show the main facts of an architecture with a link to its page."""
     with st.container(border=True):
-        st.markdown(f"**{literal(title or row['label'])}**")
+        st.markdown(f"**{verbatim(title or row['label'])}**")
         st.markdown(f"{row['operations']}  \nhidden {row['hiddens']}", help=OPERATIONS_HELP)
         own = scores[scores["id"] == id]
         facts = {
@@ -240,7 +240,7 @@ def summary_card(id: str, row: pd.Series, scores: pd.DataFrame, space: str, titl
             "Heterogeneity": f"{row['heterogeneity']:.2f}",
         }
         for one in frames.score_kinds(own):
-            facts[f"Score {literal(one.title)}"] = f"{frames.mean_scores(own, one.kind).iloc[0]:.4f}"
+            facts[f"Score {verbatim(one.title)}"] = f"{frames.mean_scores(own, one.kind).iloc[0]:.4f}"
         st.table(pd.Series(facts, name=""), border="horizontal")
         if own.empty:
             st.caption("Not scored yet.")
@@ -267,7 +267,7 @@ def architecture_table(
     space: str,
     key: str,
     height: int = 320,
-    looks: Mapping[str, Any] | None = None,
+    column_config: Mapping[str, Any] | None = None,
 ) -> None:
     """Show a table of architectures whose first column links to their pages, with a CSV download.
 
@@ -277,7 +277,7 @@ def architecture_table(
         space: space that the links name.
         key: key of the table, unique on the page.
         height: maximal height in pixels.
-        looks: configuration of columns that other tables do not have.
+        column_config: configuration of columns that other tables do not have.
     """
     shown = table.copy()
     shown.insert(0, "link", addresses(table.index, space))
@@ -287,7 +287,7 @@ def architecture_table(
         key,
         shown[[name for name in columns if name in shown]],
         column_order=["link", *columns],
-        column_config={**COLUMNS, **(looks or {})},
+        column_config={**COLUMNS, **(column_config or {})},
         hide_index=True,
         placeholder=UNKNOWN,
         height=min(height, 38 + 35 * max(1, len(shown))),

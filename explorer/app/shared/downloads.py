@@ -28,7 +28,7 @@ LINKS = "link"
 """Column of links to pages, left out of downloads."""
 
 
-def table(frame: pd.DataFrame, name: str, key: str, whole: pd.DataFrame | None = None, **looks: Any) -> Any:
+def table(frame: pd.DataFrame, name: str, key: str, whole: pd.DataFrame | None = None, **kwargs: Any) -> Any:
     """Show a table and, under it, a button that downloads it as CSV.
 
     Args:
@@ -36,12 +36,12 @@ def table(frame: pd.DataFrame, name: str, key: str, whole: pd.DataFrame | None =
         name: file name without suffix.
         key: key of the table, unique on the page; the button's key is ``{key}_csv``.
         whole: frame to download; by default the shown rows without their column of links.
-        **looks: further arguments of ``st.dataframe``.
+        **kwargs: further arguments of ``st.dataframe``.
 
     Returns:
         The return value of ``st.dataframe``, the selection with ``on_select``.
     """
-    drawn = st.dataframe(frame, key=key, **looks)
+    drawn = st.dataframe(frame, key=key, **kwargs)
     csv_button(frame if whole is None else whole, name, f"{key}_csv")
     return drawn
 
@@ -56,19 +56,19 @@ def text_button(text: str, name: str, key: str) -> None:
     _button("Text", text.encode(), f"{file_name(name)}.txt", "text/plain", key, "Download the text")
 
 
-def figure(drawn: go.Figure, name: str, key: str, **looks: Any) -> Any:
+def figure(drawn: go.Figure, name: str, key: str, **kwargs: Any) -> Any:
     """Show a figure and, under it, buttons that download it as HTML or PNG.
 
     Args:
         drawn: the figure.
         name: file name without suffix.
         key: key of the figure, unique on the page; the buttons' keys are ``{key}_html`` and ``{key}_png``.
-        **looks: further arguments of ``st.plotly_chart``; ``alt`` should be given.
+        **kwargs: further arguments of ``st.plotly_chart``; ``alt`` should be given.
 
     Returns:
         The return value of ``st.plotly_chart``, the selection with ``on_select``.
     """
-    chart = st.plotly_chart(drawn, key=key, **looks)
+    chart = st.plotly_chart(drawn, key=key, **kwargs)
     with st.container(horizontal=True, gap="small"):
         figure_buttons(drawn, name, key)
     return chart

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer.app.shared import address, downloads, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import InputError
 from explorer.similarity.explanation import Explanation, PatternWeight
 from explorer.space.difference import Change, Difference, difference, layer_words
@@ -82,7 +82,7 @@ def explain(space: SpaceRecord, first: ArchitectureSpec, second: ArchitectureSpe
     try:
         return library.explain(first, second)
     except InputError as error:
-        st.info(literal(error), icon=":material/info:")
+        st.info(verbatim(error), icon=":material/info:")
         return None
 
 
@@ -144,7 +144,7 @@ def _choose(
     try:
         other = services.find_architecture(text, known)
     except InputError as error:
-        st.warning(literal(error), icon=":material/search_off:")
+        st.warning(verbatim(error), icon=":material/search_off:")
         return None
     return other.label, other.spec
 

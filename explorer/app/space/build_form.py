@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from explorer.app.search import launching, live
+from explorer.app.search import launching, study_progress
 from explorer.app.shared import services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
 from explorer.library.library import MAX_LIBRARY
 from explorer.library.spaces import check_space_name, chosen_kernel, cost_text, has_space, kernel_cost
@@ -86,9 +86,9 @@ def render() -> None:
         jobs = refresh_jobs(services.store())
         running = [job for job in jobs if job.kind == KIND and is_alive(job)]
         for job in running:
-            live.job_progress(job.id)
+            study_progress.job_progress(job.id)
         if running:
-            live.watch(live.fingerprint(jobs, services.store().studies()), True)
+            study_progress.watch(study_progress.fingerprint(jobs, services.store().studies()), True)
         if st.session_state.get("library_estimated") != (preset, kernel, parameters):
             return
         _confirm(preset, name.strip(), str(kernel), parameters)
@@ -97,13 +97,13 @@ def render() -> None:
 def _confirm(preset: str, name: str, kernel: str, parameters: tuple[str, ...]) -> None:
     try:
         cost = estimate(preset, kernel, parameters)
-        st.caption(f"{literal(kernel)} for {load_space(preset).count():,} architectures: {cost_text(cost)}.")
+        st.caption(f"{verbatim(kernel)} for {load_space(preset).count():,} architectures: {cost_text(cost)}.")
         cost.check(kernel)
         if has_space(services.store(), name):
-            st.info(f"{literal(name)} exists. Choose another name.", icon=":material/info:")
+            st.info(f"{verbatim(name)} exists. Choose another name.", icon=":material/info:")
             return
         if st.button("Build it", icon=":material/play_arrow:", type="primary", key="library_build"):
             job = start(preset, name, kernel, parameters)
             st.success(f"Job {job.id} builds {name}; it appears among the spaces.", icon=":material/check_circle:")
     except (ExplorerError, StoreError) as error:
-        st.error(literal(error), icon=":material/error:")
+        st.error(verbatim(error), icon=":material/error:")

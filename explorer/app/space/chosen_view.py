@@ -10,7 +10,7 @@ import streamlit as st
 from explorer.analysis.score_kinds import TitledKind
 from explorer.app import navigation
 from explorer.app.shared import components, downloads, frames
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 
 FEWEST, MOST = 2, 6
 """Numbers of architectures that can be compared."""
@@ -74,5 +74,5 @@ def _summary(chosen: pd.DataFrame, picked: TitledKind | None) -> str:
     if picked is None or known.empty:
         return f"{words}; none has a score."
     best = known.min() if picked.kind.lower_is_better else known.max()
-    scored = f"{len(known):,} with score {literal(picked.title)}"
+    scored = f"{len(known):,} with score {verbatim(picked.title)}"
     return f"{words}; {scored}: {known.mean():.4f} on average, {best:.4f} at best."

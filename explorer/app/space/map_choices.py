@@ -10,9 +10,9 @@ import streamlit as st
 
 from explorer.analysis import projections
 from explorer.analysis.projections import Method, Projection
-from explorer.app.search import launching, live
+from explorer.app.search import launching, study_progress
 from explorer.app.shared import address, frames, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.app.space import map_services
 from explorer.app.space.map_values import MapFilters, describe
 from explorer.errors import InputError
@@ -123,14 +123,14 @@ def _offer_tsne(space: str, seed: int, ready: bool) -> None:
     job = map_services.job_for(jobs, space, seed)
     if job is not None:
         st.caption("The t-SNE is being computed and will appear automatically. Until then the map shows the PCA.")
-        live.job_progress(job.id)
-        live.watch(live.fingerprint(jobs, services.store().studies()), True)
+        study_progress.job_progress(job.id)
+        study_progress.watch(study_progress.fingerprint(jobs, services.store().studies()), True)
         return
     count = len(services.architectures(space))
     try:
         projections.check_tsne(count)
     except InputError as error:
-        st.caption(f"{literal(error)} The map shows the PCA.")
+        st.caption(f"{verbatim(error)} The map shows the PCA.")
         return
     st.caption(
         f"This t-SNE has not been computed yet. It takes about {max(5, count // 150)} s, once for all users. "
@@ -140,7 +140,7 @@ def _offer_tsne(space: str, seed: int, ready: bool) -> None:
         try:
             map_services.start(space, seed, jobs)
         except InputError as error:
-            st.error(literal(error), icon=":material/error:")
+            st.error(verbatim(error), icon=":material/error:")
             return
         st.rerun()
 

@@ -11,7 +11,7 @@ import streamlit as st
 from explorer.analysis.projections import Projection
 from explorer.analysis.score_kinds import TitledKind
 from explorer.app.shared import address, components, downloads, frames, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.app.space import build_form, chosen_view, map_choices, map_services, map_values
 from explorer.app.space.map_choices import SCORE_COLUMN, Offer
 from explorer.errors import InputError
@@ -96,7 +96,7 @@ def _selected(points: pd.DataFrame) -> str | None:
     if len(meant) == 1:
         return meant[0]
     st.warning(
-        f"This space has no architecture {literal(repr(wanted[:64]))}. Click a point of the map to select another one."
+        f"This space has no architecture {verbatim(repr(wanted[:64]))}. Click a point of the map to select another one."
     )
     return None
 
@@ -130,17 +130,17 @@ def _found(points: pd.DataFrame) -> list[str]:
     found = _search(points, text)
     if text and not found:
         st.warning(
-            f"No id of this space begins with {literal(repr(text))}, and no name contains it.",
+            f"No id of this space begins with {verbatim(repr(text))}, and no name contains it.",
             icon=":material/search_off:",
         )
     elif len(found) == 1:
         if "id" not in st.query_params:
             st.query_params["id"] = found[0]
             st.rerun()
-        label = literal(points["label"].loc[found[0]])
+        label = verbatim(points["label"].loc[found[0]])
         st.caption(f"Found {label}; the map is zoomed in on it. Double-click the map to zoom out.")
     elif found:
-        some = ", ".join(literal(points["label"].loc[id]) for id in found[:5])
+        some = ", ".join(verbatim(points["label"].loc[id]) for id in found[:5])
         st.caption(f"{len(found):,} matches, drawn as diamonds: {some}{', …' if len(found) > 5 else ''}")
     return found[:MOST_FOUND]
 
@@ -149,7 +149,7 @@ def _headline(space: SpaceRecord, points: pd.DataFrame, scores: pd.DataFrame) ->
     title = space.info.get("title") or space.name
     scored = scores["id"].nunique()
     noun = "architecture" if len(points) == 1 else "architectures"
-    st.markdown(f"**{literal(title)}**: {len(points):,} {noun}, {scored:,} of them scored.")
+    st.markdown(f"**{verbatim(title)}**: {len(points):,} {noun}, {scored:,} of them scored.")
 
 
 @st.cache_resource(show_spinner=False, max_entries=12)
@@ -170,12 +170,12 @@ def _map(
     points: pd.DataFrame,
     projection: Projection,
     offer: Offer,
-    looks: tuple[MapColor, MapSize | None, map_values.MapFilters],
+    appearance: tuple[MapColor, MapSize | None, map_values.MapFilters],
     selected: str | None,
     found: list[str],
     space: SpaceRecord,
 ) -> None:
-    color, size, limits = looks
+    color, size, limits = appearance
     if not color.palette:
         _about_values(color.values.reindex(points.index), offer.scores)
     scored = pd.Index(offer.scores["id"].unique())

@@ -1,1 +1,1 @@
-"""Tables from elsewhere, read row by row: what is sound is kept, what is not is refused by name."""
+"""Tables from elsewhere, read row by row: valid rows are kept, invalid ones are refused by name."""

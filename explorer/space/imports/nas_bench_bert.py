@@ -143,8 +143,10 @@ def _found(row: TrainedEncoder) -> FoundRow:
         for task, value in row.scores.items()
     )
     lost = ", ".join(task for task in row.missing if task != "glue")
-    told = (f"model {row.number}: {lost} is 0, which means missing; it and the mean glue are left out",) if lost else ()
-    return FoundRow(row.spec, scores, left_out=told)
+    notes = (
+        (f"model {row.number}: {lost} is 0, which means missing; it and the mean glue are left out",) if lost else ()
+    )
+    return FoundRow(row.spec, scores, left_out=notes)
 
 
 def find_nas_bench_bert(path: Path) -> ReadRows[FoundRow]:
@@ -157,4 +159,4 @@ def find_nas_bench_bert(path: Path) -> ReadRows[FoundRow]:
         DataError: the file is missing, not JSON, or not a list of rows.
     """
     rows = _rows(path)
-    return ReadRows(tuple((turn, _found(row)) for turn, row in rows.sound), rows.refused)
+    return ReadRows(tuple((turn, _found(row)) for turn, row in rows.valid), rows.refused)

@@ -22,7 +22,7 @@ NUMBER = re.compile(r"\d+([.,]\d+)*")
 MAX_VALUE = 1e15
 """Maximum absolute value of scores and measurements, in any unit; larger values are errors."""
 
-Sound = TypeVar("Sound")
+Valid = TypeVar("Valid")
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,16 @@ class RefusedRow:
 
 
 @dataclass(frozen=True)
-class ReadRows(Generic[Sound]):
+class ReadRows(Generic[Valid]):
     """The rows of a file: valid ones with their numbers, and rejected ones, both in the file's order.
 
     Attributes:
-        sound: number and content of each valid row.
+        valid: number and content of each valid row.
         refused: the rejected rows; the first ``MAX_ALIKE`` of each kind.
         read_as: dialect that was detected, if it is an unusual one.
     """
 
-    sound: tuple[tuple[int, Sound], ...]
+    valid: tuple[tuple[int, Valid], ...]
     refused: tuple[RefusedRow, ...]
     read_as: str = ""
 
@@ -124,23 +124,23 @@ class FoundRow:
     left_out: tuple[str, ...] = ()
 
 
-def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], Sound]) -> ReadRows[Sound]:
+def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], Valid]) -> ReadRows[Valid]:
     """Convert rows one by one.
 
     Args:
         rows: the raw rows; a row that is an InputError is rejected with that reason.
         convert: converts number and raw row, or raises InputError.
     """
-    sound: list[tuple[int, Sound]] = []
+    valid: list[tuple[int, Valid]] = []
     refused: list[RefusedRow] = []
     for number, row in enumerate(rows, start=1):
         try:
             if isinstance(row, InputError):
                 raise row
-            sound.append((number, convert(number, checked(row, ""))))
+            valid.append((number, convert(number, checked(row, ""))))
         except InputError as error:
             refused.append(RefusedRow.of(number, error))
-    return ReadRows(tuple(sound), listed(refused))
+    return ReadRows(tuple(valid), listed(refused))
 
 
 def listed(refused: Iterable[RefusedRow]) -> tuple[RefusedRow, ...]:

@@ -68,7 +68,7 @@ class RawTable:
     def read(self, convert: Callable[[int, Row[str, Any]], FoundRow]) -> ReadRows[FoundRow]:
         """Convert the rows one by one. Raises DataError if there is none."""
         found = read_rows(self.rows, convert)
-        if not found.sound and not found.refused:
+        if not found.valid and not found.refused:
             raise DataError(str(self.path), "hold at least one row", "none", "Check the file.")
         return replace(found, read_as=self.read_as)
 

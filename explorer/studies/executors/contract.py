@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from explorer.errors import ExplorerError, InputError
-from explorer.studies.executors.releasing import release
+from explorer.studies.executors.trial_release import release
 from graphstore import GraphStore
 
 MAX_WORKERS = 64

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from explorer.errors import InputError
 from explorer.studies.executors.contract import STOP_S, Crew, Ended, Executor, Resources, WorkerOrder, WorkerStatus
-from explorer.studies.executors.reach import KEPT_VARIABLES, is_of_one_machine
+from explorer.studies.executors.store_access import KEPT_VARIABLES, is_of_one_machine
 from graphstore import GraphStore
 
 LOCAL = "local"

@@ -114,7 +114,7 @@ class ShapePredictors:
 
     def reports(self, shapes: Shapes) -> list[ShapeReport]:
         """Return the predictions for shapes ``[N, L]`` of the grid."""
-        told = None if self.perplexity is None else self.perplexity.predict(shapes)
+        predicted = None if self.perplexity is None else self.perplexity.predict(shapes)
         times = {device: predictor.predict(shapes) for device, predictor in self.latency.items()}
         merged, unmerged = (grid.parameters(shapes) for grid in (self.grid.counting(True), self.grid.counting(False)))
         return [
@@ -122,7 +122,9 @@ class ShapePredictors:
                 tuple(int(width) for width in shape),
                 int(merged[row]),
                 int(unmerged[row]),
-                None if told is None else Interval(float(told.value[row]), float(told.low[row]), float(told.high[row])),
+                None
+                if predicted is None
+                else Interval(float(predicted.value[row]), float(predicted.low[row]), float(predicted.high[row])),
                 {
                     device: Interval(float(one.value[row]), float(one.low[row]), float(one.high[row]))
                     for device, one in times.items()

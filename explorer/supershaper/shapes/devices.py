@@ -141,8 +141,8 @@ def variance_shares(grid: ShapeGrid, shapes: Shapes, values: Array, seed: int = 
     logs = np.log(values)
     total = np.square(logs - logs.mean())
     model = make_pipeline(StandardScaler(), RidgeCV(STRENGTHS))
-    told = cross_val_predict(model, _features(grid, shapes), left, cv=_folds(seed + 1))
-    before, after = np.square(left), np.square(left - told)
+    predicted = cross_val_predict(model, _features(grid, shapes), left, cv=_folds(seed + 1))
+    before, after = np.square(left), np.square(left - predicted)
     drawn = np.random.default_rng(seed).integers(len(logs), size=(RESAMPLES, len(logs)))
     sums = [part[drawn].sum(1) for part in (total, before, after)]
     shares = (sums[1] - sums[2]) / sums[0]

@@ -167,7 +167,7 @@ def search_shapes(
     fitting = order[seen.excess[order] == 0][:keep]
     if not len(fitting):
         nearest = seen.shapes[order[0]]
-        told = ", ".join(f"{one.name} at most {one.at_most:,.6g}" for one in limits)
+        listed = ", ".join(f"{one.name} at most {one.at_most:,.6g}" for one in limits)
         reached = ", ".join(f"{one.name} {float(one.quantity(nearest[None])[0]):,.6g}" for one in limits)
-        raise InputError("limits", f"leave a shape ({told})", f"nearest found: {reached}", "Relax a limit.")
+        raise InputError("limits", f"leave a shape ({listed})", f"nearest found: {reached}", "Relax a limit.")
     return EvolutionResult(seen.shapes[fitting], seen.values[fitting], len(seen.values), tuple(history))

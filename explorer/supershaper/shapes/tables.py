@@ -80,4 +80,4 @@ def read_shapes(path: Path, grid: ShapeGrid | None = None, options: TableOptions
     rows = find_shapes(path, grid.backbone, options)
     if rows.refused:
         raise rows.refused[0].error(path.name)
-    return ShapeTable.of(grid, [row for _, row in rows.sound])
+    return ShapeTable.of(grid, [row for _, row in rows.valid])

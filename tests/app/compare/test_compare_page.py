@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from explorer.analysis.comparison import aligned_layers
 from explorer.app.compare import comparison
 from explorer.app.compare.comparison import ABSENT, Chosen
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import SpecError
 from explorer.plots import DrawnGraph, dissimilarity_map, forecast_strip, graphs_side_by_side, scores_side_by_side
 from explorer.similarity.graph import architecture_id, build_graph
@@ -81,7 +81,7 @@ def test_the_best_are_a_click_away(visit, filled, own_store):
     page.button(key="compare_best").click().run()
     assert page.table[0].value.columns.tolist() == [
         *(id[:8] for id in best[:2]),
-        literal(f"edited ({architecture_id(TINY)[:8]})"),
+        verbatim(f"edited ({architecture_id(TINY)[:8]})"),
     ]
     page = visit(own_store)
     assert not [button for button in page.button if button.key == "compare_best"]
@@ -93,7 +93,7 @@ def test_choosing_changes_the_address(visit, filled):
     page.text_input(key="compare_typed").set_value(filled.ids[5][:9]).run()
     assert not page.exception
     titles = page.table[0].value.columns.tolist()
-    assert titles == [literal("BERT-Tiny"), filled.ids[5][:8]]
+    assert titles == [verbatim("BERT-Tiny"), filled.ids[5][:8]]
     page.multiselect(key="compare_chosen").set_value([filled.ids[5], filled.best]).run()
     assert not page.exception
     assert page.table[0].value.columns.tolist() == [filled.ids[5][:8], filled.best[:8]]
@@ -109,7 +109,10 @@ def test_unknown_ones_are_named_and_left_out(visit, filled):
 
 def test_an_edited_architecture_is_one_of_them(visit, filled):
     page = visit(filled.url, ids=filled.ids[0], model=pack(draft_of(TINY)))
-    assert page.table[0].value.columns.tolist() == [filled.ids[0][:8], literal(f"edited ({architecture_id(TINY)[:8]})")]
+    assert page.table[0].value.columns.tolist() == [
+        filled.ids[0][:8],
+        verbatim(f"edited ({architecture_id(TINY)[:8]})"),
+    ]
     wrong = pack(Draft((LayerDraft("sa_sdp", 100, 3, "512"),)))
     for model in (wrong, "nonsense", "é", "A" * 20_000):
         page = visit(filled.url, ids=",".join(filled.ids[:2]), model=model)
@@ -135,7 +138,7 @@ def test_repeated_scores_and_measurements(visit, own_store):
     sizes, scores = page.table[0].value, page.table[1].value
     assert scores.loc["mean"].tolist() == ["0.6000 ± 0.1414 (2)", "0.6000"]
     assert scores.loc["order"].tolist() == ["–", "0.9000"]
-    assert sizes.loc[literal("pi latency (s)")].tolist() == ["0.25", "–"]
+    assert sizes.loc[verbatim("pi latency (s)")].tolist() == ["0.25", "–"]
 
 
 def test_a_space_that_is_being_built(visit, unfinished_store):
@@ -180,7 +183,7 @@ def test_numbers_beside_the_first_one():
 
 
 def test_texts_of_visitors_stay_texts():
-    assert literal("![a](b) :icon: *x*") == "\\!\\[a\\]\\(b\\) \\:icon\\: \\*x\\*"
+    assert verbatim("![a](b) :icon: *x*") == "\\!\\[a\\]\\(b\\) \\:icon\\: \\*x\\*"
     with pytest.raises(SpecError):
         comparison.edited("")
 

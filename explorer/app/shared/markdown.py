@@ -6,14 +6,14 @@ import re
 
 import pandas as pd
 
-_SIGNS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
-def literal(text: object) -> str:
+def verbatim(text: object) -> str:
     """Escape a text so that Markdown in it is shown verbatim."""
-    return _SIGNS.sub(r"\\\1", str(text))
+    return _SPECIAL.sub(r"\\\1", str(text))
 
 
-def named_literally(table: pd.DataFrame) -> pd.DataFrame:
+def with_verbatim_names(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with escaped row and column names, because ``st.table`` renders them as Markdown."""
-    return table.rename(index=literal, columns=literal)
+    return table.rename(index=verbatim, columns=verbatim)

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.navigation import architecture_address
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.plots.pareto import Axis, pareto_plot
 from graphstore import open_store
 from graphstore.records import LineageRecord, MeasurementRecord, ScoreRecord, SpaceRecord
@@ -190,7 +190,7 @@ def test_what_guided_asks_for_narrows_the_set(visit, scored):
 )
 def test_what_makes_no_set_is_said(visit, scored, asked, said):
     place = tab(visit("query", scored[0], tab="Pareto", objective=asked), "Pareto")
-    assert said in texts(place) or literal(said) in texts(place)
+    assert said in texts(place) or verbatim(said) in texts(place)
     assert not place.dataframe
 
 
@@ -262,7 +262,7 @@ def test_nearest_to_a_pasted_vector(visit, filled):
     for text, said in (("[1, 2", "valid JSON"), ("[1, NaN]", "vector: [1]"), ("[1, 2]", "shape"), ("3", "JSON list")):
         page.text_area(key="nearest_vector").set_value(text).run()
         assert not page.exception
-        assert literal(said) in page.warning[0].value
+        assert verbatim(said) in page.warning[0].value
         assert len(page.dataframe) == 1
     page.text_area(key="nearest_vector").set_value(" ").run()
     assert not page.warning

@@ -19,7 +19,7 @@ from explorer.analysis.pareto import pareto_front
 from explorer.analysis.quantities import FACT_TITLES, Direction, natural_direction, quantity_title
 from explorer.analysis.score_kinds import TitledKind, kind_titles
 from explorer.app.shared import components, downloads, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.plots.pareto import Axis, pareto_plot
 from graphstore.errors import StoreInputError
 from graphstore.queries import ArchitectureQuery, Fact, MeasurementKey, Sort
@@ -51,7 +51,7 @@ class OfferedObjective:
         return f"{'↑' if self.sort.descending else '↓'} {self.title}"
 
     @property
-    def look(self) -> Any:
+    def column_config(self) -> Any:
         """Return the configuration of its table column."""
         return st.column_config.NumberColumn(self.title, format="%.4f" if self.column.startswith("score:") else None)
 
@@ -116,7 +116,7 @@ def pareto(space: str, kinds: Sequence[TitledKind], question: ArchitectureQuery,
     if not kinds:
         st.caption("No architecture of this space has a score yet; scores can be selected as soon as there are some.")
     st.caption(
-        f"Among the architectures of the Guided tab: {literal(filters)}."
+        f"Among the architectures of the Guided tab: {verbatim(filters)}."
         if filters
         else f"Among all architectures of {space}."
     )
@@ -130,7 +130,7 @@ def pareto(space: str, kinds: Sequence[TitledKind], question: ArchitectureQuery,
     try:
         points, front = pareto_frame(question, objectives)
     except StoreInputError as error:
-        st.warning(literal(error), icon=":material/error:")
+        st.warning(verbatim(error), icon=":material/error:")
         return
     if points.empty:
         st.info(
@@ -151,8 +151,10 @@ def pareto(space: str, kinds: Sequence[TitledKind], question: ArchitectureQuery,
         f"They are non-dominated: no other architecture is at least as good in all objectives and better in one.{note}"
     )
     table = points.loc[front]
-    extra = {one.column: one.look for one in objectives if one.column not in SHOWN}
-    components.architecture_table(table, ["label", *extra, *SHOWN[1:]], space, "pareto_table", height=420, looks=extra)
+    extra = {one.column: one.column_config for one in objectives if one.column not in SHOWN}
+    components.architecture_table(
+        table, ["label", *extra, *SHOWN[1:]], space, "pareto_table", height=420, column_config=extra
+    )
 
 
 def pareto_frame(question: ArchitectureQuery, objectives: Sequence[OfferedObjective]) -> tuple[pd.DataFrame, pd.Index]:
@@ -174,7 +176,7 @@ def _choose(offered: Mapping[str, OfferedObjective]) -> list[str]:
     wrong = [name for name in asked if name and name not in offered]
     if wrong:
         st.warning(
-            f"The URL names objectives that this space does not have: {literal(', '.join(wrong)[:300])}. "
+            f"The URL names objectives that this space does not have: {verbatim(', '.join(wrong)[:300])}. "
             "They were ignored."
         )
     key = "pareto_objectives"

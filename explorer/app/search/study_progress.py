@@ -13,7 +13,7 @@ import streamlit as st
 from explorer.app import navigation
 from explorer.app.search import launching, study_figures
 from explorer.app.shared import access, components, frames, services
-from explorer.app.shared.messages import literal
+from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
 from explorer.studies import reports
 from explorer.studies.jobs import ACTIVE, is_alive, read_log, refresh_jobs, studies_of
@@ -63,7 +63,7 @@ def watch(drawn: Fingerprint, busy: bool) -> None:
             store = services.store()
             changed = fingerprint(refresh_jobs(store), store.studies()) != drawn
         except StoreError as error:
-            st.caption(f":red[●] The store does not answer: {literal(error)}")
+            st.caption(f":red[●] The store does not answer: {verbatim(error)}")
             return
         if changed:
             st.rerun()
@@ -86,10 +86,10 @@ def job_progress(id: str) -> None:
         try:
             job = next((job for job in services.store().jobs() if job.id == id), None)
         except StoreError as error:
-            st.caption(f"The store does not answer: {literal(error)}")
+            st.caption(f"The store does not answer: {verbatim(error)}")
             return
         if job is not None:
-            st.progress(min(1.0, max(0.0, job.progress)), text=literal(job.message or job.state.value))
+            st.progress(min(1.0, max(0.0, job.progress)), text=verbatim(job.message or job.state.value))
 
     progress()
 
@@ -97,10 +97,10 @@ def job_progress(id: str) -> None:
 def message(job: JobRecord, studies: Sequence[StudyRecord]) -> str:
     """Return a job's last message as Markdown; empty if the state says it all."""
     silent = job.state in ACTIVE and not is_alive(job)
-    broken_off = f"No heartbeat from {literal(job.host)} any more." if silent else BROKEN_OFF.get(job.state)
+    broken_off = f"No heartbeat from {verbatim(job.host)} any more." if silent else BROKEN_OFF.get(job.state)
     if broken_off:
         return broken_off + (" Resume it to continue where it was." if launching.can_resume(job, studies) else "")
-    return "" if job.message == job.state.value else literal(job.message)
+    return "" if job.message == job.state.value else verbatim(job.message)
 
 
 def job_of(jobs: Sequence[JobRecord], study: str) -> JobRecord | None:
@@ -117,7 +117,7 @@ def study_view(name: str, busy: bool) -> None:
         try:
             _draw_study(services.store(), name)
         except (ExplorerError, StoreError) as error:
-            st.error(literal(error), icon=":material/error:")
+            st.error(verbatim(error), icon=":material/error:")
 
     view()
 
@@ -129,7 +129,7 @@ def _draw_study(store: GraphStore, name: str) -> None:
     except NotFoundError:
         if job is not None:
             st.markdown(_state(job, []))
-        st.info(f"Study {literal(name)} has not started yet.", icon=":material/hourglass_empty:")
+        st.info(f"Study {verbatim(name)} has not started yet.", icon=":material/hourglass_empty:")
         return
     trials = store.trials(name)
     _headline(store, study, trials, job)
@@ -153,10 +153,10 @@ def _headline(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRecor
     text = f"{done} of {spec.budget} done" + (f", {running} running" if running else "")
     text += (f", {failed} failed" if failed else "") + (f", {stale} stale, to be retried" if stale else "")
     st.progress(min(1.0, (done + failed) / max(1, spec.budget)), text=text)
-    objective = literal(spec.objective)
+    objective = verbatim(spec.objective)
     best = reports.best_allowed(store, study, trials)
     so_far = f"No {objective} yet" if best is None else f"**{best.value:.4f}** is the best {objective} so far"
-    st.markdown(f"{so_far} · {spec.policy}, seed {spec.seed}, on {literal(study.space)}{_study_state(study, job)}")
+    st.markdown(f"{so_far} · {spec.policy}, seed {spec.seed}, on {verbatim(study.space)}{_study_state(study, job)}")
     if best is not None:
         navigation.link("architecture", best.architecture, study.space, "Open the best")
 
