@@ -165,8 +165,8 @@ def _import(read: ImportFile, strict: bool, report: Path | None, store: str, jso
     document = {**dataclasses.asdict(found), "refused_rows": found.refused_rows}
     if report is not None:
         _write_report(report, document)
-    if found.read_as:
-        errors.print(f"read as {found.read_as}", markup=False, soft_wrap=True)
+    for line in found.read_as:
+        errors.print(f"read as {line}", markup=False, soft_wrap=True)
     for line in found.left_out[:SHOWN_ROWS]:
         errors.print(f"skipped: {line}", markup=False, soft_wrap=True)
     if len(found.left_out) > SHOWN_ROWS:

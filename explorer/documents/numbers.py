@@ -34,6 +34,24 @@ def plain_number(text: str, decimal: str | None = None) -> str | None:
     return text.replace(",", "") if _GROUPED.fullmatch(text) else None
 
 
+def is_grouped(text: str, decimal: str | None) -> bool:
+    """Return whether a text is a number with separators of thousands, as ``1,234.5``."""
+    text = percentage(text) or text.strip()
+    plain = plain_number(text, decimal)
+    return plain is not None and len(plain) < len(text)
+
+
+def percentage(text: str) -> str | None:
+    """Return the number before a percent sign; ``None`` if the text does not end with one."""
+    number = text.strip().removesuffix("%")
+    return number.rstrip() if number != text.strip() else None
+
+
+def number_text(number: float) -> str:
+    """Return a number as people write it: a whole one without a point."""
+    return str(int(number)) if float(number).is_integer() else repr(number)
+
+
 def looks_numeric(text: str) -> bool:
     """Return whether a text is a number with one of the decimal signs."""
     return any(plain_number(text, sign) is not None for sign in ".,")
@@ -51,7 +69,7 @@ def decimal_sign(cells: Iterable[str], usual: str | None) -> str | None:
     """
     point = comma = either = False
     for cell in cells:
-        cell = cell.strip()
+        cell = percentage(cell) or cell.strip()
         if "." not in cell and "," not in cell:
             continue
         if _ONE_GROUP.fullmatch(cell):

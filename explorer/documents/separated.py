@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
-from explorer.documents.numbers import decimal_sign
+from explorer.documents.numbers import decimal_sign, is_grouped
 from explorer.documents.text import ENCODINGS, UTF8, Decoded, read_decoded
 from explorer.errors import DataError, InputError, Shown
 
@@ -94,6 +94,7 @@ class Dialect:
         marked: whether a byte order mark said so.
         delimiter: a key of ``DELIMITERS``.
         decimal: the decimal sign of its numbers, for ``plain_number``: a key of ``DECIMALS``, ``UNCLEAR``, or ``None``.
+        grouped: whether its numbers have separators of thousands.
         unnamed: positions, from 1, of columns without a name, which are left out.
     """
 
@@ -101,19 +102,16 @@ class Dialect:
     marked: bool
     delimiter: str
     decimal: str | None
+    grouped: bool = False
     unnamed: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         mark = " with a byte order mark" if self.marked and self.encoding == UTF8 else ""
         parts = [f"{self.encoding.upper()}{mark}", f"separated by {DELIMITERS[self.delimiter]}s"]
         parts += [f"decimal {DECIMALS[self.decimal]}"] if self.decimal else []
+        parts += ["separators of thousands"] if self.grouped else []
         parts += [f"column {place} has no name and is left out" for place in self.unnamed]
         return ", ".join(parts)
-
-    @property
-    def is_usual(self) -> bool:
-        """Whether there is nothing to report: UTF-8, commas, decimal points."""
-        return (self.encoding, self.delimiter, self.unnamed) == (UTF8, ",", ()) and self.decimal != ","
 
 
 class SeparatedTable:
@@ -135,13 +133,12 @@ class SeparatedTable:
     @cached_property
     def dialect(self) -> Dialect:
         """How the table is read."""
-        decimal = self._options.decimal
-        if decimal is None:
-            rows = islice((cells for _, cells in self._body() if isinstance(cells, list)), SAMPLED_ROWS)
-            # Spreadsheets write semicolons where the decimal sign is a comma, but programs write them with points too.
-            usual = None if self._delimiter == ";" else "."
-            decimal = decimal_sign((cell for cells in rows for cell in cells), usual)
-        return Dialect(*self._encoding, self._delimiter, decimal, self._unnamed)
+        rows = islice((cells for _, cells in self._body() if isinstance(cells, list)), SAMPLED_ROWS)
+        sample = [cell for cells in rows for cell in cells]
+        # Spreadsheets write semicolons where the decimal sign is a comma, but programs write them with points too.
+        decimal = self._options.decimal or decimal_sign(sample, None if self._delimiter == ";" else ".")
+        grouped = any(is_grouped(cell, decimal) for cell in sample)
+        return Dialect(*self._encoding, self._delimiter, decimal, grouped, self._unnamed)
 
     def rows(self) -> Iterator[tuple[int, dict[str, str] | DataError]]:
         """Yield the line in which each row ends, and its cells by column, or the error that refuses the row."""

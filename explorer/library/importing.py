@@ -72,7 +72,7 @@ class ImportReport:
         new_architectures, new_scores, new_measurements: how many of them were new to the space or the store.
         left_out: one line per skipped value with the reason.
         refused: the refused rows with the reason; many of one kind are counted in ``RefusedRow.more``.
-        read_as: the dialect of the table that was detected, if it is an unusual one.
+        read_as: how the file was read, if that is unusual: its dialect, its arrangement, the form of what it holds.
     """
 
     space: str
@@ -85,7 +85,7 @@ class ImportReport:
     new_measurements: int
     left_out: tuple[str, ...]
     refused: tuple[RefusedRow, ...]
-    read_as: str = ""
+    read_as: tuple[str, ...] = ()
 
     @property
     def refused_rows(self) -> int:

@@ -132,7 +132,7 @@ def test_odd_quoting_is_refused_where_it_stands(tmp_path):
     assert [(one.row, one.field) for one in found.refused] == [(2, "row"), (4, "row")]
 
 
-@pytest.mark.parametrize("value", ["", " x", "a\nb", "\x00", "\ud800", "x" * 201])
+@pytest.mark.parametrize("value", ["", " ", True, ["x"], "a\nb", "\x00", "\ud800", "x" * 201])
 def test_texts_from_columns_are_short_and_printable(tmp_path, value):
     described = mapping(scores=[{**SCORE, "task": {"column": "task"}}])
     text = json.dumps([{"spec": SPEC, "sst": 1, "task": value}])
@@ -171,11 +171,15 @@ def test_a_file_that_is_no_table_is_refused_whole(tmp_path, name, content, named
         find(tmp_path, content, mapping(), name)
 
 
-def test_a_column_that_is_not_there_refuses_each_row(tmp_path):
-    found = find(tmp_path, "specs,sst\n1,1\n2,2\n", mapping())
-    assert [(one.row, one.field, one.rule) for one in found.refused] == [
-        (row, "spec", "be a column of the row") for row in (1, 2)
-    ]
+def test_a_column_that_is_not_in_the_header_refuses_the_table(tmp_path):
+    with pytest.raises(DataError, match=r"spec must be a column of the table, but got \['specs', 'sst'\]") as caught:
+        find(tmp_path, "specs,sst\n1,1\n2,2\n", mapping())
+    assert caught.value.remedy == "Write 'specs' into the mapping."
+
+
+def test_a_column_that_is_not_in_a_json_row_refuses_the_row(tmp_path):
+    found = find(tmp_path, json.dumps([{"specs": SPEC, "sst": 1}] * 2), mapping(), "table.json")
+    assert [(one.row, one.field) for one in found.refused] == [(1, "spec"), (2, "spec")]
 
 
 @pytest.mark.parametrize(
@@ -187,8 +191,8 @@ def test_a_column_that_is_not_there_refuses_each_row(tmp_path):
         ({"architecture": {"name": "a", "id": "b"}}, "architecture must give exactly one"),
         ({"architecture": {"columns": {"o": "o"}}}, r"architecture.columns.h must be given, but got None"),
         ({"scores": {}}, "scores must be a valid list"),
-        ({"scores": [{**SCORE, "task": 3}]}, r"scores.0.task"),
-        ({"scores": [{**SCORE, "task": {"colum": "x"}}]}, r"scores.0.task.column must be given"),
+        ({"scores": [{**SCORE, "task": True}]}, r"scores.0.task"),
+        ({"scores": [{**SCORE, "task": {"colum": "x"}}]}, r"scores.0.task.colum must not be given"),
         ({"scores": [{**SCORE, "task": " x"}]}, r"scores.0.task must be one line"),
         ({"scores": [{**SCORE, "recipe": "a\0b"}]}, r"scores.0.recipe must be one line"),
         ({"source": ""}, "source must have at least 1 character"),

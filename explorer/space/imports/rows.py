@@ -67,12 +67,12 @@ class ReadRows(Generic[Valid]):
     Attributes:
         valid: number and content of each valid row.
         refused: the rejected rows; the first ``MAX_ALIKE`` of each kind.
-        read_as: dialect that was detected, if it is an unusual one.
+        read_as: how the file was read, if that is unusual: its dialect, its arrangement, the form of what it holds.
     """
 
     valid: tuple[tuple[int, Valid], ...]
     refused: tuple[RefusedRow, ...]
-    read_as: str = ""
+    read_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,14 @@ class FoundRow:
         scores: its scores.
         measurements: its measurements.
         left_out: one line per omitted value, with the reason.
+        read_as: how it was read, if that is unusual.
     """
 
     architecture: ArchitectureSpec | StoredId
     scores: tuple[FoundScore, ...] = ()
     measurements: tuple[FoundMeasurement, ...] = ()
     left_out: tuple[str, ...] = ()
+    read_as: tuple[str, ...] = ()
 
 
 def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], Valid]) -> ReadRows[Valid]:

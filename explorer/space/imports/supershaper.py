@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from explorer.documents.numbers import percentage
 from explorer.documents.separated import TableOptions
 from explorer.errors import DataError, SpecError
 from explorer.space.backbones import BERT_BASE, Backbone
 from explorer.space.imports.mapping import Layout
+from explorer.space.imports.raw_tables import raw_table
 from explorer.space.imports.rows import (
     MAX_VALUE,
     FoundMeasurement,
@@ -28,7 +30,6 @@ from explorer.space.imports.rows import (
     number,
     short_text,
 )
-from explorer.space.imports.tables import raw_table
 
 LAYER = re.compile(r"h([1-9]\d*)")
 PERPLEXITY, LOSS, ACCURACY, SECONDS = "perplexity", "mlm_loss", "mlm_accuracy", "_s"
@@ -66,13 +67,19 @@ def _scores(turn: int, row: Mapping[str, Any], decimal: str | None) -> list[Foun
     elif not is_missing(row.get(LOSS)):
         found.append(_score(turn, METRIC, -math.exp(_positive(LOSS, row[LOSS], MAX_LOSS, decimal))))
     if not is_missing(row.get(ACCURACY)):
-        accuracy = number(ACCURACY, row[ACCURACY], 0.0, 100.0, decimal=decimal)
+        cell = row[ACCURACY]
+        cell = (percentage(cell) or cell) if isinstance(cell, str) else cell
+        accuracy = number(ACCURACY, cell, 0.0, 100.0, decimal=decimal)
         found.append(_score(turn, "accuracy", accuracy / 100.0))
     return found
 
 
+def _layers(backbone: Backbone) -> list[str]:
+    return [f"h{place}" for place in range(1, backbone.layers + 1)]
+
+
 def _row(turn: int, row: Mapping[str, Any], backbone: Backbone, decimal: str | None) -> FoundRow:
-    layers = [f"h{place}" for place in range(1, backbone.layers + 1)]
+    layers = _layers(backbone)
     given = [name for name in row if LAYER.fullmatch(name)]
     if sorted(given) != sorted(layers):
         raise DataError("row", f"have widths h1 to h{backbone.layers}", given, "Name one column per layer.")
@@ -110,5 +117,5 @@ def find_shapes(path: Path, backbone: Backbone = BERT_BASE, options: TableOption
         DataError: the file as a whole cannot be read, or holds no row.
     """
     layouts = {f".{layout}": layout for layout in Layout}
-    table = raw_table(path, layouts.get(path.suffix.lower(), Layout.CSV), options)
-    return table.read(lambda turn, row: _row(turn, row, backbone, table.decimal))
+    table = raw_table(path, layouts.get(path.suffix.lower(), Layout.CSV), _layers(backbone), options)
+    return table.read(lambda turn, row: _row(turn, row.cells, backbone, row.decimal))

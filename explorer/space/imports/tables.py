@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from collections.abc import Mapping as Row
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from explorer.documents.json_text import json_lines, load_json, parse_json
-from explorer.documents.separated import TableOptions, read_separated
-from explorer.documents.text import read_decoded
+from explorer.documents.json_text import parse_json, parse_value
+from explorer.documents.numbers import percentage
+from explorer.documents.separated import TableOptions
 from explorer.errors import DataError, SpecError
 from explorer.space.formats import from_json, from_model_dict
+from explorer.space.imports.cells import MAX_NAMED, TableRow
 from explorer.space.imports.mapping import (
     LAYER_KEYS,
     MAX_SEED,
-    Column,
-    Given,
+    ArchitectureColumns,
+    Cell,
     LayerColumns,
-    Layout,
     Mapping,
+    MeasurementColumn,
     Scale,
     ScoreColumn,
+    Values,
 )
+from explorer.space.imports.raw_tables import raw_table
 from explorer.space.imports.rows import (
     MAX_VALUE,
     FoundMeasurement,
@@ -33,11 +35,9 @@ from explorer.space.imports.rows import (
     StoredId,
     is_missing,
     number,
-    read_rows,
-    short_text,
 )
 from explorer.space.named import named_model
-from explorer.space.spec import ArchitectureSpec
+from explorer.space.spec import MAX_LAYERS, ArchitectureSpec
 
 RANGES = {
     Scale.FRACTION: (-1.0, 1.0, 1.0),
@@ -46,144 +46,126 @@ RANGES = {
     Scale.LOSS: (-MAX_VALUE, MAX_VALUE, -1.0),
 }
 """Minimum, maximum and factor of each scale."""
-RawRow = Row[str, Any] | DataError
+PERCENT_SIGNS = "numbers with a percent sign are percentages"
 
 
-@dataclass(frozen=True)
-class RawTable:
-    """A table before its rows are converted.
-
-    Attributes:
-        path: the file.
-        rows: its rows; a malformed one is the error that refuses it.
-        decimal: decimal sign of numbers in texts; see ``plain_number``.
-        read_as: the dialect that was detected, if it is an unusual one.
-    """
-
-    path: Path
-    rows: Iterable[RawRow]
-    decimal: str | None
-    read_as: str = ""
-
-    def read(self, convert: Callable[[int, Row[str, Any]], FoundRow]) -> ReadRows[FoundRow]:
-        """Convert the rows one by one. Raises DataError if there is none."""
-        found = read_rows(self.rows, convert)
-        if not found.valid and not found.refused:
-            raise DataError(str(self.path), "hold at least one row", "none", "Check the file.")
-        return replace(found, read_as=self.read_as)
+def _layer_values(row: TableRow, cell: Cell) -> Any:
+    """Return what a cell says of the layers: a list with one entry for each, or a value for all of them."""
+    value = row.value(cell)
+    if cell.separator is not None and isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str):
+        text = value.strip()
+        value = parse_json(text, str(cell)) if text[:1] in ("[", "{") else parse_value(text, str(cell))
+    return _whole(value)
 
 
-def _object(row: Any) -> RawRow:
-    fits = isinstance(row, dict | DataError)
-    return row if fits else DataError("row", "be a JSON object", row, "Give keys and values.")
+def _whole(value: Any) -> Any:
+    """Return a value with whole numbers as integers: ``128.0``, as a column with gaps has them, and ``"128"``."""
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = parse_value(value, "number")
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def raw_table(path: Path, layout: Layout, options: TableOptions | None = None) -> RawTable:
-    """Open a table.
-
-    Args:
-        path: the file.
-        layout: its format.
-        options: what the user says about its dialect.
-
-    Raises:
-        DataError: the file as a whole cannot be read.
-    """
-    options = options or TableOptions()
-    if layout in (Layout.CSV, Layout.TSV):
-        table = read_separated(path, options, usual="\t" if layout is Layout.TSV else ",")
-        read_as = "" if table.dialect.is_usual else str(table.dialect)
-        return RawTable(path, (row for _, row in table.rows()), table.dialect.decimal, read_as)
-    text = read_decoded(path, encoding=options.encoding).text
-    if layout is Layout.JSONL:
-        return RawTable(path, (_object(row) for _, row in json_lines(text, "")), options.decimal)
-    document = load_json(text, str(path))
-    if not isinstance(document, list):
-        raise DataError(str(path), "be a list of objects", document, "Write one object per row, or JSON lines.")
-    return RawTable(path, map(_object, document), options.decimal)
-
-
-def _cell(row: Row[str, Any], column: str) -> Any:
-    if column not in row:
-        raise DataError(column, "be a column of the row", sorted(row)[:20], "Check the mapping's column names.")
-    return row[column]
-
-
-def _text(row: Row[str, Any], given: Given) -> str:
-    return short_text(given.column, _cell(row, given.column)) if isinstance(given, Column) else given
-
-
-def _seed(row: Row[str, Any], given: int | Column, decimal: str | None) -> int:
-    if not isinstance(given, Column):
-        return given
-    value = number(given.column, _cell(row, given.column), 0, MAX_SEED, decimal=decimal)
-    if value != int(value):
-        raise DataError(given.column, "be a whole number", value, "Correct the seed.")
-    return int(value)
-
-
-def _layer_columns(row: Row[str, Any], columns: LayerColumns) -> ArchitectureSpec:
-    document = {}
+def _layer_columns(row: TableRow, columns: LayerColumns) -> ArchitectureSpec:
+    document: dict[str, Any] = {}
     for key in LAYER_KEYS:
-        column = getattr(columns, key)
-        if column is None:
+        cell = getattr(columns, key)
+        if cell is None:
             continue
-        value = _cell(row, column)
+        value = _layer_values(row, cell)
         if is_missing(value) and key in ("n", "p"):
             continue  # The row has the per-head form.
-        if isinstance(value, str):
-            value = parse_json(value, column)
         document[key] = value
-    if columns.l is None:
-        document["l"] = len(document["o"]) if isinstance(document["o"], list) else None
+    depth = document.get("l") or next((len(value) for value in document.values() if isinstance(value, list)), None)
+    if depth is None:
+        remedy = "Add it to the mapping's columns, for example l: {value: 2}."
+        raise DataError("l", "be given if nothing has a value for each layer", None, remedy)
+    document["l"] = depth
+    for key, value in document.items():
+        if key != "l" and not isinstance(value, list) and isinstance(depth, int):
+            document[key] = [value] * min(depth, MAX_LAYERS + 1)
+    document["f"] = [[width] if isinstance(width, int) else width for width in document["f"]]
     return from_model_dict(document)
 
 
-def _architecture(row: Row[str, Any], mapping: Mapping) -> ArchitectureSpec | StoredId:
-    given = mapping.architecture
+def _architecture(row: TableRow, given: ArchitectureColumns) -> ArchitectureSpec | StoredId:
     if given.id is not None:
-        return StoredId(short_text(given.id, _cell(row, given.id)))
+        return StoredId(row.text(given.id))
     try:
         if given.columns is not None:
             return _layer_columns(row, given.columns)
         if given.name is not None:
-            return named_model(short_text(given.name, _cell(row, given.name)))
-        value = _cell(row, str(given.model_dict))
+            return named_model(row.text(given.name))
+        assert given.model_dict is not None
+        value = row.value(given.model_dict)
         return from_json(value) if isinstance(value, str) else from_model_dict(value)
     except SpecError as error:
         raise DataError.of(error) from None
 
 
-def _row_score(row: Row[str, Any], column: ScoreColumn, source: str, decimal: str | None) -> FoundScore:
-    lowest, highest, factor = RANGES[column.scale]
-    value = factor * number(column.column, _cell(row, column.column), lowest, highest, decimal=decimal)
-    task, metric, dataset, fidelity, recipe = (
-        _text(row, given) for given in (column.task, column.metric, column.dataset, column.fidelity, column.recipe)
-    )
-    return FoundScore(task, metric, value, dataset, fidelity, recipe, _seed(row, column.seed, decimal), source)
+def _score(row: TableRow, given: ScoreColumn, source: str) -> tuple[FoundScore, tuple[str, ...]]:
+    """Return a score, and how it was read if that is unusual."""
+    value, scale, notes = row.value(given), given.scale, tuple[str, ...]()
+    if isinstance(value, str) and (number_before := percentage(value)) is not None:
+        if scale not in (Scale.FRACTION, Scale.PERCENT):
+            raise DataError(
+                str(given),
+                f"have no percent sign, because its scale is {scale}",
+                value,
+                "Write scale: percent into the mapping.",
+            )
+        value, scale, notes = number_before, Scale.PERCENT, (f"{given}: {PERCENT_SIGNS}",)
+    lowest, highest, factor = RANGES[scale]
+    stored = factor * number(str(given), value, lowest, highest, decimal=row.decimal)
+    texts = (row.text(cell) for cell in (given.task, given.metric, given.dataset, given.fidelity, given.recipe))
+    task, metric, dataset, fidelity, recipe = texts
+    seed = row.integer(given.seed, MAX_SEED)
+    return FoundScore(task, metric, stored, dataset, fidelity, recipe, seed, source), notes
 
 
-def _found(turn: int, row: Row[str, Any], mapping: Mapping, decimal: str | None) -> FoundRow:
-    architecture = _architecture(row, mapping)
-    key = str(turn) if mapping.key is None else short_text(mapping.key, _as_key(_cell(row, mapping.key)))
-    scores, measurements, left_out = [], [], []
-    for score in mapping.scores:
-        if score.missing == "skip" and is_missing(row.get(score.column)):
-            left_out.append(f"row {turn}: {score.column} is empty and left out")
+def _measurement(row: TableRow, given: MeasurementColumn) -> FoundMeasurement:
+    value = number(str(given), row.value(given), -MAX_VALUE, MAX_VALUE, decimal=row.decimal)
+    return FoundMeasurement(row.text(given.device), row.text(given.quantity), value, row.text(given.unit))
+
+
+def _matches(row: TableRow, given: Values, left_out: list[str]) -> Iterator[TableRow]:
+    """Yield the row for each number that it has there; for one that may be missing, add a line to ``left_out``."""
+    matches = row.matches(given)
+    if not matches and given.missing == "refuse":
+        raise DataError(str(given), "be found in the row", list(row.cells)[:MAX_NAMED], "Check the mapping's path.")
+    if not matches:
+        left_out.append(f"{given} is empty and left out")
+    for match in matches:
+        if given.missing == "skip" and match.lacks(given):
+            left_out.append(f"{given.at(match.keys)} is empty and left out")
         else:
-            scores.append(_row_score(row, score, f"{mapping.source}:{key}", decimal))
-    for column in mapping.measurements:
-        if column.missing == "skip" and is_missing(row.get(column.column)):
-            left_out.append(f"row {turn}: {column.column} is empty and left out")
-            continue
-        value = number(column.column, _cell(row, column.column), -MAX_VALUE, MAX_VALUE, decimal=decimal)
-        device, quantity, unit = (_text(row, given) for given in (column.device, column.quantity, column.unit))
-        measurements.append(FoundMeasurement(device, quantity, value, unit))
-    return FoundRow(architecture, tuple(scores), tuple(measurements), tuple(left_out))
+            yield match
 
 
-def _as_key(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def _found(turn: int, row: TableRow, mapping: Mapping) -> FoundRow:
+    architecture = _architecture(row, mapping.architecture)
+    source = f"{mapping.source}:{row.name if mapping.key is None else row.text(mapping.key)}"
+    left_out: list[str] = []
+    scores = [_score(match, one, source) for one in mapping.scores for match in _matches(row, one, left_out)]
+    measured = [_measurement(match, one) for one in mapping.measurements for match in _matches(row, one, left_out)]
+    _distinct([(f"score of {score.task}", replace(score, value=0.0)) for score, _ in scores])
+    _distinct([(f"{one.quantity} on {one.device}", (one.device, one.quantity)) for one in measured])
+    notes = tuple(note for _, notes in scores for note in notes)
+    lines = tuple(f"row {turn}: {line}" for line in left_out)
+    return FoundRow(architecture, tuple(score for score, _ in scores), tuple(measured), lines, notes)
+
+
+def _distinct(values: Sequence[tuple[str, object]]) -> None:
+    """Raise DataError if a row gives two values that nothing tells apart."""
+    seen = set()
+    for name, value in values:
+        if value in seen:
+            remedy = "Tell them apart in the mapping, for example by fidelity: {key: 1} with a path of one star."
+            raise DataError(name, "be given once in a row", "two", remedy)
+        seen.add(value)
 
 
 def find_table(path: Path, mapping: Mapping, options: TableOptions | None = None) -> ReadRows[FoundRow]:
@@ -197,5 +179,7 @@ def find_table(path: Path, mapping: Mapping, options: TableOptions | None = None
     Raises:
         DataError: the file as a whole cannot be read, or holds no row.
     """
-    table = raw_table(path, mapping.layout(path), (options or TableOptions()).over(mapping.dialect))
-    return table.read(lambda turn, row: _found(turn, row, mapping, table.decimal))
+    options = (options or TableOptions()).over(mapping.dialect)
+    table = raw_table(path, mapping.layout(path), mapping.columns(), options, mapping.rows or ())
+    table.require(mapping.columns(optional=False))
+    return table.read(lambda turn, row: _found(turn, row, mapping))
