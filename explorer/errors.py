@@ -113,7 +113,7 @@ class DiskError(DataError):
 
 
 class MachineFault(ExplorerError):  # noqa: N818 - a fault of the machine is not an error of its user
-    """The machine cannot go on with a training, and the training is not the cause."""
+    """The machine cannot continue a training, and the training is not the cause."""
 
 
 class TrainingFailed(ExplorerError):  # noqa: N818 - the trial failed; the study continues

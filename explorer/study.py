@@ -305,7 +305,7 @@ class Study:
             trial = self._store.claim_trial(self.name, self._owner, self._lease_s, time.time())
             if trial is None:
                 break
-            if trial.number >= budget:  # Several processes queued too many at once: it waits for an extension.
+            if trial.number >= budget:  # Several processes queued too many at the same time: it waits for an extension.
                 self._store.finish_trial(trial, TrialStatus.WAITING, time.time())
                 break
             taken.append(trial)

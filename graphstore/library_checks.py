@@ -131,7 +131,7 @@ def check_neighbors(kernel: str, neighbors: Sequence[NeighborRecord]) -> None:
     for neighbor in neighbors:
         if neighbor.kernel != kernel:
             raise StoreInputError(
-                f"kernel of a neighbour must be {kernel!r}, but got {neighbor.kernel!r}. Write each kernel by itself."
+                f"kernel of a neighbour must be {kernel!r}, but got {neighbor.kernel!r}. Write each kernel separately."
             )
         if neighbor.rank < 1:
             raise StoreInputError(

@@ -20,7 +20,7 @@ from graphstore.records import ArchitectureRecord
 
 @dataclass(frozen=True)
 class FoundArchitecture:
-    """The architecture that a text stands for.
+    """The architecture that a text names.
 
     Attributes:
         id: its id.
@@ -54,7 +54,7 @@ def find_architecture(
         files: whether the text may name a JSON file.
 
     Raises:
-        InputError: the text is none of these, or stands for several architectures.
+        InputError: the text is none of these, or fits several architectures.
     """
     wanted = text.strip()
     spec = find_named(wanted)

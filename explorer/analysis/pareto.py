@@ -33,7 +33,7 @@ class ParetoFront:
         rows: all that have a value for each objective, in the order of the objectives.
         values: the objectives of each row.
         front: positions in ``rows`` of the non-dominated ones.
-        quantities: the quantities that ``Found.values`` of the rows stand for.
+        quantities: the quantities of ``Found.values`` in the rows, in the same order.
     """
 
     rows: tuple[Found, ...]

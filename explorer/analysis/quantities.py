@@ -7,7 +7,7 @@ A **quantity** is
   the quantity without its load suffice. Questions also read the older spelling ``raspberry pi latency``;
 * a **score**: the name of its task.
 
-``score:NAME`` and ``measurement:NAME`` say which of them a name stands for.
+``score:NAME`` and ``measurement:NAME`` state which of them a name is.
 
 An **objective** is a quantity with its direction: ``maximise:SST-2``, ``minimise:parameters``. Without one, a score is
 maximised and any other quantity minimised; a loss or perplexity is minimised, and a rate (a unit that ends with
@@ -66,10 +66,10 @@ def split_direction(text: str, minus: Direction) -> tuple[str, Direction | None]
 
     Args:
         text: the objective.
-        minus: the direction that a leading minus stands for, an older spelling with several meanings.
+        minus: the direction that a leading minus means: an older spelling with several meanings.
 
     Raises:
-        InputError: there is no quantity.
+        InputError: the quantity is missing.
     """
     given = normalised(text)
     word, _, name = (part.strip() for part in given.partition(":"))

@@ -232,7 +232,7 @@ def build_query(
     limit: int | None = 50,
     offset: int = 0,
 ) -> ArchitectureQuery:
-    """Return the typed question that a user's words stand for.
+    """Return the typed question that a user's words mean.
 
     Args:
         texts: which architectures.

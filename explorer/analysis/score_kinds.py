@@ -1,7 +1,7 @@
 """Score kinds: which one a user means, what to call them, and the known scores of one kind.
 
 Scores of different kinds (task, metric, dataset, fidelity, recipe) are not comparable. Scores name their recipe by its
-digest; users write ``nano`` or ``quick``, which stands for that recipe's digest and fidelity.
+digest; users write ``nano`` or ``quick``, which means that recipe's digest and fidelity.
 """
 
 from __future__ import annotations

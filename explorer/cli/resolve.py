@@ -1,4 +1,4 @@
-"""The architecture that a command's argument stands for."""
+"""The architecture that a command's argument names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables with one row per line and a header, as CSV, TSV or a spreadsheet's export, whatever its dialect.
+"""Tables with one row per line and a header, as CSV, TSV or a spreadsheet's export, of any dialect.
 
 The delimiter and the encoding are detected, or given by the user; a first line ``sep=;`` gives the delimiter too. What
 several dialects explain equally well is refused, and the message names the option that settles it.
@@ -34,7 +34,7 @@ Cells: TypeAlias = "list[str] | DataError"
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What a user says about a table's dialect; what is ``None`` is detected.
+    """A user's statements about a table's dialect; ``None`` is detected.
 
     Attributes:
         delimiter: a key of ``DELIMITERS``, or its name.
@@ -52,7 +52,7 @@ class TableOptions:
     place: str = ""
 
     def __post_init__(self) -> None:
-        """Replace names by what they stand for, and check the values."""
+        """Replace names by their characters, and check the values."""
         for field, known in (("delimiter", DELIMITERS), ("decimal", DECIMALS)):
             value = getattr(self, field)
             value = next((sign for sign, name in known.items() if value in (name, repr(sign)[1:-1])), value)

@@ -24,7 +24,7 @@ LONGEST_SHOWN = 60
 
 @dataclass(frozen=True)
 class Flaw:
-    """Stands in a parsed document for a value that breaks a rule.
+    """Placeholder in a parsed document of a value that breaks a rule.
 
     Attributes:
         rule: the rule; completes "VALUE must …".

@@ -1,6 +1,6 @@
 """YAML that people write: one document of mappings, lists, texts, numbers, booleans and null, as JSON has them.
 
-Anchors and aliases are refused, because a few lines of them can stand for more than the memory holds, and so are tags
+Anchors and aliases are refused, because a few lines of them can expand to more than the memory holds, and so are tags
 such as ``!!bool``. A date is a text, and so is the merge key ``<<``.
 """
 

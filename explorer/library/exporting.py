@@ -119,7 +119,7 @@ def main_model(run: TrainedRun, spec: ArchitectureSpec) -> MainModel:
 
 
 def _default_task(models: Sequence[str]) -> str:
-    """Return the first task by name, or ``pretrained`` if there are no tasks."""
+    """Return the first task by name, or ``pretrained`` without tasks."""
     return next((name for name in models if name != PRETRAINED), PRETRAINED)
 
 
@@ -204,8 +204,8 @@ def export_architecture(
         onnx: whether to write the main model as ``model.onnx`` too.
 
     Raises:
-        InputError: the folder is not empty or cannot be written, there is no such run or task, or the extra ``onnx`` is
-            not installed.
+        InputError: the folder is not empty or cannot be written, the run or task does not exist, or the extra ``onnx``
+            is not installed.
         DataError: a stored model is damaged.
         ExplorerError: the outputs of the ONNX file differ from the model's.
     """
@@ -286,7 +286,7 @@ def packed(store: GraphStore, spec: ArchitectureSpec, name: str, source: str = "
         source: source of the training whose models are included; by default the one with the best mean score, if any.
 
     Raises:
-        InputError: there is no such training, or its models are too large.
+        InputError: the training does not exist, or its models are too large.
         DataError: a stored model is damaged.
     """
     run = next((run for run in trained_runs(store, spec) if source in ("", run.source)), None)

@@ -62,7 +62,7 @@ class Library:
         """Open a finished library. Its kernels are read when they are first needed.
 
         Raises:
-            NotFoundError: there is no such space.
+            NotFoundError: the space does not exist.
             InputError: the library is not finished.
         """
         record = store.space(space)

@@ -51,7 +51,7 @@ class Bench:
     memory: bool = False
 
     def name(self) -> str:
-        """Return the device's name in the store. Raises InputError if there is no such device."""
+        """Return the device's name in the store. Raises InputError if the device does not exist."""
         from explorer.measure.machine import check_threads, device_name, parse_device
 
         check_threads(self.threads)
@@ -104,7 +104,7 @@ def measure(spec: ArchitectureSpec, bench: Bench) -> Measured:
     """Measure one architecture on this machine.
 
     Raises:
-        InputError: there is no such device, or a setting is out of range.
+        InputError: the device does not exist, or a setting is out of range.
         ExplorerError: the model does not fit into memory.
     """
     import torch
@@ -159,7 +159,7 @@ def measure_missing(
 
     Raises:
         InputError: ``limit`` is below 1, or a setting is invalid.
-        NotFoundError: there is no such space.
+        NotFoundError: the space does not exist.
     """
     if limit < 1:
         raise InputError("limit", "be at least 1", limit, "Give the number of architectures to measure.")

@@ -1,4 +1,4 @@
-"""What a library is made with: kernel and layout, as the record of its space keeps them from the first step on."""
+"""Kernel and layout of a library, as the record of its space keeps them from the first step on."""
 
 from __future__ import annotations
 

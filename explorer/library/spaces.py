@@ -80,7 +80,7 @@ def explain_similarity(
     """Explain the similarity of two architectures by the kernel of a space.
 
     Args:
-        store: holds the space; ``None`` if there is no store.
+        store: holds the space; ``None`` without a store.
         first: an architecture.
         second: another one.
         space: name of the space; by default as ``choose_space`` chooses. Without a built space the kernel is
@@ -119,7 +119,7 @@ def chosen_kernel(space: DesignSpace, name: str = "", parameters: Sequence[str] 
         ``None`` if neither chooses a kernel.
 
     Raises:
-        InputError: there is no such kernel or parameter, or a value is not allowed.
+        InputError: the kernel or a parameter does not exist, or a value is not allowed.
     """
     if not name and not parameters and not space.kernel:
         return None

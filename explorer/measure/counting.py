@@ -9,7 +9,7 @@ executes. They are equal for self-attention and Fourier heads with absolute posi
 
 * relative positions: 2 S - 1 are needed and 2 S are multiplied, a difference of 0.1 %;
 * cosine heads: the formula counts a fast transform; the implementation multiplies by matrices, which costs more;
-* convolution heads: the formula counts the application of the kernels, 2 S d K a head. The counter sees nothing of it
+* convolution heads: the formula counts the application of the kernels, 2 S d K a head. The counter does not see it
   on long sequences (element-wise products) and the product of a whole banded matrix on short ones. In the backward
   pass the counter takes a depthwise convolution for a full one, so their training FLOPs are too high.
 """

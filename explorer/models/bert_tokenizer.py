@@ -227,7 +227,7 @@ def _many(altered: Sequence[str], words: Sequence[str]) -> bool:
 
 
 def _fast(core: Tokenizer, settings: Mapping[str, Any]) -> PreTrainedTokenizerFast:
-    """Return a core as a tokenizer that is saved with it, so that loading it builds nothing anew."""
+    """Return a core as a tokenizer that is saved with it, so that loading it builds nothing again."""
     from transformers import PreTrainedTokenizerFast
 
     known = core.get_vocab()

@@ -176,7 +176,7 @@ def _fetched(name: str) -> Path:
     return folder
 
 
-# What it holds
+# Its content
 
 
 def read_settings(folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -116,7 +116,7 @@ class GraphKernel(ABC):
         """Learn patterns, scales and axes from the graphs of a library, and remember them for ``nearest``.
 
         Raises:
-            InputError: there is no graph, or a graph has no nodes.
+            InputError: graphs are missing, or one has no nodes.
         """
 
     @abstractmethod

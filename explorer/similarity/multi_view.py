@@ -43,7 +43,7 @@ class MultiViewKernel(PatternKernel):
             views that see a difference among its graphs.
 
     Raises:
-        InputError: there is no view, or the weights do not fit.
+        InputError: the views are empty, or the weights do not fit.
     """
 
     name = "views"

@@ -101,7 +101,7 @@ def check_same(store: GraphStore, spec: StudySpec) -> StudySpec | None:
     """Compare a spec with the stored study of its name; budget, hours and constraints may differ.
 
     Returns:
-        The stored spec, or ``None`` if there is no study of this name.
+        The stored spec, or ``None`` for a new name.
 
     Raises:
         InputError: the stored study was started with other choices.

@@ -1,8 +1,8 @@
 """Weight inheritance from the trained neighbour that shares most leading layers (FlexiBERT, section 3.4).
 
 A donor is a finished pre-training in this store's work folder, of another architecture on the same text by the same
-recipe. A run's donor is written into the run's folder before it trains, so a resumed run has the same donor, whatever
-was trained since. The report of the transfer is written there too, and is stored as lineage.
+recipe. A run's donor is written into the run's folder before it trains, so a resumed run has the same donor, even if
+others were trained since. The report of the transfer is written there too, and is stored as lineage.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def choose_donor(
 
 
 def donor_from(store: GraphStore, spec: ArchitectureSpec, wanted: str | ArchitectureSpec, text: str) -> Donor:
-    """Return the donor that a user named, whatever its overlap.
+    """Return the donor that a user named, of any overlap.
 
     Args:
         store: the store in whose work folder an architecture's trainings are searched.
@@ -114,7 +114,7 @@ def donor_from(store: GraphStore, spec: ArchitectureSpec, wanted: str | Architec
         text: fingerprint of the text and vocabulary of the new run.
 
     Raises:
-        InputError: there is no such model, or it is not a masked language model of this package.
+        InputError: the model does not exist, or it is not a masked language model of this package.
     """
     if isinstance(wanted, ArchitectureSpec):
         runs = [run for run in _finished(store, text, None) if run.spec == wanted]

@@ -241,7 +241,7 @@ def may_choose(store: GraphStore, spec: StudySpec) -> Candidates:
     """Return the candidates of a study: its space, or on known scores the scored part, with costs and constraints.
 
     Raises:
-        DataError: the space has no library, or there are no scores.
+        DataError: the space has no library or no scores.
     """
     only = known_values(store, spec) if isinstance(spec.evaluation, Known) else None
     return study_candidates(store, spec, only)

@@ -148,7 +148,7 @@ def require_free(store: GraphStore, studies: Sequence[str], own_job: str = "", n
 def wait_until_free(store: GraphStore, studies: Sequence[str], own_job: str, say: Callable[[str], None]) -> None:
     """Wait until the job of another host that ran one of these studies shows whether it is alive.
 
-    A batch system may run a killed command again at once and on another host, where nobody can look for its process.
+    A batch system may run a killed command again immediately and on another host, where nobody can see its process.
     Only the heartbeat tells, by this host's clock, because the clocks of two hosts may differ.
 
     Args:
@@ -166,7 +166,7 @@ def wait_until_free(store: GraphStore, studies: Sequence[str], own_job: str, say
             if not _falls_silent(store, job):
                 break
             store.update_job(job.id, state=JobState.LOST, message=GONE)
-            say(f"study {study}: job {job.id} gave no sign of life; going on")
+            say(f"study {study}: job {job.id} sent no heartbeat; continuing")
     require_free(store, studies, own_job)
 
 
@@ -207,7 +207,7 @@ def read_log(job: JobRecord, lines: int = 200) -> str:
 
 
 def read_end(path: Path, lines: int) -> str:
-    """Return the last lines of a log; empty if there is no such file."""
+    """Return the last lines of a log; empty if the file does not exist."""
     try:
         with path.open("rb") as log:
             log.seek(0, os.SEEK_END)

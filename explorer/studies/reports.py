@@ -40,7 +40,7 @@ def study_facts(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRec
 
     Returns:
         A JSON-able document. ``best`` is the best trial that satisfies the constraints; ``tuned`` is the best re-query
-        by a tuned recipe, if it exceeds the study's own best. Both are ``None`` where there is no such trial.
+        by a tuned recipe, if it exceeds the study's own best. Both are ``None`` without such a trial.
     """
     spec = StudySpec.of(study)
     best = best_allowed(store, study, trials)

@@ -139,7 +139,7 @@ def check_supernet(store: GraphStore, space: str, folder: Path, objective: str) 
 
     Raises:
         InputError: the objective is another one, or an architecture of the space is not a shape that the super-network
-            was trained with. DataError: there is no complete super-network.
+            was trained with. DataError: the super-network is missing or incomplete.
     """
     plan = _plan(folder, objective)
     for one in store.summaries(space):
@@ -209,7 +209,7 @@ class SupernetEvaluator:
         order: the worker's.
 
     Raises:
-        DataError: there is no complete super-network.
+        DataError: the super-network is missing or incomplete.
     """
 
     def __init__(self, store: GraphStore, study: StudyRecord, order: WorkerOrder) -> None:

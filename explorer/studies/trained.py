@@ -48,7 +48,7 @@ class TrainingChoices:
 
     @classmethod
     def of(cls, evaluation: Trained) -> TrainingChoices:
-        """Resolve a spec's recipe and paths. Raises InputError if there is no such recipe."""
+        """Resolve a spec's recipe and paths. Raises InputError if the recipe does not exist."""
         from explorer.training.backend import recipe_named
 
         changes = {name: getattr(evaluation, name) for name in TRANSFER if getattr(evaluation, name) is not None}

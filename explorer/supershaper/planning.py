@@ -57,7 +57,7 @@ def super_settings(
         seed: seed of the training.
 
     Raises:
-        InputError: a choice breaks a rule, or there is no such BERT checkpoint.
+        InputError: a choice breaks a rule, or the BERT checkpoint does not exist.
         DataError: the BERT checkpoint has no readable configuration.
     """
     from explorer.supershaper.folder import SuperSettings

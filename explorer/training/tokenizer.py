@@ -100,7 +100,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, length: int) -> None:
 def recognise_special_tokens(folder: Path) -> None:
     """Make the tokenizer in a model's folder recognise the names of special tokens in texts.
 
-    ``<mask>`` takes the blank before it along, like the tokens that it stands for. The files from which trainings read
+    ``<mask>`` takes the blank before it along, like the tokens that it replaces. The files from which trainings read
     stay as they are, because the digest of ``tokenizer.json`` identifies a vocabulary.
     """
     path, settings_path = folder / "tokenizer.json", folder / "tokenizer_config.json"

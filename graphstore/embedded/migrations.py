@@ -114,7 +114,7 @@ def _third(database: sqlite3.Connection) -> None:
 
 
 _CONVERSIONS: dict[int, Callable[[sqlite3.Connection], None]] = {3: _third}
-"""What a migration does to the rows after its statements, by the version it leads to; part of the migration."""
+"""Changes of the rows after the statements of a migration, by the version it leads to; part of the migration."""
 
 
 def statements(version: int) -> list[str]:

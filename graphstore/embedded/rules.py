@@ -43,7 +43,7 @@ def _parts(column: str, named: str, pure: bool, parameters: Parameters) -> list[
     wanted = parts_of(named)
     fits = [f"instr('+' || {column} || '+', {parameters.place(f'+{part}+')}) > 0" for part in wanted]
     if pure:
-        # If all wanted parts occur and the number of parts is equal, there is no other part and none twice.
+        # If all wanted parts occur and the number of parts is equal, no other part occurs, and none twice.
         many = f"length({column}) - length(replace({column}, '+', '')) + 1"
         fits.append(f"{many} = {parameters.place(len(wanted))}")
     return fits

@@ -92,7 +92,7 @@ def _third(transaction: neo4j.ManagedTransaction) -> None:
 
 
 _CONVERSIONS: dict[int, Callable[[neo4j.ManagedTransaction], None]] = {3: _third}
-"""What a migration does to the nodes after its rules, by the version it leads to; each can be repeated."""
+"""Changes of the nodes after the rules of a migration, by the version it leads to; each can be repeated."""
 
 
 def rules(version: int) -> list[Rule]:
@@ -136,7 +136,7 @@ def write_version(transaction: neo4j.ManagedTransaction, version: int) -> None:
         "WITH m, first WHERE m.revision IS NULL SET m.revision = first"
     )
     transaction.run(counters, topics=sorted(TOPICS)).consume()
-    # Another process may be one version ahead already. What was there is read behind the first SET, which waits for it.
+    # Another process may be one version ahead already. Read the old values after the first SET, which waits for it.
     raised = (
         "MERGE (m:Meta {topic: 'schema'}) SET m.locked = true "
         "WITH m SET m.version = CASE WHEN coalesce(m.version, 0) < $version THEN $version ELSE m.version END, "

@@ -16,7 +16,7 @@ def layer_condition(rule: LayerRule, parameters: Parameters) -> str:
     if rule.position is not None:
         place = parameters.place(rule.position)
         fits.append(f"l.index = {place}" if rule.position >= 0 else f"l.index = a.depth + {place}")
-        # Of one layer, the architecture itself says both: no layer needs to be visited for them.
+        # The architecture node lists both for each layer, so the query visits no layer node.
         family, hidden = f"a.families[{place}]", f"a.hiddens[{place}]"
     own = _parts(family, rule.family, rule.pure, parameters) if rule.family is not None else []
     own += parameters.within(hidden, rule.hidden.whole_ends)
@@ -49,7 +49,7 @@ def _parts(field: str, named: str, pure: bool, parameters: Parameters) -> list[s
     wanted = parts_of(named)
     fits = [f"('+' + {field} + '+') CONTAINS {parameters.place(f'+{part}+')}" for part in wanted]
     if pure:
-        # If all wanted parts occur and the number of parts is equal, there is no other part and none twice.
+        # If all wanted parts occur and the number of parts is equal, no other part occurs, and none twice.
         fits.append(f"size(split({field}, '+')) = {parameters.place(len(wanted))}")
     return fits
 

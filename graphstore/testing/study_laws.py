@@ -134,7 +134,7 @@ class StudyLaws:
         assert reopen().study("first") == study
 
     def test_update_study(self, store: GraphStore, reopen: Reopen) -> None:
-        """State and description change, each by itself."""
+        """State and description change, each without the other."""
         store.put_space(samples.space())
         study = store.create_study(samples.study())
         longer = dataclasses.replace(study, spec={**study.spec, "budget": 32})
@@ -223,10 +223,10 @@ class JobLaws:
         for job in jobs:
             store.put_job(job)
         assert reopen().jobs() == [jobs[2], jobs[1], jobs[0], jobs[3]]
-        store.put_job(dataclasses.replace(jobs[3], message="gone on"))
-        assert store.jobs()[-1].message == "gone on"
+        store.put_job(dataclasses.replace(jobs[3], message="continued"))
+        assert store.jobs()[-1].message == "continued"
         revision = store.revision("jobs")
-        store.put_job(dataclasses.replace(jobs[3], message="gone on"))
+        store.put_job(dataclasses.replace(jobs[3], message="continued"))
         assert store.revision("jobs") == revision
 
     def test_update_job(self, store: GraphStore, reopen: Reopen) -> None:

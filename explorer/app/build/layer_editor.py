@@ -117,20 +117,23 @@ def _row(draft: Draft, index: int, offered: list[str], key: str, is_first: bool)
     )
     depth = len(draft.layers)
     actions: list[tuple[str, str, bool, Callable[[Draft], Draft]]] = [
-        ("arrow_upward", "towards the input", index == 0, lambda now: drafting.moved(now, index, -1)),
-        ("arrow_downward", "towards the output", index == depth - 1, lambda now: drafting.moved(now, index, 1)),
-        ("content_copy", "twice", depth >= MAX_LAYERS, lambda now: drafting.duplicated(now, index)),
-        ("delete", "away", depth == 1, lambda now: drafting.removed(now, index)),
+        ("arrow_upward", "Move layer {} towards the input", index == 0, lambda now: drafting.moved(now, index, -1)),
+        (
+            "arrow_downward",
+            "Move layer {} towards the output",
+            index == depth - 1,
+            lambda now: drafting.moved(now, index, 1),
+        ),
+        ("content_copy", "Duplicate layer {}", depth >= MAX_LAYERS, lambda now: drafting.duplicated(now, index)),
+        ("delete", "Delete layer {}", depth == 1, lambda now: drafting.removed(now, index)),
     ]
-    for place, (icon, what, is_off, act) in zip(buttons, actions, strict=True):
-        verb = {"twice": "Have", "away": "Take"}.get(what, "Move")
-        words = f"{verb} layer {index} {what}"
+    for place, (icon, label, is_off, act) in zip(buttons, actions, strict=True):
         place.button(
-            words,
+            label.format(index),
             icon=f":material/{icon}:",
             # Keep the key constant across reruns so that keyboard focus stays on the button.
             key=f"build_{index}_{icon}",
-            help=words,
+            help=label.format(index),
             on_click=_edit,
             args=(act,),
             disabled=is_off,

@@ -207,8 +207,8 @@ def _frontiers(points: pd.DataFrame, title: str, lower: bool, space: str) -> Non
     joint = points.loc[heterogeneity.frontier(rated)]
     shares = (joint["kind"].eq(heterogeneity.KINDS[1]).mean(), points["kind"].eq(heterogeneity.KINDS[1]).mean())
     st.caption(
-        "A Pareto front holds the architectures that no other of its kind dominates in size and score. Of the "
-        f"{len(joint)} on the joint front, {shares[0]:.0%} are heterogeneous; of all {len(points):,} "
-        f"scored, {shares[1]:.0%} are."
+        "A Pareto front holds the architectures that no other of its kind dominates in size and score. "
+        f"{shares[0]:.0%} of the {len(joint)} on the joint front are heterogeneous, and {shares[1]:.0%} of all "
+        f"{len(points):,} scored ones."
     )
     components.architecture_table(joint, SHOWN, space, "heterogeneity_frontier_table")

@@ -196,7 +196,7 @@ def _form(query: FormQuery, choices: Choices, space: str) -> FormQuery | None:
     if kind is None and sort == "score":
         kind = next(iter(choices.kinds), None)
         if kind is None:
-            st.warning("There is no score to order by yet.")
+            st.warning("No architecture has a score to order by yet.")
             sort = ""
     new = FormQuery(asked, ranges, kind, OPEN if kind is None else score, sort, limit)
     st.session_state["query_stated"] = (space, tuple(sorted(new.address().items())))

@@ -181,7 +181,7 @@ def default_space(names: Sequence[str]) -> str:
 
 
 def pick_kind(scores: pd.DataFrame, label: str, key: str) -> TitledKind | None:
-    """Show the selector of the score kind, kept in the URL by its title; return ``None`` if there are no scores."""
+    """Show the selector of the score kind, kept in the URL by its title; return ``None`` without scores."""
     kinds = {one.title: one for one in frames.score_kinds(scores)}
     if not kinds:
         return None

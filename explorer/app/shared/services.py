@@ -176,7 +176,7 @@ def find_architecture(text: str, known: pd.DataFrame) -> FoundArchitecture:
         known: architectures whose names count, as ``architectures`` returns them.
 
     Raises:
-        InputError: the text does not stand for one architecture.
+        InputError: the text does not name exactly one architecture.
     """
     names = {str(id): str(name) for id, name in known["name"].items()}
     found = find_architecture_of(text[:LONGEST_NAME], architecture, lambda: names)

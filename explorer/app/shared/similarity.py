@@ -87,14 +87,14 @@ def explain(space: SpaceRecord, first: ArchitectureSpec, second: ArchitectureSpe
 
 
 def differences(spec: ArchitectureSpec, ids: Iterable[str]) -> list[str]:
-    """What each stored architecture changes of another one; see ``difference_words``."""
+    """Describe how each stored architecture differs from another one; see ``difference_words``."""
     ids = [str(id) for id in ids]
     others = {one.id: from_json(one.spec) for one in services.store().summaries(ids=ids)}
     return [difference_words(spec, others[id]) for id in ids]
 
 
 def difference_words(spec: ArchitectureSpec, other: ArchitectureSpec) -> str:
-    """What another architecture changes, layer by layer, in a line."""
+    """Describe how another architecture differs, layer by layer, in one line."""
     words = [step.words for step in difference(spec, other).steps if step.change is not Change.SAME]
     if spec.backbone != other.backbone:
         words.insert(0, f"backbone {spec.backbone or 'none'} to {other.backbone or 'none'}")
@@ -105,7 +105,7 @@ def difference_words(spec: ArchitectureSpec, other: ArchitectureSpec) -> str:
 def _choose(
     record: ArchitectureRecord, neighbors: Sequence[NeighborRecord], known: pd.DataFrame
 ) -> tuple[str, ArchitectureSpec] | None:
-    """What to compare with, as the visitor says or the address: its title and specification."""
+    """Show the selectors of the other architecture, kept in the URL; return its title and specification."""
     asked = st.query_params.get(PARAMETER, "")
     offered = {n.target: n for n in neighbors if n.target in known.index}
     labels = {
@@ -113,7 +113,7 @@ def _choose(
         for (id, n), label in zip(offered.items(), known.loc[list(offered), "label"], strict=True)
     }
     left, right = st.columns(2)
-    # Of each address its own, and written when they are changed: so the way back leads to what was seen before.
+    # One key per URL, written on change, so that the browser's Back returns to the previous view.
     picked_key, typed_key = (f"why_{how}_{record.id}_{asked}" for how in ("picked", "typed"))
 
     def go(key: str) -> None:

@@ -134,7 +134,7 @@ def _offer_tsne(space: str, seed: int, ready: bool) -> None:
         return
     st.caption(
         f"This t-SNE has not been computed yet. It takes about {max(5, count // 150)} s, once for all users. "
-        f"At most {launching.MAX_ACTIVE_JOBS} jobs run at once. Until then the map shows the PCA."
+        f"At most {launching.MAX_ACTIVE_JOBS} jobs run at the same time. Until then the map shows the PCA."
     )
     if st.button("Compute the t-SNE", icon=":material/calculate:", key="compute_tsne", disabled=not ready):
         try:

@@ -102,7 +102,7 @@ def _selected(points: pd.DataFrame) -> str | None:
 
 
 def _search(points: pd.DataFrame, text: str) -> list[str]:
-    """Return the architecture of the space that a text stands for, else all that match it in part."""
+    """Return the architecture of the space that a text names, else all that match it in part."""
     try:
         found = services.find_architecture(text, points).id if text else ""
     except InputError:

@@ -302,7 +302,7 @@ class Mapping(_Part):
 
     @property
     def dialect(self) -> TableOptions:
-        """What the mapping says about the table's dialect. Raises InputError."""
+        """Return the mapping's statements about the table's dialect. Raises InputError."""
         return TableOptions(self.delimiter, self.decimal, self.encoding, place="the mapping")
 
     def columns(self, optional: bool = True) -> list[str]:

@@ -47,7 +47,7 @@ class RefusedRow:
 
     @property
     def kind(self) -> str:
-        """What it shares with other rejected rows: field and rule, whatever the numbers in them."""
+        """Field and rule without the numbers in them, which it shares with similar rejected rows."""
         return NUMBER.sub("#", f"{self.field} must {self.rule}")
 
     @classmethod

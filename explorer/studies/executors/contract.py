@@ -1,8 +1,8 @@
 """The contract of an executor: it starts workers for a study, replaces those that die, and ends them.
 
 An executor never decides about trials. Its workers claim them from the store, renew their leases and finish them, all
-with fencing tokens, so the store alone holds the state of a trial, whatever starts or kills the workers. Resources are
-counted per trial, because a worker has one trial at a time.
+with fencing tokens, so the store alone holds the state of a trial, independent of what starts or kills the workers.
+Resources are counted per trial, because a worker has one trial at a time.
 """
 
 from __future__ import annotations

@@ -277,7 +277,7 @@ def _imported() -> Any:
 
 
 def _check_listening(address: str) -> None:
-    """Raise InputError at once for an address that Ray would try for minutes."""
+    """Raise InputError immediately for an address that Ray would try for minutes."""
     if address == AUTO:
         return
     try:

@@ -24,7 +24,7 @@ def release(store: GraphStore, study: str, owners: Collection[str], count_attemp
         store: where the study is.
         study: name of the study.
         owners: owners of leases; empty names are ignored.
-        count_attempt: whether the trial may be the cause: its worker died by itself, and was not stopped.
+        count_attempt: whether the trial may be the cause: its worker died without being stopped.
     """
     gone = {owner for owner in owners if owner}
     if not gone:

@@ -40,7 +40,7 @@ def class_label(place: str, value: Any, classes: Sequence[str], numbered: Sequen
 
 
 def value_label(place: str, value: Any, lowest: float, highest: float, decimal: str | None = None) -> float:
-    """Return a regression target, whose decimal sign is given. Raises DataError if it is no number in the range."""
+    """Return a regression target, whose decimal sign is given. Raises DataError if it is not a number in the range."""
     try:
         return number(f"{place}: label", value, lowest, highest, decimal=decimal)
     except DataError as error:

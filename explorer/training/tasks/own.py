@@ -92,7 +92,7 @@ class TaskDocument(_Part):
 
     @property
     def dialect(self) -> TableOptions:
-        """What the task says about its tables' dialect. Raises InputError."""
+        """Return the task's statements about its tables' dialect. Raises InputError."""
         return TableOptions(self.delimiter, self.decimal, self.encoding, place="the task file")
 
     @model_validator(mode="after")

@@ -72,15 +72,15 @@ def test_a_question_is_asked_by_keys_alone(tab, app):
 def test_a_button_keeps_the_focus(tab, app):
     """Whoever edits layers by keys goes on where they were."""
     visit(tab, f"{app.url}/build?space=nano", "Build", 1)
-    step_to(tab, "Have layer 0 twice")
-    buttons = tab.get_by_role("button", name="twice")
+    step_to(tab, "Duplicate layer 0")
+    buttons = tab.get_by_role("button", name="Duplicate")
     before = buttons.count()
     for more in (1, 2):
         tab.keyboard.press("Enter")
         buttons.nth(before + more - 1).wait_for()
         settle(tab, 1)
         assert buttons.count() == before + more
-        assert tab.evaluate(FOCUSED) == "Have layer 0 twice"
+        assert tab.evaluate(FOCUSED) == "Duplicate layer 0"
 
 
 def step_to(tab, name: str) -> None:

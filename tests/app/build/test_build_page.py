@@ -129,7 +129,7 @@ def test_editing_by_fields_and_buttons(visit, grammar_store):
     assert str(spec.layers[1].main) == "c_5_8"
     assert spec.layers[1].feed_forward == (64, 64, 64)
     # What a screen reader calls them; the icon is only drawn.
-    assert field(page, "button", 1, "content_copy").label == "Have layer 1 twice"
+    assert field(page, "button", 1, "content_copy").label == "Duplicate layer 1"
     field(page, "button", 1, "content_copy").click().run()
     field(page, "button", 0, "arrow_downward").click().run()
     layers = model(page).layers

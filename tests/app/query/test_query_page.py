@@ -142,7 +142,7 @@ def test_the_best_first_means_the_first_score(visit, filled, own_store):
     page = visit(own_store)
     field(page, "selectbox", "_sort").set_value("score")
     press(page, "Find")
-    assert "There is no score to order by yet" in page.warning[0].value
+    assert "No architecture has a score to order by yet" in page.warning[0].value
 
 
 def test_the_form_asks_and_the_address_keeps_it(visit, filled):
