@@ -32,6 +32,31 @@ def test_flexibert_mini_against_bert_mini():
     assert "against" not in document("params", "BERT-Tiny")
 
 
+def test_a_number_of_parameters_says_by_which_convention_it_is():
+    shown = run("params", "BERT-Tiny").stdout
+    assert "by the convention explorer, this package's models, with a vocabulary of 30,522, 512 relative" in shown
+    shown = run("params", "bert-base", "--convention", "bert").stdout
+    assert (
+        "109,482,240 parameters (23,837,184 embeddings, 85,054,464 encoder, 590,592 pooler) by the convention bert"
+        in shown
+    )
+    same = document("params", "BERT-Base", "--positions", "absolute", "--pooler")
+    assert same["parameters"] == 109_482_240
+    head = document("params", "BERT-Base", "--convention", "bert", "--no-pooler", "--head", "mlm", "--tied")
+    assert (head["parameters"], head["convention"]["name"]) == (109_514_298, "bert")
+    assert head["parts"] == {"embeddings": 23_837_184, "encoder": 85_054_464, "pooler": 0, "head": 622_650}
+    for name, settings in (
+        ("relative", ("--positions", "relative")),
+        ("absolute", ("--positions", "absolute", "--max-positions", "64", "--token-types", "1")),
+    ):
+        found = document("params", "BERT-Tiny", *settings)["convention"]
+        assert found["positions"] == name
+    assert (found["max_positions"], found["token_types"]) == (64, 1)
+    compared = document("params", "FlexiBERT-Mini", "--against", "BERT-Mini", "--convention", "flexibert")
+    assert compared["ratio"] == pytest.approx(0.97, abs=0.005)
+    assert compared["against"]["convention"]["name"] == "flexibert"
+
+
 def test_samples_meet_what_is_asked():
     asked = ["--count", "20", "--parameters", "1M..1.05M", "--flops", "<300M", "--depth", ">2"]
     drawn = document("space", "sample", "tiny-mini", "--layers-per-stack", "1", *asked)["architectures"]
