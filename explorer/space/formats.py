@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from explorer.documents.json_text import parse_json
@@ -93,7 +94,16 @@ def _layer(operation: object, hidden: int, stack: object, count: object = None, 
     if isinstance(parameter, bool) or not isinstance(parameter, str | int):
         remedy = f"Write {' or '.join(usual_parameters(operation))}."
         raise SpecError("p", "be text or an odd number", parameter, remedy)
-    return LayerSpec.per_layer(hidden, operation, parameter, count, tuple(stack))  # type: ignore[arg-type]
+    # Only plain integers may share a cached layer, because 1, 1.0 and True are equal keys.
+    plain = all(type(number) is int for number in (hidden, count, *stack))
+    made = _checked_once if plain else LayerSpec.per_layer
+    return made(hidden, operation, str(parameter), count, tuple(stack))  # type: ignore[arg-type]
+
+
+@lru_cache(2**14)
+def _checked_once(hidden: int, operation: str, parameter: str, count: int, stack: tuple[int, ...]) -> LayerSpec:
+    """Return a layer of the per-layer form. A space has few different ones, and thousands of architectures."""
+    return LayerSpec.per_layer(hidden, operation, parameter, count, stack)
 
 
 def _require_keys(document: Mapping[str, Any]) -> None:

@@ -42,6 +42,18 @@ def test_the_per_head_form_comes_back_with_sorted_heads():
     assert {key: written[key] for key in "lhf"} == {key: PER_HEAD[key] for key in "lhf"}
 
 
+@pytest.mark.parametrize(
+    "change", [{"n": [2.0, 4]}, {"n": [True, 4]}, {"h": [128.0, 256]}, {"f": [[512, True], [1024]]}]
+)
+def test_a_layer_that_is_known_by_equal_numbers_is_checked_all_the_same(change):
+    assert from_model_dict(PER_LAYER) == from_model_dict(json.loads(json.dumps(PER_LAYER)))
+    ones = {"l": 1, "o": ["sa"], "h": [1], "n": [1], "f": [[1]], "p": ["sdp"]}
+    from_model_dict(ones)
+    for document in ({**PER_LAYER, **change}, {**ones, "h": [True]}, {**ones, "f": [[1.0]]}):
+        with pytest.raises(SpecError, match="whole number"):
+            from_model_dict(document)
+
+
 def test_both_forms_describe_the_same_architecture():
     spec = from_model_dict(PER_LAYER)
     assert from_model_dict(to_model_dict(spec, per_head=True)) == spec
