@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +14,7 @@ from explorer.cli.options import note_minus
 from explorer.documents.json_text import parse_value
 from explorer.errors import InputError
 from explorer.search import POLICIES, Capability, policies_with
-from explorer.space.hierarchy import levels as levels_of
-from explorer.studies.levels import grammar
+from explorer.studies.levels import levels_to_search
 from explorer.studies.objectives import read_constraints, read_objectives
 from explorer.studies.spec import (
     DEFAULT_BATCH,
@@ -78,8 +77,6 @@ def trained(
     from explorer.training.recipe import recipe_setting
     from explorer.training.sources import absolute
 
-    if transfer is None and overlap is not None:
-        raise InputError("--transfer-overlap", "come with --transfer", overlap, "Leave it out, or name a method.")
     return Trained(
         recipe=recipe_setting(recipe),
         tasks=tuple(tasks or ()),
@@ -198,12 +195,9 @@ class SearchOptions:
             InputError: options do not go together, or a choice breaks a rule.
         """
         note_minus(self.objective or (), Direction.MINIMISE)
-        evaluation, stages = self.check(), self._stages(store)
-        specs = []
-        for policy in self.policies:
-            spec = self._spec(policy, evaluation)
-            specs.append(spec if stages is None else replace(spec, stages=stages))
-        return specs
+        evaluation = self.check()
+        levels = levels_to_search(store, self.space, self.levels) if self._goes_deeper else 1
+        return [self._spec(policy, evaluation, levels) for policy in self.policies]
 
     def check(self) -> Evaluation:
         """Return how trials are evaluated. Raises InputError where options do not go together or are out of range."""
@@ -226,8 +220,10 @@ class SearchOptions:
             chosen = self.batch or self.fidelity
             raise InputError("--batch and --fidelity", "come with --from-scores", chosen, "Leave them out.")
         evaluation = self._evaluation()
+        # The number of levels may depend on the space; any number from two keeps the same rules.
+        levels = max(2, self.levels or 2) if self._goes_deeper else 1
         for policy in self.policies:
-            self._spec(policy, evaluation)
+            self._spec(policy, evaluation, levels)
         return evaluation
 
     def _evaluation(self) -> Evaluation:
@@ -237,19 +233,11 @@ class SearchOptions:
             return Inside(supernet=str(self.supernet.resolve()))
         return trained(self.tasks, self.data, self.recipe, self.task_file, self.transfer, self.overlap)
 
-    def _stages(self, store: GraphStore) -> Stages | None:
-        """Return the stages; ``None`` if no option names one. Raises InputError for levels of a space without any."""
-        levels = 1
-        if self.coarse_to_fine or self.levels is not None:
-            had = len(levels_of(grammar(store, self.space)))
-            levels = had if self.levels is None else self.levels
-            if levels < 2:
-                rule = f"be at least 2; space {self.space} has {had}, and further ones stay at the finest"
-                raise InputError("levels", rule, levels, "Give a number of levels.")
-        stages = Stages(levels=levels, level_size=self.level_size, requeries=self.requeries)
-        return None if stages == Stages() else stages
+    @property
+    def _goes_deeper(self) -> bool:
+        return self.coarse_to_fine or self.levels is not None
 
-    def _spec(self, policy: str, evaluation: Evaluation) -> StudySpec:
+    def _spec(self, policy: str, evaluation: Evaluation, levels: int) -> StudySpec:
         objectives = read_objectives(self.objective or [INSIDE_TASK if self.supernet else "mean"])
         stem = f"{self.space}-{objectives[0].name}-{policy}-seed{self.seed}"
         return StudySpec(
@@ -266,4 +254,5 @@ class SearchOptions:
             batch=DEFAULT_BATCH if self.batch is None else self.batch,
             stop_when_converged=self.stop_when_converged,
             patience=self.patience,
+            stages=Stages(levels=levels, level_size=self.level_size, requeries=self.requeries),
         )

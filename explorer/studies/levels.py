@@ -34,7 +34,7 @@ from explorer.progress import Reporter
 from explorer.records import Trial
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace
-from explorer.space.hierarchy import finer, interpolate
+from explorer.space.hierarchy import finer, interpolate, levels
 from explorer.space.moves import mutate
 from explorer.space.spec import ArchitectureSpec
 from explorer.studies.driver import history, prior_trials
@@ -79,6 +79,26 @@ def grammar(store: GraphStore, space: str) -> DesignSpace:
         rule = "be built from a grammar, which has finer levels"
         raise InputError("space of a search from coarse to fine", rule, space, "Build one with `archex space build`.")
     return DesignSpace.from_source(space, source)
+
+
+def levels_to_search(store: GraphStore, space: str, wanted: int | None = None) -> int:
+    """Return the number of levels of a search from coarse to fine.
+
+    Args:
+        store: where the space is.
+        space: name of the coarsest level.
+        wanted: number that a user chose; by default the space's own levels.
+
+    Raises:
+        NotFoundError: no such space.
+        InputError: the space has no grammar, or there are fewer than two levels.
+    """
+    own = len(levels(grammar(store, space)))
+    count = own if wanted is None else wanted
+    if count < 2:
+        rule = f"be at least 2; space {space} has {own}, and further ones stay at the finest"
+        raise InputError("levels", rule, count, "Give a number of levels.")
+    return count
 
 
 def next_study(store: GraphStore, study: StudyRecord, reporter: Reporter) -> StudyRecord | None:

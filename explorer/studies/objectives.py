@@ -29,7 +29,7 @@ from explorer.analysis.quantities import (
 )
 from explorer.analysis.ranges import normalised, parse_range, split_name
 from explorer.errors import DataError, InputError
-from explorer.search import Candidates, Capability, policies_with
+from explorer.search import Candidates
 from explorer.space.formats import from_json
 from explorer.studies.candidates import space_candidates
 from graphstore import GraphStore
@@ -126,18 +126,13 @@ def read_constraints(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_objectives(store: GraphStore, spec: StudySpec) -> None:
-    """Check a study's objectives and constraints against its policy and the store.
+    """Check a study's objectives and constraints against the store.
 
     Raises:
-        InputError: the policy takes no costs, a device or quantity is unknown, too little was measured to predict the
-            rest, or no architecture satisfies the constraints.
+        InputError: a device or quantity is unknown, too little was measured to predict the rest, or no architecture
+            satisfies the constraints.
         DataError: the space has no library yet.
     """
-    read_objectives([str(objective) for objective in spec.objectives])
-    if spec.costs and spec.policy not in (able := policies_with(Capability.COSTS)):
-        rule = f"be {', '.join(able)} where there are costs among the objectives"
-        raise InputError("policy", rule, spec.policy, "Choose one of them, or make the costs constraints.")
-    read_constraints(spec.constraints)
     if spec.costs or spec.constraints:
         study_candidates(store, spec)
 

@@ -26,7 +26,6 @@ from graphstore.records import StudyRecord, TrialRecord
 if TYPE_CHECKING:
     from explorer.training.recipe import Recipe
 
-MOST_QUERIES = 10
 NEGLIGIBLE = 0.05
 """Aleatoric uncertainty below this share of the scores' standard deviation is not worth a training."""
 FASTER = 2.0

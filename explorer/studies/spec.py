@@ -1,7 +1,8 @@
 """The description of a search: one frozen, validated value.
 
 Every entrance (command line, app, ``explorer.study.Study``, demo, queueing) builds a ``StudySpec``, and the store keeps
-it as JSON. ``StudySpec.check`` applies all rules. Who runs a study, and with how many workers, is not part of it: that
+it as JSON. A spec that breaks a rule of its own cannot be made; ``StudySpec.check`` applies the rules that need a
+store. Who runs a study, and with how many workers, is not part of it: that
 may change at every resumption (``explorer.studies.executors``).
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -20,7 +21,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from explorer.analysis.quantities import Direction, Objective
 from explorer.errors import DataError, InputError, validation_error
 from explorer.search import POLICIES, Capability, policy_class
-from explorer.studies.budgets import MAX_TRIALS, check_budget, check_hours
+from explorer.studies.budgets import MAX_TRIALS
+from explorer.studies.objectives import read_constraints
 from explorer.studies.upgrade import upgraded
 from explorer.supershaper.scores import ROWS
 from graphstore.records import StudyRecord, StudyState
@@ -32,7 +34,6 @@ VERSION = 2
 """Version of the JSON form. Version 1, of stores of schema version 2, is read as well."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 MAX_SEED = 2**31 - 1
-MAX_BATCH = 100
 DEFAULT_BATCH = 5
 DEFAULT_RECIPE = "nano"
 LEVEL_SIZE = 2000
@@ -108,6 +109,9 @@ class Trained(Checked):
             ``None`` for what the recipe says.
         transfer_overlap: smallest share of leading layers in common with that neighbour; ``None`` for the recipe's.
         transfer_donor: mark of the one model whose weights are inherited; ``None`` for the recipe's.
+
+    Raises:
+        InputError: a field is of the wrong type, or there is an overlap without a method of transfer.
     """
 
     kind: Literal[EvaluationKind.TRAINED] = EvaluationKind.TRAINED
@@ -118,6 +122,14 @@ class Trained(Checked):
     transfer: str | None = None
     transfer_overlap: float | None = None
     transfer_donor: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        own = self.recipe.get("transfer") if isinstance(self.recipe, Mapping) else ""
+        method = own if self.transfer is None else self.transfer
+        if self.transfer_overlap is not None and not method:
+            remedy = "Leave it out, or name a method."
+            raise InputError("transfer overlap", "come with a method of transfer", self.transfer_overlap, remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +225,7 @@ class StudySpec(Checked):
         tuned: the trials that it repeats of another study; ``None`` for any other study.
 
     Raises:
-        InputError: a field is of the wrong type or out of its range. ``check`` applies all other rules.
+        InputError: a field is of the wrong type, or the fields break one of ``explorer.studies.rules``.
     """
 
     name: str
@@ -235,19 +247,9 @@ class StudySpec(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not NAME.fullmatch(self.name):
-            rule = "be 1 to 80 letters, digits, '.', '_' or '-', starting with a letter or digit"
-            raise InputError("study name", rule, self.name, "Choose another name.")
-        if self.policy not in POLICIES:
-            raise InputError("policy", f"be one of {', '.join(POLICIES)}", self.policy, "Choose one of them.")
-        if sum(one.direction is Direction.MAXIMISE for one in self.objectives) != 1:
-            texts = [str(one) for one in self.objectives]
-            raise InputError("objectives", "hold exactly one score to maximise", texts, "Name one task, or mean.")
-        check_budget(self.budget)
-        if self.hours is not None:
-            check_hours(self.hours)
-        if not 0 <= self.seed <= MAX_SEED:
-            raise InputError("seed", f"be from 0 to {MAX_SEED}", self.seed, "Choose another seed.")
+        from explorer.studies.rules import check_rules
+
+        check_rules(self)
 
     @property
     def objective(self) -> str:
@@ -260,7 +262,7 @@ class StudySpec(Checked):
         return tuple(one.name for one in self.objectives if one.direction is Direction.MINIMISE)
 
     def check(self, store: GraphStore) -> None:
-        """Apply all rules, before anything is written. Reads a user's own data once.
+        """Apply the rules that need a store, before anything is written. Reads a user's own data once.
 
         Raises:
             InputError: a choice breaks a rule, or a study of this name was started with other choices.
@@ -326,6 +328,24 @@ class StudySpec(Checked):
             created: seconds since the epoch; now by default.
         """
         return StudyRecord(self.name, self.space, self.to_json(), state, time.time() if created is None else created)
+
+    def grown(
+        self, budget: int | None = None, hours: float | None = None, constraints: Sequence[str] = ()
+    ) -> StudySpec:
+        """Return the spec with more of what may change after the start; the only rule of how it does.
+
+        Args:
+            budget: number of trials; the larger one counts.
+            hours: limit of hours; the larger one counts, and any where the spec has none.
+            constraints: are added to the present ones.
+        """
+        limits = [limit for limit in (self.hours, hours) if limit is not None]
+        return replace(
+            self,
+            budget=max(self.budget, budget or 0),
+            hours=max(limits, default=None),
+            constraints=read_constraints([*self.constraints, *constraints]),
+        )
 
     def without_changes(self) -> StudySpec:
         """Return the spec without what may change after the start: budget, hours and constraints."""

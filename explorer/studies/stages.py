@@ -7,7 +7,6 @@ when it is run again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from explorer.progress import Reporter
 from explorer.studies.levels import is_closed, next_study
@@ -59,11 +58,6 @@ def run_stages(
 
 def _extended(store: GraphStore, level: StudyRecord, first: StudyRecord) -> StudyRecord:
     """Open a level with the budget, hours and constraints that the study of the first level has by now."""
-    own, asked = StudySpec.of(level), StudySpec.of(first)
-    spec = replace(
-        own,
-        budget=max(asked.budget, own.budget),
-        hours=asked.hours or own.hours,
-        constraints=asked.constraints or own.constraints,
-    )
+    asked = StudySpec.of(first)
+    spec = StudySpec.of(level).grown(asked.budget, asked.hours, asked.constraints)
     return store.update_study(level.name, state=StudyState.OPEN, spec=spec.to_json())

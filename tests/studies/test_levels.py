@@ -191,7 +191,8 @@ def test_a_converged_level_ends_before_its_budget(fresh):
     assert all(study.state is StudyState.DONE for study in studies)
     assert max(used) < 60
     assert used[1] >= 4  # patience x batch trials of the level's own
-    alone = run(store, plan("boshnas", 60, "one", initial=4, levels=1, patience=1, stop_when_converged=True))
+    whole = {"stages": Stages(), "patience": 1, "stop_when_converged": True}
+    alone = run(store, plan("boshnas", 60, "one", initial=4, **whole))
     assert [t.architecture for t in store.trials("one")] == [t.architecture for t in store.trials("s")]
     assert [study.name for study in alone] == ["one"]
 
@@ -204,12 +205,14 @@ class Dying:
     """A store whose user dies before or after one of its writes."""
 
     WRITES = (
-        *("put_space", "add_architectures", "put_embeddings", "put_neighbors", "create_study", "update_study"),
+        *("put_space", "add_architectures", "put_kernel", "append_to_library", "create_study", "update_study"),
         *("add_trials", "claim_trial", "finish_trial"),
     )
 
     def __init__(self, store, at):
-        self._store, self._left = store, at
+        self._store, self._at = store, at
+        self.steps = []
+        """The write that each step belongs to; it dies in step ``at``, counted from 0."""
 
     def __getattr__(self, name):
         method = getattr(self._store, name)
@@ -218,8 +221,8 @@ class Dying:
 
         def call(*arguments, **named):
             for step in (lambda: None, lambda: method(*arguments, **named)):
-                self._left -= 1
-                if self._left == 0:
+                self.steps.append(name)
+                if len(self.steps) > self._at:
                     raise Killed(name)
                 result = step()
             return result
@@ -232,12 +235,14 @@ def test_a_search_killed_at_any_write_ends_as_if_it_had_not_been(fresh):
     run(whole, plan(budget=4, level_size=20))
     counted = Dying(fresh(), 10**9)
     run(counted, plan(budget=4, level_size=20))
-    writes = 10**9 - counted._left
-    assert writes > 50
-    for at in np.random.default_rng(0).choice(writes, size=10, replace=False):
+    steps = counted.steps
+    assert set(steps) == set(Dying.WRITES)
+    assert len(steps) > 50
+    library = [step + after for step in map(steps.index, ("put_kernel", "append_to_library")) for after in (0, 1)]
+    for at in [*library, *np.random.default_rng(0).choice(len(steps), size=7, replace=False)]:
         store = fresh()
-        with pytest.raises(Killed):
-            run(Dying(store, int(at) + 1), plan(budget=4, level_size=20))
+        with pytest.raises(Killed, match=steps[at]):
+            run(Dying(store, at), plan(budget=4, level_size=20))
         run(store, plan(budget=4, level_size=20))
         assert everything(store) == everything(whole)
 
@@ -337,7 +342,7 @@ def test_candidates_of_small_and_of_finest_levels():
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"stages": Stages(levels=10)}, "levels must be from 2 to 9"),
+        ({"stages": Stages(levels=10)}, "levels must be from 1 to 9"),
         ({"stages": Stages(level_size=50)}, "come with levels"),
         ({"patience": 5}, "come with stop_when_converged"),
         ({"stages": Stages(levels=2, level_size=1)}, "level size"),
@@ -364,6 +369,5 @@ def test_only_a_space_of_a_grammar_has_levels_and_only_a_study_that_trains_reque
     store.add_scores(
         [ScoreRecord(store.architecture_ids("little")[0], "known", "accuracy", 0.5, "d", "f", "r", 0, "t")]
     )
-    asked = search("s", "little", "boshnas", "known", evaluation=Known(), stages=Stages(requeries=2))
     with pytest.raises(InputError, match="study that trains"):
-        asked.check(store)
+        search("s", "little", "boshnas", "known", evaluation=Known(), stages=Stages(requeries=2))

@@ -39,9 +39,8 @@ WHOLE = StudySpec(
     evaluation=Trained(
         recipe={"base": "quick", "tune_rates": [0.1]}, tasks=("pair",), data="/text", transfer="ordered"
     ),
-    policy="nsga2",
-    policy_settings={"initial": 4, "share": 0.25, "flag": True},
-    objectives=(Objective("mean"), Objective("latency@cpu", Direction.MINIMISE)),
+    policy="boshnas",
+    policy_settings={"initial": 4, "alpha": 0.25, "embedding": False, "method": "gradient"},
     constraints=("parameters<=200K",),
     budget=7,
     hours=1.5,
@@ -53,20 +52,30 @@ WHOLE = StudySpec(
     level=Level(of="first", number=2, prior=(("first", 9),)),
     tuned=Tuned(of="other", queries=(("ab12", "higher rates"),)),
 )
+PLAIN = dataclasses.replace(WHOLE, stop_when_converged=False, patience=None, stages=Stages())
+SEVERAL = dataclasses.replace(PLAIN, objectives=(Objective("mean"), Objective("latency@cpu", Direction.MINIMISE)))
 
 
 @pytest.mark.parametrize(
-    "evaluation", [WHOLE.evaluation, Known(fidelity="full"), Inside(supernet="/net", rows=8), External()]
+    ("spec", "evaluation"),
+    [
+        (WHOLE, WHOLE.evaluation),
+        (SEVERAL, WHOLE.evaluation),
+        (PLAIN, Known(fidelity="full")),
+        (PLAIN, Inside(supernet="/net", rows=8)),
+        (SEVERAL, External()),
+    ],
 )
-def test_a_spec_survives_json(evaluation):
-    spec = dataclasses.replace(WHOLE, evaluation=evaluation)
+def test_a_spec_survives_json(spec, evaluation):
+    spec = dataclasses.replace(spec, evaluation=evaluation)
     document = json.loads(json.dumps(spec.to_json(), allow_nan=False))
     assert StudySpec.from_json(document) == spec
     assert StudySpec.of(spec.record()) == spec
     # People who query the store find these by name.
     shown = {name: document[name] for name in ("name", "space", "policy", "objective", "seed", "budget", "hours")}
     assert shown == {
-        "name": "whole", "space": "small", "policy": "nsga2", "objective": "mean", "seed": 3, "budget": 7, "hours": 1.5,
+        "name": "whole", "space": "small", "policy": "boshnas", "objective": "mean", "seed": 3, "budget": 7,
+        "hours": 1.5,
     }  # fmt: skip
     assert document["evaluation"]["kind"] == evaluation.kind
 
@@ -94,10 +103,72 @@ def test_a_damaged_description_names_the_field(change, named):
 
 
 def test_one_score_is_maximised_and_the_costs_are_minimised():
-    assert (WHOLE.objective, WHOLE.costs) == ("mean", ("latency@cpu",))
+    assert (SEVERAL.objective, SEVERAL.costs) == ("mean", ("latency@cpu",))
     for objectives in ((), (Objective("a"), Objective("b")), (Objective("depth", Direction.MINIMISE),)):
         with pytest.raises(InputError, match="exactly one score"):
-            dataclasses.replace(WHOLE, objectives=objectives)
+            dataclasses.replace(PLAIN, objectives=objectives)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"name": "no/name"}, "study name must be 1 to 80"),
+        ({"name": "n" * 70, "level": None}, r"study name must leave room for '\.level9\.tuned'"),
+        ({"policy": "magic"}, "policy must be one of"),
+        ({"batch": 101}, "batch must be from 1 to 100"),
+        ({"seed": -1}, "seed must be from 0"),
+        ({"constraints": ("size<=3",)}, "constraint must be"),
+        ({"policy_settings": {"initial": 1001}}, "initial must be from 1 to 1000"),
+        ({"policy_settings": {"k": 1.0}}, "settings of policy boshnas"),
+        ({"patience": 0}, "patience must be from 1"),
+        ({"stages": Stages(levels=10)}, "levels must be from 1 to 9"),
+        ({"stages": Stages(levels=2, level_size=9)}, "level size must be from 10"),
+        ({"stages": Stages(level_size=50)}, "level size must come with levels"),
+        ({"stages": Stages(requeries=11)}, "requeries must be from 1 to 10"),
+        ({"evaluation": External()}, "requeries must belong to a study that trains"),
+        ({"objectives": SEVERAL.objectives}, "come with one objective"),
+        ({"policy": "random", "policy_settings": {"initial": 4}}, "initial must come with policy boshnas"),
+        ({"policy": "evolution", "policy_settings": {}}, "stop_when_converged must come with policy boshnas"),
+    ],
+)
+def test_a_spec_that_breaks_a_rule_is_not_made(changes, named):
+    """Whoever makes it, and without a store; so nobody has to remember a check."""
+    with pytest.raises(InputError, match=named):
+        dataclasses.replace(WHOLE, **changes)
+    with pytest.raises(DataError, match="study whole: "):
+        StudySpec.of(dataclasses.replace(WHOLE.record(), spec={**WHOLE.to_json(), **_stored(changes)}))
+
+
+def _stored(changes):
+    """Changed fields as the store would have them."""
+    parts = {name: dataclasses.asdict(part) for name, part in changes.items() if dataclasses.is_dataclass(part)}
+    objectives = changes.get("objectives", ())
+    listed = {"objectives": [dataclasses.asdict(one) for one in objectives]} if objectives else {}
+    return {**changes, **parts, **listed}
+
+
+@pytest.mark.parametrize("transfer", [None, ""])
+def test_an_overlap_comes_with_a_method(transfer):
+    with pytest.raises(InputError, match="come with a method of transfer"):
+        Trained(transfer=transfer, transfer_overlap=0.5)
+    assert Trained(transfer="ordered", transfer_overlap=0.5).transfer_overlap == 0.5
+    # The method of a recipe of one's own counts, unless the study says otherwise.
+    recipe = {"base": "quick", "transfer": "ordered"}
+    assert Trained(recipe=recipe, transfer_overlap=0.5).transfer_overlap == 0.5
+    with pytest.raises(InputError, match="transfer overlap"):
+        Trained(recipe=recipe, transfer="", transfer_overlap=0.5)
+
+
+def test_what_may_change_only_grows():
+    """One rule, for who starts a study again, extends or tightens it, and for the levels that follow it."""
+    grown = WHOLE.grown(9, 2.5, ["depth<=4", "parameters<=200K"])
+    assert grown == dataclasses.replace(WHOLE, budget=9, hours=2.5, constraints=("parameters<=200K", "depth<=4"))
+    assert WHOLE.grown() == WHOLE
+    assert grown.grown(8, 2.0, ["depth<=4"]) == grown
+    free = dataclasses.replace(WHOLE, hours=None)
+    assert free.grown(3).hours is None
+    assert free.grown(hours=0.5).hours == 0.5
+    assert WHOLE.grown(hours=None).hours == 1.5
 
 
 def test_default_budgets_are_in_one_place():
@@ -106,7 +177,8 @@ def test_default_budgets_are_in_one_place():
 
 
 def test_policies_get_their_settings():
-    spec = search("s", "small", "boshnas", batch=4, patience=3, policy_settings={"alpha": 0.5})
+    settings = {"alpha": 0.5}
+    spec = search("s", "small", "boshnas", batch=4, stop_when_converged=True, patience=3, policy_settings=settings)
     assert spec.settings_of_policy(9) == {"alpha": 0.5, "iteration": 4, "patience": 3, "began": 9}
     own = search("s", "small", "boshnas", policy_settings={"iteration": 2, "patience": 7})
     assert own.settings_of_policy(0) == {"iteration": 2, "patience": 7, "began": 0}
@@ -130,6 +202,7 @@ def test_policies_get_their_settings():
         ({"costs": ["-latency@toaster"]}, "device"),
         ({"constraints": ["parameters<=3"]}, "constraints must"),
         ({"patience": 4}, "come with stop_when_converged"),
+        ({"policy": "evolution", "initial": 3, "stages": Stages(levels=2)}, "built from a grammar"),
         ({"stop_when_converged": True}, "come with policy boshnas"),
         ({"name": "taken", "seed": 1}, "study taken must have the seed that it was started with"),
         ({"name": "taken", "policy": "evolution"}, "study taken must have the policy"),
