@@ -141,7 +141,6 @@ class Study:
                 return cls(store, find_study(store, name), owner, lease_s)
             else:
                 spec = external_spec(name, space, policy, objective, seed, budget, hours, constraints, settings or {})
-            spec.check(store)
             return cls(store, open_study(store, spec), owner, lease_s)
         except BaseException:
             store.close()

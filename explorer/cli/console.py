@@ -48,18 +48,6 @@ def print_json(document: Any) -> None:
     sys.stdout.flush()
 
 
-def resume_arguments() -> list[str]:
-    """Return the arguments of this command without store, job, port and --json, so that the app can run it again."""
-    words = iter(sys.argv[1:])
-    kept = []
-    for word in words:
-        if word in ("--store", "--job", "--port"):
-            next(words, None)
-        elif word != "--json" and not word.startswith(("--store=", "--job=", "--port=")):
-            kept.append(word)
-    return kept
-
-
 class BarReporter:
     """Shows one progress bar per phase, on a terminal."""
 

@@ -22,7 +22,6 @@ from explorer.cli.console import (
     output,
     print_json,
     progress_reporter,
-    resume_arguments,
     say,
 )
 from explorer.cli.search_options import RecipeOption
@@ -56,7 +55,8 @@ def demo(
             server[0].open_browser()
 
         wait_until_free(opened_store, [spec.name], job, say)
-        info = {"studies": [spec.name], "arguments": [*resume_arguments(), *([] if no_app else ["--no-app"])]}
+        again = ["demo", "--no-app", f"--trials={trials}", f"--seed={seed}", f"--recipe={recipe}"]
+        info = {"studies": [spec.name], "arguments": again}
         record = find_job(opened_store, job) if job else new_job(opened_store, "demo", info)
         with progress_reporter() as bars, running_job(opened_store, record, bars) as reporter:
             result = run_demo(opened_store, spec, reporter, (lambda: None) if no_app else open_app)

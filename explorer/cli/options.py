@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
+from typer.models import OptionInfo
+
 from explorer.analysis.quantities import Direction
 from explorer.cli.console import say
 
@@ -47,3 +49,17 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     vars(expanded)["__signature__"] = inspect.Signature(parameters)
     expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return expanded
+
+
+def words_of(group: Any) -> list[str]:
+    """Return a group of options as words of the command line, those with their default value left out."""
+    hints = get_type_hints(type(group), include_extras=True)
+    words = []
+    for one in fields(group):
+        value = getattr(group, one.name)
+        (option,) = (part for part in hints[one.name].__metadata__ if isinstance(part, OptionInfo))
+        if value != one.default:
+            # The first argument of ``typer.Option`` is ``default``; within ``Annotated`` that is the option's name.
+            name = str(option.default)
+            words.append(name if isinstance(value, bool) else f"{name}={value}")
+    return words

@@ -18,7 +18,6 @@ from explorer.cli.console import (
     output,
     print_json,
     progress_reporter,
-    resume_arguments,
 )
 from explorer.studies.jobs import new_job, running_job
 
@@ -32,7 +31,7 @@ def project(
 ) -> None:
     """Compute the t-SNE of a space's vectors and save it next to the store; about a minute for 10,000 architectures."""
     with opened(store, create=False) as opened_store:
-        info = {"arguments": resume_arguments(), "space": space}
+        info = {"arguments": ["project", space, "--seed", str(seed)], "space": space}
         record = find_job(opened_store, job) if job else new_job(opened_store, "project", info)
         with progress_reporter() as bars, running_job(opened_store, record, bars) as reporter:
             made = make_tsne(opened_store, space, seed, reporter)

@@ -17,24 +17,31 @@ from explorer.cli.console import (
     output,
     print_json,
     progress_reporter,
-    resume_arguments,
     say,
 )
 from explorer.cli.executors import ExecutorOptions
-from explorer.cli.options import with_options
+from explorer.cli.options import with_options, words_of
 from explorer.cli.search_options import ConstraintOption, SearchOptions
 from explorer.cli.search_studies import enqueue, export, extend, listed, status, stop
 from explorer.cli.studies import finished_report, print_reports
 from explorer.errors import InputError
 from explorer.studies.driver import run_known
 from explorer.studies.executors.contract import Executor
-from explorer.studies.jobs import JobReporter, launch, new_job, running_job, wait_until_free
-from explorer.studies.managing import check_resumable, find_study, open_study, tighten_study
+from explorer.studies.jobs import (
+    SEARCH,
+    JobReporter,
+    launch,
+    new_job,
+    resume_arguments,
+    running_job,
+    wait_until_free,
+)
+from explorer.studies.managing import find_study, open_studies, prepare_resume
 from explorer.studies.spec import Known, StudySpec
 from explorer.studies.stages import run_stages
 from explorer.studies.trained import run_trained
 from graphstore import GraphStore
-from graphstore.records import JobRecord, StudyRecord, StudyState
+from graphstore.records import JobRecord, StudyRecord
 
 group = typer.Typer(invoke_without_command=True, add_completion=False)
 WaitOption = Annotated[
@@ -66,8 +73,8 @@ def search(
         return
     place = _checked_place(options, trainers)
     with opened(store, create=False) as opened_store, place:
-        specs = _checked_specs(opened_store, options, place, job)
-        reports = _run_here(opened_store, [open_study(opened_store, spec) for spec in specs], place, job)
+        studies = _opened_studies(opened_store, options, place, job)
+        reports = _run_here(opened_store, studies, place, trainers, job)
     _show(reports, json)
 
 
@@ -86,14 +93,11 @@ def start(
     """
     place = _checked_place(options, trainers)
     with opened(store, create=False) as opened_store, place:
-        specs = _checked_specs(opened_store, options, place, "")
-        studies = [open_study(opened_store, spec) for spec in specs]
+        studies = _opened_studies(opened_store, options, place, "")
         if wait:
-            reports = _run_here(opened_store, studies, place, "")
+            reports = _run_here(opened_store, studies, place, trainers, "")
         else:
-            words = resume_arguments()
-            words.remove("start")
-            launched = launch(opened_store, "search", words, {"studies": [study.name for study in studies]})
+            launched = _launch(opened_store, studies, trainers)
     if wait:
         _show(reports, json)
     else:
@@ -103,7 +107,7 @@ def start(
 @group.command()
 @with_options
 def resume(
-    name: Annotated[str, typer.Argument(help="The study.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The study, or several to run in turn.")],
     trainers: ExecutorOptions,
     constraint: ConstraintOption = None,
     wait: WaitOption = False,
@@ -111,25 +115,22 @@ def resume(
     job: JobOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Resume a study that was stopped or interrupted, with its own choices; constraints given here tighten it."""
+    """Resume studies that were stopped or interrupted, with their own choices; constraints given here tighten them."""
     place = trainers.make()
     with opened(store, create=False) as opened_store, place:
-        study = find_study(opened_store, name)
-        wait_until_free(opened_store, [name], job, say)
-        if not _is_known(study):
+        known = [_is_known(find_study(opened_store, name)) for name in names]
+        wait_until_free(opened_store, names, job, say)
+        if not all(known):
             place.check(opened_store.url)
-        check_resumable(study)
-        study = tighten_study(opened_store, study, constraint or ())
+        studies = prepare_resume(opened_store, names, constraint or (), job)
         if wait:
-            opened_store.update_study(name, state=StudyState.OPEN)
-            reports = _run_here(opened_store, [study], place, job)
+            reports = _run_here(opened_store, studies, place, trainers, job)
         else:
-            words = [*resume_arguments(), "--wait"]
-            launched = launch(opened_store, "search", words, {"studies": [name]})
+            launched = _launch(opened_store, studies, trainers)
     if wait:
         _show(reports, json)
     else:
-        _show_launched([study], launched, json)
+        _show_launched(studies, launched, json)
 
 
 for command in (status, stop, extend, enqueue, export):
@@ -149,21 +150,28 @@ def _is_known(study: StudyRecord) -> bool:
     return isinstance(StudySpec.of(study).evaluation, Known)
 
 
-def _checked_specs(store: GraphStore, options: SearchOptions, place: Executor, job: str) -> list[StudySpec]:
-    """Return the studies to run, after all checks that are possible before a start."""
+def _opened_studies(store: GraphStore, options: SearchOptions, place: Executor, job: str) -> list[StudyRecord]:
+    """Store the studies to run, after all checks that are possible before a start."""
     specs = options.specs(store)
-    for spec in specs:
-        spec.check(store)
     wait_until_free(store, [spec.name for spec in specs], job, say)
     if not options.from_scores:
         place.check(store.url)
-    return specs
+    return open_studies(store, specs)
 
 
-def _run_here(store: GraphStore, studies: Sequence[StudyRecord], place: Executor, job: str) -> list[dict[str, Any]]:
+def _launch(store: GraphStore, studies: Sequence[StudyRecord], trainers: ExecutorOptions) -> JobRecord:
+    """Run stored studies by a job in the background."""
+    names = [study.name for study in studies]
+    return launch(store, SEARCH, resume_arguments(names, words_of(trainers)), {"studies": names})
+
+
+def _run_here(
+    store: GraphStore, studies: Sequence[StudyRecord], place: Executor, trainers: ExecutorOptions, job: str
+) -> list[dict[str, Any]]:
     """Run studies one after another as one job of this process, and return their reports."""
-    info = {"studies": [study.name for study in studies], "arguments": resume_arguments()}
-    record = find_job(store, job) if job else new_job(store, "search", info)
+    names = [study.name for study in studies]
+    info = {"studies": names, "arguments": resume_arguments(names, words_of(trainers))}
+    record = find_job(store, job) if job else new_job(store, SEARCH, info)
     reports: list[dict[str, Any]] = []
     with progress_reporter() as bars, running_job(store, record, bars) as reporter:
         for study in studies:

@@ -37,6 +37,8 @@ SILENT_S = 20.0
 its study for a while: each trial still has one holder."""
 POLL_S = 0.5
 GONE = "its process is gone; resume it to continue where it was"
+SEARCH = "search"
+"""Kind of the jobs that run studies."""
 ACTIVE = (JobState.STARTING, JobState.RUNNING, JobState.STOPPING)
 """States of a job that has not ended as far as its record says; ``is_alive`` says whether it has."""
 
@@ -50,6 +52,16 @@ def new_job(store: GraphStore, kind: str, info: Mapping[str, Any], now: float | 
     job = JobRecord(id, kind, JobState.STARTING, 0, socket.gethostname(), now, 0.0, "starting", str(log), info, now)
     store.put_job(job)
     return job
+
+
+def resume_arguments(studies: Sequence[str], place: Sequence[str] = ()) -> list[str]:
+    """Return the arguments of ``archex`` that run stored studies to their end.
+
+    Args:
+        studies: names of the studies.
+        place: options that say where their trials are evaluated.
+    """
+    return ["search", "resume", *studies, "--wait", *place]
 
 
 def launch(store: GraphStore, kind: str, arguments: Sequence[str], info: Mapping[str, Any] | None = None) -> JobRecord:

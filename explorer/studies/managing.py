@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from explorer.errors import InputError
 from explorer.studies.budgets import check_budget, check_hours
 from explorer.studies.checks import check_same
 from explorer.studies.driver import may_choose
+from explorer.studies.jobs import require_free
 from explorer.studies.objectives import read_constraints, read_objectives
 from explorer.studies.spec import (
     DEFAULT_BATCH,
@@ -71,20 +71,45 @@ def external_spec(
 
 
 def open_study(store: GraphStore, spec: StudySpec) -> StudyRecord:
-    """Create a study, or open the stored one; a larger budget extends it, constraints are added to its own.
+    """Check a study, then create it or open the stored one, which grows by what the spec has more of.
 
     Raises:
-        InputError: a study of this name was started with other choices, or no architecture satisfies all constraints.
+        InputError: a choice breaks a rule, a study of this name was started with other choices, or no architecture
+            satisfies all constraints. Nothing is changed then.
+        DataError: the space has no library, or data or scores are missing or malformed.
     """
+    return open_studies(store, [spec])[0]
+
+
+def open_studies(store: GraphStore, specs: Sequence[StudySpec]) -> list[StudyRecord]:
+    """Open several studies as ``open_study`` does; all are checked before anything is written."""
+    for spec in specs:
+        spec.check(store)
+    return [_opened(store, spec) for spec in specs]
+
+
+def _opened(store: GraphStore, spec: StudySpec) -> StudyRecord:
     store.create_study(spec.record())
-    stored = check_same(store, spec)
+    stored = check_same(store, spec)  # Again: another process may have created the study since the first check.
     assert stored is not None
-    constraints = read_constraints([*stored.constraints, *spec.constraints])
-    hours = max(spec.hours, stored.hours or 0.0) if spec.hours else stored.hours
-    grown = replace(stored, budget=max(spec.budget, stored.budget), hours=hours, constraints=constraints)
-    if constraints != stored.constraints:
+    grown = stored.grown(spec.budget, spec.hours, spec.constraints)
+    if grown.constraints != stored.constraints:
         may_choose(store, grown)  # Constraints are never removed again, so check before they are stored.
     return store.update_study(spec.name, state=StudyState.OPEN, spec=grown.to_json())
+
+
+def new_study(store: GraphStore, spec: StudySpec) -> StudyRecord:
+    """Check and store a study of a new name; it is not run.
+
+    Raises:
+        InputError: a choice breaks a rule, or a study of this name exists.
+        DataError: the space has no library, or data or scores are missing.
+    """
+    try:
+        store.study(spec.name)
+    except NotFoundError:
+        return open_study(store, spec)
+    raise InputError("study name", "be new", spec.name, "Choose another name, or resume that study.")
 
 
 def find_study(store: GraphStore, name: str) -> StudyRecord:
@@ -116,6 +141,36 @@ def check_resumable(study: StudyRecord) -> None:
     raise InputError("study", "have something left to do", f"{study.name} is done", remedy)
 
 
+def prepare_resume(
+    store: GraphStore, names: Sequence[str], constraints: Sequence[str] = (), own_job: str = ""
+) -> list[StudyRecord]:
+    """Check that stored studies may be run here now, and tighten them; nothing is changed unless all may.
+
+    Args:
+        store: where the studies are.
+        names: names of the studies. Of several, those that are done are left out.
+        constraints: are added to those of each study.
+        own_job: the job that is to run them, if it has begun.
+
+    Returns:
+        The studies to run, in the given order.
+
+    Raises:
+        InputError: there is no such study, its trials are evaluated elsewhere, another job runs it, none has anything
+            left to do, or no architecture satisfies all constraints.
+    """
+    studies = [find_study(store, name) for name in dict.fromkeys(names)]
+    left = [study for study in studies if can_resume(study)]
+    for study in studies:
+        if not left or isinstance(StudySpec.of(study).evaluation, External):
+            check_resumable(study)
+    require_free(store, [study.name for study in left], own_job)
+    if not constraints:
+        return left
+    specs = [_tightened(store, study, constraints) for study in left]
+    return [store.update_study(study.name, spec=spec) for study, spec in zip(left, specs, strict=True)]
+
+
 def extend_study(
     store: GraphStore, study: StudyRecord, budget: int | None = None, hours: float | None = None
 ) -> StudyRecord:
@@ -136,7 +191,7 @@ def extend_study(
         if spec.hours is None or hours < spec.hours:
             rule = "belong to a study with hours" if spec.hours is None else f"be at least the present {spec.hours:g}"
             raise InputError("hours", rule, hours, "Hours only grow; a study without them has no time limit.")
-    grown = replace(spec, budget=budget or spec.budget, hours=hours or spec.hours)
+    grown = spec.grown(budget, hours)
     state = StudyState.STOPPED if grown != spec and study.state is StudyState.DONE else None
     return store.update_study(study.name, state=state, spec=grown.to_json())
 
@@ -147,12 +202,13 @@ def tighten_study(store: GraphStore, study: StudyRecord, constraints: Sequence[s
     Raises:
         InputError: a constraint cannot be read, or no architecture satisfies all; nothing is changed then.
     """
-    if not constraints:
-        return study
-    spec = StudySpec.of(study)
-    tightened = replace(spec, constraints=read_constraints([*spec.constraints, *constraints]))
-    may_choose(store, tightened)
-    return store.update_study(study.name, spec=tightened.to_json())
+    return store.update_study(study.name, spec=_tightened(store, study, constraints)) if constraints else study
+
+
+def _tightened(store: GraphStore, study: StudyRecord, constraints: Sequence[str]) -> dict[str, Any]:
+    spec = StudySpec.of(study).grown(constraints=constraints)
+    may_choose(store, spec)
+    return spec.to_json()
 
 
 def enqueue(store: GraphStore, study: str, architecture: str) -> TrialRecord:

@@ -10,11 +10,10 @@ from explorer.library.library import Library
 from explorer.similarity.graph import architecture_id
 from explorer.space.spec import ArchitectureSpec
 from explorer.studies.jobs import job_of
-from explorer.studies.managing import enqueue, extend_study, find_study, open_study
+from explorer.studies.managing import enqueue, extend_study, find_study
 from explorer.studies.spec import Known, StudySpec
 from graphstore import GraphStore
-from graphstore.errors import NotFoundError
-from graphstore.records import StudyRecord, TrialRecord
+from graphstore.records import TrialRecord
 
 
 def queue(store: GraphStore, study: str, spec: ArchitectureSpec) -> TrialRecord:
@@ -47,22 +46,3 @@ def queue(store: GraphStore, study: str, spec: ArchitectureSpec) -> TrialRecord:
     if len(trials) >= search.budget and all(trial.architecture != id for trial in trials):
         extend_study(store, record, search.budget + 1)
     return enqueue(store, study, id)
-
-
-def new_study(store: GraphStore, spec: StudySpec) -> StudyRecord:
-    """Check and store a study of a new name; it is not run.
-
-    Args:
-        store: where to write.
-        spec: the study.
-
-    Raises:
-        InputError: a choice breaks a rule, or a study of this name exists.
-        DataError: the space has no library, or data or scores are missing.
-    """
-    try:
-        store.study(spec.name)
-    except NotFoundError:
-        spec.check(store)
-        return open_study(store, spec)
-    raise InputError("study name", "be new", spec.name, "Choose another name, or resume that study.")

@@ -12,9 +12,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from explorer.documents.json_text import read_json
 from explorer.documents.yaml_text import read_yaml
@@ -138,12 +137,12 @@ class Recipe:
     def __post_init__(self) -> None:
         if isinstance(self.tune_rates, list):  # as files have it
             object.__setattr__(self, "tune_rates", tuple(self.tune_rates))
-        for name, kind in _types().items():
-            value = getattr(self, name)
-            _check(name, kind, value)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            _check(field.name, str(field.type), value)
             # 1 and 1.0 are the same setting and must have the same digest.
-            if kind is float:
-                object.__setattr__(self, name, float(value))
+            if field.type == "float":
+                object.__setattr__(self, field.name, float(value))
         object.__setattr__(self, "tune_rates", tuple(map(float, self.tune_rates)))
         if self.precision not in set(Precision):
             rule = f"be one of {', '.join(Precision)}"
@@ -189,23 +188,17 @@ class Recipe:
         return digest(str(RECIPE_VERSION), json.dumps(rest, sort_keys=True))
 
 
-@lru_cache
-def _types() -> dict[str, Any]:
-    """Return the type of each setting."""
-    return get_type_hints(Recipe)
-
-
-def _check(name: str, kind: Any, value: Any) -> None:
+def _check(name: str, kind: str, value: Any) -> None:
     """Reject a value of the wrong type or out of range. Raises InputError."""
     field = f"recipe.{name}"
-    if kind is bool:
+    if kind == "bool":
         if not isinstance(value, bool):
             raise InputError(field, "be true or false", value, "Correct it.")
-    elif kind is int:
+    elif kind == "int":
         least = LEAST.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
             raise InputError(field, f"be an integer from {least} to {MOST}", value, "Correct it.")
-    elif kind is float:
+    elif kind == "float":
         rule, fits = _range(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or value > LARGEST or not fits(value):
             # YAML parses 1e-4 as a string.
@@ -215,7 +208,7 @@ def _check(name: str, kind: Any, value: Any) -> None:
                 else "Correct it."
             )
             raise InputError(field, rule, value, remedy)
-    elif kind == tuple[float, ...]:
+    elif kind.startswith("tuple"):
         if not isinstance(value, tuple) or not all(map(_is_rate, value)) or len(set(value)) < len(value):
             raise InputError(field, "be a list of different positive numbers", value, "Correct it.")
     elif not isinstance(value, str):

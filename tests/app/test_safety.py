@@ -65,7 +65,6 @@ def files(folder: Path) -> set[Path]:
 def test_a_study_has_a_plain_name(own_store, tmp_path, monkeypatch, name):
     """However it is asked for; and nothing was begun or written for it."""
     monkeypatch.setattr(launching, "launch", lambda store, kind, words, info: pytest.fail(f"launched {words}"))
-    monkeypatch.setattr(building, "launch", lambda store, kind, words, info: pytest.fail(f"launched {words}"))
     with open_store(own_store) as store:
         spec = from_json(store.summaries("nano")[0].spec)
         before = files(tmp_path)

@@ -1,6 +1,7 @@
 """``archex search`` and its commands: started in the background, looked at, extended, resumed, exported."""
 
 import csv
+import dataclasses
 import json
 import sys
 import time
@@ -10,16 +11,18 @@ import pytest
 from typer.testing import CliRunner
 
 from explorer.cli import search
+from explorer.cli.executors import ExecutorOptions
 from explorer.cli.main import build
+from explorer.cli.options import words_of
 from explorer.cli.search_options import SearchOptions
 from explorer.errors import InputError
 from explorer.library.library import Library
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
-from explorer.studies.jobs import refresh_jobs
-from explorer.studies.spec import StudySpec
+from explorer.studies.jobs import new_job, refresh_jobs
+from explorer.studies.spec import Stages, StudySpec
 from graphstore import open_store
-from graphstore.records import JobState, ScoreRecord, StudyState
+from graphstore.records import JobState, ScoreRecord, SpaceRecord, StudyState
 
 KNOWN = ("--space", "small", "--policy", "evolution", "--objective", "known", "--from-scores", "--initial", "3")
 
@@ -93,6 +96,91 @@ def test_a_search_in_the_background_and_what_one_does_with_it(archex, url, tmp_p
     (report,) = archex(*KNOWN, "--budget", "8", "--study", "mine")["studies"]
     assert report["complete"] == 8
     assert archex("status", "mine")["constraints"] == ["parameters<=10M"]
+
+
+def test_a_start_names_its_studies_to_the_background_and_describes_nothing_again(archex, url, monkeypatch):
+    launched = []
+
+    def launch(store, kind, arguments, info):
+        launched.append(list(arguments))
+        return new_job(store, kind, {**info, "arguments": list(arguments)})
+
+    monkeypatch.setattr(search, "launch", launch)
+    names = ["small-known-evolution-seed11", "small-known-random-seed11"]
+    again = ["search", "resume", *names, "--wait", "--workers=5"]
+    options = (*KNOWN, "--policy", "random", "--seed", "11", "--budget", "4", "--constraint", "depth<=4")
+    started = archex("start", *options, "--workers", "5")
+    assert started["studies"] == names
+    assert launched == [again]
+    # The background runs exactly this, and its job can be resumed by the same words.
+    reports = archex(*launched.pop()[1:], "--job", started["job"])["studies"]
+    assert [(one["study"], one["policy"], one["complete"]) for one in reports] == [
+        (names[0], "evolution", 4),
+        (names[1], "random", 4),
+    ]
+    with open_store(url) as store:
+        assert [StudySpec.of(store.study(name)).constraints for name in names] == [("depth<=4",)] * 2
+        assert refresh_jobs(store)[0].info["arguments"] == again
+    with pytest.raises(InputError, match="something left"):
+        archex("resume", *names)
+    archex("extend", names[1], "--budget", "5")
+    (report,) = archex("resume", *names, "--wait", "--threads-per-trial", "2")["studies"]
+    assert (report["study"], report["complete"]) == (names[1], 5)
+    with open_store(url) as store:
+        resumed = refresh_jobs(store)[0]
+    assert resumed.info == {
+        **resumed.info,
+        "studies": [names[1]],
+        "arguments": ["search", "resume", names[1], "--wait", "--threads-per-trial=2"],
+    }
+    # Nor does a search in the foreground keep its own words.
+    archex(*options[:-2], "--budget", "6", "--workers", "3")
+    with open_store(url) as store:
+        assert refresh_jobs(store)[0].info["arguments"] == ["search", "resume", *names, "--wait", "--workers=3"]
+    assert launched == []
+
+
+def test_a_place_is_written_as_it_is_read():
+    assert words_of(ExecutorOptions()) == []
+    place = ExecutorOptions(workers=8, executor="ray", ray_address="auto", threads=2, gpus=0.5, shared_store=True)
+    words = words_of(place)
+    assert words == [
+        *("--workers=8", "--executor=ray", "--ray-address=auto"),
+        *("--threads-per-trial=2", "--gpus-per-trial=0.5", "--shared-store"),
+    ]
+    assert words_of(ExecutorOptions(gpus=0.0)) == ["--gpus-per-trial=0.0"]
+    read = commands()["resume"].make_context("resume", ["a", "b", *words]).params
+    assert read["names"] == ["a", "b"]
+    assert {field.name: read[field.name] for field in dataclasses.fields(place)} == dataclasses.asdict(place)
+
+
+def test_levels_are_those_of_the_space_or_as_many_as_wanted(url):
+    def stages(space="graded", **options):
+        (spec,) = SearchOptions(space=space, **options).specs(store)
+        return spec.stages
+
+    with open_store(url) as store:
+        coarse = load_space("nano")
+        store.put_space(SpaceRecord("graded", {"source": coarse.source()}))
+        store.put_space(SpaceRecord("finest", {"source": coarse.at_level(1, True).source()}))
+        assert stages() == Stages()
+        assert stages(coarse_to_fine=True) == Stages(levels=3)
+        assert stages(coarse_to_fine=True, level_size=50) == Stages(levels=3, level_size=50)
+        assert stages(coarse_to_fine=True, levels=2) == stages(levels=2) == Stages(levels=2)
+        # Levels beyond the space's own stay at the finest.
+        assert stages(levels=5, patience=7) == Stages(levels=5)
+        assert stages("finest", levels=2) == Stages(levels=2)
+        for levels in (1, 0, -3):
+            with pytest.raises(InputError, match="levels must be at least 2; space graded has 3, and further ones"):
+                stages(levels=levels)
+        with pytest.raises(InputError, match="space finest has 1"):
+            stages("finest", coarse_to_fine=True)
+        with pytest.raises(InputError, match="levels must be from 1 to 9"):
+            stages(levels=10)
+        with pytest.raises(InputError, match="level size must come with levels"):
+            stages(level_size=50)
+        with pytest.raises(InputError, match="built from a grammar"):
+            stages("small", coarse_to_fine=True)
 
 
 def test_options_before_a_command_are_refused(archex):

@@ -109,6 +109,50 @@ def test_added_constraints_are_kept_and_the_best_is_among_those_that_keep_them(s
     assert len(store.trials("study")) == 20
 
 
+def test_nothing_is_written_of_a_study_that_breaks_a_rule(store):
+    """Whoever opens it, one or several at once, need not check it first."""
+    run(store, plan(6))
+    before = store.studies()
+    wrong = known_search("wrong", "small", costs=["-latency@toaster"])
+    other_seed = dataclasses.replace(plan(9), seed=1)
+    for specs in ([wrong], [other_seed], [known_search("new", "small"), wrong], [plan(9), other_seed]):
+        with pytest.raises(InputError):
+            managing.open_studies(store, specs)
+    with pytest.raises(InputError, match="toaster"):
+        open_study(store, wrong)
+    with pytest.raises(InputError, match="be new"):
+        managing.new_study(store, plan(9))
+    assert store.studies() == before
+    first, second = managing.open_studies(store, [known_search("new", "small"), plan(9)])
+    assert (first.name, StudySpec.of(second).budget) == ("new", 9)
+
+
+def test_several_studies_are_resumed_and_those_that_are_done_left_out(store):
+    done, cut = plan(4), dataclasses.replace(plan(6), name="cut")
+    run(store, done)
+    run_known(store, open_study(store, cut), SilentReporter(), iter([False, True]).__next__)
+    before = store.studies()
+    for constraint, named in (("parameters<=1", "at least one"), ("size<=1", "constraint")):
+        with pytest.raises(InputError, match=named):
+            managing.prepare_resume(store, ["study", "cut"], [constraint])
+    open_study(store, external := dataclasses.replace(search("asked", "small"), evaluation=External()))
+    for names, named in ((["study"], "something left"), (["cut", "asked"], "elsewhere"), (["cut", "nope"], "nope")):
+        with pytest.raises(InputError, match=named):
+            managing.prepare_resume(store, names, ["depth<=4"])
+    job = new_job(store, "search", {"studies": ["cut"]})
+    with pytest.raises(InputError, match=job.id):
+        managing.prepare_resume(store, ["study", "cut"], ["depth<=4"])
+    assert [one for one in store.studies() if one.name != external.name] == before
+    (left,) = managing.prepare_resume(store, ["study", "cut", "cut"], ["depth<=4"], job.id)
+    assert (left.name, StudySpec.of(left).constraints) == ("cut", ("depth<=4",))
+    assert store.study("cut") == left
+    assert StudySpec.of(store.study("study")).constraints == ()
+    store.update_job(job.id, state=JobState.DONE)
+    managing.extend_study(store, store.study("study"), budget=5)
+    both = managing.prepare_resume(store, ["study", "cut"])
+    assert [one.name for one in both] == ["study", "cut"]
+
+
 def test_status_tells_who_runs_it_and_what_failed(store):
     study = open_study(store, plan(6))
     ids = [summary.id for summary in store.summaries("small")][:4]
@@ -187,7 +231,7 @@ def test_an_unknown_study_lists_the_known_ones(store):
         (search("s", "small"), StudyState.OPEN, True),
         (search("s", "small"), StudyState.DONE, False),
         (search("s", "small", stages=Stages(levels=2)), StudyState.DONE, True),
-        (search("s", "small", stages=Stages(requeries=1)), StudyState.DONE, True),
+        (search("s", "small", "boshnas", stages=Stages(requeries=1)), StudyState.DONE, True),
         (search("s", "small", evaluation=External()), StudyState.STOPPED, False),
         (search("s", "small", evaluation=External()), StudyState.DONE, False),
     ],

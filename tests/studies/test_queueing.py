@@ -13,7 +13,8 @@ from explorer.errors import InputError
 from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_json
 from explorer.space.named import named_model
-from explorer.studies.queueing import new_study, queue
+from explorer.studies.managing import new_study
+from explorer.studies.queueing import queue
 from explorer.studies.spec import StudySpec
 from explorer.testing.searches import search
 from graphstore.records import JobRecord, JobState, TrialStatus

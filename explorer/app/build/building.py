@@ -20,8 +20,9 @@ from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace, OutsideSpaceError
 from explorer.space.operations import usual_operations
 from explorer.space.spec import ArchitectureSpec
-from explorer.studies.jobs import is_alive, launch, studies_of
-from explorer.studies.queueing import new_study, queue
+from explorer.studies.jobs import is_alive, studies_of
+from explorer.studies.managing import new_study
+from explorer.studies.queueing import queue
 from explorer.studies.spec import DEFAULT_RECIPE, StudySpec, Trained
 from graphstore import GraphStore
 from graphstore.records import JobRecord, ScoreKind, SpaceRecord, StudyRecord, TrialRecord
@@ -179,21 +180,14 @@ def enqueue(
         if run:
             launching.require_room(jobs)
         if choices.is_new:
-            if not 1 <= choices.budget <= launching.MAX_TRAINED:
-                rule = f"be from 1 to {launching.MAX_TRAINED}"
-                raise InputError("trials", rule, choices.budget, "Longer studies run from the command line.")
-            if choices.recipe not in launching.RECIPE_NAMES:
-                rule = f"be one of {', '.join(launching.RECIPE_NAMES)}"
-                raise InputError("recipe", rule, choices.recipe, "Choose one of them.")
             evaluation = Trained(recipe=choices.recipe)
-            new_study(store, StudySpec(name=choices.study, space=space, evaluation=evaluation, budget=choices.budget))
+            new = StudySpec(name=choices.study, space=space, evaluation=evaluation, budget=choices.budget)
+            launching.check_limits(new, launching.Place())
+            new_study(store, new)
         else:
             _check_growth(store, choices.study)
         trial = queue(store, choices.study, spec)
-        if not run:
-            return trial, None
-        words = ["search", "resume", choices.study, "--wait"]
-        return trial, launch(store, "search", words, {"studies": [choices.study]})
+        return trial, launching.launch_study(store, choices.study, launching.Place()) if run else None
 
 
 def _check_growth(store: GraphStore, name: str) -> None:

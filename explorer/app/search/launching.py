@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from explorer.errors import InputError
 from explorer.library.workplace import log_folder
 from explorer.studies.executors.registry import ExecutorKind
-from explorer.studies.jobs import is_alive, launch, require_free, studies_of
+from explorer.studies.jobs import SEARCH, is_alive, launch, require_free, resume_arguments, studies_of
 from explorer.studies.managing import can_resume as can_resume_study
-from explorer.studies.managing import check_resumable, find_study
-from explorer.studies.queueing import new_study
+from explorer.studies.managing import new_study, prepare_resume
 from explorer.studies.spec import Known, StudySpec, Trained
 from explorer.training.recipe import RECIPES
 from graphstore import GraphStore
@@ -128,7 +127,7 @@ def start(store: GraphStore, spec: StudySpec, place: Place, jobs: Sequence[JobRe
     require_room(jobs)
     log_folder(store.url).mkdir(parents=True, exist_ok=True)  # Fails before the study is stored if it cannot be made.
     new_study(store, spec)
-    return _launch_study(store, spec.name, place)
+    return launch_study(store, spec.name, place)
 
 
 def resume_study(store: GraphStore, name: str, jobs: Sequence[JobRecord]) -> JobRecord:
@@ -137,14 +136,14 @@ def resume_study(store: GraphStore, name: str, jobs: Sequence[JobRecord]) -> Job
     Raises:
         InputError: no such study, a job runs it already, it cannot be resumed, or too many jobs are running.
     """
-    check_resumable(find_study(store, name))
+    prepare_resume(store, [name])
     require_room(jobs)
-    require_free(store, [name])
-    return _launch_study(store, name, Place())
+    return launch_study(store, name, Place())
 
 
-def _launch_study(store: GraphStore, name: str, place: Place) -> JobRecord:
-    return launch(store, "search", ["search", "resume", name, "--wait", *place.arguments()], {"studies": [name]})
+def launch_study(store: GraphStore, name: str, place: Place) -> JobRecord:
+    """Run a stored study by a job of its own, without any check."""
+    return launch(store, SEARCH, resume_arguments([name], place.arguments()), {"studies": [name]})
 
 
 def _most_trials(spec: StudySpec) -> int:
