@@ -112,11 +112,24 @@ class DiskError(DataError):
     """Files cannot be written: no space, no rights, or the disk is gone."""
 
 
-class MachineFault(ExplorerError):  # noqa: N818 - a fault of the machine is not an error of its user
+class TrainingEnded(ExplorerError):  # noqa: N818 - not an error of the user
+    """A training ended without a result.
+
+    Args:
+        reason: why.
+        part: the part of the training, which precedes the reason in the message.
+    """
+
+    def __init__(self, reason: str, part: str = "") -> None:
+        self.reason, self.part = reason, part
+        super().__init__(f"{part}: {reason}" if part else reason)
+
+
+class MachineFault(TrainingEnded):
     """The machine cannot continue a training, and the training is not the cause."""
 
 
-class TrainingFailed(ExplorerError):  # noqa: N818 - the trial failed; the study continues
+class TrainingFailed(TrainingEnded):
     """A training could not be finished; the reason is stored with its trial."""
 
 

@@ -28,8 +28,16 @@ ROWS = 100
 TIME_S = 10.0
 """Default time limit, in seconds."""
 
-_PARAMETER = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|//[^\n]*|/\*.*?\*/|\$(\w+)", re.DOTALL)
-"""A text, a comment, or a parameter with its name."""
+_PARAMETER = re.compile(
+    r"""
+    '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*"       # a text
+    | //[^\n]* | /\*.*?\*/                       # a comment
+    | \$\s* (?: (?P<plain>\w+) | `(?P<quoted>(?:``|[^`])+)` )
+    | `(?:``|[^`])*`                             # another quoted name
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""A parameter with its name, or what may contain a dollar sign that begins none."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +98,9 @@ def run_query(
 
 
 def parameter_names(text: str) -> frozenset[str]:
-    """Return the names of a statement's parameters."""
-    return frozenset(name for name in _PARAMETER.findall(text) if name)
+    """Return the names of a statement's parameters: ``$name`` or, with any characters, ``$`a name```."""
+    found = (match["plain"] or (match["quoted"] or "").replace("``", "`") for match in _PARAMETER.finditer(text))
+    return frozenset(name for name in found if name)
 
 
 def _check(text: str, parameters: Mapping[str, Any], row_limit: int, time_limit_s: float) -> None:

@@ -11,7 +11,7 @@ from explorer.documents.json_text import read_json
 from explorer.errors import InputError
 from explorer.similarity.graph import architecture_id
 from explorer.space.backbones import parse_widths, shape_spec
-from explorer.space.formats import from_json, from_model_dict
+from explorer.space.formats import FIRST_FORM, from_json, from_model_dict, is_first_form
 from explorer.space.named import find_named, named_models
 from explorer.space.spec import ArchitectureSpec
 from graphstore.errors import NotFoundError
@@ -27,12 +27,14 @@ class FoundArchitecture:
         spec: the architecture.
         label: its name and the first digits of its id, or the user's text for one that is not from the store.
         stored: whether it was found in the store; a published model may also be there.
+        read_as: how a file was read, if that is unusual.
     """
 
     id: str
     spec: ArchitectureSpec
     label: str
     stored: bool
+    read_as: str = ""
 
 
 def find_architecture(
@@ -57,13 +59,14 @@ def find_architecture(
         InputError: the text is none of these, or fits several architectures.
     """
     wanted = text.strip()
-    spec = find_named(wanted)
+    spec, read_as = find_named(wanted), ""
     if spec is None and (widths := parse_widths(wanted)) is not None:
         spec = shape_spec(widths)
     if spec is None and files and wanted.endswith(".json"):
-        spec = from_model_dict(read_json(Path(wanted)))
+        document = read_json(Path(wanted))
+        spec, read_as = from_model_dict(document), FIRST_FORM if is_first_form(document) else ""
     if spec is not None:
-        return FoundArchitecture(architecture_id(spec), spec, wanted, stored=False)
+        return FoundArchitecture(architecture_id(spec), spec, wanted, False, read_as)
     try:
         found = record(wanted)
     except NotFoundError as error:

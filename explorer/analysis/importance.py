@@ -21,6 +21,8 @@ from explorer.space.spec import ArchitectureSpec, LayerSpec
 
 FEWEST_SCORES = 12
 """Fewest scored architectures to fit a forest to."""
+MOST_SCORES = 1000
+"""Most architectures that the forests are fitted to: a random part of more, which would only take longer."""
 SAMPLES, TREES, EXCHANGES = 20, 40, 4
 BAR = (0.05, 0.95)
 """Quantiles over the bootstrap samples at the ends of an error bar."""
@@ -157,6 +159,9 @@ def choice_importance(choices: pd.DataFrame, scores: pd.Series, seed: int = 0) -
         raise InputError("study", rule, len(known), remedy, few)
     if float(known.max() - known.min()) <= 0.0:
         raise InputError("scores", "differ for the importance of choices", float(known.iloc[0]), remedy, few)
+    if len(known) > MOST_SCORES:
+        drawn = np.random.default_rng([seed, MOST_SCORES]).permutation(len(known))[:MOST_SCORES]
+        known = known.iloc[np.sort(drawn)]
     chosen = choices.loc[known.index]
     names = [name for name in chosen if chosen[name].nunique(dropna=False) > 1]
     if not names:

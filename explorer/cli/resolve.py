@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from explorer.analysis.architectures import find_architecture
-from explorer.cli.console import opened
+from explorer.cli.console import opened, say
 from explorer.space.spec import ArchitectureSpec
 from graphstore.errors import Code, NotFoundError, StoreInputError
 from graphstore.records import ArchitectureRecord
@@ -34,4 +34,7 @@ def resolve_spec(text: str, store_url: str) -> ArchitectureSpec:
                 return {}
             raise
 
-    return find_architecture(text, record, names, files=True).spec
+    found = find_architecture(text, record, names, files=True)
+    if found.read_as:
+        say(f"{text} is read as {found.read_as}")
+    return found.spec

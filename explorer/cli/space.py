@@ -24,6 +24,7 @@ from explorer.cli.console import (
     output,
     print_json,
     progress_reporter,
+    say,
 )
 from explorer.cli.filters import DepthOption, FlopsOption, ParametersOption
 from explorer.errors import InputError
@@ -62,7 +63,10 @@ MixedOption = Annotated[
 
 
 def _space(preset: str, level: int | None, mixed: bool) -> DesignSpace:
-    return load_space(preset).at_level(level, True if mixed else None)
+    space = load_space(preset)
+    if space.read_as:
+        say(f"{preset} is read as {space.read_as}")
+    return space.at_level(level, True if mixed else None)
 
 
 def _ends(span: Range) -> tuple[float, float]:

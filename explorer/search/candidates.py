@@ -127,12 +127,15 @@ def encode_choices(specs: Sequence[ArchitectureSpec]) -> NDArray[np.int64]:
     depth = max((spec.depth for spec in specs), default=0)
     codes = np.full((len(specs), 1 + 5 * depth), -1, dtype=np.int64)
     tables: list[dict[Hashable, int]] = [{} for _ in range(6)]
+    known: dict[int, list[int]] = {}  # by identity, because the hash of a layer is slow
     for row, spec in enumerate(specs):
-        codes[row, 0] = tables[0].setdefault(spec.depth, len(tables[0]))
-        for index, layer in enumerate(spec.layers):
-            for aspect, value in enumerate(_layer_choices(layer)):
-                table = tables[1 + aspect]
-                codes[row, 1 + 5 * index + aspect] = table.setdefault(value, len(table))
+        coded = [tables[0].setdefault(spec.depth, len(tables[0]))]
+        for layer in spec.layers:
+            if id(layer) not in known:
+                choices = zip(tables[1:], _layer_choices(layer), strict=True)
+                known[id(layer)] = [table.setdefault(value, len(table)) for table, value in choices]
+            coded += known[id(layer)]
+        codes[row, : len(coded)] = coded
     return codes
 
 

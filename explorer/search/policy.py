@@ -70,6 +70,7 @@ class Policy(ABC):
         self.seed = seed
         self.settings = self.read_settings(settings or {})
         self._history: dict[int, Trial] = {}
+        self._tried: dict[int, int] = {}  # index of each trial's candidate, by number of the trial
 
     @classmethod
     def read_settings(cls, values: Mapping[str, Any]) -> Any:
@@ -100,7 +101,7 @@ class Policy(ABC):
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise InputError("count", "be a whole number, 0 or more", count, "Ask for at least one.")
         free = self.candidates.allowed.copy()
-        free[self._indices(self._history.values())] = False
+        free[list(self._tried.values())] = False
         untried = np.flatnonzero(free)
         count = min(count, len(untried))
         return self._propose(count, untried) if count else []
@@ -118,6 +119,7 @@ class Policy(ABC):
                 remedy = "Search the space that holds it, or leave the trial out."
                 raise InputError(f"trial {trial.number}", "be of a candidate", trial.architecture, remedy)
         self._history.update((trial.number, trial) for trial in checked)
+        self._tried.update((trial.number, self.candidates.index[trial.architecture]) for trial in checked)
 
     @property
     def converged(self) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from explorer.documents.yaml_text import read_yaml
 from explorer.errors import DataError, SpecError
 from explorer.space.difference import layer_words
+from explorer.space.flexibert_space import is_flexibert_space, space_document
 from explorer.space.layers import LayerChoices, LayerPick, Operation, OperationsPer, mixed_digits
 from explorer.space.resources import data_folder
 from explorer.space.space_document import parse_space
@@ -76,6 +77,7 @@ class DesignSpace:
         backbone: width between the layers of all architectures, which then have bottlenecks; ``None`` for none.
         kernel: name of the graph kernel that its library is built with; empty for the default one.
         kernel_parameters: parameters of the kernel.
+        read_as: how its file was read, if that is unusual.
     """
 
     name: str
@@ -92,6 +94,7 @@ class DesignSpace:
     backbone: int | None = None
     kernel: str = field(default="", compare=False)
     kernel_parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    read_as: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         self._check_options("hidden", self.hidden, MAX_HIDDEN)
@@ -350,7 +353,7 @@ def _is_file(path: Path) -> bool:
 
 
 def load_space(name_or_file: str) -> DesignSpace:
-    """Load a shipped preset by name, or a user's YAML file by path.
+    """Load a shipped preset by name, or a user's YAML file by path, which may be FlexiBERT's ``design_space.yaml``.
 
     Raises:
         SpecError: the preset or file does not exist, is not valid YAML, or breaks a rule.
@@ -365,4 +368,7 @@ def load_space(name_or_file: str) -> DesignSpace:
         document = read_yaml(path, "design space")
     except DataError as error:
         raise SpecError.of(error) from None
-    return DesignSpace.from_document(document, source)
+    if not is_flexibert_space(document):
+        return DesignSpace.from_document(document, source)
+    document, read_as = space_document(document, path.stem, source)
+    return replace(DesignSpace.from_document(document, source), read_as=read_as)

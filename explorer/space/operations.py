@@ -264,6 +264,16 @@ def usual_operations() -> list[str]:
     return [name for operation in OPERATIONS.values() for name in _usual(operation)]
 
 
+def usual_parameters(family: str) -> list[str]:
+    """Return the parameters of a family that people choose from."""
+    return [parameter for name in usual_operations() for own, _, parameter in [name.partition("_")] if own == family]
+
+
+def family_of(parameter: str) -> Family | None:
+    """Return the family with a parameter; ``None`` if no family has it."""
+    return next((family for family in Family if _known(f"{family}_{parameter}")), None)
+
+
 def _usual(operation: Operation) -> Iterator[str]:
     if operation.parameter:
         yield operation.key

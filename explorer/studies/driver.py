@@ -105,6 +105,10 @@ class TrialReader:
                 self._open.add(trial.number)
         return list(self._known.values())
 
+    def under_way(self) -> list[TrialRecord]:
+        """Return the trials that have not ended, as they were when ``read`` was called last, by number."""
+        return [self._known[number] for number in sorted(self._open)]
+
 
 class StudyDriver:
     """Asks the study's policy and queues its proposals. Leaves the state of its process unchanged.
@@ -123,15 +127,20 @@ class StudyDriver:
         self.policy.tell(prior)
         self._before = len(prior)
         self._reader = TrialReader(store, study.name)
-        self._learned: dict[int, Trial] = {}
+        self._learned: dict[int, TrialRecord] = {}
 
     def trials(self) -> list[TrialRecord]:
         """Return all trials of the study as they are now, by number."""
         return self._reader.read()
 
+    def under_way(self) -> list[TrialRecord]:
+        """Return the trials that have not ended by now, by number."""
+        self._reader.read()
+        return self._reader.under_way()
+
     def refill(self, slots: int) -> list[TrialRecord]:
         """Queue proposals until ``slots`` trials wait or run, within the budget. Returns the new trials."""
-        return self.propose(slots - sum(trial.state not in ENDED for trial in self.trials()))
+        return self.propose(slots - len(self.under_way()))
 
     def propose(self, count: int) -> list[TrialRecord]:
         """Queue at most ``count`` proposals, within the budget as it is now. Returns the new trials."""
@@ -149,8 +158,8 @@ class StudyDriver:
 
     def learn(self, trials: Sequence[TrialRecord]) -> None:
         """Tell the policy what is new of the study's trials; their numbers follow those of earlier levels."""
-        new = [trial for trial in history(trials) if self._learned.get(trial.number) != trial]
-        self.policy.tell([replace(trial, number=self._before + trial.number) for trial in new])
+        new = [trial for trial in trials if self._learned.get(trial.number) is not trial]
+        self.policy.tell([replace(trial, number=self._before + trial.number) for trial in history(new)])
         self._learned |= {trial.number: trial for trial in new}
 
     def finished(self) -> bool:
@@ -158,7 +167,7 @@ class StudyDriver:
         self._refresh()
         trials = self.trials()
         # Processes that asked at the same time may have queued more than the budget allows; the rest waits for more.
-        if any(trial.state not in ENDED for trial in trials[: self.spec.budget]):
+        if any(trial.number < self.spec.budget for trial in self._reader.under_way()):
             return False
         if len(trials) >= self.spec.budget or time_is_up(self.spec, trials, time.time()):
             return True
@@ -208,18 +217,17 @@ def run_known(
     while not stop():
         store.expire_leases(study.name, time.time(), MAX_ATTEMPTS)
         # Finish what a killed run left of a batch first, so that the next batch is proposed with all of it known.
-        under_way = [trial for trial in driver.trials() if trial.state not in ENDED]
-        progressed = bool(not under_way and driver.propose(spec.batch))
+        progressed = bool(not driver.under_way() and driver.propose(spec.batch))
         while (trial := store.claim_trial(study.name, owner, FAST_LEASE_S, time.time())) is not None:
             with suppress(LeaseLostError):  # This process was suspended for longer than the lease.
                 ended = store.finish_trial(trial, TrialStatus.COMPLETE, time.time(), value=values[trial.architecture])
                 if on_trial is not None:
                     on_trial(ended)
             progressed = True
-        trials = driver.trials()
-        held = [trial for trial in trials if trial.state is TrialStatus.RUNNING]
+        under_way = driver.under_way()
+        held = [trial for trial in under_way if trial.state is TrialStatus.RUNNING]
         note = f"waiting for trial {held[0].number}, which {held[0].owner} holds" if held else ""
-        reporter.update(study.name, sum(trial.state in ENDED for trial in trials), driver.spec.budget, note)
+        reporter.update(study.name, len(driver.trials()) - len(under_way), driver.spec.budget, note)
         if held:
             time.sleep(WAIT_S)
         elif not progressed:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
@@ -97,24 +98,36 @@ class GraphKernelSuite(ABC):
         """Save a kernel to bytes and load it again."""
         return self.load(state_from_bytes(state_to_bytes(kernel.state())))
 
-    @pytest.fixture
-    def graphs(self) -> list[ArchitectureGraph]:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def graphs(cls) -> list[ArchitectureGraph]:
         """Fourteen graphs, two of them equal."""
         found = [*architectures(5, 1), *random_graphs(8, 2)]
         return [*found, found[0]]
 
-    @pytest.fixture
-    def others(self) -> list[ArchitectureGraph]:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def others(cls) -> list[ArchitectureGraph]:
         """Graphs with patterns and labels that ``graphs`` lacks."""
         return [*architectures(3, 5), *random_graphs(4, 6), labelled_graph("pqx", (0, 1), (1, 2))]
 
-    @pytest.fixture
-    def fitted(self, graphs: list[ArchitectureGraph]) -> GraphKernel:
-        return self.make_kernel().fit(graphs)
+    @pytest.fixture(scope="class")
+    @classmethod
+    def fitted_once(cls, graphs: list[ArchitectureGraph]) -> GraphKernel:
+        """The kernel fitted on ``graphs``, once for all laws; a test takes ``fitted``, its own copy."""
+        return cls().make_kernel().fit(graphs)
 
     @pytest.fixture
-    def values(self, fitted: GraphKernel, graphs: list[ArchitectureGraph]) -> Values:
-        return fitted.dissimilarities(graphs, graphs)
+    def fitted(self, fitted_once: GraphKernel) -> GraphKernel:
+        return deepcopy(fitted_once)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def values(cls, fitted_once: GraphKernel, graphs: list[ArchitectureGraph]) -> Values:
+        """Dissimilarities of ``graphs``, read-only."""
+        found = deepcopy(fitted_once).dissimilarities(graphs, graphs)
+        found.flags.writeable = False
+        return found
 
     def test_says_what_it_is(self) -> None:
         kernel = self.make_kernel()

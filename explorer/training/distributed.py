@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.errors import InputError, TrainingFailed
+from explorer import errors
+from explorer.errors import Code, ExplorerError, InputError, Shown, TrainingEnded, TrainingFailed, shortened
 from explorer.space.formats import from_json, to_json
 from explorer.space.spec import ArchitectureSpec
 from explorer.training.files import new_folder, writable, write_json
@@ -227,13 +228,28 @@ def _raise(ended: list[Any], log: Path) -> None:
     kind, *parts = ended or ["died"]
     if kind == "stopped":
         raise TrainingStopped(*parts)
-    if kind == "failed":
-        raise TrainingFailed(*parts)
-    if kind == "input":
-        raise InputError(*parts)
+    if kind == "raised":
+        raise _error_of(*parts)
     if kind != "done":
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
         raise TrainingFailed(f"a process of the pre-training died; the end of {log}:\n{tail}")
+
+
+def _fields_of(error: ExplorerError) -> list[Any]:
+    """Return an error as JSON values, from which ``_error_of`` makes it again; of a value the text of its message."""
+    name = type(error).__name__
+    if isinstance(error, InputError):
+        return [name, error.field, error.rule, shortened(error.value), error.remedy, error.code]
+    assert isinstance(error, TrainingEnded)
+    return [name, error.reason, error.part]
+
+
+def _error_of(name: str, *given: Any) -> ExplorerError:
+    kind: type[ExplorerError] = getattr(errors, name)
+    if not issubclass(kind, InputError):
+        return kind(*given)
+    field, rule, value, remedy, code = given
+    return kind(field, rule, Shown(value), remedy, code and Code(code))
 
 
 def work(job: Job, tell: Callable[[list[Any]], None], should_stop: Callable[[], bool]) -> None:
@@ -273,11 +289,8 @@ def work(job: Job, tell: Callable[[list[Any]], None], should_stop: Callable[[], 
         guarded(PHASE, SMALLER_PRETRAINING, part)
     except TrainingStopped as error:
         tell(["stopped", str(error)])
-    except TrainingFailed as error:
-        tell(["failed", str(error).removeprefix(f"{PHASE}: ")])
-        raise
-    except InputError as error:
-        tell(["input", error.field, error.rule, str(error.value), error.remedy])
+    except (TrainingEnded, InputError) as error:
+        tell(["raised", *_fields_of(error)])
         raise
     else:
         tell(["done"])

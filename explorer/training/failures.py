@@ -30,14 +30,14 @@ def guarded(what: str, remedies: str, work: Callable[[], T]) -> T:
         work: the piece.
 
     Raises:
-        TrainingFailed: the work failed, or needs more memory than there is; ``what`` precedes the reason.
+        TrainingFailed: the work failed, or needs more memory than there is; ``what`` is its part.
         MachineFault: the memory would be enough, but other programs hold a part of it.
     """
     kind: type[TrainingFailed | MachineFault] = TrainingFailed
     try:
         return work()
     except TrainingFailed as error:
-        reason = str(error)
+        reason = error.reason
     except (RuntimeError, MemoryError) as error:
         if not is_memory(error):
             raise
@@ -50,7 +50,7 @@ def guarded(what: str, remedies: str, work: Callable[[], T]) -> T:
     # Raise outside the except block, where no traceback keeps the frames of the failed work and their tensors alive.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    raise kind(f"{what}: {reason}")
+    raise kind(reason, what)
 
 
 def is_memory(error: BaseException) -> bool:
@@ -68,7 +68,7 @@ def fits_alone(error: BaseException) -> bool:
     """
     found = ASKED.search(str(error))
     asked = float(found[1]) * UNITS[found[2]] if found else 0.0
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError) and torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         mine = torch.cuda.memory_reserved()
     else:

@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from explorer.documents.json_text import read_json
 from explorer.documents.yaml_text import read_yaml
@@ -137,12 +138,12 @@ class Recipe:
     def __post_init__(self) -> None:
         if isinstance(self.tune_rates, list):  # as files have it
             object.__setattr__(self, "tune_rates", tuple(self.tune_rates))
-        for field in fields(self):
-            value = getattr(self, field.name)
-            _check(field.name, str(field.type), value)
+        for name, kind in _types().items():
+            value = getattr(self, name)
+            _check(name, kind, value)
             # 1 and 1.0 are the same setting and must have the same digest.
-            if field.type == "float":
-                object.__setattr__(self, field.name, float(value))
+            if kind is float:
+                object.__setattr__(self, name, float(value))
         object.__setattr__(self, "tune_rates", tuple(map(float, self.tune_rates)))
         if self.precision not in set(Precision):
             rule = f"be one of {', '.join(Precision)}"
@@ -188,17 +189,23 @@ class Recipe:
         return digest(str(RECIPE_VERSION), json.dumps(rest, sort_keys=True))
 
 
-def _check(name: str, kind: str, value: Any) -> None:
+@lru_cache
+def _types() -> dict[str, Any]:
+    """Return the type of each setting."""
+    return get_type_hints(Recipe)
+
+
+def _check(name: str, kind: Any, value: Any) -> None:
     """Reject a value of the wrong type or out of range. Raises InputError."""
     field = f"recipe.{name}"
-    if kind == "bool":
+    if kind is bool:
         if not isinstance(value, bool):
             raise InputError(field, "be true or false", value, "Correct it.")
-    elif kind == "int":
+    elif kind is int:
         least = LEAST.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
             raise InputError(field, f"be an integer from {least} to {MOST}", value, "Correct it.")
-    elif kind == "float":
+    elif kind is float:
         rule, fits = _range(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or value > LARGEST or not fits(value):
             # YAML parses 1e-4 as a string.
@@ -208,7 +215,7 @@ def _check(name: str, kind: str, value: Any) -> None:
                 else "Correct it."
             )
             raise InputError(field, rule, value, remedy)
-    elif kind.startswith("tuple"):
+    elif kind == tuple[float, ...]:
         if not isinstance(value, tuple) or not all(map(_is_rate, value)) or len(set(value)) < len(value):
             raise InputError(field, "be a list of different positive numbers", value, "Correct it.")
     elif not isinstance(value, str):

@@ -52,6 +52,11 @@ The marks are read after the first SET, which waits for the lock, so no mark is 
 """
 
 
+def _rows(result: neo4j.Result) -> Rows:
+    """Return rows of plain values as dicts; ``Result.data()`` would convert each byte of a kernel's state by itself."""
+    return [dict(record) for record in result]
+
+
 class Statements:
     """Runs Cypher inside one managed transaction."""
 
@@ -60,10 +65,10 @@ class Statements:
 
     def rows(self, query: str, **parameters: Any) -> Rows:
         """Return all rows of a query as dicts by column name."""
-        return self._transaction.run(query, parameters).data()
+        return _rows(self._transaction.run(query, parameters))
 
     def values(self, query: str, **parameters: Any) -> list[list[Any]]:
-        """Return all rows of a query as lists; several times faster for large nested values."""
+        """Return all rows of a query as lists."""
         return self._transaction.run(query, parameters).values()
 
     def one(self, query: str, **parameters: Any) -> dict[str, Any] | None:
@@ -202,7 +207,7 @@ class Graph:
         """
         try:
             with self._errors(), self._session(default_access_mode=neo4j.READ_ACCESS) as session:
-                return session.run(query, parameters).data()
+                return _rows(session.run(query, parameters))
         except StoreError as error:
             cause = error.__cause__
             if not isinstance(cause, DriverError | Neo4jError) or not cause.is_retryable():

@@ -147,6 +147,7 @@ class AppendLaws:
                 store.append_to_library("nano", new, *users.library_of(new, old[0].id))
                 assert_appended(store, old, new)
                 old += new
+            assert member.exitcode == 0
             assert step > 5
         assert reopen().problems() == []
 
@@ -283,6 +284,7 @@ class KernelLaws:
                 assert found in (stored, new)
                 stored = store.put_kernel("nano", new, replacing=found.digest)
                 assert store.kernel("nano", KERNEL) == stored == new
+            assert member.exitcode == 0
             assert step > 3
         assert store.problems() == []
 

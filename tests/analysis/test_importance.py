@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from explorer.analysis import importance
 from explorer.analysis.importance import choice_importance, choices_frame, coded, parallel_axes
 from explorer.errors import InputError
 from explorer.space.grammar import load_space
@@ -82,6 +83,17 @@ def test_of_noise_the_forest_explains_nothing():
     found = choice_importance(table(60), scores, seed=5)
     assert found.explained < 0.1
     assert found.choices.equals(choice_importance(table(60), scores, seed=5).choices)
+
+
+def test_of_many_scores_a_random_part_tells_as_much(monkeypatch):
+    monkeypatch.setattr(importance, "MOST_SCORES", 80)
+    choices = table(400)
+    scores = choices["a"].map({32: 0.0, 64: 0.5, 128: 1.0}).astype(float)
+    found = choice_importance(choices, scores)
+    assert found.scored == 80
+    assert found.choices["choice"][0] == "a"
+    assert found.choices.equals(choice_importance(choices, scores).choices)
+    assert not found.choices.equals(choice_importance(choices, scores.iloc[:80]).choices), "not the first ones"
 
 
 def test_importance_needs_scores_that_differ():

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import random
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -97,7 +98,9 @@ def pasted_vector(draw: random.Random) -> None:
 
 
 def cypher_statement(draw: random.Random) -> None:
-    assert all(parameter_names(text(draw, *STATEMENTS)))
+    statement = text(draw, *STATEMENTS)
+    for name in parameter_names(statement):
+        assert re.search(rf"\$\s*`?{re.escape(name.replace('`', '``'))}", statement)
 
 
 def cypher_parameters(draw: random.Random) -> None:

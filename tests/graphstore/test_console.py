@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 
 import neo4j
 import psutil
@@ -113,12 +114,24 @@ def test_the_server_itself_refuses_where_the_plan_would_not(server, store, monke
     assert everything(server) == before
 
 
-def test_the_server_itself_reads_no_files_and_calls_no_machines(store):
+def test_the_server_itself_reads_no_files_and_calls_no_machines(store, tmp_path):
     """Inside an expression the plan does not show what is read; the managed server's settings refuse it."""
-    for place in ("file:///etc/passwd", "http://127.0.0.1:9/x"):
-        text = f"RETURN [x IN [1] | COUNT {{ LOAD CSV FROM '{place}' AS line RETURN line }}] AS x"
-        with pytest.raises(StoreError):
-            run_query(store, text)
+    (tmp_path / "kept.csv").write_text("secret\n")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        for place in ((tmp_path / "kept.csv").as_uri(), f"http://127.0.0.1:{listener.getsockname()[1]}/kept.csv"):
+            text = f"RETURN [x IN [1] | COLLECT {{ LOAD CSV FROM '{place}' AS line RETURN line[0] }}] AS x"
+            with pytest.raises(StoreError, match="Cannot load from URL"):
+                run_query(store, text)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_parameters_are_named_as_the_server_reads_them(store):
+    given = {"f": 1, "b c": 2, "a`b": 3, "4": 4}
+    text = "RETURN $ f AS f, $`b c` AS g, $`a``b` AS h, $4 AS i, '$no' AS j // $no"
+    assert cypher.parameter_names(text) == set(given)
+    assert run_query(store, text, given).rows == ((1, 2, 3, 4, "$no"),)
 
 
 @pytest.mark.parametrize("brackets", ["[]", "()", "{}"])

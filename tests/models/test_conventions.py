@@ -127,6 +127,30 @@ def test_pipelines(tokenizer, tokenizer_folder, tmp_path):
         assert [row["score"] for row in alone] == pytest.approx([row["score"] for row in together], abs=1e-6)
 
 
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(
+    "kind",
+    [FlexiBertModel, FlexiBertForMaskedLM, FlexiBertForSequenceClassification, FlexiBertForTokenClassification],
+)
+def test_resized_embeddings_leave_known_tokens_as_they_are(kind, tied, tmp_path):
+    torch.manual_seed(0)
+    model = kind(config(tie_word_embeddings=tied)).eval()
+    ids, mask = torch.randint(1, 300, (2, 6)), torch.tensor([[1] * 6, [1] * 4 + [0] * 2])
+    with torch.no_grad():
+        before = model(ids, mask)[0]
+        for size, rounded in ((310, None), (310, 64), (300, None)):
+            model.resize_token_embeddings(size, pad_to_multiple_of=rounded)
+            model.save_pretrained(tmp_path)
+            model = kind.from_pretrained(tmp_path)
+            after = model(ids, mask)[0]
+            assert model.get_input_embeddings().num_embeddings == model.config.vocab_size == (320 if rounded else size)
+            if kind is FlexiBertForMaskedLM:
+                assert after.shape[-1] == model.config.vocab_size
+                after = after[..., :300]
+            torch.testing.assert_close(after, before, rtol=0, atol=1e-6)
+    assert model.get_input_embeddings().padding_idx == 0
+
+
 def test_embeddings_can_be_resized_and_stay_tied():
     torch.manual_seed(0)
     model = FlexiBertForMaskedLM(config())
@@ -140,7 +164,7 @@ def test_embeddings_can_be_resized_and_stay_tied():
     assert torch.equal(model.get_input_embeddings().weight[:300], old)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_a_model_is_loaded_in_the_type_asked_for(dtype, tmp_path):
     FlexiBertForMaskedLM(config()).save_pretrained(tmp_path)
     model = FlexiBertForMaskedLM.from_pretrained(tmp_path, dtype=dtype)

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,19 @@ from explorer.testing.kernels import GraphKernelSuite, architectures
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "extending.md"
 
 
-@pytest.fixture(autouse=True)
-def added(tmp_path, monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def _added(tmp_path_factory):
     """Write the file and register the kernel."""
     section = PAGE.read_text(encoding="utf-8").split("## Add a kernel")[1].split("## Add a policy")[0]
     (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
-    (tmp_path / "documented_kernel.py").write_text(code, encoding="utf-8")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    importlib.invalidate_caches()
-    monkeypatch.setitem(registry._CLASSES, "shared_edges", ("documented_kernel", "SharedEdges"))
-    yield
-    importlib.sys.modules.pop("documented_kernel", None)
+    folder = tmp_path_factory.mktemp("documented")
+    (folder / "documented_kernel.py").write_text(code, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        importlib.invalidate_caches()
+        patch.setitem(registry._CLASSES, "shared_edges", ("documented_kernel", "SharedEdges"))
+        yield
+    sys.modules.pop("documented_kernel", None)
 
 
 class TestDocumentedKernel(GraphKernelSuite):

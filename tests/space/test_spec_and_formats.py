@@ -1,7 +1,9 @@
 """Specs refuse what breaks a rule, and both model_dict forms survive the way out and back."""
 
 import contextlib
+import copy
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer.errors import SpecError
-from explorer.space.formats import from_json, from_model_dict, to_json, to_model_dict
+from explorer.space.formats import from_json, from_model_dict, is_first_form, to_json, to_model_dict
 from explorer.space.grammar import load_space, preset_names
 from explorer.space.named import named_model, named_models
 from explorer.space.spec import ArchitectureSpec, Family, HeadOp, LayerSpec
@@ -38,6 +40,18 @@ def test_the_per_head_form_comes_back_with_sorted_heads():
     written = to_model_dict(from_model_dict(PER_HEAD))
     assert written["o"] == [sorted(heads) for heads in PER_HEAD["o"]]
     assert {key: written[key] for key in "lhf"} == {key: PER_HEAD[key] for key in "lhf"}
+
+
+@pytest.mark.parametrize(
+    "change", [{"n": [2.0, 4]}, {"n": [True, 4]}, {"h": [128.0, 256]}, {"f": [[512, True], [1024]]}]
+)
+def test_a_layer_that_is_known_by_equal_numbers_is_checked_all_the_same(change):
+    assert from_model_dict(PER_LAYER) == from_model_dict(json.loads(json.dumps(PER_LAYER)))
+    ones = {"l": 1, "o": ["sa"], "h": [1], "n": [1], "f": [[1]], "p": ["sdp"]}
+    from_model_dict(ones)
+    for document in ({**PER_LAYER, **change}, {**ones, "h": [True]}, {**ones, "f": [[1.0]]}):
+        with pytest.raises(SpecError, match="whole number"):
+            from_model_dict(document)
 
 
 def test_both_forms_describe_the_same_architecture():
@@ -122,7 +136,7 @@ def test_an_architecture_of_mixed_layers_has_no_per_layer_form():
         ({"o": ["sa", "x"]}, "layer 1"),
         ({"o": ["sa", ["c_5_64"]]}, "model_dict.o"),
         ({"f": [[512], []]}, "layer 1"),
-        ({"f": [512, [512]]}, r"model_dict.f\[0\]"),
+        ({"f": [512, [512]]}, r"layer 0: f must be a list of widths, but got 512. Write \[512\]"),
         ({"f": [["512"], [512]]}, "layer 0"),
         ({"extra": 1}, "model_dict"),
         ({"l": 10**30}, "model_dict.l"),
@@ -136,6 +150,58 @@ def test_an_architecture_of_mixed_layers_has_no_per_layer_form():
 def test_a_broken_model_dict_is_refused_and_the_place_named(change, named):
     with pytest.raises(SpecError, match=named):
         from_model_dict({**PER_LAYER, **change})
+
+
+FIRST = {"l": 2, "a": [2, 4], "h": [128, 256], "s": ["sdp", "wma"], "f": [512, 1024]}
+
+
+def test_flexiberts_first_form_is_read():
+    now = {"l": 2, "o": ["sa", "sa"], "n": [2, 4], "h": [128, 256], "p": ["sdp", "wma"], "f": [[512], [1024]]}
+    assert from_model_dict(FIRST) == from_model_dict(now)
+    assert is_first_form(FIRST)
+    assert not is_first_form(now)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"a": [2]}, r"model_dict\.a must be a list of l = 2 entries"),
+        ({"s": "sdp"}, r"model_dict\.s must be a list of l = 2 entries"),
+        ({"s": ["sdp", "aa"]}, "layer 1: parameter of sa must be sdp or wma"),
+        ({"f": 512}, r"model_dict\.f must be a list of l = 2 entries"),
+        ({"f": [512, "x"]}, "layer 1: f must be a list of widths"),
+    ],
+)
+def test_a_broken_first_form_is_refused_by_its_own_keys(change, named):
+    with pytest.raises(SpecError, match=named):
+        from_model_dict({**FIRST, **change})
+
+
+def test_hints_followed_literally_lead_from_the_first_form_to_the_present_one():
+    document = {**copy.deepcopy(FIRST), "b": None}  # Not quite the first form.
+    with pytest.raises(SpecError, match="Rename them: a is n here and s is p here") as caught:
+        from_model_dict(document)
+    for before, now in re.findall(r"(\w) is (\w) here", caught.value.remedy):
+        document[now] = document.pop(before)
+    with pytest.raises(SpecError, match=r"model_dict.o must be given") as caught:
+        from_model_dict(document)
+    document |= json.loads("{" + caught.value.remedy.removeprefix("Add it, for example ").removesuffix(".") + "}")
+    for index in range(2):
+        with pytest.raises(SpecError, match=f"layer {index}: f must be a list of widths") as caught:
+            from_model_dict(document)
+        document["f"][index] = json.loads(re.search(r"\[\d+\]", caught.value.remedy)[0])
+    assert from_model_dict(document) == from_model_dict(FIRST)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "operations"),
+    [(["dct", 5], '["l", "c"]'), (["wma", "13"], '["sa", "c"]'), (["?", "sdp"], '["sa", "sa"]'), ("x", '["sa", "sa"]')],
+)
+def test_missing_operations_are_guessed_from_the_parameters(parameters, operations):
+    document = {"l": 2, "h": [128, 256], "n": [2, 4], "f": [[512], [512]], "p": parameters}
+    with pytest.raises(SpecError) as caught:
+        from_model_dict(document)
+    assert caught.value.remedy == f'Add it, for example "o": {operations}.'
 
 
 def test_a_head_with_a_very_long_kernel_is_refused():

@@ -20,6 +20,7 @@ from explorer.supershaper.bottlenecks import start_as_identity
 from explorer.supershaper.evaluation import HeldOut, perplexities, perplexity
 from explorer.supershaper.folder import SuperSettings, open_folder, train_folder
 from explorer.supershaper.network import SuperNetwork
+from explorer.supershaper.planning import super_settings
 from explorer.supershaper.text import prepare_text
 from explorer.supershaper.training import SuperPlan, train_super_network
 from explorer.training.loop import TrainingStopped, build_optimizer, learning_rate, reproducible
@@ -203,6 +204,11 @@ def test_a_bert_gives_weights_and_vocabulary(tmp_path, folder):
     text = prepare_text(tmp_path / "work", QUICK, folder, bert, lambda share, note: None)
     special = text.prepared.special
     assert (special.pad, special.start, special.end, special.mask, special.unknown) == (0, 3, 4, 5, 2)
+    for name in (bert, bert / "config.json", tmp_path):
+        settings = super_settings("nano", bert=str(name))
+        assert (settings.bert, settings.plan.recipe.length) == (str(bert), 32)
+    with pytest.raises(InputError, match="--from: checkpoint must be an existing folder, or the name of a model"):
+        super_settings("nano", bert="./nowhere")
     assert text.prepared.vocab_size == len(words)
     held_out = HeldOut.of(text, 16, rows=32)
     ids, labels = torch.cat(held_out.inputs), torch.cat(held_out.labels)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from explorer.errors import InputError
+from explorer.errors import Code, DataError, DiskError, InputError, MachineFault, TrainingFailed
 from explorer.space.formats import to_json
 from explorer.space.spec import ArchitectureSpec, LayerSpec
-from explorer.training.distributed import Job, pretrain_distributed
+from explorer.training.distributed import Job, _error_of, _fields_of, pretrain_distributed
 from explorer.training.files import write_json
 from explorer.training.pretrain import pretrain
 from explorer.training.recipe import RECIPES
@@ -100,3 +100,23 @@ def test_a_recipe_with_more_pieces_than_rows_is_refused_before_anything_starts(t
     with pytest.raises(InputError, match="pretrain_pieces must be at most pretrain_batch = 9 over 2 processes"):
         pretrain_distributed(*place, lambda step, loss: None, lambda: False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TrainingFailed("the loss became nan: at step 3", "pre-training"),
+        TrainingFailed("pre-training: of a name"),
+        MachineFault("out of memory", "pre-training"),
+        InputError("recipe.length", "be at most 64", {"given": (65, "x" * 500)}, "Lower it.", Code.TOO_FEW_SCORES),
+        DataError("text", "have a word", None, "Give more."),
+        DiskError("folder", "be writable", Path("/x"), "Free space."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_of_a_process_is_the_same_outside(error):
+    again = _error_of(*json.loads(json.dumps(_fields_of(error))))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    for name in ("field", "rule", "remedy", "code", "reason", "part"):
+        assert getattr(again, name, None) == getattr(error, name, None)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from explorer.errors import TrainingFailed
+from explorer.errors import TrainingEnded, TrainingFailed
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.training.backend import MEAN, RECIPES, train_and_score
 from explorer.training.failures import guarded, is_memory
@@ -229,7 +229,9 @@ def test_which_errors_mean_that_memory_is_used_up(error, known):
         raise error
 
     assert is_memory(error) is known
-    with pytest.raises(TrainingFailed if known else RuntimeError, match="Lower x" if known else "shapes"):
+    # On a machine whose memory other programs hold, the fault is the machine's.
+    remedy = "Lower x|Other programs hold"
+    with pytest.raises(TrainingEnded if known else RuntimeError, match=remedy if known else "shapes"):
         guarded("this", "x", work)
 
 

@@ -200,21 +200,20 @@ class Padding:
         real = places < self.lengths[:, None]  # [B, S]
         if not torch.compiler.is_exporting():
             first = keep.int().argmax(1)  # [B]
-            order = (places + first[:, None]) % keep.shape[1]
-            keep = keep.gather(1, order)
-            self._order = order if self.traced or bool(first.any()) else None
-        self._check((keep == real).all() & (self.lengths > 0).all())
+            self._order = (places + first[:, None]) % keep.shape[1]
+            keep = keep.gather(1, self._order)
+        valid = (keep == real).all() & (self.lengths > 0).all()
+        rule = "attention_mask must mark the tokens of every row by one block of ones"
+        if self.traced:
+            torch._assert_async(valid, rule)
+        else:
+            moved, kept = torch.stack([first.any(), valid]).tolist()  # One transfer from the device, not two.
+            if not kept:
+                raise ValueError(f"{rule}. Pad on the right or on the left only, and leave no row empty.")
+            self._order = self._order if moved else None
         self.tokens = real[:, :, None].to(like.dtype)  # [B, S, 1]
         self.keys = real[:, None, None, :]  # [B, 1, 1, S]
         self.bias = torch.zeros_like(self.keys, dtype=like.dtype).masked_fill_(~self.keys, float("-inf"))
-
-    def _check(self, valid: Tensor) -> None:
-        """Raise an error if a mask is not valid, a boolean scalar."""
-        message = "attention_mask must mark the tokens of every row by one block of ones"
-        if self.traced:
-            torch._assert_async(valid, message)
-        elif not bool(valid):
-            raise ValueError(f"{message}. Pad on the right or on the left only, and leave no row empty.")
 
     def align(self, x: Tensor) -> Tensor:
         """Move the padding of ``x [B, S, *]`` to the right."""

@@ -11,7 +11,7 @@ from explorer.documents.json_text import parse_json, parse_value
 from explorer.documents.numbers import percentage
 from explorer.documents.separated import TableOptions
 from explorer.errors import DataError, SpecError
-from explorer.space.formats import from_json, from_model_dict
+from explorer.space.formats import FIRST_FORM, from_model_dict, is_first_form
 from explorer.space.imports.cells import MAX_NAMED, TableRow
 from explorer.space.imports.mapping import (
     LAYER_KEYS,
@@ -91,17 +91,19 @@ def _layer_columns(row: TableRow, columns: LayerColumns) -> ArchitectureSpec:
     return from_model_dict(document)
 
 
-def _architecture(row: TableRow, given: ArchitectureColumns) -> ArchitectureSpec | StoredId:
+def _architecture(row: TableRow, given: ArchitectureColumns) -> tuple[ArchitectureSpec | StoredId, tuple[str, ...]]:
+    """Return a row's architecture, and how it was read if that is unusual."""
     if given.id is not None:
-        return StoredId(row.text(given.id))
+        return StoredId(row.text(given.id)), ()
     try:
         if given.columns is not None:
-            return _layer_columns(row, given.columns)
+            return _layer_columns(row, given.columns), ()
         if given.name is not None:
-            return named_model(row.text(given.name))
+            return named_model(row.text(given.name)), ()
         assert given.model_dict is not None
-        value = row.value(given.model_dict)
-        return from_json(value) if isinstance(value, str) else from_model_dict(value)
+        document = row.value(given.model_dict)
+        document = parse_json(document, "model_dict") if isinstance(document, str) else document
+        return from_model_dict(document), (FIRST_FORM,) if is_first_form(document) else ()
     except SpecError as error:
         raise DataError.of(error) from None
 
@@ -146,14 +148,14 @@ def _matches(row: TableRow, given: Values, left_out: list[str]) -> Iterator[Tabl
 
 
 def _found(turn: int, row: TableRow, mapping: Mapping) -> FoundRow:
-    architecture = _architecture(row, mapping.architecture)
+    architecture, form = _architecture(row, mapping.architecture)
     source = f"{mapping.source}:{row.name if mapping.key is None else row.text(mapping.key)}"
     left_out: list[str] = []
     scores = [_score(match, one, source) for one in mapping.scores for match in _matches(row, one, left_out)]
     measured = [_measurement(match, one) for one in mapping.measurements for match in _matches(row, one, left_out)]
     _distinct([(f"score of {score.task}", replace(score, value=0.0)) for score, _ in scores])
     _distinct([(f"{one.quantity} on {one.device}", (one.device, one.quantity)) for one in measured])
-    notes = tuple(note for _, notes in scores for note in notes)
+    notes = (*form, *(note for _, notes in scores for note in notes))
     lines = tuple(f"row {turn}: {line}" for line in left_out)
     return FoundRow(architecture, tuple(score for score, _ in scores), tuple(measured), lines, notes)
 
