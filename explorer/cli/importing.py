@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,10 +41,12 @@ from explorer.training.files import check_new, write_json
 
 SHOWN_ROWS = 20
 REFUSED = 2
-"""Exit code if rows were refused, even if other rows were stored."""
+"""Exit code if rows were refused, even if other rows were stored, or if ``--strict`` refused suspicious values."""
 
 group = typer.Typer(no_args_is_help=True)
-StrictOption = Annotated[bool, typer.Option("--strict", help="Import nothing if a single row is refused.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Import nothing if a single row is refused or a value is suspicious.")
+]
 ReportOption = Annotated[
     Path | None,
     typer.Option("--report", help=f"Write the report as JSON, with up to {MAX_ALIKE:,} refused rows of each kind."),
@@ -157,7 +160,7 @@ def bert(
 
 
 def _import(read: ImportFile, strict: bool, report: Path | None, store: str, json: bool) -> None:
-    if not read.rows.valid or (strict and read.rows.refused):
+    if not read.rows.valid or (strict and (read.rows.refused or read.rows.suspicious)):
         found = refusal(read, read.rows.refused)  # Nothing to store, so do not create a store.
     else:
         with opened(store, create=not read.names_stored) as opened_store, progress_reporter() as reporter:
@@ -167,12 +170,12 @@ def _import(read: ImportFile, strict: bool, report: Path | None, store: str, jso
         _write_report(report, document)
     for line in found.read_as:
         errors.print(f"read as {line}", markup=False, soft_wrap=True)
-    for line in found.left_out[:SHOWN_ROWS]:
-        errors.print(f"skipped: {line}", markup=False, soft_wrap=True)
-    if len(found.left_out) > SHOWN_ROWS:
-        errors.print(f"and {len(found.left_out) - SHOWN_ROWS} more; --report FILE or --json lists them all")
+    _print_lines("skipped", found.left_out)
+    _print_lines("suspicious", found.suspicious)
     if found.refused:
         _print_refused(found)
+    if not found.rows:
+        errors.print("nothing was imported")
     if json:
         print_json(document)
     else:
@@ -182,8 +185,15 @@ def _import(read: ImportFile, strict: bool, report: Path | None, store: str, jso
             f"{found.new_scores} and {found.new_measurements} are new; {found.refused_rows} rows were refused",
             soft_wrap=True,
         )
-    if found.refused:
+    if found.refused or (strict and found.suspicious):
         raise typer.Exit(REFUSED)
+
+
+def _print_lines(kind: str, lines: Sequence[str]) -> None:
+    for line in lines[:SHOWN_ROWS]:
+        errors.print(f"{kind}: {line}", markup=False, soft_wrap=True)
+    if len(lines) > SHOWN_ROWS:
+        errors.print(f"and {len(lines) - SHOWN_ROWS:,} more {kind}; --report FILE or --json lists them all")
 
 
 def _write_report(path: Path, document: dict[str, Any]) -> None:
@@ -203,5 +213,3 @@ def _print_refused(report: ImportReport) -> None:
         alike = " like it" if len({row.kind for row in report.refused}) == 1 else ""
         lists = f"; --report FILE or --json lists the first {MAX_ALIKE:,} of each kind" if hidden else ""
         errors.print(f"and {more:,} more{alike}{lists}")
-    if not report.rows:
-        errors.print("nothing was imported")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from explorer.documents.separated import TableOptions
@@ -24,6 +24,7 @@ from explorer.space.imports.mapping import read_mapping
 from explorer.space.imports.nas_bench_bert import find_nas_bench_bert
 from explorer.space.imports.rows import FoundRow, ReadRows, RefusedRow, StoredId, listed
 from explorer.space.imports.supershaper import find_shapes
+from explorer.space.imports.suspicious import suspicious_values
 from explorer.space.imports.tables import find_table
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
@@ -52,7 +53,7 @@ class ImportFile:
     title: str
     file: str
     content: str
-    rows: ReadRows[FoundRow]
+    rows: ReadRows
 
     @property
     def names_stored(self) -> bool:
@@ -72,7 +73,8 @@ class ImportReport:
         new_architectures, new_scores, new_measurements: how many of them were new to the space or the store.
         left_out: one line per skipped value with the reason.
         refused: the refused rows with the reason; many of one kind are counted in ``RefusedRow.more``.
-        read_as: how the file was read, if that is unusual: its dialect, its arrangement, the form of what it holds.
+        read_as: how the file was read: its dialect, its arrangement, the form of what it holds.
+        suspicious: one line per value that is at odds with the rest of the file; they are stored nevertheless.
     """
 
     space: str
@@ -86,6 +88,7 @@ class ImportReport:
     left_out: tuple[str, ...]
     refused: tuple[RefusedRow, ...]
     read_as: tuple[str, ...] = ()
+    suspicious: tuple[str, ...] = ()
 
     @property
     def refused_rows(self) -> int:
@@ -105,8 +108,9 @@ class _Row:
     left_out: tuple[str, ...]
 
 
-def _file(space: str, title: str, path: Path, rows: ReadRows[FoundRow]) -> ImportFile:
+def _file(space: str, title: str, path: Path, rows: ReadRows) -> ImportFile:
     content = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
+    rows = replace(rows, suspicious=(*rows.suspicious, *suspicious_values(rows.valid)))
     return ImportFile(space, title, path.name, content, rows)
 
 
@@ -139,7 +143,7 @@ def table_file(path: Path, mapping: Path, space: str, options: TableOptions | No
 
 def refusal(read: ImportFile, refused: Sequence[RefusedRow]) -> ImportReport:
     """Return the report of an import that stored nothing."""
-    return ImportReport(read.space, 0, 0, 0, 0, 0, 0, 0, (), tuple(refused), read.rows.read_as)
+    return ImportReport(read.space, 0, 0, 0, 0, 0, 0, 0, (), tuple(refused), read.rows.read_as, read.rows.suspicious)
 
 
 def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict: bool = False) -> ImportReport:
@@ -151,17 +155,17 @@ def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict:
         store: receives the rows.
         read: the file.
         reporter: gets the phases of building the library, then ``scores`` and ``measurements``.
-        strict: whether one refused row refuses the whole file.
+        strict: whether one refused row or suspicious value refuses the whole file.
 
     Returns:
-        The report. The store is untouched if no row is valid, or if ``strict`` is set and a row is invalid.
+        The report. The store is untouched if no row is valid, or if ``strict`` refuses the file.
 
     Raises:
         DataError: the space is defined by a grammar, or would hold too many architectures.
     """
     rows, refused = _resolve(store, read.rows)
     rows, refused = _consistent(store, rows, refused)
-    if not rows or (strict and refused):
+    if not rows or (strict and (refused or read.rows.suspicious)):
         return refusal(read, refused)
     specs = {row.id: row.spec for row in rows}
     held = set(store.architecture_ids(read.space)) if has_space(store, read.space) else set()
@@ -191,10 +195,11 @@ def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict:
         tuple(line for row in rows for line in row.left_out),
         tuple(refused),
         read.rows.read_as,
+        read.rows.suspicious,
     )
 
 
-def _resolve(store: GraphStore, rows: ReadRows[FoundRow]) -> tuple[list[_Row], list[RefusedRow]]:
+def _resolve(store: GraphStore, rows: ReadRows) -> tuple[list[_Row], list[RefusedRow]]:
     """Look up the architectures that rows refer to by id, and convert the rows to records."""
     wanted = {row.architecture.id for _, row in rows.valid if isinstance(row.architecture, StoredId)}
     stored = {one.id: from_json(one.spec) for one in store.summaries(ids=sorted(wanted))} if wanted else {}

@@ -88,6 +88,37 @@ def test_bad_input_is_one_line_and_exit_code_2(archex, arguments, named):
     assert not Path("explorer.db").exists()
 
 
+def test_suspicious_values_are_said_and_strict_refuses_them(archex):
+    percent = MAPPING.replace("recipe: mine", "recipe: mine, scale: percent")
+    Path("map.yaml").write_text(percent)
+    write(
+        [
+            {"spec": SPEC, "sst": 85.8},
+            {"spec": {**SPEC, "h": [64]}, "sst": 0.83},
+            {"spec": {**SPEC, "h": [96]}, "sst": 81},
+        ]
+    )
+    table = ["import", "table", "table.jsonl", "--mapping", "map.yaml", "--space", "mine"]
+    code, _, err = archex(*table, "--strict")
+    assert code == 2
+    assert "nothing was imported" in err
+    assert not Path("explorer.db").exists()
+    code, out, err = archex(*table, "--json")
+    assert (code, json.loads(out)["scores"]) == (0, 3)
+    assert "suspicious: row 2: SST-2 is 0.83, the others are from 81 to 85.8: a fraction among percentages?" in err
+    assert len(json.loads(out)["suspicious"]) == 1
+
+
+def test_how_a_table_was_read_is_said(archex):
+    Path("table.csv").write_bytes("\ufeffname;sst;ms\r\nBERT-Mini;85,8 %;1.234,5\r\n".encode())
+    Path("map.yaml").write_text(MAPPING.replace("model_dict: spec", "name: name"))
+    code, _, err = archex("import", "table", "table.csv", "--mapping", "map.yaml", "--space", "mine")
+    assert code == 0
+    dialect = "UTF-8 with a byte order mark, separated by semicolons, decimal comma, separators of thousands"
+    assert f"read as {dialect}" in err
+    assert "read as sst: numbers with a percent sign are percentages" in err
+
+
 def test_a_report_that_cannot_be_written_is_said(archex):
     write([{"spec": SPEC, "sst": 0.5}])
     code, _, err = archex(

@@ -98,6 +98,56 @@ def test_a_key_given_twice_is_refused(tmp_path):
     assert (refused.rule, refused.field) == ("be given once", "value")
 
 
+TRAINED = {"model_dict": SPEC, "model_type": "deep", "pretrain": {"steps": 414500, "loss": 2.5}, "glue": " 0.8124"}
+
+
+def test_the_global_search_gives_scores_with_their_steps(tmp_path):
+    found = find_edgetran(write(tmp_path, {KEY: TRAINED}))
+    ((_, row),) = found.valid
+    assert found.read_as == ("EdgeTran's global search: scores of trained encoders",)
+    assert row.measurements == ()
+    scores = {score.task: score for score in row.scores}
+    assert {task: score.value for task, score in scores.items()} == {"mlm": -2.5, "glue": 0.8124}
+    assert {score.fidelity for score in row.scores} == {"414500 steps"}
+    assert (scores["glue"].source, scores["glue"].dataset) == (f"edgetran:{KEY}", "GLUE")
+
+
+def test_what_a_trained_row_lacks_is_left_out(tmp_path):
+    found = find_edgetran(write(tmp_path, {KEY: {**TRAINED, "glue": None}, KEY[::-1]: {**TRAINED, "pretrain": None}}))
+    (_, first), (_, second) = found.valid
+    assert ([s.task for s in first.scores], first.left_out) == (["mlm"], (f"{KEY}: glue is empty and left out",))
+    assert [(s.task, s.fidelity) for s in second.scores] == [("glue", "published")]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"glue": "81.24"}, "glue"),
+        ({"glue": "good"}, "glue"),
+        ({"pretrain": {"steps": -1, "loss": 2}}, "pretrain.steps"),
+        ({"pretrain": {"steps": 1}}, "pretrain.loss"),
+        ({"pretrain": 3}, "pretrain"),
+        ({"performance": ROW["performance"]}, "key"),
+    ],
+)
+def test_a_bad_trained_row_is_refused(tmp_path, change, field):
+    (refused,) = find_edgetran(write(tmp_path, {KEY: {**TRAINED, **change}})).refused
+    assert refused.field == field
+
+
+def test_a_measured_row_without_a_device_says_how_to_name_it(tmp_path):
+    (refused,) = find_edgetran(write(tmp_path, {KEY: ROW})).refused
+    named = refused.remedy.removeprefix("Write for example ").removesuffix(".")
+    assert len(find_edgetran(write(tmp_path, {named: ROW})).valid) == 1
+
+
+def test_another_published_table_names_its_command(tmp_path):
+    path = write(tmp_path, [{"id": 0, "scores": {}, "hparams": {}}])
+    with pytest.raises(DataError) as caught:
+        find_edgetran(path)
+    assert caught.value.remedy == f"Run `archex import nas-bench-bert {path}`."
+
+
 def test_the_published_table(shared_data):
     found = find_edgetran(shared_data / "architectures/edgetran/codesign_dataset.json")
     assert (len(found.valid), found.refused) == (782, ())

@@ -110,6 +110,78 @@ def test_repeated_ids_and_other_documents_are_refused(tmp_path):
         find_nas_bench_bert(write(tmp_path, {}))
 
 
+STEPS = {"0": {**SCORES, "glue": 55.0}, "50000": {**SCORES, "sst": 81.5, "glue": 55.1875}}
+
+
+def by_step(row):
+    return {
+        step: {score.task: score.value for score in row.scores if score.fidelity == step}
+        for step in dict.fromkeys(score.fidelity for score in row.scores)
+    }
+
+
+def test_scores_nested_by_step_are_further_fidelities(tmp_path):
+    path = write(tmp_path, [{**ROW, "scores": STEPS}])
+    row, _ = only_row(path)
+    found = by_step(row)
+    assert list(found) == ["0 steps", "50000 steps"]
+    assert found["50000 steps"]["sst"] == pytest.approx(0.815)
+    assert found["50000 steps"]["glue"] == pytest.approx(0.551875)
+    assert {(score.recipe, score.source) for score in row.scores} == {
+        ("nas-bench-bert-ablation", "nas-bench-bert-ablation:0")
+    }
+    assert {score.fidelity: score.seconds for score in row.scores if score.task == "glue"} == {
+        "0 steps": 0.0,
+        "50000 steps": 10.5,
+    }
+    (said,) = find_nas_bench_bert(path).read_as
+    assert said == "NAS-Bench-BERT's ablation of training steps: 2 fidelities from 0 steps to 50000 steps"
+
+
+def test_steps_may_be_nested_in_tasks(tmp_path):
+    tasks = {task: {step: scores[task] for step, scores in STEPS.items()} for task in STEPS["0"]}
+    row, _ = only_row(write(tmp_path, [{**ROW, "scores": tasks}]))
+    other, _ = only_row(write(tmp_path, [{**ROW, "scores": STEPS}]))
+    assert by_step(row) == by_step(other)
+
+
+def test_a_row_without_scores_gives_its_architecture(tmp_path):
+    row, scores = only_row(write(tmp_path, [{**ROW, "scores": {}}]))
+    assert (scores, row.left_out) == ({}, ("model 0: it has no scores",))
+
+
+@pytest.mark.parametrize(
+    ("scores", "named"),
+    [
+        ({"0": SCORES, "cola": 1}, "hold scores by task"),
+        ({"0": SCORES, "late": SCORES}, "hold scores by task"),
+        ({"0": {**SCORES, "sst": None}}, "scores.0.sst"),
+        ({"0": {"sst": {"1": 2}}}, "scores.0.cola"),
+        ({"cola": {"ten": 1}}, "hold scores by task"),
+    ],
+)
+def test_other_nestings_are_refused(tmp_path, scores, named):
+    (refused,) = find_nas_bench_bert(write(tmp_path, [{**ROW, "scores": scores}])).refused
+    assert named in f"{refused.field} must {refused.rule}"
+
+
+def test_a_mean_that_is_not_the_mean_of_its_tasks_is_suspicious(tmp_path):
+    broken = {**STEPS, "50000": {**STEPS["50000"], "glue": 110.375}}
+    found = find_nas_bench_bert(write(tmp_path, [{**ROW, "scores": broken}]))
+    said = "model 0 after 50000 steps: glue is 110.375, but the mean of its tasks is 55.188, which is taken"
+    assert found.suspicious == (said,)
+    ((_, row),) = found.valid
+    assert by_step(row)["50000 steps"]["glue"] == pytest.approx(0.551875)
+    assert find_nas_bench_bert(write(tmp_path, [{**ROW, "scores": STEPS}])).suspicious == ()
+
+
+def test_another_published_table_names_its_command(tmp_path):
+    path = write(tmp_path, {"0" * 32 + "_a100": {"model_dict": {}, "performance": {}}})
+    with pytest.raises(DataError) as caught:
+        find_nas_bench_bert(path)
+    assert caught.value.remedy == f"Run `archex import edgetran {path}`."
+
+
 def test_the_published_table(shared_data):
     found = find_nas_bench_bert(shared_data / "architectures/nas_bench_bert/BERT_benchmark.json")
     assert found.refused == ()

@@ -1,6 +1,9 @@
-"""NAS-Bench-BERT's table: 500 trained encoders of the FlexiBERT space, with eight GLUE scores each.
+"""NAS-Bench-BERT's tables: trained encoders of the FlexiBERT space, with eight GLUE scores each.
 
 Published with "Training-free neural architecture search for RNNs and transformers" (Serianni and Kalita, ACL 2023).
+``BERT_benchmark.json`` has 500 encoders, each pre-trained for 100,000 steps. ``BERT_benchmark_train_ablation.json`` has
+some of them after every 50,000 steps of a training of 1,000,000: the same rows, with the scores nested by step.
+
 Scores are in percent. An accuracy of exactly 0 marks a lost run, because guessing alone gives about half. A
 correlation of 0 (CoLA, STS-B) is a valid result of a model that learned nothing.
 """
@@ -8,14 +11,16 @@ correlation of 0 (CoLA, STS-B) is a valid result of a model that learned nothing
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from explorer.documents.json_text import load_json
 from explorer.documents.text import read_text
+from explorer.documents.values import MAX_DIGITS
 from explorer.errors import DataError, SpecError
-from explorer.space.imports.rows import FoundRow, FoundScore, ReadRows, number, read_rows
+from explorer.space.imports.published import published_remedy
+from explorer.space.imports.rows import MAX_VALUE, FoundRow, FoundScore, ReadRows, number, read_rows
 from explorer.space.spec import MAX_LAYERS, MAX_STACK, ArchitectureSpec, LayerSpec
 
 METRICS = {
@@ -36,23 +41,12 @@ MAX_SECONDS = 1_000_000_000
 OPERATIONS = {"SA": "sa", "LT": "l", "DSC": "c"}
 
 
-@dataclass(frozen=True)
-class TrainedEncoder:
-    """One row of the table.
-
-    Attributes:
-        number: id of the row.
-        spec: its architecture.
-        scores: task → score from 0 to 1; missing ones are omitted.
-        missing: names of the tasks (and ``glue``) that are omitted.
-        seconds: training time.
-    """
-
-    number: int
-    spec: ArchitectureSpec
-    scores: Mapping[str, float]
-    missing: tuple[str, ...]
-    seconds: float
+MEAN = "glue"
+"""The mean of the eight tasks."""
+NAME, ABLATION = "nas-bench-bert", "nas-bench-bert-ablation"
+"""Recipes of the two tables; with a row's id they are also the source of its scores."""
+MEAN_ERROR = 0.02
+"""Largest difference of a published mean from the mean of its tasks, in percentage points; they are rounded."""
 
 
 def _get(row: Any, place: str, key: str, kind: type | tuple[type, ...]) -> Any:
@@ -78,14 +72,65 @@ def _layer(row: Any, place: str, hidden: int) -> LayerSpec:
         raise DataError.of(error, place.removesuffix(": ")) from None
 
 
-def _score(scores: Any, task: str) -> float:
-    value = _get(scores, "scores.", task, (int, float))
-    lowest = -100 if "correlation" in METRICS[task] else 0  # Only a correlation can be negative.
-    return number(f"scores.{task}", value, lowest, 100, "percentage") / 100.0
+def _scores_by_step(scores: Mapping[str, Any]) -> dict[int | None, Mapping[str, Any]]:
+    """Return scores by task for each training step; the step is ``None`` where the scores are not nested."""
+    nested = [value for value in scores.values() if isinstance(value, Mapping)]
+    if not nested:
+        return {None: scores}
+    steps = all(key.isascii() and key.isdigit() and len(key) <= MAX_DIGITS for key in scores)
+    if len(nested) == len(scores) and steps:
+        return {int(step): found for step, found in scores.items()}
+    if len(nested) == len(scores) and scores.keys() <= {*METRICS, MEAN}:
+        every = dict.fromkeys(step for found in nested for step in found)
+        by_step = {step: {task: found[step] for task, found in scores.items() if step in found} for step in every}
+        return _scores_by_step(by_step)
+    rule = "hold scores by task, or by training step and task"
+    raise DataError("scores", rule, list(scores)[:20], "Check the row against the published file.")
 
 
-def _encoder(row: Any) -> TrainedEncoder:
-    identity = _get(row, "", "id", int)
+@dataclass(frozen=True)
+class _Evaluated:
+    """The scores of an encoder, all of one training step.
+
+    Attributes:
+        step: the step, or ``None`` for the end of the usual training.
+        scores: task → score from 0 to 1; missing ones are omitted.
+        left_out: the lost tasks, in a sentence; empty if there is none.
+        suspicious: what is wrong with the published mean, in a sentence; empty if nothing is.
+    """
+
+    step: int | None
+    scores: Mapping[str, float]
+    left_out: str
+    suspicious: str
+
+    @property
+    def at(self) -> str:
+        """The step, for a sentence."""
+        return "" if self.step is None else f" after {self.step} steps"
+
+
+def _evaluated(step: int | None, published: Mapping[str, Any]) -> _Evaluated:
+    place = "scores" if step is None else f"scores.{step}"
+    percent = {}
+    for task, metric in METRICS.items():
+        lowest = -100 if "correlation" in metric else 0  # Only a correlation can be negative.
+        percent[task] = number(f"{place}.{task}", published.get(task), lowest, 100, "percentage")
+    mean = sum(percent.values()) / len(percent)
+    suspicious = ""
+    if MEAN in published:
+        given = number(f"{place}.{MEAN}", published[MEAN], -MAX_VALUE, MAX_VALUE)
+        if abs(given - mean) > MEAN_ERROR:
+            suspicious = f"{MEAN} is {given:g}, but the mean of its tasks is {mean:.5g}, which is taken"
+    lost = [task for task, value in percent.items() if value == 0.0 and "correlation" not in METRICS[task]]
+    scores = {task: value / 100.0 for task, value in percent.items() if task not in lost}
+    if lost:
+        left_out = f"{', '.join(lost)} is 0, which means missing; it and the mean {MEAN} are left out"
+        return _Evaluated(step, scores, left_out, suspicious)
+    return _Evaluated(step, {**scores, MEAN: sum(scores.values()) / len(scores)}, "", suspicious)
+
+
+def _architecture(row: Any) -> ArchitectureSpec:
     overrides = _get(_get(row, "", "hparams", dict), "hparams.", "model_hparam_overrides", dict)
     inside = "hparams.model_hparam_overrides."
     hidden = _get(overrides, inside, "hidden_size", int)
@@ -96,61 +141,44 @@ def _encoder(row: Any) -> TrainedEncoder:
         )
     built = [_layer(layer, f"layer {index}: ", hidden) for index, layer in enumerate(layers)]
     try:
-        spec = ArchitectureSpec(tuple(built))
+        return ArchitectureSpec(tuple(built))
     except SpecError as error:
         raise DataError.of(error) from None
-    published = _get(row, "", "scores", dict)
-    scores = {task: _score(published, task) for task in METRICS}
-    missing = tuple(task for task, value in scores.items() if value == 0.0 and "correlation" not in METRICS[task])
-    kept = {task: value for task, value in scores.items() if task not in missing}
-    if missing:
-        missing = (*missing, "glue")
-    else:
-        kept["glue"] = sum(kept.values()) / len(kept)
+
+
+def _found(identity: int, row: Any) -> tuple[FoundRow, tuple[int, ...]]:
+    """Return a row, and the training steps that its scores are nested by."""
+    spec, published = _architecture(row), _get(row, "", "scores", dict)
     seconds = number("time_to_train", _get(row, "", "time_to_train", (int, float)), 0, MAX_SECONDS)
-    return TrainedEncoder(identity, spec, kept, missing, seconds)
-
-
-def _rows(path: Path) -> ReadRows[TrainedEncoder]:
-    document = load_json(read_text(path), str(path))
-    if not isinstance(document, list) or not document:
-        raise DataError(str(path), "be a list of rows", document, "Use the published BERT_benchmark.json.")
-    seen: set[int] = set()
-
-    def convert(_: int, row: Any) -> TrainedEncoder:
-        encoder = _encoder(row)
-        if encoder.number in seen:
-            raise DataError("id", "be unique in the file", encoder.number, "Remove the repeated row.")
-        seen.add(encoder.number)
-        return encoder
-
-    return read_rows(document, convert)
-
-
-def _found(row: TrainedEncoder) -> FoundRow:
+    if not published:
+        return FoundRow(spec, left_out=(f"model {identity}: it has no scores",)), ()
+    evaluated = [_evaluated(step, scores) for step, scores in _scores_by_step(published).items()]
+    steps = tuple(one.step for one in evaluated if one.step is not None)
+    last = max(steps, default=None)
+    name = ABLATION if steps else NAME
     scores = tuple(
         FoundScore(
             task,
             METRICS.get(task, f"mean of {len(METRICS)} tasks"),
             value,
             dataset="GLUE",
-            fidelity="published",
-            recipe="nas-bench-bert",
+            fidelity="published" if one.step is None else f"{one.step} steps",
+            recipe=name,
             seed=0,
-            source=f"nas-bench-bert:{row.number}",
-            seconds=row.seconds if task == "glue" else 0.0,
+            source=f"{name}:{identity}",
+            seconds=seconds if task == MEAN and one.step == last else 0.0,
+            factor=0.01,
         )
-        for task, value in row.scores.items()
+        for one in evaluated
+        for task, value in one.scores.items()
     )
-    lost = ", ".join(task for task in row.missing if task != "glue")
-    notes = (
-        (f"model {row.number}: {lost} is 0, which means missing; it and the mean glue are left out",) if lost else ()
-    )
-    return FoundRow(row.spec, scores, left_out=notes)
+    left_out = tuple(f"model {identity}{one.at}: {one.left_out}" for one in evaluated if one.left_out)
+    suspicious = tuple(f"model {identity}{one.at}: {one.suspicious}" for one in evaluated if one.suspicious)
+    return FoundRow(spec, scores, left_out=left_out, suspicious=suspicious), steps
 
 
-def find_nas_bench_bert(path: Path) -> ReadRows[FoundRow]:
-    """Read the table row by row, for an import.
+def find_nas_bench_bert(path: Path) -> ReadRows:
+    """Read one of the tables row by row, for an import.
 
     ``glue`` is the mean of the eight tasks. A row that misses one has no ``glue``: a mean of seven would not be
     comparable with the others.
@@ -158,5 +186,24 @@ def find_nas_bench_bert(path: Path) -> ReadRows[FoundRow]:
     Raises:
         DataError: the file is missing, not JSON, or not a list of rows.
     """
-    rows = _rows(path)
-    return ReadRows(tuple((turn, _found(row)) for turn, row in rows.valid), rows.refused)
+    document = load_json(read_text(path), str(path))
+    if not isinstance(document, list) or not document:
+        remedy = published_remedy(document, path) or "Use the published BERT_benchmark.json."
+        raise DataError(str(path), "be a list of rows", document, remedy)
+    identities: set[int] = set()
+    steps: set[int] = set()
+
+    def convert(_: int, row: Any) -> FoundRow:
+        identity = _get(row, "", "id", int)
+        found, nested = _found(identity, row)
+        if identity in identities:
+            raise DataError("id", "be unique in the file", identity, "Remove the repeated row.")
+        identities.add(identity)
+        steps.update(nested)
+        return found
+
+    rows = read_rows(document, convert)
+    if not steps:
+        return replace(rows, read_as=("NAS-Bench-BERT's table of trained encoders",))
+    span = f"{len(steps)} fidelities from {min(steps)} steps to {max(steps)} steps"
+    return replace(rows, read_as=(f"NAS-Bench-BERT's ablation of training steps: {span}",))

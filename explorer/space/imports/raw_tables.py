@@ -50,7 +50,7 @@ class RawTable:
             if self.columns is not None and name not in self.columns:
                 raise absent_column(name, self.columns).at(str(self.path))
 
-    def read(self, convert: Callable[[int, TableRow], FoundRow]) -> ReadRows[FoundRow]:
+    def read(self, convert: Callable[[int, TableRow], FoundRow]) -> ReadRows:
         """Convert the rows one by one. Raises DataError if there is none."""
 
         def converted(turn: int, row: RawRow) -> FoundRow:
@@ -65,8 +65,7 @@ class RawTable:
         found = read_rows(self.rows, converted)
         if not found.valid and not found.refused:
             raise DataError(str(self.path), "hold at least one row", "none", "Check the file.")
-        notes = dict.fromkeys(note for _, row in found.valid for note in row.read_as)
-        return replace(found, read_as=(*self.read_as, *notes))
+        return replace(found, read_as=(*self.read_as, *found.read_as))
 
 
 def raw_table(

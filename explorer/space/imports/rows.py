@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from explorer.documents.numbers import looks_numeric, plain_number
 from explorer.documents.values import checked
@@ -21,8 +21,6 @@ MAX_ALIKE = 1000
 NUMBER = re.compile(r"\d+([.,]\d+)*")
 MAX_VALUE = 1e15
 """Maximum absolute value of scores and measurements, in any unit; larger values are errors."""
-
-Valid = TypeVar("Valid")
 
 
 @dataclass(frozen=True)
@@ -61,21 +59,6 @@ class RefusedRow:
 
 
 @dataclass(frozen=True)
-class ReadRows(Generic[Valid]):
-    """The rows of a file: valid ones with their numbers, and rejected ones, both in the file's order.
-
-    Attributes:
-        valid: number and content of each valid row.
-        refused: the rejected rows; the first ``MAX_ALIKE`` of each kind.
-        read_as: how the file was read, if that is unusual: its dialect, its arrangement, the form of what it holds.
-    """
-
-    valid: tuple[tuple[int, Valid], ...]
-    refused: tuple[RefusedRow, ...]
-    read_as: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class StoredId:
     """The id of a stored architecture, to which a row refers."""
 
@@ -84,7 +67,11 @@ class StoredId:
 
 @dataclass(frozen=True)
 class FoundScore:
-    """A score of a row; the attributes are those of ``graphstore.records.ScoreRecord``."""
+    """A score of a row; the attributes are those of ``graphstore.records.ScoreRecord``.
+
+    Attributes:
+        factor: what the file's number was multiplied by: 0.01 for percentages.
+    """
 
     task: str
     metric: str
@@ -95,6 +82,7 @@ class FoundScore:
     seed: int
     source: str
     seconds: float = 0.0
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -117,6 +105,7 @@ class FoundRow:
         measurements: its measurements.
         left_out: one line per omitted value, with the reason.
         read_as: how it was read, if that is unusual.
+        suspicious: one line per value that is at odds with others of the row.
     """
 
     architecture: ArchitectureSpec | StoredId
@@ -124,16 +113,34 @@ class FoundRow:
     measurements: tuple[FoundMeasurement, ...] = ()
     left_out: tuple[str, ...] = ()
     read_as: tuple[str, ...] = ()
+    suspicious: tuple[str, ...] = ()
 
 
-def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], Valid]) -> ReadRows[Valid]:
+@dataclass(frozen=True)
+class ReadRows:
+    """The rows of a file: valid ones with their numbers, and rejected ones, both in the file's order.
+
+    Attributes:
+        valid: number and content of each valid row.
+        refused: the rejected rows; the first ``MAX_ALIKE`` of each kind.
+        read_as: how the file was read: its dialect, its arrangement, the form of what it holds.
+        suspicious: one line per value that is at odds with the rest of the file.
+    """
+
+    valid: tuple[tuple[int, FoundRow], ...]
+    refused: tuple[RefusedRow, ...]
+    read_as: tuple[str, ...] = ()
+    suspicious: tuple[str, ...] = ()
+
+
+def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], FoundRow]) -> ReadRows:
     """Convert rows one by one.
 
     Args:
         rows: the raw rows; a row that is an InputError is rejected with that reason.
         convert: converts number and raw row, or raises InputError.
     """
-    valid: list[tuple[int, Valid]] = []
+    valid: list[tuple[int, FoundRow]] = []
     refused: list[RefusedRow] = []
     for number, row in enumerate(rows, start=1):
         try:
@@ -142,7 +149,9 @@ def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], Valid]) -> Read
             valid.append((number, convert(number, checked(row, ""))))
         except InputError as error:
             refused.append(RefusedRow.of(number, error))
-    return ReadRows(tuple(valid), listed(refused))
+    read_as = tuple(dict.fromkeys(line for _, row in valid for line in row.read_as))
+    suspicious = tuple(line for _, row in valid for line in row.suspicious)
+    return ReadRows(tuple(valid), listed(refused), read_as, suspicious)
 
 
 def listed(refused: Iterable[RefusedRow]) -> tuple[RefusedRow, ...]:

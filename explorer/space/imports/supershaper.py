@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ PERPLEXITY, LOSS, ACCURACY, SECONDS = "perplexity", "mlm_loss", "mlm_accuracy", 
 TASK, METRIC = "mlm", "negative perplexity"
 LATENCY = "latency"
 MAX_LOSS = 100.0
+ROUNDING = 0.05
+"""Largest relative difference of a perplexity from the exponential of its loss; both may be rounded."""
 DEVICES = {"1080ti_bs128": "1080 Ti, batch 128", "ryzen": "Ryzen", "gcp_xeon2core_bs1": "Xeon, 2 cores, batch 1"}
 """Readable names of the machines of the published columns."""
 
@@ -70,12 +73,23 @@ def _scores(turn: int, row: Mapping[str, Any], decimal: str | None) -> list[Foun
         cell = row[ACCURACY]
         cell = (percentage(cell) or cell) if isinstance(cell, str) else cell
         accuracy = number(ACCURACY, cell, 0.0, 100.0, decimal=decimal)
-        found.append(_score(turn, "accuracy", accuracy / 100.0))
+        found.append(replace(_score(turn, "accuracy", accuracy / 100.0), factor=0.01))
     return found
 
 
 def _layers(backbone: Backbone) -> list[str]:
     return [f"h{place}" for place in range(1, backbone.layers + 1)]
+
+
+def _suspicious(turn: int, row: Mapping[str, Any], decimal: str | None) -> tuple[str, ...]:
+    """Return a line if a perplexity is not the exponential of its loss."""
+    if is_missing(row.get(PERPLEXITY)) or is_missing(row.get(LOSS)):
+        return ()
+    given = number(PERPLEXITY, row[PERPLEXITY], 0.0, MAX_VALUE, decimal=decimal)
+    loss = number(LOSS, row[LOSS], 0.0, MAX_LOSS, decimal=decimal)
+    if abs(given - math.exp(loss)) <= ROUNDING * given:
+        return ()
+    return (f"row {turn}: {PERPLEXITY} is {given:g}, but the exponential of its loss is {math.exp(loss):.5g}",)
 
 
 def _row(turn: int, row: Mapping[str, Any], backbone: Backbone, decimal: str | None) -> FoundRow:
@@ -102,10 +116,11 @@ def _row(turn: int, row: Mapping[str, Any], backbone: Backbone, decimal: str | N
     if not scores and not measured:
         rule = f"hold a {PERPLEXITY}, an {LOSS}, or a latency in a column that ends with {SECONDS}"
         raise DataError("row", rule, sorted(row)[:20], "Add what was measured.")
-    return FoundRow(spec, tuple(scores), tuple(measured), tuple(left_out))
+    suspicious = _suspicious(turn, row, decimal)
+    return FoundRow(spec, tuple(scores), tuple(measured), tuple(left_out), suspicious=suspicious)
 
 
-def find_shapes(path: Path, backbone: Backbone = BERT_BASE, options: TableOptions | None = None) -> ReadRows[FoundRow]:
+def find_shapes(path: Path, backbone: Backbone = BERT_BASE, options: TableOptions | None = None) -> ReadRows:
     """Read a table row by row.
 
     Args:

@@ -125,7 +125,7 @@ def _score(row: TableRow, given: ScoreColumn, source: str) -> tuple[FoundScore, 
     texts = (row.text(cell) for cell in (given.task, given.metric, given.dataset, given.fidelity, given.recipe))
     task, metric, dataset, fidelity, recipe = texts
     seed = row.integer(given.seed, MAX_SEED)
-    return FoundScore(task, metric, stored, dataset, fidelity, recipe, seed, source), notes
+    return FoundScore(task, metric, stored, dataset, fidelity, recipe, seed, source, factor=factor), notes
 
 
 def _measurement(row: TableRow, given: MeasurementColumn) -> FoundMeasurement:
@@ -170,7 +170,7 @@ def _distinct(values: Sequence[tuple[str, object]]) -> None:
         seen.add(value)
 
 
-def find_table(path: Path, mapping: Mapping, options: TableOptions | None = None) -> ReadRows[FoundRow]:
+def find_table(path: Path, mapping: Mapping, options: TableOptions | None = None) -> ReadRows:
     """Read a table row by row, for an import.
 
     Args:

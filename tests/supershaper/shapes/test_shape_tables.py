@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from explorer.errors import DataError, InputError, SpecError
+from explorer.space.imports.supershaper import find_shapes
 from explorer.supershaper.shapes.asking import ShapeLimits, ShapeObjective, ShapePredictors
 from explorer.supershaper.shapes.tables import read_shapes
 from tests.supershaper.shapes.conftest import law
@@ -107,3 +108,10 @@ def test_what_cannot_be_asked(learned):
         learned.search(ShapeLimits(parameters=1e5), ShapeObjective.LATENCY)
     with pytest.raises(InputError, match="gp, trees"):
         ShapePredictors.learn(None, learned.grid, "magic")
+
+
+def test_a_perplexity_that_is_not_that_of_its_loss_is_suspicious(small, tmp_path):
+    header = "h1,h2,h3,h4,mlm_loss,perplexity\n"
+    path = written(tmp_path, header + "12,12,12,12,2.0,7.4\n12,12,12,24,2.0,14.8\n12,12,24,24,2.0,\n")
+    found = find_shapes(path, small.backbone)
+    assert found.suspicious == ("row 2: perplexity is 14.8, but the exponential of its loss is 7.3891",)
