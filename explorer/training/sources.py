@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from explorer.errors import DataError, InputError
 from explorer.training.files import digest
 from explorer.training.recipe import Recipe
 from explorer.training.tasks.base import Task
-from explorer.training.tasks.forms import GLUE_TASKS
-from explorer.training.tasks.glue import files_of, load_glue
+from explorer.training.tasks.forms import GLUE_TASKS, glue_name
+from explorer.training.tasks.glue import files_of, load_glue, other_tasks, task_folder
 from explorer.training.tasks.hub import DEFAULT_HUB, files_in, load_hub
 from explorer.training.tasks.made import MADE_TASKS
 from explorer.training.tasks.own import OwnTask, load_own, read_own
 from explorer.training.text import corpus_from_file, installation_key
 
+log = logging.getLogger(__name__)
 PREPARATION_VERSION = "named-2"
 OWN_TEXT = "text.txt"
 HUB = "hub:"
@@ -118,10 +121,7 @@ def resolve_source(tasks: Sequence[str] | None, data: Path | None, task_files: S
     names = [task.name for task in own]
     if len(set(names)) < len(names):
         raise InputError("task files", "have distinct task names", names, "Rename one of them.")
-    for name in tasks or ():
-        if name not in KNOWN_TASKS:
-            remedy = "Use one of them, or give your own by --task-file FILE."
-            raise InputError("task", f"be one of {', '.join(KNOWN_TASKS)}", name, remedy)
+    tasks = None if tasks is None else [known_task(name) for name in tasks]
     if tasks is not None and not tasks and not own:
         raise InputError("task", "be named at least once", list(tasks), f"Use one of {', '.join(KNOWN_TASKS)}.")
     text, folder, hub = _places(data)
@@ -132,6 +132,24 @@ def resolve_source(tasks: Sequence[str] | None, data: Path | None, task_files: S
         remedy = f"Give --data DIR, the folder that holds one folder per task, or --data {HUB}{DEFAULT_HUB}."
         raise DataError(f"data for task {source.glue[0]}", "be a GLUE-format folder", data and str(data), remedy)
     return source
+
+
+def known_task(name: str) -> str:
+    """Return the task of a name, whose case and punctuation do not matter.
+
+    Raises:
+        InputError: there is no such task.
+    """
+    if name in MADE_TASKS:
+        return name
+    if found := glue_name(name):
+        return found
+    alike = get_close_matches(name.casefold(), [known.casefold() for known in KNOWN_TASKS], n=1, cutoff=0.5)
+    meant = [known for known in KNOWN_TASKS if alike == [known.casefold()]]
+    remedy = f"Did you mean {meant[0]}? Else" if meant else "Use one of them, or"
+    raise InputError(
+        "task", f"be one of {', '.join(KNOWN_TASKS)}", name, f"{remedy} give your own by --task-file FILE."
+    )
 
 
 def _places(data: Path | None) -> tuple[Path | None, Path | None, str | None]:
@@ -151,7 +169,15 @@ def _places(data: Path | None) -> tuple[Path | None, Path | None, str | None]:
 
 def _offered(folder: Path | None, text: Path | None, hub: str | None, own: bool) -> tuple[str, ...]:
     """Return the names of the tasks in the data."""
-    offered = tuple(name for name in GLUE_TASKS if hub or (folder and (folder / name).is_dir()))
+    offered = tuple(name for name in GLUE_TASKS if hub or (folder and task_folder(folder, name).is_dir()))
+    for other, likely in (other_tasks(folder) if folder else {}).items():
+        names = " or ".join(likely) or "a GLUE task"
+        log.warning(
+            "%s looks like a task but is left out, because no task has this name: rename the folder to %s, "
+            "or name it with --task-file",
+            folder and folder / other,
+            names,
+        )
     if folder and not offered and text is None:
         rule = f"hold {OWN_TEXT} or a folder of a task ({', '.join(GLUE_TASKS)})"
         raise DataError("data", rule, str(folder), "Check the folder.")

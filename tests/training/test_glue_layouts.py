@@ -7,12 +7,13 @@ import logging
 
 import pytest
 
-from explorer.errors import DataError
+from explorer.errors import DataError, InputError
+from explorer.studies.spec import Trained
 from explorer.training.recipe import RECIPES
 from explorer.training.sources import absolute, resolve_source
 from explorer.training.tasks.base import Example
 from explorer.training.tasks.forms import GLUE_TASKS
-from explorer.training.tasks.glue import load_glue
+from explorer.training.tasks.glue import load_glue, tolerated
 from explorer.training.tasks.hub import load_hub
 
 ENTAILED = ("not_entailment", "entailment")
@@ -206,10 +207,76 @@ def test_a_few_broken_rows_of_glues_own_files_are_left_out_and_told(tmp_path, ca
     with caplog.at_level(logging.WARNING):
         task = load_glue(folder, "QQP")
     assert len(task.train) == 3000
-    assert "skipped 2 malformed rows" in caplog.text
-    write(folder / "QQP" / "train.tsv", [header, *good[:100], *broken])
-    with pytest.raises(DataError, match="line 102 must hold 6 columns"):
+    assert "skipped 2 malformed rows of 3002" in caplog.text
+    assert "line 1502 must hold 6 columns" in caplog.text
+    assert "line 1503 must hold 6 columns" in caplog.text
+
+
+@pytest.mark.parametrize(("rows", "skipped"), [(19, 0), (20, 1), (300, 3), (3999, 3), (10_000, 10)])
+def test_an_extract_may_have_a_few_broken_rows(tmp_path, rows, skipped):
+    assert tolerated(rows) == skipped
+    folder = write_official(tmp_path, "QQP")
+    header, row = OFFICIAL["QQP"]
+    good = ["\t".join(row(number % 2, f"question {number}", "")) for number in range(rows - skipped)]
+    write(folder / "QQP" / "train.tsv", [header, *good, *["one of three\tcells\tonly"] * skipped])
+    assert len(load_glue(folder, "QQP").train) == rows - skipped
+    write(folder / "QQP" / "train.tsv", [header, *good[:-1], *["one of three\tcells\tonly"] * (skipped + 1)])
+    with pytest.raises(DataError, match="must hold 6 columns"):
         load_glue(folder, "QQP")
+
+
+@pytest.mark.parametrize("given", ["sst2", "SST2", "sst-2", "SST_2", "SST-2"])
+def test_names_of_tasks_are_matched_loosely(tmp_path, given):
+    write_official(tmp_path, "SST-2")
+    (tmp_path / "SST-2").rename(tmp_path / given)
+    assert resolve_source([given], tmp_path).tasks == ("SST-2",)
+    source = resolve_source(None, tmp_path)
+    assert source.tasks == ("SST-2",)
+    assert source.load()["SST-2"].name == "SST-2"
+    assert Trained(tasks=(given, "package")).tasks == ("SST-2", "package")
+
+
+def test_two_folders_of_one_task_are_refused(tmp_path):
+    for name in ("mrpc", "MR-PC"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(
+        DataError, match=r"MRPC must be one folder, but got \['MR-PC', 'mrpc'\]. Rename one of them to MRPC"
+    ):
+        resolve_source(None, tmp_path)
+
+
+@pytest.mark.parametrize(("given", "meant"), [("QQP-clean", "QQP"), ("stsb2", "STS-B"), ("packages", "package")])
+def test_an_unknown_task_is_told_the_nearest(tmp_path, given, meant):
+    with pytest.raises(InputError, match=f"Did you mean {meant}"):
+        resolve_source([given], tmp_path)
+
+
+def test_folders_with_other_names_are_reported(tmp_path, caplog):
+    """Nothing is trained in their place without a word."""
+    write_official(tmp_path, "QQP")
+    (tmp_path / "QQP").rename(tmp_path / "QQP-clean")
+    write_official(tmp_path, "RTE")
+    (tmp_path / "RTE").rename(tmp_path / "entailed")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "text.txt").write_text("Words.\n")
+    with caplog.at_level(logging.WARNING):
+        assert "QQP" not in resolve_source(None, tmp_path).tasks
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert "QQP-clean looks like a task" in told[0]
+    assert "rename the folder to QQP" in told[0]
+    assert "rename the folder to RTE or WNLI" in told[1]
+
+
+def test_the_files_of_another_task_are_recognised(tmp_path):
+    for name in ("QQP", "STS-B"):
+        write_official(tmp_path, name)
+    (tmp_path / "QQP").rename(tmp_path / "swap")
+    (tmp_path / "STS-B").rename(tmp_path / "QQP")
+    (tmp_path / "swap").rename(tmp_path / "STS-B")
+    for name, other in (("QQP", "STS-B"), ("STS-B", "QQP")):
+        with pytest.raises(DataError, match=f"These are the columns of {other}: move the file"):
+            load_glue(tmp_path, name)
 
 
 def test_what_is_missing_on_the_hub_is_named(tmp_path, hub):

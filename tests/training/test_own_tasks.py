@@ -95,6 +95,14 @@ def test_classes_that_are_numbers_are_in_their_order_and_true_is_a_class(tmp_pat
     assert load(path).classes == ("false", "true")
 
 
+def test_minus_one_beside_zero_is_no_class_unless_listed(tmp_path):
+    text = csv_text([("0", "a"), ("1", "b"), ("-1", "c")])
+    with pytest.raises(DataError, match=r"label must not be -1 beside a class 0.*list -1 under classes"):
+        load(task_file(tmp_path, text=text))
+    assert load(task_file(tmp_path, {"classes": [-1, 0, 1]}, text=text)).classes == ("-1", "0", "1")
+    assert set(load(task_file(tmp_path, text=csv_text([("1", "a"), ("-1", "b")]))).classes) == {"-1", "1"}
+
+
 def test_cells_over_several_lines_and_blank_lines(tmp_path):
     text = 'label,sentence\n\ngood,"one\ntwo"\n\nbad,three\n'
     assert load(task_file(tmp_path, text=text)).train == (Example(1.0, "one\ntwo"), Example(0.0, "three"))

@@ -5,6 +5,7 @@ The hub's tables are those of ``nyu-mll/glue``; the files are GLUE's own downloa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from explorer.training.metrics import Metric
@@ -121,3 +122,19 @@ GLUE_TASKS: dict[str, GlueForm] = {
     ),
 }
 """The nine tasks by name."""
+_BY_LETTERS = {"".join(filter(str.isalnum, name)).casefold(): name for name in GLUE_TASKS}
+
+
+def glue_name(text: str) -> str | None:
+    """Return the GLUE task that a text names, ignoring case and punctuation (``sst2``, ``sst-2``), or ``None``."""
+    return _BY_LETTERS.get("".join(filter(str.isalnum, text)).casefold())
+
+
+def tasks_with_columns(header: Sequence[str]) -> list[str]:
+    """Return the GLUE tasks whose own files have these columns, those with most columns in common."""
+    counts = {
+        name: len(form.official)
+        for name, form in GLUE_TASKS.items()
+        if form.official and set(form.official) <= set(header)
+    }
+    return [name for name, count in counts.items() if count == max(counts.values())]

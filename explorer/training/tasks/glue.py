@@ -16,13 +16,15 @@ from pathlib import Path
 from explorer.documents.text import read_text
 from explorer.errors import DataError
 from explorer.training.tasks.base import Example, Task, TaskKind
-from explorer.training.tasks.forms import GLUE_TASKS, HIGHEST_SIMILARITY, GlueForm
+from explorer.training.tasks.forms import GLUE_TASKS, HIGHEST_SIMILARITY, GlueForm, glue_name, tasks_with_columns
 from explorer.training.tasks.labels import class_label, value_label
 
 MSR_FILE, MSR_DEV = "msr_paraphrase_train.txt", "dev_ids.tsv"
 MSR_IDS = slice(1, 3)
 ROWS_PER_BROKEN = 1000
 """GLUE's own files may have one malformed row per this number of rows (QQP has some); such rows are skipped."""
+FEW_BROKEN, ROWS_PER_FEW = 3, 20
+"""Extracts of them may have as many malformed rows as this, but at most one in twenty."""
 COLA_COLUMNS = 4
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ def load_glue(folder: Path, name: str) -> Task:
         KeyError: the task is unknown.
     """
     form = GLUE_TASKS[name]
-    own = folder / name
+    own = task_folder(folder, name)
     if not own.is_dir():
         remedy = f"Put {' and '.join(form.files)} into a folder {name} of {folder}."
         raise DataError(f"data for task {name}", "be an existing folder", str(own), remedy)
@@ -73,9 +75,47 @@ def glue_task(name: str, form: GlueForm, *parts: tuple[Example, ...]) -> Task:
     return Task(name, form.metric, kind, form.pair, form.classes, *parts)
 
 
+def task_folder(folder: Path, name: str) -> Path:
+    """Return the folder of a task, whose name may differ in case and punctuation; it need not exist.
+
+    Raises:
+        DataError: several folders have the task's name.
+    """
+    if (folder / name).is_dir():
+        return folder / name
+    found = sorted(path.name for path in _folders(folder) if glue_name(path.name) == name)
+    if len(found) > 1:
+        raise DataError(f"data for task {name}", "be one folder", found, f"Rename one of them to {name}.")
+    return folder / (found or [name])[0]
+
+
+def other_tasks(folder: Path) -> dict[str, list[str]]:
+    """Return the folders that hold files of a task but do not have the name of one.
+
+    Returns:
+        For each name, the GLUE tasks that it may be, by its columns or the beginning of its name.
+    """
+    found: dict[str, list[str]] = {}
+    for path in _folders(folder):
+        if glue_name(path.name) is None and (path / "train.tsv").is_file() and any(path.glob("dev*.tsv")):
+            with (path / "train.tsv").open(encoding="utf-8", errors="replace") as file:
+                header = file.readline(10_000).rstrip("\r\n").split("\t")
+            letters = "".join(filter(str.isalnum, path.name)).casefold()
+            named = [name for name in GLUE_TASKS if letters.startswith("".join(filter(str.isalnum, name)).casefold())]
+            found[path.name] = named or tasks_with_columns(header)
+    return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return []
+
+
 def files_of(folder: Path, name: str) -> list[Path]:
     """Return the paths of a task's files, existing or not."""
-    own = folder / name
+    own = task_folder(folder, name)
     return [own / file for file in ((MSR_FILE, MSR_DEV) if is_msr(own, name) else GLUE_TASKS[name].files)]
 
 
@@ -111,11 +151,17 @@ def _read(path: Path, form: GlueForm) -> list[tuple[list[str], Example]]:
             rows.append((cells, _example(f"{path}, line {number}", line, cells, layout, form)))
         except DataError as error:
             broken.append(error)
-            if not layout.official or len(broken) > len(lines) // ROWS_PER_BROKEN:
+            if not layout.official or len(broken) > tolerated(len(lines) - layout.header):
                 raise broken[0] from None
     if broken:
-        log.warning("%s: skipped %d malformed rows of %d, the first: %s", path, len(broken), len(lines), broken[0])
+        listed = "; ".join(map(str, broken[:FEW_BROKEN])) + ("; …" if len(broken) > FEW_BROKEN else "")
+        log.warning("%s: skipped %d malformed rows of %d: %s", path, len(broken), len(lines) - layout.header, listed)
     return rows
+
+
+def tolerated(rows: int) -> int:
+    """Return how many malformed rows are skipped in one of GLUE's own files of this many rows, or in an extract."""
+    return max(rows // ROWS_PER_BROKEN, min(FEW_BROKEN, rows // ROWS_PER_FEW))
 
 
 def _layout(path: Path, first: str, form: GlueForm) -> Layout:
@@ -130,7 +176,10 @@ def _layout(path: Path, first: str, form: GlueForm) -> Layout:
         return Layout(1, (3,), COLA_COLUMNS, header=False, official=True)
     theirs = f"{', '.join(form.official)} and others" if form.official else "GLUE's four, without a header"
     rule = f"be a header of the columns {', '.join(form.columns)}, in any order, or of {theirs}, separated by tabs"
-    raise DataError(f"{path}, line 1", rule, first, "Add the header, or convert the file to these columns.")
+    remedy = "Add the header, or convert the file to these columns."
+    if others := tasks_with_columns(header):
+        remedy = f"These are the columns of {' or '.join(others)}: move the file to the folder of that task."
+    raise DataError(f"{path}, line 1", rule, first, remedy)
 
 
 def _example(place: str, line: str, cells: list[str], layout: Layout, form: GlueForm) -> Example:

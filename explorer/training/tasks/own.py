@@ -43,6 +43,8 @@ RESERVED = (*MADE_TASKS, *GLUE_TASKS, "mean", "pretrained")
 MOST_CLASSES = 1000
 LARGEST_VALUE = 1e9
 LONGEST_NUMBER = 18
+UNLABELLED = "-1"
+"""Label of the rows of published test splits, whose labels are kept secret."""
 DEV_SHARE = 5
 TWO_CLASS_METRICS = (Metric.F1, Metric.F1_ACCURACY)
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -191,6 +193,10 @@ def load_own(own: OwnTask) -> Task:
     if document.kind == "classification":
         given = document.classes or sorted({class_text(label) for _, label, *_ in tables[0]}, key=_class_order)
         classes = tuple(class_text(one) for one in given)
+        if not document.classes and {UNLABELLED, "0"} <= set(classes):
+            rule = f"not be {UNLABELLED} beside a class 0, because it usually marks rows without a label"
+            remedy = f"Remove these rows, or list {UNLABELLED} under classes if it is a class."
+            raise DataError(f"task {own.name}: label", rule, UNLABELLED, remedy)
         if len(classes) > MOST_CLASSES:
             rule = f"have at most {MOST_CLASSES} classes"
             raise DataError(f"task {own.name}", rule, len(classes), "Write kind: regression if labels are numbers.")
