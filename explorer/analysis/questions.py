@@ -71,7 +71,9 @@ OP_EXAMPLE = "Write for example 'c_* >=3' or 'head 8..12'."
 def _family(text: str, given: str) -> str:
     parts = sorted(set(text.split("+")))
     if not set(parts) <= set(Family):
-        raise InputError("family of a layer rule", "be sa, l or c, or a mix such as c+sa", given, LAYER_EXAMPLE)
+        raise InputError(
+            "family of a layer rule", f"be {', '.join(Family)}, or a mix such as c+sa", given, LAYER_EXAMPLE
+        )
     return "+".join(parts)
 
 

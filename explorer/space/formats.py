@@ -90,7 +90,7 @@ def _layer(operation: object, hidden: int, stack: object, count: object = None, 
     if isinstance(operation, list | tuple):
         return LayerSpec(hidden, _heads(operation), tuple(stack))
     if not isinstance(operation, str) or operation not in set(Family):
-        raise SpecError("o", "be one of sa, l, c", operation, "Use one of the three.")
+        raise SpecError("o", f"be one of {', '.join(Family)}", operation, "Use one of them.")
     if isinstance(parameter, bool) or not isinstance(parameter, str | int):
         remedy = f"Write {' or '.join(usual_parameters(operation))}."
         raise SpecError("p", "be text or an odd number", parameter, remedy)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, ValidationError
 
 from explorer.errors import SpecError, validation_error
+from explorer.space.operations import Family
 from explorer.space.spec import MAX_HIDDEN, MAX_LAYERS
 
 MAX_OPTIONS = 32
 Options = Annotated[list[int], Field(min_length=1, max_length=MAX_OPTIONS)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 ByHidden = Annotated[dict[int, Options], Field(min_length=1, max_length=MAX_OPTIONS)]
+if TYPE_CHECKING:
+    FamilyName = str
+else:
+    FamilyName = Literal[tuple(family.value for family in Family)]
 TAGS = ("as a list", "by hidden size")
 
 
@@ -38,7 +43,7 @@ class SpaceDocument(BaseModel):
     ]
     layers: Options
     operations: Annotated[
-        dict[Literal["sa", "l", "c"], Annotated[list[str | int], Field(min_length=1, max_length=MAX_OPTIONS)]],
+        dict[FamilyName, Annotated[list[str | int], Field(min_length=1, max_length=MAX_OPTIONS)]],
         Field(min_length=1),
     ]
     operations_per: Literal["layer", "head"] = "layer"
