@@ -1,4 +1,4 @@
-"""The project keeps its own rules: style, types, one-way imports, short files, pinned versions, no hosts."""
+"""The project keeps its own rules: style, types, one-way imports, files in their folders, pinned versions, no hosts."""
 
 import re
 import subprocess
@@ -7,6 +7,7 @@ import tomllib
 from collections import Counter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,6 +58,29 @@ def test_no_folder_of_the_packages_is_crowded():
     counts = Counter(path.parent.relative_to(ROOT).as_posix() for path in own_files(".py"))
     large = {name for name, count in counts.items() if count > 25 and name.startswith(("explorer", "graphstore"))}
     assert large <= {"explorer/cli"}
+
+
+def test_every_folder_of_a_package_is_one():
+    folders = {path.parent for path in own_files(".py")}
+    packages = [folder for folder in folders if folder.relative_to(ROOT).parts[:1] in (("explorer",), ("graphstore",))]
+    assert [str(folder) for folder in packages if not (folder / "__init__.py").is_file()] == []
+
+
+def test_a_module_with_one_importer_is_in_its_folder():
+    """Within a room, such as ``explorer.search``; modules of lower rooms stay in the room of their subject."""
+    graph = grimp.build_graph("explorer", "graphstore", cache_dir=None)
+    packages = {module.rpartition(".")[0] for module in graph.modules}
+    elsewhere = (ROOT / "streamlit_app.py").read_text()
+    misplaced = []
+    for module in sorted(graph.modules - packages):
+        importers = graph.find_modules_that_directly_import(module)
+        if len(importers) != 1 or module in elsewhere:
+            continue
+        (importer,) = importers
+        folder = importer if importer in packages else importer.rpartition(".")[0]
+        if importer.split(".")[:2] == module.split(".")[:2] and not module.startswith(f"{folder}."):
+            misplaced.append(f"{module} is imported by {importer} only")
+    assert misplaced == []
 
 
 def test_pip_and_uv_get_the_same_versions():
