@@ -36,17 +36,8 @@ import explorer.surrogate
 from explorer.analysis.score_kinds import known_objective
 from explorer.cli.bench import run_main
 from explorer.records import Trial
-from explorer.search import (
-    POLICIES,
-    Candidates,
-    Capability,
-    encode_choices,
-    initial_design,
-    make_policy,
-    optuna_policy,
-    policy,
-    policy_class,
-)
+from explorer.search import POLICIES, Capability, initial_design, make_policy, optuna_policy, policy, policy_class
+from explorer.search.candidates import Candidates, encode_choices
 from explorer.similarity.graph import build_graph
 from explorer.similarity.registry import kernel_named
 from explorer.studies.candidates import space_candidates
