@@ -39,7 +39,7 @@ def grammar_of(space: SpaceRecord) -> DesignSpace | None:
         return None
 
 
-def blank(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
+def first_draft(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
     """Return the first architecture of a space as a draft; ``None`` if the space has none."""
     if grammar is not None:
         return draft_of(grammar.at(0))

@@ -86,7 +86,7 @@ def _current(space: SpaceRecord, grammar: DesignSpace | None) -> Draft | None:
             draft = drafting.draft_of(_named(wanted, space.name))
         except InputError as error:
             st.warning(verbatim(error), icon=":material/search_off:")
-    draft = draft or building.blank(space, grammar)
+    draft = draft or building.first_draft(space, grammar)
     if draft is not None:
         layer_editor.write(draft)
     return draft
@@ -141,7 +141,7 @@ def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
         icon=":material/note_add:",
         key="build_blank",
         on_click=start,
-        args=(lambda: building.blank(space, grammar),),
+        args=(lambda: building.first_draft(space, grammar),),
         width="stretch",
     )
     with st.expander("Paste a model_dict", icon=":material/content_paste:"):
