@@ -27,7 +27,7 @@ from explorer.studies.budgets import MAX_ATTEMPTS
 from explorer.studies.driver import ENDED, OnTrial, StudyDriver, may_choose, owner_name
 from explorer.studies.executors.trial_release import release_dead, release_trial
 from explorer.studies.faults import give_back, machine_fault
-from explorer.studies.managing import enqueue, extend_study, external_spec, find_study, open_study
+from explorer.studies.managing import enqueue, extend_study, external_spec, find_study, former_settings, open_study
 from explorer.studies.reports import best_allowed
 from explorer.studies.spec import StudySpec
 from explorer.studies.worker import Lease, checked_outcome
@@ -95,34 +95,47 @@ class Study:
         space: str | None = None,
         policy: str = "boshnas",
         objective: str = "mean",
+        objectives: Sequence[str] = (),
         seed: int = 0,
         budget: int | None = None,
         hours: float | None = None,
         constraints: Sequence[str] = (),
-        settings: Mapping[str, Any] | None = None,
+        initial: int | None = None,
+        policy_settings: Mapping[str, Any] | None = None,
+        batch: int | None = None,
+        patience: int | None = None,
+        stop_when_converged: bool = False,
         owner: str = "",
         lease_s: float = LEASE_S,
+        settings: Mapping[str, Any] | None = None,
     ) -> Study:
         """Start a study, or continue one.
 
         Args:
             store_url: URL of a store that holds the space's library.
-            name: name of the study; or a whole ``StudySpec``, which replaces the arguments up to ``settings``.
+            name: name of the study; or a whole ``StudySpec``, which replaces the arguments up to
+                ``stop_when_converged``.
             space: name of the space to search. ``None`` opens the stored study of this name as it is, also one that
                 the command line started; the other choices are ignored then.
             policy: a name of ``explorer.search.registry.POLICIES``.
             objective: name of the value that ``tell`` receives; it is maximised.
+            objectives: the objective and the costs to minimise, for example ``["mean", "minimise:latency@cpu"]``; by
+                default the objective alone.
             seed: seed of the policy.
             budget: number of trials; a larger one than before extends the study. By default as many as fit into
                 ``hours``, else 20.
             hours: hours in which at least one trial is being evaluated, after which none begins; more than before
                 extends the study.
             constraints: for example ``["parameters<=200K"]``; new ones tighten the study.
-            settings: further settings, with the keys ``explorer.studies.managing.SETTINGS``: for example
-                ``{"initial": 10}``, ``{"objectives": ["mean", "-latency@cpu"]}`` or
-                ``{"policy_settings": {"method": "gradient"}}``.
+            initial: trials of the initial design; by default the policy's own number.
+            policy_settings: the policy's own settings, for example ``{"method": "gradient"}``.
+            batch: trials of one iteration of the convergence rule.
+            patience: iterations without a better architecture until the search has converged.
+            stop_when_converged: whether to end before the budget then.
             owner: see ``Study``.
             lease_s: see ``Study``.
+            settings: deprecated: a mapping with ``objectives`` and the arguments from ``initial`` to
+                ``stop_when_converged``.
 
         Raises:
             InputError: a choice breaks a rule, or differs from those that the study was started with.
@@ -133,6 +146,12 @@ class Study:
             raise InputError("owner", "be 1 to 200 letters, digits, '_', '.', '@' or '-'", owner, "Choose another.")
         if not (isinstance(lease_s, int | float) and math.isfinite(lease_s) and lease_s > 0):
             raise InputError("lease_s", "be above 0", lease_s, "Give seconds, for example 3600.")
+        choices = {
+            **{"policy": policy, "objective": objective, "objectives": objectives, "constraints": constraints},
+            **{"seed": seed, "budget": budget, "hours": hours, "initial": initial, "policy_settings": policy_settings},
+            **{"batch": batch, "patience": patience, "stop_when_converged": stop_when_converged},
+            **({} if settings is None else former_settings(settings)),
+        }
         store = open_store(store_url, create=False)
         try:
             if isinstance(name, StudySpec):
@@ -140,7 +159,7 @@ class Study:
             elif space is None:
                 return cls(store, find_study(store, name), owner, lease_s)
             else:
-                spec = external_spec(name, space, policy, objective, seed, budget, hours, constraints, settings or {})
+                spec = external_spec(name, space, **choices)
             return cls(store, open_study(store, spec), owner, lease_s)
         except BaseException:
             store.close()

@@ -69,14 +69,14 @@ def split_direction(text: str, minus: Direction) -> tuple[str, Direction | None]
         minus: the direction that a leading minus means: an older spelling with several meanings.
 
     Raises:
-        InputError: the quantity is missing.
+        InputError: the quantity is missing or begins with another minus.
     """
     given = normalised(text)
     word, _, name = (part.strip() for part in given.partition(":"))
     direction = Direction(word) if word in set(Direction) else None
     if direction is None:
         name, direction = (given[1:].strip(), minus) if given.startswith("-") else (given, None)
-    if not name:
+    if not name or name.startswith("-"):
         rule = "be the name of a quantity, with or without maximise: or minimise: before it"
         raise InputError("objective", rule, text, "Write for example minimise:parameters.")
     return name, direction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,14 +19,13 @@ from explorer.studies.spec import (
     Known,
     StudySpec,
     default_budget,
-    initial_design,
 )
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
 from graphstore.records import StudyRecord, StudyState, TrialRecord
 
-SETTINGS = ("initial", "objectives", "policy_settings", "batch", "patience", "stop_when_converged")
-"""Keys of the ``settings`` of ``explorer.study.Study.open``."""
+FORMER_SETTINGS = ("initial", "objectives", "policy_settings", "batch", "patience", "stop_when_converged")
+"""Keys of the deprecated argument ``settings``, arguments of ``external_spec`` now."""
 MANUAL = "manual"
 """Origin of a trial that a person has queued."""
 
@@ -33,41 +33,60 @@ MANUAL = "manual"
 def external_spec(
     name: str,
     space: str,
-    policy: str,
-    objective: str,
-    seed: int,
-    budget: int | None,
-    hours: float | None,
-    constraints: Sequence[str],
-    settings: Mapping[str, Any],
+    *,
+    policy: str = "boshnas",
+    objective: str = "mean",
+    objectives: Sequence[str] = (),
+    seed: int = 0,
+    budget: int | None = None,
+    hours: float | None = None,
+    constraints: Sequence[str] = (),
+    initial: int | None = None,
+    policy_settings: Mapping[str, Any] | None = None,
+    batch: int | None = None,
+    patience: int | None = None,
+    stop_when_converged: bool = False,
 ) -> StudySpec:
-    """Return the spec of a study whose trials the user evaluates; see ``explorer.study.Study.open``.
+    """Return the spec of a study whose trials the user evaluates; ``explorer.study.Study.open`` has the arguments.
 
     Raises:
-        InputError: a key of the settings is unknown, or an objective or constraint cannot be read.
+        InputError: a choice breaks a rule, or an objective or constraint cannot be read.
     """
-    unknown = sorted(set(settings) - set(SETTINGS))
-    if unknown:
-        raise InputError("settings", f"be among {', '.join(SETTINGS)}", unknown, "Leave the others out.")
-    objectives = read_objectives(settings.get("objectives") or [objective])
-    if objectives[0].name != objective:
+    read = read_objectives(objectives or [objective])
+    if read[0].name != objective:
         rule = f"have the score {objective!r}"
-        raise InputError("objectives", rule, objectives[0].name, "Give the same one as objective=.")
+        raise InputError("objectives", rule, read[0].name, "Give the same one as objective=.")
     return StudySpec(
         name=name,
         space=space,
         evaluation=External(),
         policy=policy,
-        policy_settings={**settings.get("policy_settings", {}), **initial_design(policy, settings.get("initial"))},
-        objectives=objectives,
+        policy_settings={**(policy_settings or {}), **({} if initial is None else {"initial": initial})},
+        objectives=read,
         constraints=read_constraints(constraints),
         budget=default_budget(EvaluationKind.EXTERNAL, hours) if budget is None else budget,
         hours=hours,
         seed=seed,
-        batch=settings.get("batch") or DEFAULT_BATCH,
-        stop_when_converged=settings.get("stop_when_converged", False),
-        patience=settings.get("patience"),
+        batch=DEFAULT_BATCH if batch is None else batch,
+        stop_when_converged=stop_when_converged,
+        patience=patience,
     )
+
+
+def former_settings(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the deprecated argument ``settings`` of ``explorer.study.Study.open``, as arguments of its own.
+
+    Raises:
+        InputError: a key is unknown.
+    """
+    warnings.warn(
+        "the argument settings of Study.open is deprecated: give its entries as arguments",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    if unknown := sorted(set(settings) - set(FORMER_SETTINGS)):
+        raise InputError("settings", f"be among {', '.join(FORMER_SETTINGS)}", unknown, "Leave the others out.")
+    return settings
 
 
 def open_study(store: GraphStore, spec: StudySpec) -> StudyRecord:

@@ -16,7 +16,7 @@ from graphstore.records import TrialStatus
 
 
 def opened(store, name="asked", **choices):
-    given = {"space": "small", "policy": "evolution", "budget": 6, "settings": {"initial": 3}, **choices}
+    given = {"space": "small", "policy": "evolution", "budget": 6, "initial": 3, **choices}
     return Study.open(store.url, name, **given)
 
 

@@ -245,7 +245,7 @@ def test_a_study_changes_nothing_of_the_callers_process(store, policy):
     torch.set_num_threads(3)
     try:
         before = process_state()
-        with Study.open(store.url, "mine", space="small", policy=policy, budget=8, settings={"initial": 4}) as study:
+        with Study.open(store.url, "mine", space="small", policy=policy, budget=8, initial=4) as study:
             assert process_state() == before
             while asked := study.ask(2):
                 assert process_state() == before

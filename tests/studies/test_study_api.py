@@ -27,7 +27,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "search.md"
 
 
 def opened(store, name="asked", **choices):
-    given = {"space": "small", "policy": "evolution", "budget": 6, "settings": {"initial": 3}, **choices}
+    given = {"space": "small", "policy": "evolution", "budget": 6, "initial": 3, **choices}
     return Study.open(store.url, name, **given)
 
 
@@ -132,7 +132,7 @@ def test_tell_and_ask_read_only_what_may_have_changed(store, monkeypatch):
 
     plain = type(store).trials
     monkeypatch.setattr(type(store), "trials", noted)
-    with opened(store, policy="random", budget=40, owner="one") as study:
+    with opened(store, policy="random", initial=None, budget=40, owner="one") as study:
         study.ask()  # One that is held all the time.
         for number in range(1, 40):
             asked_for.clear()
@@ -204,7 +204,7 @@ def test_a_study_is_started_once_and_then_found_by_its_name(store):
     with Study.open(store.url, "asked") as study:
         assert StudySpec.of(study.record).budget == 6
     with pytest.raises(InputError, match="policy"):
-        opened(store, policy="random")
+        opened(store, policy="random", initial=None)
     with pytest.raises(InputError, match="space"):
         opened(store, "other", space="nowhere")
 
@@ -212,23 +212,26 @@ def test_a_study_is_started_once_and_then_found_by_its_name(store):
 @pytest.mark.parametrize(
     ("choices", "named"),
     [
-        ({"settings": {"intial": 3}}, "settings must be among initial, "),
-        ({"settings": {"initial": "four"}}, "policy evolution: initial"),
-        ({"settings": {"policy_settings": {"method": "gradient"}}}, "settings of policy evolution"),
+        ({"initial": "four"}, "policy evolution: initial"),
+        ({"policy": "random"}, "initial must come with policy boshnas"),
+        ({"policy_settings": {"method": "gradient"}}, "settings of policy evolution"),
         (
-            {"settings": {"objectives": ["mean", "-parameters"]}, "policy": "random", "objective": "known"},
+            {"objectives": ["mean", "minimise:parameters"], "policy": "random", "initial": None, "objective": "known"},
             "score 'known'",
         ),
-        ({"settings": {"objectives": "mean"}}, "exactly one score"),
-        ({"settings": {"stop_when_converged": True}}, "come with policy boshnas"),
+        ({"objectives": "mean"}, "exactly one score"),
+        ({"stop_when_converged": True}, "come with policy boshnas"),
+        ({"batch": 0}, "batch must be from 1"),
+        ({"patience": 3}, "patience must come with"),
         ({"hours": math.nan}, "hours"),
         ({"budget": 0}, "budget"),
         ({"constraints": ["parameters<=1"]}, "at least one architecture"),
         ({"lease_s": 0.0}, "lease_s"),
         ({"lease_s": "60"}, "lease_s"),
-        ({"objective": "-loss"}, "A score is always maximised"),
-        ({"objective": "\N{MINUS SIGN}loss"}, "A score is always maximised"),
-        ({"objective": "- loss", "settings": {"objectives": ["- loss", "-parameters"]}}, "A score is always maximised"),
+        ({"objective": "-loss"}, "maximised if it is a score"),
+        ({"objective": "\N{MINUS SIGN}loss"}, "maximised if it is a score"),
+        ({"objective": "- loss", "objectives": ["- loss", "-parameters"]}, "maximised if it is a score"),
+        ({"objective": "maximise:-loss"}, "be the name of a quantity"),
         ({"objective": 5}, "objective must be a text"),
         ({"owner": "a b"}, "owner"),
     ],
@@ -240,10 +243,25 @@ def test_choices_that_break_a_rule_start_no_study(store, choices, named):
 
 
 def test_a_whole_spec_keeps_the_same_rules(store):
-    spec = StudySpec(name="asked", space="small", evaluation=External(), objectives=(Objective("-loss"),), budget=3)
-    with pytest.raises(InputError, match="A score is always maximised"):
+    with pytest.raises(InputError, match="be the name of a quantity"):
+        StudySpec(name="asked", space="small", evaluation=External(), objectives=(Objective("-loss"),), budget=3)
+    spec = StudySpec(name="asked", space="nowhere", evaluation=External(), budget=3)
+    with pytest.raises(InputError, match="space"):
         Study.open(store.url, spec)
     assert store.studies() == []
+
+
+def test_the_former_spelling_of_the_settings_is_read_for_one_more_version(store):
+    given = {"initial": 4, "objectives": ["mean", "minimise:parameters"], "batch": 7}
+    with opened(store, policy="boshnas", **given) as study:
+        spec = StudySpec.of(study.record)
+    assert (spec.policy_settings, spec.costs, spec.batch) == ({"initial": 4}, ("parameters",), 7)
+    with pytest.warns(DeprecationWarning, match="settings of Study.open") as told:
+        Study.open(store.url, "asked", space="small", policy="boshnas", budget=6, settings=given).close()
+    assert told[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match="settings"), pytest.raises(InputError, match="among initial, "):
+        opened(store, "new", settings={"intial": 3})
+    assert [one.name for one in store.studies()] == ["asked"]
 
 
 @pytest.mark.parametrize("count", [0, -1, True, 1.5, "2"])
@@ -253,8 +271,8 @@ def test_whole_numbers_of_trials_are_asked_for(store, count):
 
 
 def test_the_policys_own_settings_reach_it(store):
-    given = {"initial": 3, "policy_settings": {"alpha": 1.0, "beta": 0.0, "embedding": False}}
-    with opened(store, policy="boshnas", settings=given) as study:
+    given = {"alpha": 1.0, "beta": 0.0, "embedding": False}
+    with opened(store, policy="boshnas", policy_settings=given) as study:
         for one in study.ask(3):
             study.tell(one.number, cheap_value(one.architecture))
         assert [one.origin for one in study.ask(2)] == ["uncertainty"] * 2
