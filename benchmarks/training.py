@@ -51,6 +51,7 @@ from explorer.training.loop import build_optimizer
 from explorer.training.masking import MaskedBatches
 from explorer.training.prepared import Prepared
 from explorer.training.recipe import RECIPES, Recipe
+from explorer.training.tokenizer import save_tokenizer, train_tokenizer
 
 WORDS = 30522
 POSITIONS = ("absolute", "relative_key")
@@ -229,9 +230,11 @@ def our_loop(model_dict: dict[str, Any], prepared: Prepared, recipe: Recipe, clo
 def loops(name: str, model_dict: dict[str, Any], settings: dict[str, int], rounds: int) -> float:
     """Overhead of our loop: the median of the rounds."""
     recipe = Recipe(**{**vars(RECIPES["nano"]), **settings})
-    with tempfile.TemporaryDirectory() as tokenizer:
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = Path(folder) / "tokenizer"
+        save_tokenizer(train_tokenizer(["any text"], recipe.vocab_size), tokenizer, recipe.length)
         text = random_text(recipe.vocab_size)
-        prepared = Prepared(Path(tokenizer), recipe.vocab_size, recipe.length, text, "random", ())
+        prepared = Prepared(tokenizer, recipe.vocab_size, recipe.length, text, "random", ())
         clock = time.process_time
         taken = {
             "bare": lambda: bare_loop(model_dict, prepared, recipe, clock),
