@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
-MAX_SHOWN = 200
-"""Maximum number of characters of a value in a message."""
+MAX_FIELD, MAX_RULE, MAX_SHOWN = 300, 1500, 200
+"""Maximum number of characters of field, rule and value in a message; users' own names can be in each."""
 
 
 class Shown(str):
@@ -33,8 +33,12 @@ def shortened(value: object) -> str:
     for part in _parts(value):
         text += part
         if len(text) > MAX_SHOWN:
-            return text[: MAX_SHOWN - 3] + "..."
+            return _cut(text, MAX_SHOWN)
     return text
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _parts(value: object) -> Iterator[str]:
@@ -82,8 +86,9 @@ class InputError(ExplorerError):
     """
 
     def __init__(self, field: str, rule: str, value: object, remedy: str, code: Code | None = None) -> None:
-        self.field, self.rule, self.value, self.remedy, self.code = field, rule, value, remedy, code
-        super().__init__(f"{field} must {rule}, but got {shortened(value)}. {remedy}")
+        self.field, self.rule = _cut(field, MAX_FIELD), _cut(rule, MAX_RULE)
+        self.value, self.remedy, self.code = value, _cut(remedy, MAX_RULE), code
+        super().__init__(f"{self.field} must {self.rule}, but got {shortened(value)}. {self.remedy}")
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, str, object, str, Code | None], dict[str, object]]:
         """Pickle the arguments, so that the error survives the way out of a worker process."""

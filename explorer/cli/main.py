@@ -15,6 +15,7 @@ from types import FrameType
 import typer
 
 from explorer.cli.console import errors
+from explorer.documents.values import checked
 from explorer.errors import ExplorerError, InputError
 from explorer.remedies import with_remedy
 from graphstore.errors import StoreError, StoreInputError
@@ -94,6 +95,7 @@ def _interrupt_once(number: int, frame: FrameType | None) -> None:
 
 def _run() -> int:
     try:
+        checked(sys.argv[1:], "arguments")  # Bytes that are not text cannot be stored or printed.
         code = build(next(iter(sys.argv[1:]), ""))(standalone_mode=False)
     except (InputError, StoreInputError) as error:
         return _say(error, 2)

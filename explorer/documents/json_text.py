@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from explorer.documents.text import read_text
+from explorer.documents.text import lines_of, read_text
 from explorer.documents.values import MAX_VALUES, TOO_DEEP, Flaw, checked, integer, real
 from explorer.errors import DataError, Shown
 
@@ -76,11 +76,11 @@ def read_json(path: Path, what: str = "file") -> Any:
 
 def json_lines(text: str, place: str) -> Iterator[tuple[int, Any]]:
     """Yield the number of each line that is not blank, and its value, or the DataError that refuses the line."""
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines_of(text), start=1):
         if not line.strip():
             continue
         try:
-            yield number, parse_json(line, f"{place}, line {number}" if place else "row")
+            yield number, parse_json(line.rstrip("\r\n"), f"{place}, line {number}" if place else "row")
         except DataError as error:
             yield number, error
 
@@ -93,6 +93,8 @@ def parse_value(text: str, place: str) -> Any:
     """
     try:
         document = _DECODER.decode(text)
-    except (json.JSONDecodeError, RecursionError):
+    except json.JSONDecodeError:
         document = text
+    except RecursionError:
+        raise DataError(place, TOO_DEEP.rule, TOO_DEEP.value, TOO_DEEP.remedy) from None
     return checked(document, place)

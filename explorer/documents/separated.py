@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from explorer.documents.numbers import decimal_sign, is_grouped
-from explorer.documents.text import ENCODINGS, UTF8, Decoded, read_decoded
+from explorer.documents.text import ENCODINGS, UTF8, Decoded, lines_of, read_decoded
 from explorer.errors import DataError, InputError, Shown
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -25,6 +25,7 @@ SAMPLED_ROWS = 1000
 """Number of rows that decide the dialect."""
 MAX_COLUMNS = 1000
 LONGEST_NAME = 200
+LONGEST_LINE = 2**22
 FITTING = 0.5
 """Smallest share of the sampled rows that must be as wide as the header under a delimiter."""
 _SEPARATOR = "sep="
@@ -163,11 +164,11 @@ class SeparatedTable:
     def _cells(self, delimiter: str) -> Iterator[tuple[int, Cells]]:
         """Yield line and cells of the header and of each row; blank lines are skipped."""
         if not self._quoted:
-            for number, row in enumerate(self._text.removesuffix("\n").split("\n"), start=self._first):
-                if row.rstrip("\r"):
-                    yield number, row.rstrip("\r").split(delimiter)
+            for number, row in enumerate(self._lines(), start=self._first):
+                if row.rstrip("\r\n"):
+                    yield number, row.rstrip("\r\n").split(delimiter)
             return
-        reader = csv.reader(_lines(self._text), delimiter=delimiter, strict=True)
+        reader = csv.reader(self._lines(), delimiter=delimiter, strict=True)
         while True:
             try:
                 cells = next(reader)
@@ -179,6 +180,14 @@ class SeparatedTable:
                 continue
             if cells:
                 yield self._first + reader.line_num - 1, cells
+
+    def _lines(self) -> Iterator[str]:
+        """Yield the lines. Raises DataError: one is so long that its cells could fill the memory."""
+        for number, line in enumerate(lines_of(self._text), start=self._first):
+            if len(line) > LONGEST_LINE:
+                rule = f"have at most {LONGEST_LINE:,} characters"
+                raise DataError(f"{self._place}, line {number}", rule, line[:40], "Check its line ends.")
+            yield line
 
     def _detect(self, usual: str) -> str:
         """Return the delimiter under which the rows are as wide as the header, which has several columns then."""
@@ -226,17 +235,6 @@ def _without_separator(text: str) -> tuple[str, int, str | None]:
     if stated.lower().startswith(_SEPARATOR) and stated[len(_SEPARATOR) :] in DELIMITERS:
         return rest, 2, stated[len(_SEPARATOR) :]
     return text, 1, None
-
-
-def _lines(text: str) -> Iterator[str]:
-    """Yield lines with their ends; only line feeds end a line, or carriage returns in a text without line feeds."""
-    if "\n" not in text:
-        text = text.replace("\r", "\n")
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start) + 1 or len(text)
-        yield text[start:end]
-        start = end
 
 
 def read_separated(

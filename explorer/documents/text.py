@@ -8,10 +8,11 @@ from __future__ import annotations
 import codecs
 import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.errors import DataError
+from explorer.errors import DataError, Shown
 
 MAX_FILE_BYTES = 256 * 2**20
 """Maximum file size; a table of 20,000 architectures takes some 60 MB."""
@@ -76,17 +77,21 @@ def read_decoded(path: Path, what: str = "file", most: int = MAX_FILE_BYTES, enc
     """Read a text file, and say how it was encoded; ``encoding`` is what the user says. Raises like ``read_text``."""
     shown = str(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
             raise DataError(what, "be a plain file", shown, "Check the path.")
         with path.open("rb") as file:
-            raw = file.read(most + 1)
+            # A file may grow, or not know its size.
+            raw = b"" if found.st_size > most else file.read(most + 1)
+        if max(found.st_size, len(raw)) > most:
+            raise DataError(what, f"have at most {most:,} bytes", f"{shown} ({found.st_size:,})", "Split it.")
     except FileNotFoundError:
         raise DataError(what, "be an existing file", shown, "Check the path.") from None
     except (OSError, ValueError) as error:
         # A path with a null character raises ValueError.
         reason = getattr(error, "strerror", None) or error
         raise DataError(what, f"be a readable file ({reason})", shown, "Check the path.") from None
-    return _decoded(raw, what, shown, most, encoding)
+    return _decoded(raw, what, shown, encoding)
 
 
 def read_standard_input(most: int = MAX_FILE_BYTES) -> str:
@@ -96,12 +101,23 @@ def read_standard_input(most: int = MAX_FILE_BYTES) -> str:
         raw = sys.stdin.buffer.read(most + 1)
     except (OSError, AttributeError):  # It is closed or absent.
         raw = b""
-    return _decoded(raw, what, what, most, None).text
-
-
-def _decoded(raw: bytes, what: str, shown: str, most: int, encoding: str | None) -> Decoded:
     if len(raw) > most:
-        raise DataError(what, f"have at most {most:,} bytes", shown, "Split it.")
+        raise DataError(what, f"have at most {most:,} bytes", Shown("more"), "Give a file of parts.")
+    return _decoded(raw, what, what, None).text
+
+
+def lines_of(text: str) -> Iterator[str]:
+    """Yield lines with their ends; only line feeds end a line, or carriage returns in a text without line feeds."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
+def _decoded(raw: bytes, what: str, shown: str, encoding: str | None) -> Decoded:
     for signature, kind, remedy in _SIGNATURES:
         if raw.startswith(signature):
             raise DataError(what, f"be text, and not {kind}", shown, remedy)

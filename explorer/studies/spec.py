@@ -303,7 +303,13 @@ class StudySpec(Checked):
         if version not in (1, VERSION):
             remedy = "Update this software."
             raise InputError("version of the study's description", f"be 1 or {VERSION}", version, remedy)
-        given = upgraded(document) if version == 1 else dict(document)
+        try:
+            given = upgraded(document) if version == 1 else dict(document)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError(
+                "description of a study", "be as it was written", reason, "Start the study again."
+            ) from None
         del given["version"]
         given.pop("objective", None)
         known = {one.name for one in fields(cls)}

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from explorer.documents.separated import TableOptions, read_separated
+from explorer.documents.separated import LONGEST_LINE, TableOptions, read_separated
 from explorer.errors import DataError, InputError
 
 
@@ -114,6 +114,13 @@ def test_a_header_names_columns(tmp_path, content, told):
     with pytest.raises(DataError) as caught:
         table(tmp_path, content)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_a_line_without_an_end_fills_no_memory(tmp_path, quoted):
+    for content in ("a," * (LONGEST_LINE // 2) + "b\n1,2\n", "a,b\n1,2\n" + "1," * LONGEST_LINE):
+        with pytest.raises(DataError, match=r"line \d must have at most 4,194,304 characters"):
+            list(table(tmp_path, content, quoted=quoted).rows())
 
 
 def test_without_quoting_a_quote_is_a_character(tmp_path):

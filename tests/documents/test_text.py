@@ -2,10 +2,11 @@
 
 import io
 import os
+from pathlib import Path
 
 import pytest
 
-from explorer.documents.text import ENCODINGS, Decoded, read_decoded, read_standard_input, read_text
+from explorer.documents.text import ENCODINGS, Decoded, lines_of, read_decoded, read_standard_input, read_text
 from explorer.errors import DataError
 
 TEXT = "name: café\n"
@@ -48,7 +49,7 @@ def test_a_user_can_name_an_encoding_and_a_mark_outweighs_it(tmp_path, encoding)
         (b"\xef\xbb\xbf \n", "recipe must hold something"),
         (b"PK\x03\x04rest", "recipe must be text, and not a zip archive or a spreadsheet"),
         (b"\x1f\x8brest", "recipe must be text, and not compressed"),
-        (b"x" * 101, "recipe must have at most 100 bytes"),
+        (b"x" * 101, "recipe must have at most 100 bytes, but got "),
     ],
 )
 def test_what_is_no_text_is_refused_with_its_place(tmp_path, raw, told):
@@ -83,6 +84,18 @@ def test_an_unreadable_file_is_refused(tmp_path):
         pytest.skip("this user may read everything")
     with pytest.raises(DataError, match="file must be a readable file \\(Permission denied\\)"):
         read_text(path)
+
+
+def test_a_file_without_a_size_is_read_up_to_the_limit():
+    assert "processor" in read_text(Path("/proc/cpuinfo"))
+    with pytest.raises(DataError, match="at most 10 bytes"):
+        read_text(Path("/proc/cpuinfo"), most=10)
+
+
+def test_only_line_feeds_end_a_line():
+    assert list(lines_of("a\u2028b\r\n\nc")) == ["a\u2028b\r\n", "\n", "c"]
+    assert list(lines_of("a\rb\r")) == ["a\n", "b\n"]
+    assert list(lines_of("")) == []
 
 
 def test_standard_input_obeys_the_same_rules(monkeypatch):

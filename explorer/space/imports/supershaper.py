@@ -107,11 +107,11 @@ def _row(turn: int, row: Mapping[str, Any], backbone: Backbone, decimal: str | N
         raise DataError.of(error) from None
     scores, measured, left_out = _scores(turn, row, decimal), [], []
     for column in (name for name in row if name.endswith(SECONDS)):
+        machine = column.removesuffix(SECONDS)
+        device = short_text(f"device of column {column}", DEVICES.get(machine, machine.replace("_", " ")))
         if is_missing(row[column]):
             left_out.append(f"row {turn}: {column} is empty and left out")
             continue
-        machine = column.removesuffix(SECONDS)
-        device = short_text(f"device of column {column}", DEVICES.get(machine, machine.replace("_", " ")))
         measured.append(FoundMeasurement(device, LATENCY, _positive(column, row[column], MAX_VALUE, decimal), "s"))
     if not scores and not measured:
         rule = f"hold a {PERPLEXITY}, an {LOSS}, or a latency in a column that ends with {SECONDS}"
