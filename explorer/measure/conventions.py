@@ -27,7 +27,7 @@ from explorer.space.spec import ArchitectureSpec, LayerSpec
 
 
 class Head(StrEnum):
-    """What stands on the encoder."""
+    """Layers on top of the encoder."""
 
     NONE = "none"
     MLM = "mlm"
@@ -35,7 +35,7 @@ class Head(StrEnum):
 
 @dataclass(frozen=True)
 class Counting:
-    """What is counted.
+    """The parameters to count.
 
     Attributes:
         vocab_size: number of tokens.

@@ -21,9 +21,9 @@ from explorer.space.operations import Family, family_of, usual_parameters
 from explorer.space.spec import MAX_LAYERS, ArchitectureSpec, HeadOp, LayerSpec, require_size
 
 FIRST_FORM = "FlexiBERT's first form: a is n, s is p, every operation is sa, and f has one feed-forward width per layer"
-"""What is said of architectures in the first form."""
+"""Note on architectures in the first form."""
 _FIRST_KEYS = {"n": "a", "p": "s"}
-"""Keys of the first form, by those that stand for them now."""
+"""Present keys → keys of the first form."""
 
 
 def is_first_form(document: object) -> bool:

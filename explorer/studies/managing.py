@@ -167,7 +167,7 @@ def prepare_resume(
 
     Args:
         store: where the studies are.
-        names: names of the studies. Of several, those that are done are left out.
+        names: names of the studies; of more than one, those that are done are left out.
         constraints: are added to those of each study.
         own_job: the job that is to run them, if it has begun.
 
@@ -175,7 +175,7 @@ def prepare_resume(
         The studies to run, in the given order.
 
     Raises:
-        InputError: there is no such study, its trials are evaluated elsewhere, another job runs it, none has anything
+        InputError: a study does not exist, its trials are evaluated elsewhere, another job runs it, none has anything
             left to do, or no architecture satisfies all constraints.
     """
     studies = [find_study(store, name) for name in dict.fromkeys(names)]

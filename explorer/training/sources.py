@@ -138,7 +138,7 @@ def known_task(name: str) -> str:
     """Return the task of a name, whose case and punctuation do not matter.
 
     Raises:
-        InputError: there is no such task.
+        InputError: the task does not exist.
     """
     if name in MADE_TASKS:
         return name

@@ -53,7 +53,7 @@ The marks are read after the first SET, which waits for the lock, so no mark is 
 
 
 def _rows(result: neo4j.Result) -> Rows:
-    """Return rows of plain values as dicts; ``Result.data()`` would convert each byte of a kernel's state by itself."""
+    """Return rows of plain values as dicts; ``Result.data()`` converts each byte of a kernel's state separately."""
     return [dict(record) for record in result]
 
 

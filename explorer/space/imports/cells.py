@@ -32,7 +32,7 @@ class TableRow:
         cells: its columns.
         name: its key in an object with a key for each row, else its number.
         decimal: decimal sign of numbers in texts; see ``plain_number``.
-        keys: what the stars of a path stand for.
+        keys: the keys that replace the stars of a path.
     """
 
     cells: Mapping[str, Any]
@@ -106,7 +106,7 @@ def _child(value: Any, step: str, place: str) -> Any:
 
 
 def _keys(value: Any, steps: Sequence[str], place: str) -> Iterator[tuple[str, ...]]:
-    """Yield what the stars of the steps stand for, in each way to follow the steps."""
+    """Yield the keys that replace the stars of the steps, for each way to follow the steps."""
     if not steps:
         yield ()
         return

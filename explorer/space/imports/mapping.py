@@ -87,7 +87,7 @@ class Located(_Part):
 
     Attributes:
         column: name of its column.
-        path: its place in nested objects and lists: keys from the outside to the inside; ``*`` stands for every key.
+        path: its place in nested objects and lists: keys from the outside to the inside; ``*`` matches every key.
         separator: splits a text into several values.
         part: number of the value that is meant, from 1; without it, all of them.
     """
@@ -135,7 +135,7 @@ class Cell(Located):
 
     Attributes:
         key: number of a ``*`` in the path of the scores or measurements that it describes, from 1: the key that the
-            star stands for. 0 is the key of the row itself, in an object with a key for each row.
+            star matches. 0 is the key of the row itself, in an object with a key for each row.
         value: the value itself, the same in every row.
     """
 

@@ -27,7 +27,7 @@ ROUNDING = 2e-3
 FAR = 0.5
 """Smallest relative difference that is suspicious even where no other row shows how the mean is taken."""
 LEAST_DIGITS = 4
-"""Number of digits that must agree; fewer agree by chance."""
+"""Number of digits that must agree; fewer may agree by coincidence."""
 
 
 def suspicious_values(rows: Rows) -> tuple[str, ...]:
