@@ -35,7 +35,7 @@ from explorer.space.grammar import load_space
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.spec import ArchitectureSpec, Family, LayerSpec
 from explorer.surrogate.kernel_regression import KernelRegression
-from predictive import shape_rows
+from scored_tables import shape_rows
 
 Array = NDArray[np.float64]
 OURS = "chosen"

@@ -49,7 +49,7 @@ from explorer.similarity.graph import build_graph
 from explorer.similarity.registry import kernel_named
 from explorer.space.imports.edgetran import find_edgetran
 from explorer.space.spec import ArchitectureSpec
-from predictive import nas_bench_bert, shape_rows, supershaper
+from scored_tables import nas_bench_bert, shape_rows, supershaper
 
 Array = NDArray[np.float64]
 POLICIES = ("boshnas", "nsga2", "random")

@@ -1,12 +1,13 @@
 """BOSHNAS and its rivals: number of queries until one of the five best architectures is found.
 
 Run ``uv run python benchmarks/policies.py --data ../shared/data`` (50 seeds, hours), or with ``--quick`` (under a
-minute: few seeds, fast rivals). Objectives: the mean GLUE score of NAS-Bench-BERT's 490 trained encoders, the negated
-perplexity of 700 SuperShaper shapes, and with ``--store`` and ``--space`` stored scores. Every policy runs with batches
+minute: few seeds, fast rivals). Objectives: the mean GLUE score of NAS-Bench-BERT's 490 trained encoders and the
+negated perplexity of 700 SuperShaper shapes, where ``--data`` has them; with ``--store`` and ``--space`` stored scores;
+and without any of these a random function that is smooth in the graph kernel's vectors. Every policy runs with batches
 of 1 and 5, after ten random trials (``--initial``) and with its own initial design. ``--cache`` keeps finished runs, so
 a killed benchmark resumes. The last line is JSON with ``boshnas_median_queries``, ``best_rival`` and
-``best_rival_median_queries`` (NAS-Bench-BERT, batches of 5); ``_batch_1``, ``shapes_``, ``library_`` and ``own_start_``
-mark the other runs.
+``best_rival_median_queries`` (NAS-Bench-BERT, batches of 5); ``_batch_1``, ``shapes_``, ``library_``, ``synthetic_``
+and ``own_start_`` mark the other runs.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from scipy.stats import rankdata
 import explorer.surrogate
 from explorer.analysis.score_kinds import known_objective
 from explorer.cli.bench import run_main
+from explorer.errors import DataError
 from explorer.records import Trial
 from explorer.search import POLICIES, Capability, initial_design, make_policy, optuna_policy, policy, policy_class
 from explorer.search.candidates import Candidates, encode_choices
@@ -42,7 +44,7 @@ from explorer.similarity.graph import build_graph
 from explorer.similarity.registry import kernel_named
 from explorer.studies.candidates import space_candidates
 from graphstore import open_store
-from predictive import Table, nas_bench_bert, supershaper
+from scored_tables import Table, nas_bench_bert, supershaper, synthetic
 
 Array = NDArray[np.float64]
 OURS = "boshnas"
@@ -53,7 +55,9 @@ HORIZON, BUDGET = 50, 150
 BATCHES = (5, 1)
 SHOWN = (15, 20, 30, 50)
 DRAWS = 2000
-PREFIXES = {"glue": "", "shapes": "shapes_", "library": "library_"}
+PREFIXES = {"glue": "", "shapes": "shapes_", "library": "library_", "synthetic": "synthetic_"}
+LEAST_SCORES = 30
+"""Fewest stored scores that policies can be compared on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +65,7 @@ class Objective:
     """What is searched.
 
     Attributes:
-        name: ``glue``, ``shapes`` or ``library``.
+        name: a key of ``PREFIXES``.
         title: what it is, for the table.
         candidates: the architectures.
         values: their scores ``[N]``, larger is better.
@@ -116,9 +120,12 @@ def of_table(name: str, title: str, table: Table) -> Objective:
 
 
 def of_store(url: str, space: str, task: str) -> Objective:
-    """What was trained in a space; raises DataError where nothing comparable was."""
+    """What was trained in a space; raises DataError where too little that is comparable was."""
     with open_store(url, create=False) as store:
         known = known_objective(store, space, task)
+        if len(known) < LEAST_SCORES:
+            rule = f"have {LEAST_SCORES} architectures or more with comparable scores of {task}"
+            raise DataError(f"space {space}", rule, len(known), "Train more, or leave --store out.")
         candidates = space_candidates(store, space, known)
     values = np.array([known[id] for id in candidates.ids])
     return Objective("library", f"{len(values)} architectures of {space}, {task}", candidates, values)
@@ -313,6 +320,14 @@ def headline(prefix: str, batch: int, results: dict[str, Result]) -> dict[str, A
 def _objectives(options: argparse.Namespace) -> list[Objective]:
     data = options.data
     found = []
+    if options.objectives is None:
+        options.objectives = ["glue", "shapes"] if (options.data / "architectures").is_dir() else []
+        if not options.objectives and not options.store:
+            options.objectives = ["synthetic"]
+            print(f"no scores in {options.data}, and no --store: policies search a random function", flush=True)
+    if "synthetic" in options.objectives:
+        table = synthetic()
+        found.append(of_table("synthetic", f"a random function of {len(table.scores)} nano encoders", table))
     if "glue" in options.objectives:
         table = nas_bench_bert(data, "glue")
         found.append(of_table("glue", f"NAS-Bench-BERT, {len(table.scores)} encoders, mean GLUE", table))
@@ -327,7 +342,9 @@ def _objectives(options: argparse.Namespace) -> list[Objective]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with architectures/")
-    parser.add_argument("--objectives", nargs="*", choices=["glue", "shapes"], default=["glue", "shapes"])
+    parser.add_argument(
+        "--objectives", nargs="*", choices=["glue", "shapes", "synthetic"], help="by default what the data allow"
+    )
     parser.add_argument("--store", help="URL of a store with trained architectures, as a third objective")
     parser.add_argument("--space", default="nano", help="the space of --store")
     parser.add_argument("--task", default="mean", help="the task of --store")
@@ -342,10 +359,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=Path(".archex/policies-runs.jsonl"), help="finished runs")
     parser.add_argument("--report", type=Path, help="write the tables, in Markdown, here too")
     parser.add_argument("--quick", action="store_true", help="2 seeds, batches of 5, fewer policies, nothing kept")
-    options = parser.parse_args()
-    if options.objectives and not options.data.is_dir():
-        parser.error(f"--data must be a folder with architectures/, but got {options.data}")
-    return options
+    return parser.parse_args()
 
 
 def main() -> None:

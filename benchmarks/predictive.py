@@ -18,7 +18,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,6 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from explorer.cli.bench import run_main
-from explorer.documents.separated import read_separated
-from explorer.errors import DataError
 from explorer.search import encode_choices
 from explorer.similarity.distances import principal_axes
 from explorer.similarity.graph import build_graph
@@ -42,12 +39,12 @@ from explorer.similarity.multi_view import MultiViewKernel
 from explorer.similarity.registry import kernel_named
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.grammar import load_space
-from explorer.space.imports.nas_bench_bert import find_nas_bench_bert
-from explorer.space.spec import ArchitectureSpec, LayerSpec
+from explorer.space.spec import ArchitectureSpec
 from explorer.surrogate.kernel_regression import KernelRegression
 from explorer.surrogate.warp import normal_scores
 from rivals.mds import classical_mds
 from rivals.view_weights import learn_weights, prior_weights, view_grams, weighted_features
+from scored_tables import Table, nas_bench_bert, supershaper
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -72,41 +69,6 @@ KERNELS: dict[str, tuple[str, dict[str, Any]]] = {
     "grakel_graphlet_sampling": ("grakel:graphlet_sampling", {"k": 3}),
 }
 """Kernels that ``--kernels`` compares: exact distances, and with ``_vector`` their 16-d vectors."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Architectures and what they scored, larger is better; equal architectures are averaged."""
-
-    specs: list[ArchitectureSpec]
-    scores: Array
-
-
-def nas_bench_bert(data: Path, task: str) -> Table:
-    scored: dict[ArchitectureSpec, list[float]] = {}
-    for _, row in find_nas_bench_bert(data / "architectures" / "nas_bench_bert" / "BERT_benchmark.json").valid:
-        for score in row.scores:
-            if score.task == task:
-                scored.setdefault(row.architecture, []).append(score.value)
-    return Table(list(scored), np.array([np.mean(values) for values in scored.values()]))
-
-
-def shape_rows(data: Path) -> list[dict[str, str]]:
-    """Cells of the published table of shapes, by column."""
-    rows = []
-    for line, row in read_separated(data / "architectures" / "supershaper" / "shapes_700.csv").rows():
-        if isinstance(row, DataError):
-            raise row.at(f"shapes_700.csv, line {line}")
-        rows.append(row)
-    return rows
-
-
-def supershaper(data: Path) -> Table:
-    specs, rows = [], shape_rows(data)
-    for row in rows:
-        widths = [int(row[f"h{layer}"]) for layer in range(1, 13)]
-        specs.append(ArchitectureSpec(tuple(LayerSpec.per_layer(w, "sa", "sdp", 12, (4 * w,)) for w in widths)))
-    return Table(specs, -np.array([float(row["perplexity"]) for row in rows]))
 
 
 def on_features(features: Array, make: Callable[[], Any], ranked: bool = False) -> Method:

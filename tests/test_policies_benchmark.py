@@ -11,6 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from explorer.cli.bench import run_main
+from explorer.errors import DataError
 from explorer.search import Candidates
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -101,6 +103,45 @@ def test_a_torn_line_of_the_cache_is_passed_over(benchmark, tmp_path):
 def test_the_source_of_another_policy_is_another(benchmark):
     names = ("random", "evolution", "bananas")
     assert len({benchmark.source_digest(name) for name in names}) == 3
+
+
+def options(benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: object):
+    monkeypatch.setattr(sys, "argv", ["policies.py", *map(str, words)])
+    return benchmark._options()
+
+
+def test_without_data_a_random_function_is_searched(benchmark, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(benchmark, "synthetic", lambda: importlib.import_module("scored_tables").synthetic(40))
+    (found,) = benchmark._objectives(options(benchmark, monkeypatch, "--data", tmp_path))
+    assert (found.name, len(found.values)) == ("synthetic", 40)
+    assert "policies search a random function" in capsys.readouterr().out
+    again = benchmark._objectives(options(benchmark, monkeypatch, "--objectives", "synthetic"))
+    assert again[0].values.tolist() == found.values.tolist()
+
+
+def test_the_random_function_is_smooth_in_the_vectors(benchmark):
+    table = importlib.import_module("scored_tables").synthetic(120, noise=0.1)
+    found = benchmark.of_table("synthetic", "toy", table)
+    vectors, values = found.candidates.vectors, found.values
+    near = np.argsort(np.linalg.norm(vectors[:, None] - vectors[None], axis=2), axis=1)[:, 1]
+    assert np.corrcoef(values, values[near])[0, 1] > 0.5
+
+
+def test_stored_scores_need_no_data(benchmark, monkeypatch, tmp_path, store):
+    words = ["--store", store.url, "--space", "small", "--data", tmp_path, "--task"]
+    (found,) = benchmark._objectives(options(benchmark, monkeypatch, *words, "known"))
+    assert (found.name, len(found.values)) == ("library", 60)
+    monkeypatch.setattr(benchmark, "LEAST_SCORES", 61)
+    with pytest.raises(DataError, match="space small must have 61 architectures or more"):
+        benchmark._objectives(options(benchmark, monkeypatch, *words, "known"))
+
+
+def test_missing_data_is_one_line(benchmark, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys, "argv", ["policies.py", "--data", str(tmp_path), "--objectives", "glue"])
+    with pytest.raises(SystemExit) as ended:
+        run_main(benchmark.main)
+    assert ended.value.code == 2
+    assert "file must be an existing file" in capsys.readouterr().err
 
 
 @pytest.mark.slow

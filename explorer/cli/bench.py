@@ -1,4 +1,4 @@
-"""``archex bench NAME``: run a benchmark of the source tree; its last line is one JSON object with its figures."""
+"""``archex bench NAME``: run a benchmark; its last line is one JSON object with its figures."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ def run_main(main: Callable[[], None]) -> None:
 
 
 def benchmarks_folder() -> Path:
-    """Return the folder of the benchmarks, next to the package in its source tree.
+    """Return the folder of the benchmarks: next to the package in its source tree, or the ones that a wheel has in it.
 
     Raises:
-        InputError: the package was installed without the benchmarks.
+        InputError: the package was installed without benchmarks.
     """
-    folder = Path(str(explorer.__file__)).resolve().parents[1] / "benchmarks"
+    package = Path(str(explorer.__file__)).resolve().parent
+    installed = package / "_benchmarks"
+    folder = installed if installed.is_dir() else package.parent / "benchmarks"
     if not (folder / "policies.py").is_file():
         remedy = "They are only in the source tree: run the command there, with the package installed by `uv sync`."
         raise InputError("benchmarks", "be next to the package", str(folder), remedy)
@@ -57,7 +59,7 @@ def bench(
     Other options are passed to the benchmark; ``archex bench policies -- --help`` shows them.
     """
     folder = benchmarks_folder()
-    names = sorted(file.stem for file in folder.glob("*.py"))
+    names = sorted(file.stem for file in folder.glob("*.py") if "def main(" in file.read_text(encoding="utf-8"))
     if name not in names:
         raise InputError("benchmark", f"be one of {', '.join(names)}", name, "Use one of these names.")
     command = [sys.executable, str(folder / f"{name}.py"), *(["--quick"] if quick else []), *context.args]

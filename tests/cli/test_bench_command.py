@@ -19,7 +19,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A source tree whose benchmark prints its arguments, and ends with the exit code it is told."""
     folder = tmp_path / "benchmarks"
     folder.mkdir()
-    script = "import json, sys\nprint('working')\nprint(json.dumps({'got': sys.argv[1:]}))\n"
+    script = "import json, sys\ndef main(): pass\nprint('working')\nprint(json.dumps({'got': sys.argv[1:]}))\n"
     (folder / "policies.py").write_text(script + "sys.exit(int(sys.argv[-1]) if sys.argv[1:] else 0)\n")
     monkeypatch.setattr(explorer, "__file__", str(tmp_path / "explorer" / "__init__.py"))
     return tmp_path
@@ -63,3 +63,13 @@ def test_an_installation_without_benchmarks_says_so(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(explorer, "__file__", str(tmp_path / "explorer" / "__init__.py"))
     with pytest.raises(InputError, match=r"benchmarks must be next to the package.*source tree"):
         benchmarks_folder()
+
+
+def test_a_wheel_has_benchmarks_of_its_own(tree: Path) -> None:
+    inside = tree / "explorer" / "_benchmarks"
+    inside.mkdir(parents=True)
+    (tree / "benchmarks" / "policies.py").rename(inside / "policies.py")
+    (inside / "scored_tables.py").write_text("import numpy\n")
+    assert benchmarks_folder() == inside
+    assert bench("policies").exit_code == 0
+    assert "be one of policies, but got 'scored_tables'" in str(bench("scored_tables").exception)
