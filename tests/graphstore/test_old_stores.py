@@ -5,6 +5,7 @@ Each folder of ``tests/fixtures/stores`` has a store of one version; ``tests/fix
 
 from __future__ import annotations
 
+import base64
 import json
 import lzma
 from collections import defaultdict
@@ -43,14 +44,14 @@ def old_file(folder: Path, tmp_path: Path) -> str:
 def old_server(folder: Path, server, neo4j_url: str) -> str:
     """URL of the server, with the nodes and relationships of the old one."""
     lines = lzma.decompress((folder / "server.jsonl.xz").read_bytes()).decode().splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = [json.loads(line, object_hook=decoded) for line in lines]
     nodes, edges = defaultdict(list), defaultdict(list)
     for row in rows:
-        (nodes[row["labels"][0]] if "labels" in row else edges[row["type"]]).append(row)
+        (nodes[":".join(row["labels"])] if "labels" in row else edges[row["type"]]).append(row)
     with server.session() as session:
         ids: dict[str, str] = {}
-        for label, group in nodes.items():
-            query = f"UNWIND $rows AS row CREATE (n:{label}) SET n = row.properties RETURN elementId(n)"
+        for labels, group in nodes.items():
+            query = f"UNWIND $rows AS row CREATE (n:{labels}) SET n = row.properties RETURN elementId(n)"
             made = session.run(query, rows=group).value()
             ids |= dict(zip([row["id"] for row in group], made, strict=True))
         for type, group in edges.items():
@@ -62,6 +63,11 @@ def old_server(folder: Path, server, neo4j_url: str) -> str:
             )
             session.run(query, rows=group).consume()
     return neo4j_url
+
+
+def decoded(document: dict[str, Any]) -> dict[str, Any] | bytes:
+    """Return the bytes that ``make_store.py`` encoded, and any other document as it is."""
+    return base64.b64decode(document["base64"]) if document.keys() == {"base64"} else document
 
 
 def assert_migrated(url: str, folder: Path) -> None:
