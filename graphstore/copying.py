@@ -1,6 +1,7 @@
 """Copy a whole catalogue from one store to another, of any engines, and verify it by counts and digests.
 
-A copy may be killed at any point and run again: it writes only missing or changed records. Records that can
+A copy may be killed at any point and run again: it writes only missing or changed records. Until it has ended, a check
+of the target says that it is unfinished. Records that can
 change in a store (a space's info, vectors, neighbours, kernels, measurements, the state and budget of a study, the
 progress of trials, jobs) get the source's state. A target that holds anything else is refused before the first write. A
 space's info is written last, so that nobody mistakes half a library for a complete one.
@@ -11,7 +12,8 @@ scores, or the trials of one study.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +35,7 @@ from graphstore.errors import Code, StoreError, StoreInputError
 from graphstore.records import Embeddings, MeasurementRecord, SpaceRecord
 from graphstore.restoring import to_restore
 
-__all__ = ["BATCH", "CopyReport", "Digest", "SectionProgress", "copy_store", "digests"]
+__all__ = ["BATCH", "CopyReport", "Digest", "SectionProgress", "copy_store", "digests", "unfinished"]
 
 PASSES = 8
 """Maximum number of passes over a source that others write to."""
@@ -78,6 +80,14 @@ def copy_store(source: GraphStore, target: GraphStore, progress: SectionProgress
     return _Copy(source, target, progress or (lambda section, done, total: None)).run()
 
 
+@contextmanager
+def unfinished(target: GraphStore) -> Iterator[None]:
+    """Mark a store as the target of a copy until the block has succeeded; a check reports a mark that stays."""
+    target.mark_copy(unfinished=True)
+    yield
+    target.mark_copy(unfinished=False)
+
+
 class _Copy:
     def __init__(self, source: GraphStore, target: GraphStore, progress: SectionProgress) -> None:
         self.source, self.target, self.tell = source, target, progress
@@ -91,6 +101,10 @@ class _Copy:
             )
         check_source(self.source)
         check_target(self.source, self.target)
+        with unfinished(self.target):
+            return self._passes()
+
+    def _passes(self) -> CopyReport:
         settled: dict[str, int] = {}
         for turn in range(1, PASSES + 1):
             at = {topic: self.source.revision(topic) for topic in TOPIC_SECTIONS}

@@ -26,9 +26,12 @@ def check(url: str, say: Callable[[str], None] = quiet) -> CheckReport:
         StoreError: the server does not answer, or the file cannot be read.
     """
     place = locate(url, say)
+    risks: list[str] = []
     if isinstance(place, Path):
         from graphstore.embedded.maintenance import check_file
+        from graphstore.embedded.place import network_risks
 
+        risks = network_risks(place)
         shown, engine, found = f"sqlite:///{place.absolute()}", "sqlite", check_file(place)
     else:
         with needing_driver(place.name):
@@ -37,7 +40,7 @@ def check(url: str, say: Callable[[str], None] = quiet) -> CheckReport:
     problems = found.problems
     if 0 < found.version < SCHEMA_VERSION:
         problems = (f"the layout's version is {found.version}, the newest is {SCHEMA_VERSION}: migrate it", *problems)
-    return CheckReport(shown, engine, found.version, SCHEMA_VERSION, found.counts, problems)
+    return CheckReport(shown, engine, found.version, SCHEMA_VERSION, found.counts, problems, tuple(risks))
 
 
 def migrate(url: str, say: Callable[[str], None]) -> MigrationReport:

@@ -3,7 +3,8 @@
 A query names quantities: facts of the architecture itself, its scores, its measurements. The value of a score is
 the mean over all scores of its kind: the values added up in ascending order, divided by their number. If a query
 names a task by a kind with open fields, all of the task's scores that it covers, over the whole space (or store) and
-irrespective of the query's other conditions, must be of one kind. Scores of different kinds are never averaged.
+irrespective of the query's other conditions, must be of one kind. Scores of different kinds, and so of different
+origins, are never averaged.
 """
 
 from __future__ import annotations

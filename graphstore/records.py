@@ -161,13 +161,14 @@ LOWER_IS_BETTER = frozenset({"loss", "perplexity", "mse", "rmse", "mae"})
 
 @dataclass(frozen=True)
 class ScoreKind:
-    """What scores share if they are comparable: task, metric, dataset, fidelity and recipe.
+    """What scores share if they are comparable: task, metric, dataset, fidelity, recipe and origin.
 
-    A stored score has a kind without open fields. Questions may leave fields open (``None``): such a kind covers all
-    kinds that agree with it in the other fields.
+    The origin is who made the scores, see ``ScoreRecord``: values of several origins, such as those of a wrong import
+    and of its correction, are never averaged. A stored score has a kind without open fields. Questions may leave fields
+    open (``None``): such a kind covers all kinds that agree with it in the other fields.
     """
 
-    OPEN: ClassVar = ("metric", "dataset", "fidelity", "recipe")
+    OPEN: ClassVar = ("metric", "dataset", "fidelity", "recipe", "origin")
     """Fields that may be open."""
     FIELDS: ClassVar = ("task", *OPEN)
 
@@ -176,6 +177,7 @@ class ScoreKind:
     dataset: str | None = None
     fidelity: str | None = None
     recipe: str | None = None
+    origin: str | None = None
 
     @property
     def fields(self) -> dict[str, str]:
@@ -197,8 +199,9 @@ class ScoreKind:
 class ScoreRecord:
     """Score of one trained instance of an architecture on one task.
 
-    Only scores of the same ``kind`` are comparable. ``source`` is the origin of the score, for example
-    ``trained:study/3`` or ``nas-bench-bert:47``. Two records with the same ``id`` are the same score.
+    Only scores of the same ``kind`` are comparable. ``source`` names the origin of the score, a colon, and the run or
+    row there, for example ``trained:study/3`` or ``nas-bench-bert:47``. Two records with the same ``id`` are the same
+    score.
     """
 
     architecture: str
@@ -220,9 +223,14 @@ class ScoreRecord:
             )
 
     @property
+    def origin(self) -> str:
+        """What comes before the first colon of the source: ``trained``, or the name of an import."""
+        return self.source.partition(":")[0]
+
+    @property
     def kind(self) -> ScoreKind:
         """The kind of the score."""
-        return ScoreKind(self.task, self.metric, self.dataset, self.fidelity, self.recipe)
+        return ScoreKind(self.task, self.metric, self.dataset, self.fidelity, self.recipe, self.origin)
 
     @property
     def id(self) -> str:

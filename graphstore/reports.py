@@ -8,6 +8,9 @@ from dataclasses import dataclass
 MISLED = "architectures whose summary does not match their layers"
 """A problem that each engine finds in its own way."""
 
+UNFINISHED = "a copy into this store is under way or was interrupted: run the same copy again to finish it"
+"""A problem of both engines."""
+
 EXAMPLES = 3
 """Maximum number of records that a problem names."""
 
@@ -23,6 +26,7 @@ class CheckReport:
         newest: the version that this software writes.
         counts: number of records by kind.
         problems: one sentence each; empty if the store is consistent and has the newest version.
+        risks: sentences about what may lose data here, such as a network drive.
     """
 
     url: str
@@ -31,6 +35,7 @@ class CheckReport:
     newest: int
     counts: Mapping[str, int]
     problems: tuple[str, ...]
+    risks: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

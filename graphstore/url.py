@@ -67,7 +67,7 @@ def open_store(url: str, create: bool = True, say: Callable[[str], None] = quiet
             the user and the password; a path behind the host names the database. ``NEO4J_CA_FILE`` names a PEM file
             of trusted authorities for schemes that end with ``+s``.
         create: whether a missing SQLite file is created.
-        say: receives a line for each step in which the managed server starts.
+        say: receives a line for each step in which the managed server starts, and for each risk of the store.
 
     Returns:
         The opened store; close it after use.
@@ -82,7 +82,10 @@ def open_store(url: str, create: bool = True, say: Callable[[str], None] = quiet
     if isinstance(place, Path):
         from graphstore.embedded.store import SQLiteStore
 
-        return SQLiteStore(place, create=create)
+        opened = SQLiteStore(place, create=create)
+        for risk in opened.risks:
+            say(f"warning: {risk}")
+        return opened
     with needing_driver(place.name):
         from graphstore.neo4j.store import Neo4jStore
     restart = (lambda: restart_managed(place, say)) if place.name == MANAGED else None

@@ -212,8 +212,8 @@ class QuestionTexts:
         layers, ops: rules, all of which must hold.
         parameters, flops, depth, heterogeneity: ranges; empty for any.
         scores, measurements: conditions, all of which must hold.
-        kind: fields of the score kind (metric, dataset, fidelity, recipe) that count wherever a task is named; the
-            recipe is a name of ``explorer.training.recipe.RECIPES`` or as the scores have it.
+        kind: fields of the score kind (metric, dataset, fidelity, recipe, origin) that count wherever a task is named;
+            the recipe is a name of ``explorer.training.recipe.RECIPES`` or as the scores have it.
     """
 
     layers: Sequence[str] = ()

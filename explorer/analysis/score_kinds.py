@@ -1,7 +1,7 @@
 """Score kinds: which one a user means, what to call them, and the known scores of one kind.
 
-Scores of different kinds (task, metric, dataset, fidelity, recipe) are not comparable. Scores name their recipe by its
-digest; users write ``nano`` or ``quick``, which means that recipe's digest and fidelity.
+Scores of different kinds (task, metric, dataset, fidelity, recipe, origin) are not comparable. Scores name their recipe
+by its digest; users write ``nano`` or ``quick``, which means that recipe's digest and fidelity.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +84,7 @@ def _shown(kind: ScoreKind, kinds: Sequence[ScoreKind]) -> dict[str, str]:
 def _options(kind: ScoreKind, shown: Mapping[ScoreKind, Mapping[str, str]]) -> str:
     """Return options that select a kind: greedily, the first ones that each exclude more of the other kinds."""
     words, others = [], [other for other in shown if other != kind]
-    for name in ("recipe", "fidelity", "dataset", "metric"):
+    for name in ("recipe", "fidelity", "dataset", "metric", "origin"):
         chosen = ScoreKind(kind.task, **{name: getattr(kind, name)})
         text = shown[kind][name]
         if name == "recipe" and text != kind.recipe:
@@ -150,10 +150,11 @@ def _distinguished(kinds: Sequence[ScoreKind]) -> dict[ScoreKind, str]:
 def _details(group: Sequence[ScoreKind]) -> dict[ScoreKind, list[str]]:
     """Return what distinguishes kinds with the same training; nothing if there is only one."""
     found: dict[ScoreKind, list[str]] = {kind: [] for kind in group}
-    for field, prefix in (("metric", ""), ("dataset", "data "), ("recipe", "recipe ")):
+    for field, prefix in (("metric", ""), ("dataset", "data "), ("recipe", "recipe "), ("origin", "from ")):
         values = {getattr(kind, field) for kind in group}
         if len(values) > 1:
-            short = _shortened(values)
+            # Digests may be shortened, but an origin is a name, by which users select or remove its scores.
+            short = {value: value for value in values} if field == "origin" else _shortened(values)
             for kind, parts in found.items():
                 parts.append(prefix + short[getattr(kind, field)])
     return found
@@ -171,14 +172,17 @@ def _shortened(values: set[str]) -> dict[str, str]:
 # Known scores -----------------------------------------------------------------------------------------------------
 
 
-def known_objective(store: GraphStore, space: str, task: str, fidelity: str | None = None) -> dict[str, float]:
+def known_objective(
+    store: GraphStore, space: str, task: str, fidelity: str | None = None, origin: str | None = None
+) -> dict[str, float]:
     """Return the mean known score of each architecture of a space, for studies that do not train.
 
     Args:
         store: the store with the scores.
         space: name of the space.
         task: the objective; ``TASK:METRIC`` if the task was scored by several metrics.
-        fidelity: take only scores of this fidelity; required if there are several score kinds.
+        fidelity: take only scores of this fidelity; required if there are several.
+        origin: take only scores of this origin; required if there are several.
 
     Raises:
         DataError: scores do not exist, they are of several kinds, or lower is better, as for a perplexity.
@@ -191,25 +195,34 @@ def known_objective(store: GraphStore, space: str, task: str, fidelity: str | No
         tasks = sorted({score.task for score in store.scores(space=space)})
         rule = f"be a task with scores in space {space}: {', '.join(tasks) or 'none yet'}"
         raise DataError("objective", rule, task, "Choose one of them, or import scores first.")
-    if fidelity is not None:
-        known = sorted({score.fidelity for score in found})
-        found = [score for score in found if score.fidelity == fidelity]
-        if not found:
-            raise DataError("fidelity", f"be one of: {'; '.join(known)}", fidelity, "Choose one of them.")
+    for name, wanted in (("fidelity", fidelity), ("origin", origin)):
+        if wanted is not None:
+            known = sorted({getattr(score, name) for score in found})
+            found = [score for score in found if getattr(score, name) == wanted]
+            if not found:
+                raise DataError(name, f"be one of: {'; '.join(known)}", wanted, "Choose one of them.")
     kinds = {score.kind for score in found}
     if len(kinds) > 1:
         shown = sorted(" / ".join([*kind.fields.values()][1:]) for kind in kinds)
-        metrics = sorted({score.metric for score in found})
-        rule = "have comparable scores (one metric, dataset, fidelity and recipe)"
-        remedy = "Choose one kind by --fidelity, the third part of each."
-        if len(metrics) > 1:
-            remedy = f"Name one metric, the first part of each, as in --objective '{task}:{metrics[0]}'."
-        raise DataError(f"objective {task}", rule, "; ".join(shown), remedy)
+        rule = "have comparable scores (one metric, dataset, fidelity, recipe and origin)"
+        raise DataError(f"objective {task}", rule, "; ".join(shown), _choice(task, kinds))
     (kind,) = kinds
     if kind.lower_is_better:
         rule = "have scores for which higher is better, because a search maximises them"
         raise DataError(f"objective {task}", rule, f"metric {kind.metric}", "Choose another, or import it negated.")
     return mean_values(found)
+
+
+def _choice(task: str, kinds: Collection[ScoreKind]) -> str:
+    """Return the remedy for an objective whose scores are of several kinds."""
+    metrics = sorted({kind.metric or "" for kind in kinds})
+    if len(metrics) > 1:
+        return f"Name one metric, the first part of each, as in --objective '{task}:{metrics[0]}'."
+    if len({kind.fidelity for kind in kinds}) > 1:
+        return "Choose one kind by --fidelity, the third part of each."
+    if len({kind.origin for kind in kinds}) > 1:
+        return "Choose one kind by --origin, the last part of each."
+    return "Import one kind into another --store, and search there."
 
 
 def mean_values(scores: Iterable[ScoreRecord]) -> dict[str, float]:

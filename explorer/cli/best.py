@@ -26,7 +26,7 @@ def best(space: SpaceOption = "", store: StoreOption = DEFAULT_STORE, json: Json
     table = Table("task", "metric", "value", "architecture", "operations", "encoder parameters", "scored", "kind")
     for one in found:
         summary = summaries[one.architecture]
-        kind = escape(f"{one.kind.fidelity} / {one.kind.recipe} / {one.kind.dataset}")
+        kind = escape(" / ".join(map(str, (one.kind.fidelity, one.kind.recipe, one.kind.dataset, one.kind.origin))))
         cells = (escape(one.kind.task), escape(one.kind.metric or ""), f"{one.value:.4f}", one.architecture)
         table.add_row(*cells, " ".join(summary.operations), f"{summary.parameters:,}", f"{one.scored:,}", kind)
     output.print(table)

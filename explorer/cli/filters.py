@@ -55,6 +55,10 @@ class FilterOptions:
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="Use only scores of this recipe: nano, quick, paper, or its digest.")
     ] = None
+    origin: Annotated[
+        str | None,
+        typer.Option("--origin", help="Use only scores of this origin: trained, or the source of an import."),
+    ] = None
 
     @property
     def texts(self) -> QuestionTexts:

@@ -154,7 +154,13 @@ class SearchOptions:
     initial: Annotated[int | None, typer.Option("--initial", help="Trials of the initial design.")] = None
     batch: Annotated[int | None, typer.Option("--batch", help="Batch size, with --from-scores; default 5.")] = None
     fidelity: Annotated[
-        str | None, typer.Option("--fidelity", help="Score kind, with --from-scores, if there are several.")
+        str | None, typer.Option("--fidelity", help="Fidelity of the scores, with --from-scores, if there are several.")
+    ] = None
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            "--origin", help="Origin of the scores (see `archex best`), with --from-scores, if there are several."
+        ),
     ] = None
     coarse_to_fine: Annotated[
         bool,
@@ -216,9 +222,10 @@ class SearchOptions:
         if self.supernet and (training or self.from_scores):
             rule = f"come without --from-scores, {others}"
             raise InputError("--supernet", rule, str(self.supernet), "Nothing is trained then.")
-        if not self.from_scores and (self.batch is not None or self.fidelity is not None):
-            chosen = self.batch or self.fidelity
-            raise InputError("--batch and --fidelity", "come with --from-scores", chosen, "Leave them out.")
+        choices = {"--batch": self.batch, "--fidelity": self.fidelity, "--origin": self.origin}
+        for option, chosen in choices.items():
+            if not self.from_scores and chosen is not None:
+                raise InputError(option, "come with --from-scores", chosen, "Leave it out.")
         evaluation = self._evaluation()
         # The number of levels may depend on the space; any number from two keeps the same rules.
         levels = max(2, self.levels or 2) if self._goes_deeper else 1
@@ -228,7 +235,7 @@ class SearchOptions:
 
     def _evaluation(self) -> Evaluation:
         if self.from_scores:
-            return Known(fidelity=self.fidelity)
+            return Known(fidelity=self.fidelity, origin=self.origin)
         if self.supernet:
             return Inside(supernet=str(self.supernet.resolve()))
         return trained(self.tasks, self.data, self.recipe, self.task_file, self.transfer, self.overlap)

@@ -24,7 +24,7 @@ from explorer.cli.console import (
 from explorer.library.workplace import copy_files, models_folder, models_size
 from graphstore import maintenance, open_store
 from graphstore.backup import backup as save
-from graphstore.copying import copy_store
+from graphstore.copying import copy_store, unfinished
 from graphstore.url import SQLITE_PREFIX, locate, sqlite_path
 
 group = typer.Typer(no_args_is_help=True)
@@ -42,6 +42,8 @@ def check(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
         counts = {name: f"{count:,}" for name, count in report.counts.items()}
         _table(report.url, {"engine": report.engine, "version": f"{report.version} (newest: {report.newest})"} | counts)
         output.print("no problems" if report.ok else f"{len(report.problems)} problems")
+    for risk in report.risks:
+        errors.print(f"warning: {risk}", markup=False, soft_wrap=True)
     for problem in report.problems:
         errors.print(f"problem: {problem}", markup=False, soft_wrap=True)
     if not report.ok:
@@ -78,7 +80,10 @@ def copy(
         progress_reporter() as reporter,
     ):
         report = copy_store(theirs, ours, reporter.update)
-        files = copy_files(theirs.url, ours.url, reporter) if with_files else None
+        files = None
+        if with_files:
+            with unfinished(ours):
+                files = copy_files(theirs.url, ours.url, reporter)
     seconds = time.perf_counter() - start
     if json:
         document: dict[str, Any] = {**vars(report), "moving": list(report.moving), "seconds": seconds}

@@ -242,7 +242,7 @@ def known_values(store: GraphStore, spec: StudySpec) -> dict[str, float]:
         DataError: the space's architectures have no such scores, or scores of several kinds.
     """
     assert isinstance(spec.evaluation, Known)
-    return known_objective(store, spec.space, spec.objective, spec.evaluation.fidelity)
+    return known_objective(store, spec.space, spec.objective, spec.evaluation.fidelity, spec.evaluation.origin)
 
 
 def may_choose(store: GraphStore, spec: StudySpec) -> Candidates:

@@ -90,11 +90,12 @@ class Known(Checked):
     """Trials get the scores that the store already has.
 
     Attributes:
-        fidelity: score kind to take, where the objective has scores of several; ``None`` where there is one.
+        fidelity, origin: scores to take, where the objective has several; ``None`` where there is one.
     """
 
     kind: Literal[EvaluationKind.KNOWN] = EvaluationKind.KNOWN
     fidelity: str | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

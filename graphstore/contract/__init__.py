@@ -6,6 +6,7 @@ Both engines inherit its test suite, ``graphstore.testing``.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 from graphstore.contract.jobs import JobStore
 from graphstore.contract.library import LibraryStore, Progress
@@ -14,7 +15,7 @@ from graphstore.contract.studies import StudyStore
 
 __all__ = ["SCHEMA_VERSION", "GraphStore", "JobStore", "LibraryStore", "Progress", "ScoreStore", "StudyStore"]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the stored layout. A store of another version is refused and not changed; see ``maintenance.migrate``."""
 
 
@@ -52,6 +53,9 @@ class GraphStore(LibraryStore, ScoreStore, StudyStore, JobStore):
     url: str
     """URL of the store, without a password."""
 
+    risks: Sequence[str] = ()
+    """What may lose data here, found when the store was opened; sentences for its user."""
+
     @abstractmethod
     def close(self) -> None:
         """Release connections. A closed store cannot be used again."""
@@ -76,6 +80,10 @@ class GraphStore(LibraryStore, ScoreStore, StudyStore, JobStore):
     @abstractmethod
     def identity(self) -> str:
         """Return a text that is equal for two handles exactly if both are on the same store, also by different URLs."""
+
+    @abstractmethod
+    def mark_copy(self, unfinished: bool) -> None:
+        """Note that a copy into this store has begun, or that it has ended. ``problems`` reports an unfinished one."""
 
     @abstractmethod
     def problems(self) -> list[str]:

@@ -121,7 +121,7 @@ class LibraryStore(ABC):
 
     @abstractmethod
     def best_per_task(self, space: str | None = None) -> list[Best]:
-        """Return the best architecture of every score kind, ordered by task, metric, dataset, fidelity, recipe.
+        """Return the best architecture of every score kind, ordered by the fields of the kind.
 
         Raises:
             NotFoundError: the space is unknown.

@@ -34,6 +34,14 @@ class ScoreStore(ABC):
         """
 
     @abstractmethod
+    def remove_scores(self, origin: str) -> int:
+        """Delete all scores of an origin (``ScoreRecord.origin``), in one transaction.
+
+        Returns:
+            The number of scores that were deleted.
+        """
+
+    @abstractmethod
     def add_measurements(self, measurements: Iterable[MeasurementRecord]) -> int:
         """Add or replace measurements, in one transaction.
 
@@ -51,6 +59,14 @@ class ScoreStore(ABC):
 
         Raises:
             NotFoundError: the space is unknown.
+        """
+
+    @abstractmethod
+    def remove_measurements(self, device: str, quantity: str | None = None) -> int:
+        """Delete the measurements of a device, or only those of a quantity, in one transaction.
+
+        Returns:
+            The number of measurements that were deleted.
         """
 
     @abstractmethod

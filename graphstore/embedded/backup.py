@@ -50,6 +50,8 @@ def backup_file(source: Path, path: Path, progress: Callable[[int, int], None] |
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             reader.backup(writer, pages=PAGES, progress=tell)
+            if schema.entry(writer, schema.LOG):
+                schema.set_entry(writer, schema.LOG, 0)  # it has what the source's log holds
     except sqlite3.Error as error:
         raise StoreError(
             f"the store {str(source)!r} could not be backed up: {error}. Check disk and rights."

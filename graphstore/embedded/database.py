@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ class Database:
         self._closed = False
         self._pid = os.getpid()
         self._readable_only = False
+        self._announced = False
+        self.lacks_log = False
         try:
             self._check_place(create)
         except OSError as error:
@@ -62,6 +65,9 @@ class Database:
             ) from None
         with self._errors():
             self._open_file(any_version)
+            self._number = schema.file_number(self.path)
+        # Also when the process ends without closing the store.
+        self._release = weakref.finalize(self, _release, self._idle, self._number, self._pid)
 
     def _check_place(self, create: bool) -> None:
         shown = str(self.path)
@@ -99,19 +105,22 @@ class Database:
 
     def _look(self) -> int:
         """Check the file before anything could change it or create files next to it; return its version."""
-        log = self.path.with_name(self.path.name + "-wal")
+        log = schema.log_of(self.path)
         shared = log.exists()
         # Without a write-ahead log nobody else has the file open, so it can be read as immutable.
         looker = self._connect(reading_options(self.path) if shared else "immutable=1")
         try:
-            return schema.verify(self.path, looker)
-        except ForeignFileError:
-            if shared or not log.exists():
-                raise
-            # Somebody opened it in between and may have moved pages during the check: check again, with locks.
-            looker.close()
-            looker = self._connect("mode=ro")
-            return schema.verify(self.path, looker)
+            try:
+                version = schema.verify(self.path, looker)
+            except ForeignFileError:
+                if shared or not log.exists():
+                    raise
+                # Somebody opened it in between and may have moved pages during the check: check again, with locks.
+                looker.close()
+                looker = self._connect("mode=ro")
+                version = schema.verify(self.path, looker)
+            self.lacks_log = schema.lacks_log(self.path, looker)
+            return version
         finally:
             looker.close()
 
@@ -173,7 +182,8 @@ class Database:
         )
 
     @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+    def _borrowed(self) -> Iterator[sqlite3.Connection]:
+        """A connection that nobody else uses meanwhile."""
         if self._closed or os.getpid() != self._pid:
             reason = "closed" if self._closed else "carried over a fork"
             raise StoreError(f"a store must be open in this process, but got one that was {reason}. Open it again.")
@@ -183,12 +193,8 @@ class Database:
             # Reopen a file that is not writable each time, because another user may have started or stopped writing.
             connection = connection or self._connect(reading_options(self.path) if self._readable_only else "mode=rwc")
             try:
-                connection.execute(begin)
                 yield connection
-                connection.execute("COMMIT")
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
                 self._give_back(connection)
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
@@ -201,7 +207,7 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A reading transaction, which sees one state of the store."""
-        with self._transaction("BEGIN") as connection:
+        with self._borrowed() as connection, _transaction(connection, "BEGIN"):
             yield connection
 
     @contextlib.contextmanager
@@ -210,16 +216,58 @@ class Database:
         if self._readable_only:
             raise StoreInputError(_not_writable(self.path, "it was opened for reading"))
         # Threads of one process queue here; processes wait for each other in SQLite's busy handler.
-        with self._writer, self._transaction("BEGIN IMMEDIATE") as connection:
-            yield connection
+        with self._writer, self._borrowed() as connection:
+            with _transaction(connection, "BEGIN IMMEDIATE"):
+                before = connection.total_changes
+                yield connection
+                changed = connection.total_changes > before
+                if changed and schema.entry(connection, schema.LOG) != self._number:
+                    self._announced = False
+                    schema.set_entry(connection, schema.LOG, self._number)
+            if changed and not self._announced:
+                self._announced = _checkpoint(connection, "PASSIVE")
 
     def close(self) -> None:
         """Close the idle connections; connections in use are closed when they are returned."""
         with self._lock:
-            idle, self._idle, self._closed = self._idle, [], True
-        if os.getpid() == self._pid:
-            for connection in idle:
-                connection.close()
+            self._closed = True
+        self._release()
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    try:
+        connection.execute(begin)
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _checkpoint(connection: sqlite3.Connection, mode: str) -> bool:
+    """Write the log into the file; return whether all of it is there now, which readers of old states prevent."""
+    with contextlib.suppress(sqlite3.Error):  # on a full disk it stays in the log
+        busy, logged, written = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return not busy and logged == written
+    return False
+
+
+def _release(idle: list[sqlite3.Connection], number: int, pid: int) -> None:
+    """Close the connections of a file, and leave it complete unless somebody else is writing to it."""
+    if os.getpid() != pid:
+        return
+    while len(idle) > 1:
+        idle.pop().close()
+    for connection in idle:
+        with contextlib.suppress(sqlite3.Error):
+            if schema.entry(connection, schema.LOG) == number:
+                connection.execute("PRAGMA busy_timeout = 0")
+                with _transaction(connection, "BEGIN IMMEDIATE"):
+                    schema.set_entry(connection, schema.LOG, 0)
+                _checkpoint(connection, "TRUNCATE")
+        connection.close()
+    idle.clear()
 
 
 def is_writable(path: Path) -> bool:
@@ -234,7 +282,7 @@ def reading_options(path: Path) -> str:
     Without a write-ahead log nobody has the file open, so it is read as immutable. With one, SQLite uses the files that
     its writer keeps next to it.
     """
-    log = path.with_name(path.name + "-wal")
+    log = schema.log_of(path)
     return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
 
 

@@ -35,21 +35,21 @@ _FACTS = {
     Fact.DEPTH: "json_array_length(a.profile, '$[0]')",
 }
 
+_KIND = ", ".join(ScoreKind.FIELDS)
+
 _BEST = """
 WITH mean AS (
-    SELECT task, metric, dataset, fidelity, recipe, architecture, mean_value(value) AS value
-    FROM score {where} GROUP BY task, metric, dataset, fidelity, recipe, architecture
+    SELECT {kind}, architecture, mean_value(value) AS value FROM score {where} GROUP BY {kind}, architecture
 ), ranked AS (
-    SELECT mean.*, a.id, count(*) OVER (PARTITION BY task, metric, dataset, fidelity, recipe) AS scored,
+    SELECT mean.*, a.id, count(*) OVER (PARTITION BY {kind}) AS scored,
         row_number() OVER (
-            PARTITION BY task, metric, dataset, fidelity, recipe
+            PARTITION BY {kind}
             ORDER BY CASE WHEN metric IN (SELECT value FROM json_each({lower})) THEN mean.value ELSE -mean.value END,
                 a.id
         ) AS place
     FROM mean JOIN architecture a ON a.key = mean.architecture
 )
-SELECT task, metric, dataset, fidelity, recipe, id, value, scored FROM ranked WHERE place = 1
-ORDER BY task, metric, dataset, fidelity, recipe
+SELECT {kind}, id, value, scored FROM ranked WHERE place = 1 ORDER BY {kind}
 """
 
 
@@ -71,7 +71,7 @@ class Questions(Part):
         return Page(total, tuple(Found(summary_of(*row[end:]), tuple(row[1:end])) for row in rows))
 
     def best_per_task(self, space: str | None = None) -> list[Best]:
-        """Return the best architecture of every score kind, ordered by task, metric, dataset, fidelity, recipe."""
+        """Return the best architecture of every score kind, ordered by the fields of the kind."""
         parameters = Parameters(":")
         with self._database.reading() as db:
             _add_mean(db)
@@ -79,8 +79,9 @@ class Questions(Part):
             if space is not None:
                 where = "WHERE " + _in_space("score.architecture", parameters, space_key(db, space))
             lower = parameters.place(json.dumps(sorted(LOWER_IS_BETTER)))
-            rows = db.execute(_BEST.format(where=where, lower=lower), parameters.values).fetchall()
-        return [Best(ScoreKind(*row[:5]), *row[5:]) for row in rows]
+            rows = db.execute(_BEST.format(kind=_KIND, where=where, lower=lower), parameters.values).fetchall()
+        fields = len(ScoreKind.FIELDS)
+        return [Best(ScoreKind(*row[:fields]), *row[fields:]) for row in rows]
 
 
 class _Mean:
@@ -116,7 +117,7 @@ def _scores(key: ScoreKind, parameters: Parameters, space: int | None) -> str:
 
 def _kinds(db: sqlite3.Connection, key: ScoreKind, space: int | None) -> list[ScoreKind]:
     parameters = Parameters(":")
-    query = f"SELECT DISTINCT {', '.join(ScoreKind.FIELDS)} {_scores(key, parameters, space)}"
+    query = f"SELECT DISTINCT {_KIND} {_scores(key, parameters, space)}"
     return [ScoreKind(*row) for row in db.execute(query, parameters.values)]
 
 

@@ -16,7 +16,13 @@ from graphstore.embedded.backup import backup_file, new_file
 from graphstore.embedded.database import BUSY_SECONDS, Database
 from graphstore.errors import StoreError, StoreInputError
 from graphstore.records import JobState, StudyState, TrialStatus
-from graphstore.reports import MISLED, Findings, MigrationReport, with_examples
+from graphstore.reports import MISLED, UNFINISHED, Findings, MigrationReport, with_examples
+
+LACKING = (
+    "the file was copied while a program wrote to the original, and its write-ahead log (NAME-wal) was not copied: it "
+    "may lack what was written last. Make a backup of the original, or copy it when nobody has it open"
+)
+"""A problem that ends when something is written to the file, which is then a store of its own."""
 
 DAMAGES = 20
 """Maximum number of damaged places that a check reports."""
@@ -128,7 +134,7 @@ def check_file(path: Path) -> Findings:
         return Findings(0, {}, (str(error),))
     except OSError as error:
         raise StoreError(f"the store {str(path)!r} cannot be read: {error}. Check its rights.") from error
-    log = path.with_name(path.name + "-wal")
+    log = schema.log_of(path)
     shared = log.exists()
     found = _look(path, shared)
     if found.problems and not shared and log.exists():
@@ -186,6 +192,8 @@ def _look(path: Path, shared: bool) -> Findings:
         (header,) = db.execute("PRAGMA user_version").fetchone()
         if header != version:
             problems.append(f"the file's header says version {header}, its table says {version}")
+        if schema.lacks_log(path, db):
+            problems.append(LACKING)
         problems += inconsistencies(db)
         return Findings(version, _counts(db, held["table"]), tuple(problems))
 
@@ -207,6 +215,8 @@ def _counts(db: sqlite3.Connection, tables: set[str]) -> dict[str, int]:
 def inconsistencies(db: sqlite3.Connection) -> Iterator[str]:
     """Yield the problems of a catalogue that SQLite's own checks do not find."""
     tables = _names(db, "table")
+    if "meta" in tables and schema.entry(db, schema.COPYING):
+        yield UNFINISHED
     try:
         orphans: dict[tuple[str, str], int] = {}
         for table, _, parent, _ in db.execute("PRAGMA foreign_key_check"):

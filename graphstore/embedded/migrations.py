@@ -93,7 +93,14 @@ CREATE TABLE kernel (
 ) STRICT;
 """
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD)
+_FOURTH = """
+ALTER TABLE score ADD COLUMN origin TEXT AS (substr(source, 1, instr(source || ':', ':') - 1)) VIRTUAL;
+DROP INDEX score_kind;
+CREATE INDEX score_kind ON score (task, metric, dataset, fidelity, recipe, origin, architecture, value);
+"""
+"""``origin`` is ``ScoreRecord.origin``."""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """The first lays out version 1 in an empty file; each further one leads from the version before it to the next."""
 
 

@@ -16,6 +16,16 @@ from graphstore.errors import Code, ForeignFileError, StoreVersionError
 APPLICATION_ID = 0x41524358
 """``ARCX``: marks a SQLite file as a store."""
 
+LOG = "log"
+"""Entry of ``meta``: the number of the file whose log may hold transactions that the file itself lacks; 0 if none.
+
+A program writes it into the file before it leaves anything in the log, and 0 when the file is complete again. A copy of
+the file has another number, so a copy that was made in between, without the log, is recognised (``lacks_log``).
+"""
+
+COPYING = "copying"
+"""Entry of ``meta``: 1 while a copy into this store is not finished."""
+
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
 
@@ -50,7 +60,7 @@ def recognise(path: Path) -> bool:
     page_bytes = int.from_bytes(header[16:18], "big")
     page_bytes = 65536 if page_bytes == 1 else page_bytes
     stated = page_bytes * int.from_bytes(header[28:32], "big")
-    journals = [path.with_name(path.name + suffix) for suffix in ("-wal", "-journal")]
+    journals = [log_of(path), path.with_name(path.name + "-journal")]
     unfinished = any(journal.exists() and journal.stat().st_size for journal in journals)
     if not unfinished and path.stat().st_size < stated:
         raise ForeignFileError(
@@ -114,8 +124,34 @@ def verify(path: Path, database: sqlite3.Connection) -> int:
 
 def version_of(database: sqlite3.Connection) -> int:
     """Return the version in a store's ``meta`` table; 0 if there is none."""
-    row: tuple[int] | None = database.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    return entry(database, "schema_version")
+
+
+def entry(database: sqlite3.Connection, key: str) -> int:
+    """Return an entry of a store's ``meta`` table; 0 if it is missing."""
+    row: tuple[int] | None = database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return row[0] if row else 0
+
+
+def set_entry(database: sqlite3.Connection, key: str, value: int) -> None:
+    """Write an entry of a store's ``meta`` table."""
+    database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def log_of(path: Path) -> Path:
+    """Return the path of a file's write-ahead log (https://www.sqlite.org/wal.html), which may be missing."""
+    return path.with_name(path.name + "-wal")
+
+
+def file_number(path: Path) -> int:
+    """Return a number above 0 that differs from that of a copy of the file which exists at the same time."""
+    return path.stat().st_ino % 2**63 or 1
+
+
+def lacks_log(path: Path, database: sqlite3.Connection) -> bool:
+    """Return whether a file is a copy that was made while a program wrote to the original, without its log."""
+    log, number = log_of(path), entry(database, LOG)
+    return number not in (0, file_number(path)) and not (log.exists() and log.stat().st_size)
 
 
 def create(database: sqlite3.Connection) -> None:

@@ -46,6 +46,17 @@ class Scores(Part, ScoreStore):
             rows = db.execute(query + _where(where) + order, values).fetchall()
         return [ScoreRecord(*row) for row in rows]
 
+    def remove_scores(self, origin: str) -> int:
+        """Delete all scores of an origin, in one transaction."""
+        return self._delete("score WHERE origin = ?", origin)
+
+    def _delete(self, which: str, *values: str) -> int:
+        with self._database.writing() as db:
+            gone = db.execute(f"DELETE FROM {which}", values).rowcount
+            if gone:
+                bump(db, "scores")
+            return gone
+
     def add_measurements(self, measurements: Iterable[MeasurementRecord]) -> int:
         """Add or replace measurements, in one transaction."""
         measurements = list(measurements)
@@ -76,6 +87,12 @@ class Scores(Part, ScoreStore):
             order = " ORDER BY a.id, s.device, s.quantity"
             rows = db.execute(query + _where(where) + order, values).fetchall()
         return [MeasurementRecord(*row) for row in rows]
+
+    def remove_measurements(self, device: str, quantity: str | None = None) -> int:
+        """Delete the measurements of a device, or only those of a quantity, in one transaction."""
+        if quantity is None:
+            return self._delete("measurement WHERE device = ?", device)
+        return self._delete("measurement WHERE device = ? AND quantity = ?", device, quantity)
 
     def add_lineage(self, records: Sequence[LineageRecord]) -> int:
         """Add which runs inherited weights from which, in one transaction."""

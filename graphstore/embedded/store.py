@@ -8,11 +8,13 @@ from pathlib import Path
 
 from graphstore.checks import check_topic
 from graphstore.contract import GraphStore, LibraryStore
+from graphstore.embedded import schema
 from graphstore.embedded.database import Database, revision_of
 from graphstore.embedded.find import Questions
 from graphstore.embedded.jobs import Jobs
 from graphstore.embedded.library import Architectures
-from graphstore.embedded.maintenance import inconsistencies
+from graphstore.embedded.maintenance import LACKING, inconsistencies
+from graphstore.embedded.place import network_risks
 from graphstore.embedded.scores import Scores
 from graphstore.embedded.similarity import Similarity
 from graphstore.embedded.studies import Studies
@@ -44,6 +46,7 @@ class SQLiteStore(Library, Scores, Studies, Jobs, GraphStore):
         self._vectors = VectorCache()
         self._clock = clock
         self.url = f"sqlite:///{self._database.path}"
+        self.risks = (*((LACKING,) if self._database.lacks_log else ()), *network_risks(self._database.path))
 
     def close(self) -> None:
         """Release connections. A closed store cannot be used again."""
@@ -53,6 +56,11 @@ class SQLiteStore(Library, Scores, Studies, Jobs, GraphStore):
         """Return a text that is equal for two handles exactly if both are on the same store, also by different URLs."""
         file = self._database.path.stat()
         return f"file {file.st_dev}:{file.st_ino}"
+
+    def mark_copy(self, unfinished: bool) -> None:
+        """Note that a copy into this store has begun, or has ended."""
+        with self._database.writing() as db:
+            schema.set_entry(db, schema.COPYING, int(unfinished))
 
     def problems(self) -> list[str]:
         """Return the inconsistencies of the store, one sentence each; see ``maintenance.check``."""

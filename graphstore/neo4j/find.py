@@ -42,17 +42,21 @@ _FACTS: dict[Quantity, str] = {
     Fact.DEPTH: "a.depth",
 }
 
-_BEST = """
-MATCH {pattern}
-WITH a, s.task AS task, s.metric AS metric, s.dataset AS dataset, s.fidelity AS fidelity, s.recipe AS recipe,
-    toFloat(s.value) AS value ORDER BY value
-WITH a, task, metric, dataset, fidelity, recipe, collect(value) AS given
-WITH a.id AS id, task, metric, dataset, fidelity, recipe, {mean} AS value
+_FIELDS = {name: f"s.{name}" for name in ScoreKind.FIELDS} | {"origin": "split(s.source, ':')[0]"}
+"""The fields of the kind of a score ``s``."""
+
+_KIND = ", ".join(_FIELDS)
+_KIND_OF = ", ".join(f"{field} AS {name}" for name, field in _FIELDS.items())
+
+_BEST = f"""
+WITH a, {_KIND_OF}, toFloat(s.value) AS value ORDER BY value
+WITH a, {_KIND}, collect(value) AS given
+WITH a.id AS id, {_KIND}, {_MEAN} AS value
 ORDER BY CASE WHEN metric IN $lower THEN value ELSE 0.0 - value END, id
-WITH task, metric, dataset, fidelity, recipe, collect({{id: id, value: value}}) AS ranked
-RETURN task, metric, dataset, fidelity, recipe, ranked[0].id AS architecture, ranked[0].value AS value,
-    size(ranked) AS scored
+WITH {_KIND}, collect({{id: id, value: value}}) AS ranked
+RETURN {_KIND}, ranked[0].id AS architecture, ranked[0].value AS value, size(ranked) AS scored
 """
+"""End of a query for the best of scores ``s`` of architectures ``a``."""
 
 
 class Questions(Part):
@@ -77,20 +81,19 @@ class Questions(Part):
     def _kinds(self, key: ScoreKind, space: str | None) -> list[ScoreKind]:
         """Return the score kinds that ``key`` covers, in a space or anywhere."""
         parameters = Parameters("$")
-        query = f"MATCH (s:Score) WHERE {_score_conditions(key, parameters)}"
+        query = f"MATCH (s:ArchexScore) WHERE {_score_conditions(key, parameters)}"
         if space is not None:
-            query = query.replace("(s:Score)", "(s:Score)-[:OF]->(a)", 1)
+            query = query.replace("(s:ArchexScore)", "(s:ArchexScore)-[:OF]->(a)", 1)
             query += f" WITH s, a WHERE {_in_space(space, parameters)}"
-        query += " RETURN DISTINCT " + ", ".join(f"s.{field} AS {field}" for field in ScoreKind.FIELDS)
-        rows = self._graph.ask(query, **parameters.values)
+        rows = self._graph.ask(f"{query} RETURN DISTINCT {_KIND_OF}", **parameters.values)
         return [ScoreKind(**row) for row in rows]
 
     def best_per_task(self, space: str | None = None) -> list[Best]:
-        """Return the best architecture of every score kind, ordered by task, metric, dataset, fidelity, recipe."""
-        pattern = "(s:Score)-[:OF]->(a:Architecture)"
+        """Return the best architecture of every score kind, ordered by the fields of the kind."""
+        pattern = "(s:ArchexScore)-[:OF]->(a:ArchexArchitecture)"
         if space is not None:
-            pattern += "<-[:HOLDS]-(:Space {name: $space})"
-        query = _BEST.format(pattern=pattern, mean=_MEAN)
+            pattern += "<-[:HOLDS]-(:ArchexSpace {name: $space})"
+        query = f"MATCH {pattern} {_BEST}"
 
         def work(db: Statements) -> list[Best]:
             if space is not None:
@@ -102,13 +105,13 @@ class Questions(Part):
 
 
 def _score_conditions(key: ScoreKind, parameters: Parameters) -> str:
-    fits = [f"s.{field} = {parameters.place(value)}" for field, value in key.fields.items()]
+    fits = [f"{_FIELDS[name]} = {parameters.place(value)}" for name, value in key.fields.items()]
     # Every score has a value; the index on task and value is used only where both are asked for.
     return " AND ".join([*fits, "s.value IS NOT NULL"])
 
 
 def _in_space(space: str, parameters: Parameters) -> str:
-    return f"EXISTS {{(:Space {{name: {parameters.place(space)}}})-[:HOLDS]->(a)}}"
+    return f"EXISTS {{(:ArchexSpace {{name: {parameters.place(space)}}})-[:HOLDS]->(a)}}"
 
 
 def _statement(query: ArchitectureQuery) -> tuple[str, Parameters]:
@@ -126,9 +129,9 @@ def _statement(query: ArchitectureQuery) -> tuple[str, Parameters]:
     if first is not None:
         text = _from_scores(first, names[first], query.space, parameters)
     elif query.space is not None:
-        text = f"MATCH (:Space {{name: {parameters.place(query.space)}}})-[:HOLDS]->(a:Architecture)"
+        text = f"MATCH (:ArchexSpace {{name: {parameters.place(query.space)}}})-[:HOLDS]->(a:ArchexArchitecture)"
     else:
-        text = "MATCH (a:Architecture)"
+        text = "MATCH (a:ArchexArchitecture)"
     text += _where(where)
     for quantity, name in names.items():
         if quantity != first:
@@ -150,7 +153,7 @@ def _from_scores(key: ScoreKind, name: str, space: str | None, parameters: Param
     """Architectures that have a score, with its mean."""
     inside = f" WHERE {_in_space(space, parameters)}" if space is not None else ""
     return (
-        f"MATCH (s:Score)-[:OF]->(a:Architecture) WHERE {_score_conditions(key, parameters)}\n"
+        f"MATCH (s:ArchexScore)-[:OF]->(a:ArchexArchitecture) WHERE {_score_conditions(key, parameters)}\n"
         "WITH a, toFloat(s.value) AS value ORDER BY value\n"
         f"WITH a, collect(value) AS given{inside}\nWITH a, {_MEAN} AS {name}"
     )
@@ -160,10 +163,12 @@ def _value(quantity: ScoreKind | MeasurementKey, parameters: Parameters) -> str:
     """An architecture's value of a quantity, null if it has none."""
     if isinstance(quantity, ScoreKind):
         conditions = _score_conditions(quantity, parameters)
-        given = f"COLLECT {{MATCH (a)<-[:OF]-(s:Score) WHERE {conditions} RETURN toFloat(s.value) AS v ORDER BY v}}"
+        given = (
+            f"COLLECT {{MATCH (a)<-[:OF]-(s:ArchexScore) WHERE {conditions} RETURN toFloat(s.value) AS v ORDER BY v}}"
+        )
         return f"head([given IN [{given}] WHERE size(given) > 0 | {_MEAN}])"
     device, name = parameters.place(quantity.device), parameters.place(quantity.quantity)
-    found = f"(a)<-[:OF]-(m:Measurement {{device: {device}, quantity: {name}}}) | toFloat(m.value) + 0.0"
+    found = f"(a)<-[:OF]-(m:ArchexMeasurement {{device: {device}, quantity: {name}}}) | toFloat(m.value) + 0.0"
     return f"head([{found}])"
 
 

@@ -40,7 +40,7 @@ OLDEST_SERVER = (5, 23)
 
 
 LOCK = """
-MATCH (m:Meta {topic: $topic}) SET m.locked = true
+MATCH (m:ArchexMeta {topic: $topic}) SET m.locked = true
 WITH m, coalesce(m.marks, []) AS marks
 SET m.marks = CASE WHEN $mark IN marks THEN marks ELSE (marks + $mark)[-$kept..] END
 WITH m, NOT $mark IN marks AS new
@@ -89,12 +89,13 @@ class Statements:
 
     def bump(self, topic: str) -> None:
         """Count a change of a topic."""
-        self.rows("MATCH (m:Meta {topic: $topic}) SET m.revision = m.revision + 1", topic=topic)
+        self.rows("MATCH (m:ArchexMeta {topic: $topic}) SET m.revision = m.revision + 1", topic=topic)
 
     def revision(self, topic: str) -> int:
         """Return the number of changes of a topic, or of all topics if it is empty."""
         topics = [topic] if topic else list(TOPICS)
-        found = self.one("MATCH (m:Meta) WHERE m.topic IN $topics RETURN sum(m.revision) AS revision", topics=topics)
+        query = "MATCH (m:ArchexMeta) WHERE m.topic IN $topics RETURN sum(m.revision) AS revision"
+        found = self.one(query, topics=topics)
         assert found is not None
         revision: int = found["revision"]
         return revision
@@ -179,13 +180,13 @@ class Graph:
                     Code.OLD_LAYOUT,
                     self.url,
                 )
-        self.lay_out(1, SCHEMA_VERSION)
+        self.lay_out(SCHEMA_VERSION + 1)
 
-    def lay_out(self, first: int, last: int) -> None:
-        """Apply the migrations ``first`` to ``last``; can be repeated after an interruption."""
+    def lay_out(self, first: int) -> None:
+        """Apply the migrations from ``first`` to the newest, and create what is missing; can be repeated."""
         with self._errors(), self._session() as session:
-            migrations.apply(session, first, last)
-        self.version = last
+            migrations.apply(session, first, SCHEMA_VERSION)
+        self.version = SCHEMA_VERSION
 
     def _session(self, **options: Any) -> neo4j.Session:
         if self._closed or os.getpid() != self._pid:
@@ -339,13 +340,20 @@ def _uncounted(topic: str) -> str:
 def _is_counted(transaction: neo4j.ManagedTransaction) -> bool:
     """Return whether all revision counters and the store's identity exist."""
     query = (
-        "MATCH (m:Meta) WHERE m.topic IN $topics AND m.revision IS NOT NULL OR m.identity IS NOT NULL "
+        "MATCH (m:ArchexMeta) WHERE m.topic IN $topics AND m.revision IS NOT NULL OR m.identity IS NOT NULL "
         "RETURN count(m) AS found"
     )
     return bool(transaction.run(query, topics=list(TOPICS)).single(strict=True)["found"] == len(TOPICS) + 1)
 
 
 def _version(transaction: neo4j.ManagedTransaction) -> int:
-    """Return the store's version; 0 if there is none."""
-    versions = transaction.run("MATCH (m:Meta {topic: 'schema'}) RETURN m.version AS version").value("version")
+    """Return the store's version; 0 if there is none.
+
+    Before version 4 the node had no label of its own, and another program may have one like it.
+    """
+    query = (
+        "MATCH (m:Meta {topic: 'schema'}) WHERE m:ArchexMeta OR m.version IN range(1, $marked - 1) "
+        "RETURN m.version AS version"
+    )
+    versions = transaction.run(query, marked=migrations.MARKED).value("version")
     return max((version or 0 for version in versions), default=0)

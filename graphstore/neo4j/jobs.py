@@ -25,7 +25,7 @@ class Jobs(Part, JobStore):
         """Change fields of a job (``state``, ``pid``, ``heartbeat``, ``progress``, …) and return it."""
 
         def work(db: Statements) -> JobRecord:
-            row = db.one("MATCH (j:Job {id: $id}) RETURN properties(j) AS facts", id=id)
+            row = db.one("MATCH (j:ArchexJob {id: $id}) RETURN properties(j) AS facts", id=id)
             if row is None:
                 raise missing("job", id, code=Code.UNKNOWN_JOB)
             job = changed_job(_job(row["facts"]), changes)
@@ -36,14 +36,14 @@ class Jobs(Part, JobStore):
 
     def jobs(self) -> list[JobRecord]:
         """Return all jobs, newest first, ties by id."""
-        rows = self._graph.read(lambda db: db.rows("MATCH (j:Job) RETURN properties(j) AS facts"))
+        rows = self._graph.read(lambda db: db.rows("MATCH (j:ArchexJob) RETURN properties(j) AS facts"))
         return sorted((_job(row["facts"]) for row in rows), key=lambda job: (-job.created, job.id))
 
 
 def _put(db: Statements, facts: dict[str, Any]) -> None:
-    stored = db.one("MATCH (j:Job {id: $id}) RETURN properties(j) AS facts", id=facts["id"])
+    stored = db.one("MATCH (j:ArchexJob {id: $id}) RETURN properties(j) AS facts", id=facts["id"])
     if stored is None or stored["facts"] != facts:
-        db.rows("MERGE (j:Job {id: $facts.id}) SET j = $facts", facts=facts)
+        db.rows("MERGE (j:ArchexJob {id: $facts.id}) SET j:Job, j = $facts", facts=facts)
         db.bump("jobs")
 
 

@@ -23,12 +23,12 @@ BATCH = 250
 # Columns instead of maps, because the driver packs every value separately and most of a batch is operations and edges.
 _CREATE = """
 UNWIND $rows AS row
-CREATE (a:Architecture) SET a = row.facts
+CREATE (a:ArchexArchitecture:Architecture) SET a = row.facts
 WITH a, row
 CALL (a, row) {
     UNWIND row.layers AS facts
     WITH a, facts ORDER BY facts[0]
-    CREATE (a)-[:HAS_LAYER]->(l:Layer {
+    CREATE (a)-[:HAS_LAYER]->(l:ArchexLayer:Layer {
         index: facts[0], family: facts[1], parameter: facts[2], hidden: facts[3], heads: facts[4],
         feed_forward: facts[5]
     })
@@ -37,7 +37,7 @@ CALL (a, row) {
 CALL (a, row, layers) {
     UNWIND range(0, size(row.owners) - 1) AS index
     WITH CASE WHEN row.owners[index] < 0 THEN a ELSE layers[row.owners[index]] END AS owner, index ORDER BY index
-    CREATE (owner)-[:HAS_OP]->(o:Op {
+    CREATE (owner)-[:HAS_OP]->(o:ArchexOp:Op {
         index: index, kind: row.kinds[index], label: row.labels[index], layer: row.owners[index]
     })
     RETURN collect(o) AS ops
@@ -59,8 +59,8 @@ RETURN [a.id, a.spec, a.name, a.parameters, a.flops, a.heterogeneity] AS facts,
 """
 """End of a query for complete architectures ``a``; ``whole_of`` reads its rows."""
 
-_ONE = f"MATCH (a:Architecture {{id: $id}}) {WHOLE}"
-_AMONG = f"MATCH (a:Architecture) WHERE a.id IN $ids {WHOLE}"
+_ONE = f"MATCH (a:ArchexArchitecture {{id: $id}}) {WHOLE}"
+_AMONG = f"MATCH (a:ArchexArchitecture) WHERE a.id IN $ids {WHOLE}"
 
 SUMMARY = (
     "a {.id, .spec, .name, .depth, .parameters, .flops, .heterogeneity, .families, .operations, .hiddens} AS summary"
@@ -76,9 +76,9 @@ class Architectures(Part):
         info = check_space(space)
 
         def work(db: Statements) -> None:
-            stored = db.one("MATCH (s:Space {name: $name}) RETURN s.info AS info", name=space.name)
+            stored = db.one("MATCH (s:ArchexSpace {name: $name}) RETURN s.info AS info", name=space.name)
             if stored is None or stored["info"] != info:
-                query = "MERGE (s:Space {name: $name}) ON CREATE SET s.size = 0 SET s.info = $info"
+                query = "MERGE (s:ArchexSpace {name: $name}) ON CREATE SET s:Space, s.size = 0 SET s.info = $info"
                 db.rows(query, name=space.name, info=info)
                 db.bump("library")
 
@@ -86,7 +86,7 @@ class Architectures(Part):
 
     def spaces(self) -> list[SpaceRecord]:
         """Return all spaces, by name."""
-        rows = self._graph.read(lambda db: db.rows("MATCH (s:Space) RETURN s.name AS name, s.info AS info"))
+        rows = self._graph.read(lambda db: db.rows("MATCH (s:ArchexSpace) RETURN s.name AS name, s.info AS info"))
         return sorted((SpaceRecord(row["name"], json.loads(row["info"])) for row in rows), key=lambda space: space.name)
 
     def space(self, name: str) -> SpaceRecord:
@@ -94,7 +94,7 @@ class Architectures(Part):
 
         def work(db: Statements) -> str:
             need_space(db, name)
-            return str(db.rows("MATCH (s:Space {name: $name}) RETURN s.info AS info", name=name)[0]["info"])
+            return str(db.rows("MATCH (s:ArchexSpace {name: $name}) RETURN s.info AS info", name=name)[0]["info"])
 
         return SpaceRecord(name, json.loads(self._graph.read(work)))
 
@@ -117,9 +117,9 @@ class Architectures(Part):
 
         def work(db: Statements) -> int:
             if space is None:
-                return int(db.rows("MATCH (a:Architecture) RETURN count(a) AS n")[0]["n"])
+                return int(db.rows("MATCH (a:ArchexArchitecture) RETURN count(a) AS n")[0]["n"])
             need_space(db, space)
-            return int(db.rows("MATCH (:Space {name: $n})-[h:HOLDS]->() RETURN count(h) AS n", n=space)[0]["n"])
+            return int(db.rows("MATCH (:ArchexSpace {name: $n})-[h:HOLDS]->() RETURN count(h) AS n", n=space)[0]["n"])
 
         return self._graph.read(work)
 
@@ -130,7 +130,7 @@ class Architectures(Part):
             return whole_of(**rows[0])
 
         def work(db: Statements) -> dict[str, Any]:
-            query = "MATCH (a:Architecture) WHERE a.id STARTS WITH $id RETURN a.id AS id ORDER BY id LIMIT 2"
+            query = "MATCH (a:ArchexArchitecture) WHERE a.id STARTS WITH $id RETURN a.id AS id ORDER BY id LIMIT 2"
             found = [row["id"] for row in db.rows(query, id=id)] if len(id) >= PREFIX_LENGTH else []
             whole = db.one(_ONE, id=one_id(id, found))
             if whole is None:
@@ -147,12 +147,12 @@ class Architectures(Part):
                 need_space(db, space)
             wanted = "" if ids is None else " WHERE a.id IN $ids"
             if space is None:
-                query = f"MATCH (a:Architecture){wanted} RETURN {SUMMARY}"
+                query = f"MATCH (a:ArchexArchitecture){wanted} RETURN {SUMMARY}"
             elif ids is None:
-                query = f"MATCH (:Space {{name: $space}})-[h:HOLDS]->(a) RETURN {SUMMARY} ORDER BY h.position"
+                query = f"MATCH (:ArchexSpace {{name: $space}})-[h:HOLDS]->(a) RETURN {SUMMARY} ORDER BY h.position"
             else:
-                query = f"MATCH (a:Architecture){wanted} AND EXISTS {{(:Space {{name: $space}})-[:HOLDS]->(a)}} "
-                query += f"RETURN {SUMMARY}"
+                held = "EXISTS {(:ArchexSpace {name: $space})-[:HOLDS]->(a)}"
+                query = f"MATCH (a:ArchexArchitecture){wanted} AND {held} RETURN {SUMMARY}"
             return [row["summary"] for row in db.rows(query, space=space, ids=None if ids is None else sorted(ids))]
 
         found = [summary_of(facts) for facts in self._graph.read(work)]
@@ -164,7 +164,7 @@ class Architectures(Part):
     def layers(self, ids: Sequence[str]) -> dict[str, tuple[LayerRecord, ...]]:
         """Return the layers of the named architectures, without unknown ids."""
         query = (
-            "MATCH (a:Architecture) WHERE a.id IN $ids "
+            "MATCH (a:ArchexArchitecture) WHERE a.id IN $ids "
             "RETURN a.id AS id, "
             "[(a)-[:HAS_LAYER]->(l) | [l.index, l.family, l.parameter, l.hidden, l.heads, l.feed_forward]] AS layers"
         )
@@ -188,7 +188,7 @@ class Architectures(Part):
 
         def work(db: Statements) -> list[str]:
             if space is None:
-                return sorted(row["id"] for row in db.rows("MATCH (a:Architecture) RETURN a.id AS id"))
+                return sorted(row["id"] for row in db.rows("MATCH (a:ArchexArchitecture) RETURN a.id AS id"))
             need_space(db, space)
             return members(db, space)
 
@@ -255,14 +255,15 @@ def add_batch(db: Statements, space: str, batch: dict[str, ArchitectureRecord]) 
     if rows:
         db.rows(_CREATE, rows=rows)
     query = (
-        "MATCH (a:Architecture) WHERE a.id IN $ids AND EXISTS {(:Space {name: $space})-[:HOLDS]->(a)} RETURN a.id AS id"
+        "MATCH (a:ArchexArchitecture) WHERE a.id IN $ids AND EXISTS {(:ArchexSpace {name: $space})-[:HOLDS]->(a)} "
+        "RETURN a.id AS id"
     )
     held = {row["id"] for row in db.rows(query, ids=sorted(known), space=space)}
     joining = [id for id in batch if id not in held]
     if joining:
         db.rows(
-            "MATCH (s:Space {name: $space}) WITH s, s.size AS size SET s.size = size + size($ids) WITH s, size "
-            "UNWIND range(0, size($ids) - 1) AS offset MATCH (a:Architecture {id: $ids[offset]}) "
+            "MATCH (s:ArchexSpace {name: $space}) WITH s, s.size AS size SET s.size = size + size($ids) WITH s, size "
+            "UNWIND range(0, size($ids) - 1) AS offset MATCH (a:ArchexArchitecture {id: $ids[offset]}) "
             "CREATE (s)-[:HOLDS {position: size + offset}]->(a)",
             space=space,
             ids=joining,

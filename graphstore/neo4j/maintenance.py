@@ -13,15 +13,24 @@ from graphstore.neo4j import migrations, properties
 from graphstore.neo4j.graph import Graph, Statements
 from graphstore.neo4j.status import Server
 from graphstore.records import JobState, StudyState, TrialStatus
-from graphstore.reports import MISLED, Findings, MigrationReport, with_examples
+from graphstore.reports import MISLED, UNFINISHED, Findings, MigrationReport, with_examples
 
 _COUNTED = {
-    "spaces": "(found:Space)", "architectures": "(found:Architecture)", "layers": "(found:Layer)", "ops": "(found:Op)",
-    "feeds": "()-[found:FEEDS]->()", "members": "()-[found:HOLDS]->()", "neighbors": "()-[found:SIMILAR]->()",
-    "kernels": "(found:Kernel)",
-    "scores": "(found:Score)", "measurements": "(found:Measurement)", "lineage": "()-[found:INHERITED]->()",
-    "studies": "(found:Study)", "trials": "(found:Trial)", "jobs": "(found:Job)",
-}  # fmt: skip
+    "spaces": "(found:ArchexSpace)",
+    "architectures": "(found:ArchexArchitecture)",
+    "layers": "(found:ArchexLayer)",
+    "ops": "(found:ArchexOp)",
+    "feeds": "(:ArchexOp)-[found:FEEDS]->()",
+    "members": "(:ArchexSpace)-[found:HOLDS]->()",
+    "neighbors": "(:ArchexArchitecture)-[found:SIMILAR]->()",
+    "kernels": "(found:ArchexKernel)",
+    "scores": "(found:ArchexScore)",
+    "measurements": "(found:ArchexMeasurement)",
+    "lineage": "(:ArchexArchitecture)-[found:INHERITED]->()",
+    "studies": "(found:ArchexStudy)",
+    "trials": "(found:ArchexTrial)",
+    "jobs": "(found:ArchexJob)",
+}
 
 _GAPS = (
     " WITH owner, count(*) AS total, count(DISTINCT number) AS apart, min(number) AS low, max(number) AS high "
@@ -30,39 +39,41 @@ _GAPS = (
 """Owners whose numbers are not 0, 1, 2, …"""
 
 _EDGES = (
-    "MATCH (x)-[:HAS_OP]->(o:Op)-[:FEEDS]->(t:Op)<-[:HAS_OP]-(y) "
-    "WITH CASE WHEN x:Layer THEN head([(a:Architecture)-[:HAS_LAYER]->(x) | a.id]) ELSE x.id END AS source, o, t, "
-    "CASE WHEN y:Layer THEN head([(a:Architecture)-[:HAS_LAYER]->(y) | a.id]) ELSE y.id END AS target "
+    "MATCH (x)-[:HAS_OP]->(o:ArchexOp)-[:FEEDS]->(t:ArchexOp)<-[:HAS_OP]-(y) "
+    "WITH CASE WHEN x:ArchexLayer THEN head([(a)-[:HAS_LAYER]->(x) | a.id]) ELSE x.id END AS source, o, t, "
+    "CASE WHEN y:ArchexLayer THEN head([(a)-[:HAS_LAYER]->(y) | a.id]) ELSE y.id END AS target "
 )
 
 # Each problem, and a query that returns the names of the faulty records.
 _SEMANTICS = (
     (
         "architectures with another number of layers than their summary says",
-        "MATCH (a:Architecture) WHERE COUNT {(a)-[:HAS_LAYER]->(:Layer)} <> coalesce(a.depth, -1) RETURN a.id",
+        "MATCH (a:ArchexArchitecture) WHERE COUNT {(a)-[:HAS_LAYER]->(:ArchexLayer)} <> coalesce(a.depth, -1) "
+        "RETURN a.id",
     ),
     (
         MISLED,
-        "MATCH (a:Architecture) "
-        "WITH a, COLLECT {MATCH (a)-[:HAS_LAYER]->(l:Layer) RETURN l ORDER BY l.index} AS layers "
+        "MATCH (a:ArchexArchitecture) "
+        "WITH a, COLLECT {MATCH (a)-[:HAS_LAYER]->(l:ArchexLayer) RETURN l ORDER BY l.index} AS layers "
         "WHERE coalesce(a.families, []) <> [l IN layers | l.family] "
         "OR coalesce(a.operations, []) <> [l IN layers | l.family + '_' + l.parameter] "
         "OR coalesce(a.hiddens, []) <> [l IN layers | l.hidden] RETURN a.id",
     ),
     (
         "architectures whose layers are not numbered from 0",
-        "MATCH (a:Architecture)-[:HAS_LAYER]->(l:Layer) WITH a.id AS owner, l.index AS number" + _GAPS,
+        "MATCH (a:ArchexArchitecture)-[:HAS_LAYER]->(l:ArchexLayer) WITH a.id AS owner, l.index AS number" + _GAPS,
     ),
     (
         "architectures whose operations are not numbered from 0",
-        "MATCH (a:Architecture) CALL (a) {MATCH (a)-[:HAS_OP]->(o:Op) RETURN o.index AS number UNION ALL "
-        "MATCH (a)-[:HAS_LAYER]->(:Layer)-[:HAS_OP]->(o:Op) RETURN o.index AS number} "
+        "MATCH (a:ArchexArchitecture) CALL (a) {MATCH (a)-[:HAS_OP]->(o:ArchexOp) RETURN o.index AS number UNION ALL "
+        "MATCH (a)-[:HAS_LAYER]->(:ArchexLayer)-[:HAS_OP]->(o:ArchexOp) RETURN o.index AS number} "
         "WITH a.id AS owner, number" + _GAPS,
     ),
     (
         "architectures whose edges are not numbered from 0",
-        "MATCH (a:Architecture) CALL (a) {MATCH (a)-[:HAS_OP]->(:Op)-[f:FEEDS]->() RETURN f.position AS number "
-        "UNION ALL MATCH (a)-[:HAS_LAYER]->(:Layer)-[:HAS_OP]->(:Op)-[f:FEEDS]->() RETURN f.position AS number} "
+        "MATCH (a:ArchexArchitecture) CALL (a) {"
+        "MATCH (a)-[:HAS_OP]->(:ArchexOp)-[f:FEEDS]->() RETURN f.position AS number UNION ALL "
+        "MATCH (a)-[:HAS_LAYER]->()-[:HAS_OP]->(:ArchexOp)-[f:FEEDS]->() RETURN f.position AS number} "
         "WITH a.id AS owner, number" + _GAPS,
     ),
     (
@@ -71,84 +82,88 @@ _SEMANTICS = (
     ),
     (
         "layers that belong to no architecture, or to several",
-        "MATCH (l:Layer) WHERE COUNT {(:Architecture)-[:HAS_LAYER]->(l)} <> 1 RETURN elementId(l)",
+        "MATCH (l:ArchexLayer) WHERE COUNT {(:ArchexArchitecture)-[:HAS_LAYER]->(l)} <> 1 RETURN elementId(l)",
     ),
     (
         "operations that belong to no layer or architecture, or to several",
-        "MATCH (o:Op) WHERE COUNT {()-[:HAS_OP]->(o)} <> 1 RETURN elementId(o)",
+        "MATCH (o:ArchexOp) WHERE COUNT {()-[:HAS_OP]->(o)} <> 1 RETURN elementId(o)",
     ),
     (
         "operations in another layer than they say",
-        "MATCH (n)-[:HAS_OP]->(o:Op) WHERE coalesce(o.layer, -2) <> CASE WHEN n:Layer THEN n.index ELSE -1 END "
-        "RETURN elementId(o)",
+        "MATCH (n)-[:HAS_OP]->(o:ArchexOp) "
+        "WHERE coalesce(o.layer, -2) <> CASE WHEN n:ArchexLayer THEN n.index ELSE -1 END RETURN elementId(o)",
     ),
     (
         "spaces whose architectures are not numbered from 0",
-        "MATCH (s:Space)-[h:HOLDS]->() WITH s.name AS owner, h.position AS number" + _GAPS,
+        "MATCH (s:ArchexSpace)-[h:HOLDS]->() WITH s.name AS owner, h.position AS number" + _GAPS,
     ),
     (
         "spaces with another number of architectures than they say, or with one twice",
-        "MATCH (s:Space) OPTIONAL MATCH (s)-[:HOLDS]->(a:Architecture) WITH s, count(a) AS total, "
+        "MATCH (s:ArchexSpace) OPTIONAL MATCH (s)-[:HOLDS]->(a:ArchexArchitecture) WITH s, count(a) AS total, "
         "count(DISTINCT a) AS apart WHERE total <> coalesce(s.size, -1) OR apart <> total RETURN s.name",
     ),
     (
         "spaces with vectors of several lengths",
-        "MATCH (s:Space)-[h:HOLDS]->() WHERE h.embedding IS NOT NULL "
+        "MATCH (s:ArchexSpace)-[h:HOLDS]->() WHERE h.embedding IS NOT NULL "
         "WITH s, count(DISTINCT size(h.embedding)) AS lengths WHERE lengths > 1 RETURN s.name",
     ),
     (
         "spaces with neighbours that are not in them",
-        "MATCH (a)-[r:SIMILAR]->(b) WHERE NOT EXISTS {(a)<-[:HOLDS]-(s:Space) WHERE s.name = r.space} "
-        "OR NOT EXISTS {(b)<-[:HOLDS]-(s:Space) WHERE s.name = r.space} RETURN DISTINCT r.space",
+        "MATCH (a:ArchexArchitecture)-[r:SIMILAR]->(b) "
+        "WHERE NOT EXISTS {(a)<-[:HOLDS]-(s:ArchexSpace) WHERE s.name = r.space} "
+        "OR NOT EXISTS {(b)<-[:HOLDS]-(s:ArchexSpace) WHERE s.name = r.space} RETURN DISTINCT r.space",
     ),
     (
         "architectures with several neighbours of one rank",
-        "MATCH (a)-[r:SIMILAR]->() WITH a, r.space AS space, r.kernel AS kernel, count(*) AS total, "
+        "MATCH (a:ArchexArchitecture)-[r:SIMILAR]->() WITH a, r.space AS space, r.kernel AS kernel, count(*) AS total, "
         "count(DISTINCT r.rank) AS apart WHERE apart <> total RETURN DISTINCT a.id",
     ),
     (
         "fitted kernels without their space, or with parts missing",
-        "MATCH (k:Kernel) WHERE NOT EXISTS {(k)<-[:FITTED]-(s:Space) WHERE s.name = k.space} "
-        "OR COUNT {(k)-[:HAS_PART]->(:KernelPart)} <> coalesce(k.parts, -1) RETURN k.space + '/' + k.name",
+        "MATCH (k:ArchexKernel) WHERE NOT EXISTS {(k)<-[:FITTED]-(s:ArchexSpace) WHERE s.name = k.space} "
+        "OR COUNT {(k)-[:HAS_PART]->(:ArchexKernelPart)} <> coalesce(k.parts, -1) RETURN k.space + '/' + k.name",
     ),
     (
         "parts of fitted kernels that belong to no kernel",
-        "MATCH (p:KernelPart) WHERE NOT EXISTS {(:Kernel)-[:HAS_PART]->(p)} RETURN elementId(p)",
+        "MATCH (p:ArchexKernelPart) WHERE NOT EXISTS {(:ArchexKernel)-[:HAS_PART]->(p)} RETURN elementId(p)",
     ),
     (
         "scores without their architecture",
-        "MATCH (s:Score) WHERE NOT EXISTS {(s)-[:OF]->(a:Architecture) WHERE a.id = s.architecture} RETURN s.id",
+        "MATCH (s:ArchexScore) WHERE NOT EXISTS {(s)-[:OF]->(a:ArchexArchitecture) WHERE a.id = s.architecture} "
+        "RETURN s.id",
     ),
     (
         "measurements without their architecture",
-        "MATCH (m:Measurement) WHERE NOT EXISTS {(m)-[:OF]->(a:Architecture) WHERE a.id = m.architecture} "
+        "MATCH (m:ArchexMeasurement) WHERE NOT EXISTS {(m)-[:OF]->(a:ArchexArchitecture) WHERE a.id = m.architecture} "
         "RETURN m.architecture + '/' + m.device + '/' + m.quantity",
     ),
     (
         "studies without their space",
-        "MATCH (s:Study) WHERE NOT EXISTS {MATCH (p:Space) WHERE p.name = s.space} RETURN s.name",
+        "MATCH (s:ArchexStudy) WHERE NOT EXISTS {MATCH (p:ArchexSpace) WHERE p.name = s.space} RETURN s.name",
     ),
     (
         "studies whose trials are not numbered from 0",
-        "MATCH (s:Study)-[:RAN]->(t:Trial) WITH s.name AS owner, t.number AS number" + _GAPS,
+        "MATCH (s:ArchexStudy)-[:RAN]->(t:ArchexTrial) WITH s.name AS owner, t.number AS number" + _GAPS,
     ),
     (
         "trials without their study or architecture",
-        "MATCH (t:Trial) WHERE NOT EXISTS {(t)<-[:RAN]-(s:Study) WHERE s.name = t.study} OR NOT EXISTS "
-        "{(t)-[:EVALUATES]->(a:Architecture) WHERE a.id = t.architecture} RETURN t.study + '/' + toString(t.number)",
+        "MATCH (t:ArchexTrial) WHERE NOT EXISTS {(t)<-[:RAN]-(s:ArchexStudy) WHERE s.name = t.study} OR NOT EXISTS "
+        "{(t)-[:EVALUATES]->(a:ArchexArchitecture) WHERE a.id = t.architecture} "
+        "RETURN t.study + '/' + toString(t.number)",
     ),
     (
         "studies in an unknown state",
-        f"MATCH (s:Study) WHERE NOT coalesce(s.state, '') IN {[state.value for state in StudyState]} RETURN s.name",
+        f"MATCH (s:ArchexStudy) WHERE NOT coalesce(s.state, '') IN {[state.value for state in StudyState]} "
+        "RETURN s.name",
     ),
     (
         "trials in an unknown state",
-        f"MATCH (t:Trial) WHERE NOT coalesce(t.state, '') IN {[state.value for state in TrialStatus]} "
+        f"MATCH (t:ArchexTrial) WHERE NOT coalesce(t.state, '') IN {[state.value for state in TrialStatus]} "
         "RETURN t.study + '/' + toString(t.number)",
     ),
     (
         "jobs in an unknown state",
-        f"MATCH (j:Job) WHERE NOT coalesce(j.state, '') IN {[state.value for state in JobState]} RETURN j.id",
+        f"MATCH (j:ArchexJob) WHERE NOT coalesce(j.state, '') IN {[state.value for state in JobState]} RETURN j.id",
     ),
 )
 
@@ -160,10 +175,10 @@ def check_server(server: Server) -> Findings:
             return Findings(0, {}, ("the database does not contain a store",))
 
         def work(db: Statements) -> Findings:
-            counts = {
-                kind: int(db.rows(f"MATCH {pattern} RETURN count(found) AS number")[0]["number"])
-                for kind, pattern in _COUNTED.items()
-            }
+            counts = {}
+            for kind, pattern in _COUNTED.items():
+                query = migrations.in_version(f"MATCH {pattern} RETURN count(found) AS number", graph.version)
+                counts[kind] = int(db.rows(query)[0]["number"])
             problems = (*_layout(db, graph.version), *inconsistencies(db, graph.version))
             return Findings(graph.version, counts, problems)
 
@@ -185,9 +200,7 @@ def migrate_server(server: Server, say: Callable[[str], None]) -> MigrationRepor
             )
         for version in range(before + 1, SCHEMA_VERSION + 1):
             say(f"migrating from version {version - 1} to {version}")
-            graph.lay_out(1, version)
-        if before == SCHEMA_VERSION:
-            graph.lay_out(1, before)
+        graph.lay_out(before + 1)
         return MigrationReport(server.name, before, SCHEMA_VERSION)
 
 
@@ -212,21 +225,24 @@ def _layout(db: Statements, version: int) -> Iterator[str]:
             yield f"the {rule.kind.lower()} {rule.name} is missing: migrating the store creates it again"
         elif indexes[rule.name] != "ONLINE":
             yield f"the index {rule.name} must be ONLINE, but is {indexes[rule.name]}: wait, or drop it and migrate"
-    topics = db.rows("MATCH (m:Meta) WHERE m.topic <> 'schema' RETURN m.topic AS topic, m.revision AS revision")
+    counters = "MATCH (m:ArchexMeta) WHERE m.topic <> 'schema' RETURN m.topic AS topic, m.revision AS revision"
+    topics = db.rows(migrations.in_version(counters, version))
     found = Counter(row["topic"] for row in topics if isinstance(row["revision"], int) and row["revision"] >= 0)
     for topic in TOPICS:
         if found[topic] != 1:
             number = found[topic]
             yield f"counters of changes of {topic} must be 1, but are {number}: migrating the store creates it again"
-    identity = "MATCH (m:Meta {topic: 'schema'}) WHERE m.identity IS :: STRING NOT NULL RETURN m.identity"
-    if version > 1 and len(db.rows(identity)) != 1:
+    identity = "MATCH (m:ArchexMeta {topic: 'schema'}) WHERE m.identity IS :: STRING NOT NULL RETURN m.identity"
+    if version > 1 and len(db.rows(migrations.in_version(identity, version))) != 1:
         yield "the store's identity is missing: migrating the store creates it again"
 
 
 def inconsistencies(db: Statements, version: int = SCHEMA_VERSION) -> Iterator[str]:
     """Yield the problems that constraints cannot prevent."""
+    if db.rows("MATCH (m:ArchexMeta {topic: 'schema'}) WHERE m.copying RETURN m.copying"):
+        yield UNFINISHED
     # The records of an older version have other properties.
     for problem, query in (*_SEMANTICS, *(properties.queries() if version == SCHEMA_VERSION else ())):
-        culprits = [next(iter(row.values())) for row in db.rows(query)]
+        culprits = [next(iter(row.values())) for row in db.rows(migrations.in_version(query, version))]
         if culprits:
             yield with_examples(problem, culprits)

@@ -17,13 +17,13 @@ class Part:
 
 def need_space(db: Statements, name: str) -> None:
     """Raise NotFoundError unless the space exists."""
-    if not db.rows("MATCH (s:Space {name: $name}) RETURN 1 AS found", name=name):
+    if not db.rows("MATCH (s:ArchexSpace {name: $name}) RETURN 1 AS found", name=name):
         raise missing("space", name, code=Code.UNKNOWN_SPACE)
 
 
 def known_architectures(db: Statements, ids: Collection[str]) -> set[str]:
     """Return the ids among ``ids`` that are in the store."""
-    query = "MATCH (a:Architecture) WHERE a.id IN $ids RETURN a.id AS id"
+    query = "MATCH (a:ArchexArchitecture) WHERE a.id IN $ids RETURN a.id AS id"
     return {row["id"] for row in db.rows(query, ids=sorted(ids))}
 
 
@@ -34,5 +34,5 @@ def need_architectures(db: Statements, ids: Collection[str]) -> None:
 
 def members(db: Statements, space: str) -> list[str]:
     """Return the ids of a space's architectures, in its order."""
-    query = "MATCH (:Space {name: $space})-[h:HOLDS]->(a) RETURN a.id AS id ORDER BY h.position"
+    query = "MATCH (:ArchexSpace {name: $space})-[h:HOLDS]->(a) RETURN a.id AS id ORDER BY h.position"
     return [row["id"] for row in db.rows(query, space=space)]

@@ -29,17 +29,17 @@ _TYPES |= {"state": _TYPES["text"], "map": _TYPES["text"]}  # maps are stored as
 _LARGEST = "1.7976931348623157e308"
 
 _HELD: tuple[tuple[str, str, str, type, tuple[str, ...]], ...] = (
-    ("spaces", "(n:Space)", "n.name", SpaceRecord, ()),
-    ("architectures", "(n:Architecture)", "n.id", ArchitectureSummary, ()),
-    ("layers", "(n:Layer)", "elementId(n)", LayerRecord, ()),
-    ("operations", "(n:Op)", "elementId(n)", OpRecord, ()),
-    ("neighbours", "()-[n:SIMILAR]->()", "elementId(n)", NeighborRecord, ("source", "target")),
-    ("scores", "(n:Score)", "n.id", ScoreRecord, ()),
-    ("measurements", "(n:Measurement)", "elementId(n)", MeasurementRecord, ()),
-    ("lineage", "()-[n:INHERITED]->()", "elementId(n)", LineageRecord, ("architecture", "donor")),
-    ("studies", "(n:Study)", "n.name", StudyRecord, ()),
-    ("trials", "(n:Trial)", "elementId(n)", TrialRecord, ()),
-    ("jobs", "(n:Job)", "n.id", JobRecord, ()),
+    ("spaces", "(n:ArchexSpace)", "n.name", SpaceRecord, ()),
+    ("architectures", "(n:ArchexArchitecture)", "n.id", ArchitectureSummary, ()),
+    ("layers", "(n:ArchexLayer)", "elementId(n)", LayerRecord, ()),
+    ("operations", "(n:ArchexOp)", "elementId(n)", OpRecord, ()),
+    ("neighbours", "(:ArchexArchitecture)-[n:SIMILAR]->()", "elementId(n)", NeighborRecord, ("source", "target")),
+    ("scores", "(n:ArchexScore)", "n.id", ScoreRecord, ()),
+    ("measurements", "(n:ArchexMeasurement)", "elementId(n)", MeasurementRecord, ()),
+    ("lineage", "(:ArchexArchitecture)-[n:INHERITED]->()", "elementId(n)", LineageRecord, ("architecture", "donor")),
+    ("studies", "(n:ArchexStudy)", "n.name", StudyRecord, ()),
+    ("trials", "(n:ArchexTrial)", "elementId(n)", TrialRecord, ()),
+    ("jobs", "(n:ArchexJob)", "n.id", JobRecord, ()),
 )
 """Kinds of records: name, pattern, name of one record, class, and fields that are stored as relationships."""
 

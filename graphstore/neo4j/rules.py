@@ -5,8 +5,8 @@ from __future__ import annotations
 from graphstore.parameters import Parameters
 from graphstore.queries import SOME, LayerRule, OpRule, Range, parts_of
 
-_LAYERS = "(a)-[:HAS_LAYER]->(l:Layer)"
-_OF_LAYERS, _OF_ENDS = "(a)-[:HAS_LAYER]->(:Layer)-[:HAS_OP]->(o:Op)", "(a)-[:HAS_OP]->(o:Op)"
+_LAYERS = "(a)-[:HAS_LAYER]->(l:ArchexLayer)"
+_OF_LAYERS, _OF_ENDS = "(a)-[:HAS_LAYER]->(:ArchexLayer)-[:HAS_OP]->(o:ArchexOp)", "(a)-[:HAS_OP]->(o:ArchexOp)"
 
 
 def layer_condition(rule: LayerRule, parameters: Parameters) -> str:

@@ -1,7 +1,8 @@
 """Saved Cypher queries, each with an explanation, parameters and the meaning of its columns.
 
-In all of them a ``kind`` is the metric, dataset, fidelity and recipe of scores. Only scores of one kind are compared;
-losses and errors are minimised, all other metrics maximised. An empty space means the whole store.
+In all of them a ``kind`` is the metric, dataset, fidelity, recipe and origin of scores. Only scores of one kind are
+compared; losses and errors are minimised, all other metrics maximised. An empty space means the whole store. The labels
+that begin with ``Archex`` are those that only nodes of the store have (``graphstore.neo4j.migrations``).
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ _KERNEL = Parameter("kernel", ParameterType.TEXT, "", "the kernel of the neighbo
 _LIMIT = Parameter("limit", ParameterType.INTEGER, 20, "the maximum number of rows")
 _ID = Parameter("id", ParameterType.TEXT, None, "the id of an architecture, or a prefix of it")
 
-_KIND = {"kind": "Metric, dataset, fidelity and recipe of the scores; rows of different kinds are not comparable."}
+_KIND = {"kind": "Metric, dataset, fidelity, recipe, origin of the scores; rows of different kinds are not comparable."}
 _ARCHITECTURE = {"architecture": "Id of the architecture."}
 
 
@@ -143,8 +144,8 @@ def saved_queries() -> tuple[SavedQuery, ...]:
         _query(
             "counts",
             "Contents of the store",
-            "Counts nodes by label and relationships by type. Use it for a first look at an unknown store, or to check "
-            "an import.",
+            "Counts the store's nodes by label and relationships by type. Use it for a first look at an unknown store, "
+            "or to check an import.",
             {"sort": "node or relation.", "name": "Label or type.", "count": "Number of nodes or relationships."},
         ),
         _query(

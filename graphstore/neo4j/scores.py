@@ -20,14 +20,14 @@ from graphstore.records import LineageRecord, MeasurementRecord, ScoreRecord
 # added in one round trip; the clauses run in order, so scores of other writers are not missed.
 _ADD = """
 UNWIND $rows AS row
-OPTIONAL MATCH (a:Architecture {id: row[0]})
-OPTIONAL MATCH (s:Score {id: row[1]})
+OPTIONAL MATCH (a:ArchexArchitecture {id: row[0]})
+OPTIONAL MATCH (s:ArchexScore {id: row[1]})
 WITH m, new, collect(CASE WHEN a IS NULL THEN row[0] END) AS unknown,
     collect(CASE WHEN s IS NULL THEN {architecture: a, row: row} END) AS fresh
 CALL (unknown, fresh) {
     UNWIND CASE WHEN size(unknown) = 0 THEN fresh ELSE [] END AS one
     WITH one.architecture AS a, one.row AS row
-    CREATE (:Score {
+    CREATE (:ArchexScore:Score {
         architecture: row[0], id: row[1], task: row[2], metric: row[3], value: row[4], dataset: row[5],
         fidelity: row[6], recipe: row[7], seed: row[8], source: row[9], seconds: row[10]
     })-[:OF]->(a)
@@ -37,7 +37,7 @@ SET m.revision = m.revision + CASE WHEN added > 0 THEN 1 ELSE 0 END
 RETURN new, m.revision IS NOT NULL AS counted, unknown, added
 """
 
-_ADD_LOCKED = "MATCH (m:Meta {topic: 'scores'}) WITH m, true AS new " + _ADD
+_ADD_LOCKED = "MATCH (m:ArchexMeta {topic: 'scores'}) WITH m, true AS new " + _ADD
 
 
 _RECORDS = (
@@ -75,6 +75,20 @@ class Scores(Part, ScoreStore):
         found = self._graph.read(work)
         return sorted(found, key=lambda s: (s.architecture, s.task, s.metric, s.source, s.seed, s.id))
 
+    def remove_scores(self, origin: str) -> int:
+        """Delete all scores of an origin, in one transaction."""
+        return self._delete("(n:ArchexScore) WHERE split(n.source, ':')[0] = $origin", origin=origin)
+
+    def _delete(self, which: str, **parameters: str | None) -> int:
+        def work(db: Statements) -> int:
+            (row,) = db.rows(f"MATCH {which} DETACH DELETE n RETURN count(*) AS gone", **parameters)
+            gone: int = row["gone"]
+            if gone:
+                db.bump("scores")
+            return gone
+
+        return self._graph.write(["scores"], work)
+
     def add_measurements(self, measurements: Iterable[MeasurementRecord]) -> int:
         """Add or replace measurements, in one transaction."""
         measurements = list(measurements)
@@ -87,7 +101,7 @@ class Scores(Part, ScoreStore):
                 (row["facts"]["architecture"], row["facts"]["device"], row["facts"]["quantity"]): row["facts"]
                 for row in db.rows(
                     "UNWIND $keys AS key "
-                    "MATCH (m:Measurement {architecture: key[0], device: key[1], quantity: key[2]}) "
+                    "MATCH (m:ArchexMeasurement {architecture: key[0], device: key[1], quantity: key[2]}) "
                     "RETURN properties(m) AS facts",
                     keys=sorted(newest),
                 )
@@ -96,10 +110,10 @@ class Scores(Part, ScoreStore):
             changed = [row for key, row in zip(sorted(newest), rows, strict=True) if stored.get(key) != row]
             if changed:
                 db.rows(
-                    "UNWIND $rows AS row MATCH (a:Architecture {id: row.architecture}) "
-                    "MERGE (m:Measurement "
+                    "UNWIND $rows AS row MATCH (a:ArchexArchitecture {id: row.architecture}) "
+                    "MERGE (m:ArchexMeasurement "
                     "{architecture: row.architecture, device: row.device, quantity: row.quantity}) "
-                    "SET m = row MERGE (m)-[:OF]->(a)",
+                    "SET m:Measurement, m = row MERGE (m)-[:OF]->(a)",
                     rows=changed,
                 )
                 db.bump("scores")
@@ -118,6 +132,11 @@ class Scores(Part, ScoreStore):
 
         return sorted(self._graph.read(work), key=lambda m: (m.architecture, m.device, m.quantity))
 
+    def remove_measurements(self, device: str, quantity: str | None = None) -> int:
+        """Delete the measurements of a device, or only those of a quantity, in one transaction."""
+        which = "(n:ArchexMeasurement {device: $device}) WHERE coalesce($quantity, n.quantity) = n.quantity"
+        return self._delete(which, device=device, quantity=quantity)
+
     def add_lineage(self, records: Sequence[LineageRecord]) -> int:
         """Add which runs inherited weights from which, in one transaction."""
         check_lineage(records)
@@ -128,15 +147,16 @@ class Scores(Part, ScoreStore):
             stored = {
                 (row["run"], row["donor_run"])
                 for row in db.rows(
-                    "MATCH ()-[r:INHERITED]->() WHERE r.run IN $runs RETURN r.run AS run, r.donor_run AS donor_run",
+                    "MATCH (:ArchexArchitecture)-[r:INHERITED]->() WHERE r.run IN $runs "
+                    "RETURN r.run AS run, r.donor_run AS donor_run",
                     runs=sorted({run for run, _ in first}),
                 )
             }
             new = [first[key] for key in sorted(first.keys() - stored)]
             if new:
                 db.rows(
-                    "UNWIND $rows AS row MATCH (a:Architecture {id: row.architecture}) "
-                    "MATCH (d:Architecture {id: row.donor}) CREATE (a)-[:INHERITED {run: row.run, "
+                    "UNWIND $rows AS row MATCH (a:ArchexArchitecture {id: row.architecture}) "
+                    "MATCH (d:ArchexArchitecture {id: row.donor}) CREATE (a)-[:INHERITED {run: row.run, "
                     "donor_run: row.donor_run, method: row.method, share: row.share}]->(d)",
                     rows=[{**vars(record), "share": float(record.share)} for record in new],
                 )
@@ -150,14 +170,14 @@ class Scores(Part, ScoreStore):
 
         def work(db: Statements) -> list[LineageRecord]:
             if architecture is None:
-                return _records(db.rows(f"MATCH (a)-[r:INHERITED]->(d) {_RECORDS}"))
-            query = "MATCH (:Architecture {id: $id})-[r:INHERITED]->() RETURN DISTINCT r.run AS run"
+                return _records(db.rows(f"MATCH (a:ArchexArchitecture)-[r:INHERITED]->(d) {_RECORDS}"))
+            query = "MATCH (:ArchexArchitecture {id: $id})-[r:INHERITED]->() RETURN DISTINCT r.run AS run"
             runs = {row["run"] for row in db.rows(query, id=architecture)}
             found: list[LineageRecord] = []
             seen: set[str] = set()
             while runs:
                 seen |= runs
-                query = f"MATCH (a)-[r:INHERITED]->(d) WHERE r.run IN $runs {_RECORDS}"
+                query = f"MATCH (a:ArchexArchitecture)-[r:INHERITED]->(d) WHERE r.run IN $runs {_RECORDS}"
                 step = _records(db.rows(query, runs=sorted(runs)))
                 found += step
                 runs = {record.donor_run for record in step} - seen
@@ -192,11 +212,11 @@ def _added(row: dict[str, Any]) -> int:
 
 def _found(label: str, space: str | None, architecture: str | None, condition: str) -> str:
     """Return a query for the nodes of a label, optionally only of a space or an architecture."""
-    start = "(a:Architecture {id: $architecture})" if architecture is not None else "(a:Architecture)"
+    start = "(a:ArchexArchitecture {id: $architecture})" if architecture is not None else "(a:ArchexArchitecture)"
     pattern = f"MATCH {start}<-[:OF]-(s:{label})"
     conditions = [condition] if condition else []
     if space is not None:
-        conditions.append("EXISTS {(:Space {name: $space})-[:HOLDS]->(a)}")
+        conditions.append("EXISTS {(:ArchexSpace {name: $space})-[:HOLDS]->(a)}")
     where = " WHERE " + " AND ".join(conditions) if conditions else ""
     return f"{pattern}{where} RETURN properties(s) AS facts"
 

@@ -45,30 +45,31 @@ CANDIDATES = 50
 WALK = 25
 """Number of vectors that a scan reads in the time that the index needs for one candidate (measured)."""
 
-_REPLACE = "MATCH (:Space {name: $space})-[h:HOLDS]->(a) SET h.embedding = $vectors[a.id]"
+_REPLACE = "MATCH (:ArchexSpace {name: $space})-[h:HOLDS]->(a) SET h.embedding = $vectors[a.id]"
 
 _ADD = (
-    "MATCH (:Space {name: $space})-[h:HOLDS]->(a) WITH h, $vectors[a.id] AS vector WHERE vector IS NOT NULL "
+    "MATCH (:ArchexSpace {name: $space})-[h:HOLDS]->(a) WITH h, $vectors[a.id] AS vector WHERE vector IS NOT NULL "
     "SET h.embedding = vector"
 )
 
 _EXTENT = (
-    "MATCH (s:Space {name: $space}) RETURN s.size AS size, "
+    "MATCH (s:ArchexSpace {name: $space}) RETURN s.size AS size, "
     "COLLECT {MATCH (s)-[h:HOLDS]->() WHERE h.embedding IS NOT NULL RETURN size(h.embedding) LIMIT 1}[0] AS length"
 )
 
 _FILL = (
-    "UNWIND $rows AS row MATCH (:Space {name: $space})-[h:HOLDS]->(:Architecture {id: row[0]}) "
+    "UNWIND $rows AS row MATCH (:ArchexSpace {name: $space})-[h:HOLDS]->(:ArchexArchitecture {id: row[0]}) "
     "WHERE h.embedding IS NULL SET h.embedding = row[1] RETURN count(*) AS written"
 )
 
 _INDEX = (
     "CALL db.index.vector.queryRelationships($index, $asked, $point) YIELD relationship AS h "
-    "WITH h WHERE startNode(h).name = $space RETURN endNode(h).id AS id, h.embedding AS vector"
+    "WITH h, startNode(h) AS s WHERE s:ArchexSpace AND s.name = $space "
+    "RETURN endNode(h).id AS id, h.embedding AS vector"
 )
 
 _SCAN = (
-    "MATCH (:Space {name: $space})-[h:HOLDS]->(a) WHERE h.embedding IS NOT NULL "
+    "MATCH (:ArchexSpace {name: $space})-[h:HOLDS]->(a) WHERE h.embedding IS NOT NULL "
     "WITH a.id AS id, h.embedding AS vector WITH id, vector, reduce(total = 0.0, i IN range(0, size($point) - 1) | "
     "total + (vector[i] - $point[i]) * (vector[i] - $point[i])) AS distance "
     "ORDER BY distance, id LIMIT $k RETURN id, vector"
@@ -78,8 +79,8 @@ PART_BYTES = 2**20
 """Bytes of a kernel's state per node; bounds the size of one statement."""
 
 _NEIGHBORS = (
-    "MATCH (:Space {name: $space}) RETURN COLLECT {"
-    "MATCH (:Architecture {id: $id})-[r:SIMILAR {space: $space, kernel: $kernel}]->(t) "
+    "MATCH (:ArchexSpace {name: $space}) RETURN COLLECT {"
+    "MATCH (:ArchexArchitecture {id: $id})-[r:SIMILAR {space: $space, kernel: $kernel}]->(t) "
     "RETURN [t.id, r.rank, r.dissimilarity] ORDER BY r.rank LIMIT $k} AS rows"
 )
 
@@ -166,7 +167,7 @@ class Similarity(Part):
 
         def work(db: Statements) -> list[str]:
             need_space(db, space)
-            query = "MATCH ()-[r:SIMILAR {space: $space}]->() RETURN DISTINCT r.kernel AS kernel"
+            query = "MATCH (:ArchexArchitecture)-[r:SIMILAR {space: $space}]->() RETURN DISTINCT r.kernel AS kernel"
             return sorted(row["kernel"] for row in db.rows(query, space=space))
 
         return self._graph.read(work)
@@ -178,7 +179,7 @@ class Similarity(Part):
             need_space(db, space)
             ids = sorted(members(db, space))
             query = (
-                "MATCH (a:Architecture)-[r:SIMILAR {space: $space, kernel: $kernel}]->(b) WHERE a.id IN $ids "
+                "MATCH (a:ArchexArchitecture)-[r:SIMILAR {space: $space, kernel: $kernel}]->(b) WHERE a.id IN $ids "
                 "RETURN a.id, b.id, r.rank, r.dissimilarity"
             )
             found: list[NeighborRecord] = []
@@ -212,7 +213,7 @@ class Similarity(Part):
             rows = [[id, vector] for id, vector in zip(embeddings.ids, vectors.tolist(), strict=True)]
             written = db.rows(_FILL, space=space, rows=rows)[0]["written"]
             held = db.values(
-                "MATCH (a:Architecture)-[r:SIMILAR {space: $space}]->() WHERE a.id IN $ids "
+                "MATCH (a:ArchexArchitecture)-[r:SIMILAR {space: $space}]->() WHERE a.id IN $ids "
                 "RETURN DISTINCT a.id, r.kernel",
                 space=space,
                 ids=ids,
@@ -237,8 +238,9 @@ class Similarity(Part):
             if stored is not None and (stored["digest"] == digest or stored["digest"] != replacing):
                 return stored["digest"] == digest
             db.rows(
-                "MATCH (s:Space {name: $space}) MERGE (s)-[:FITTED]->(k:Kernel {space: $space, name: $name}) "
-                "SET k.digest = $digest, k.parameters = $parameters, k.parts = $parts "
+                "MATCH (s:ArchexSpace {name: $space}) "
+                "MERGE (s)-[:FITTED]->(k:ArchexKernel {space: $space, name: $name}) "
+                "SET k:Kernel, k.digest = $digest, k.parameters = $parameters, k.parts = $parts "
                 "WITH k MATCH (k)-[:HAS_PART]->(p) DETACH DELETE p",
                 space=space,
                 name=kernel.name,
@@ -248,8 +250,8 @@ class Similarity(Part):
             )
             for index, start in enumerate(starts):
                 db.rows(
-                    "MATCH (k:Kernel {space: $space, name: $name}) "
-                    "CREATE (k)-[:HAS_PART]->(:KernelPart {index: $index, data: $data})",
+                    "MATCH (k:ArchexKernel {space: $space, name: $name}) "
+                    "CREATE (k)-[:HAS_PART]->(:ArchexKernelPart:KernelPart {index: $index, data: $data})",
                     space=space,
                     name=kernel.name,
                     index=index,
@@ -269,7 +271,8 @@ class Similarity(Part):
             if found is None:
                 raise missing("fitted kernel", name, f"Fit it to space {space!r} first.")
             query = (
-                "MATCH (:Kernel {space: $space, name: $name})-[:HAS_PART]->(p {index: $index}) RETURN p.data AS data"
+                "MATCH (:ArchexKernel {space: $space, name: $name})-[:HAS_PART]->(p {index: $index}) "
+                "RETURN p.data AS data"
             )
             parts = [db.one(query, space=space, name=name, index=index) for index in range(found["parts"])]
             state = b"".join(bytes(part["data"]) for part in parts if part is not None)
@@ -286,14 +289,14 @@ class Similarity(Part):
 
         def work(db: Statements) -> dict[str, str]:
             need_space(db, space)
-            rows = db.values("MATCH (k:Kernel {space: $space}) RETURN k.name, k.digest", space=space)
+            rows = db.values("MATCH (k:ArchexKernel {space: $space}) RETURN k.name, k.digest", space=space)
             return dict(sorted(rows))
 
         return self._graph.read(work)
 
 
 _DIGEST = (
-    "MATCH (k:Kernel {space: $space, name: $name}) "
+    "MATCH (k:ArchexKernel {space: $space, name: $name}) "
     "RETURN k.digest AS digest, k.parameters AS parameters, k.parts AS parts"
 )
 
@@ -318,7 +321,7 @@ def _candidates(db: Statements, space: str, size: int, point: NDArray[np.float64
 
 def _load(db: Statements, space: str) -> Embeddings:
     rows = db.rows(
-        "MATCH (:Space {name: $space})-[h:HOLDS]->(a) WHERE h.embedding IS NOT NULL "
+        "MATCH (:ArchexSpace {name: $space})-[h:HOLDS]->(a) WHERE h.embedding IS NOT NULL "
         "RETURN a.id AS id, h.embedding AS vector ORDER BY h.position",
         space=space,
     )
@@ -331,7 +334,7 @@ def _load(db: Statements, space: str) -> Embeddings:
 def _forget(db: Statements, space: str, kernel: str) -> int:
     """Delete up to STEP SIMILAR relationships; return their number."""
     (row,) = db.rows(
-        "MATCH ()-[r:SIMILAR {space: $space, kernel: $kernel}]->() WITH r LIMIT $limit DELETE r "
+        "MATCH (:ArchexArchitecture)-[r:SIMILAR {space: $space, kernel: $kernel}]->() WITH r LIMIT $limit DELETE r "
         "RETURN count(*) AS gone",
         space=space,
         kernel=kernel,
@@ -347,7 +350,7 @@ def _relate(db: Statements, space: str, batch: list[NeighborRecord]) -> None:
     if not batch:
         return
     db.rows(
-        "UNWIND $rows AS row MATCH (a:Architecture {id: row[0]}) MATCH (b:Architecture {id: row[1]}) "
+        "UNWIND $rows AS row MATCH (a:ArchexArchitecture {id: row[0]}) MATCH (b:ArchexArchitecture {id: row[1]}) "
         "CREATE (a)-[:SIMILAR {space: $space, kernel: row[2], rank: row[3], dissimilarity: row[4]}]->(b)",
         space=space,
         rows=[[n.source, n.target, n.kernel, n.rank, float(n.dissimilarity)] for n in batch],

@@ -60,8 +60,13 @@ class Neo4jStore(Library, Scores, Studies, Jobs, GraphStore):
 
     def identity(self) -> str:
         """Return a text that is equal for two handles exactly if both are on the same store, also by different URLs."""
-        query = "MATCH (m:Meta {topic: 'schema'}) RETURN m.identity AS identity"
+        query = "MATCH (m:ArchexMeta {topic: 'schema'}) RETURN m.identity AS identity"
         return str((self._graph.read(lambda db: db.one(query)) or {}).get("identity"))
+
+    def mark_copy(self, unfinished: bool) -> None:
+        """Note that a copy into this store has begun, or has ended."""
+        query = "MATCH (m:ArchexMeta {topic: 'schema'}) SET m.copying = CASE WHEN $unfinished THEN true END"
+        self._graph.write([], lambda db: db.rows(query, unfinished=unfinished))
 
     def problems(self) -> list[str]:
         """Return the inconsistencies of the store, one sentence each; see ``maintenance.check``."""

@@ -31,7 +31,7 @@ from graphstore.neo4j.scores import insert_scores
 from graphstore.records import ScoreRecord, StudyRecord, StudyState, TrialRecord, TrialStatus
 from graphstore.restoring import to_restore
 
-_TRIAL = "MATCH (:Study {name: $study})-[:RAN]->(t:Trial {study: $study, number: $number})"
+_TRIAL = "MATCH (:ArchexStudy {name: $study})-[:RAN]->(t:ArchexTrial {study: $study, number: $number})"
 
 
 class Studies(Part, StudyStore):
@@ -45,9 +45,9 @@ class Studies(Part, StudyStore):
         facts = study_facts(study.name, study.space, spec, state, study.created)
 
         def work(db: Statements) -> StudyRecord:
-            if not db.rows("MATCH (s:Study {name: $name}) RETURN 1 AS found", name=study.name):
+            if not db.rows("MATCH (s:ArchexStudy {name: $name}) RETURN 1 AS found", name=study.name):
                 need_space(db, study.space)
-                db.rows("CREATE (s:Study) SET s = $facts", facts=facts)
+                db.rows("CREATE (s:ArchexStudy:Study) SET s = $facts", facts=facts)
                 db.bump("studies")
             return _read_study(db, study.name)
 
@@ -59,7 +59,7 @@ class Studies(Part, StudyStore):
 
     def studies(self) -> list[StudyRecord]:
         """Return all studies, newest first, ties by name."""
-        rows = self._graph.read(lambda db: db.rows("MATCH (s:Study) RETURN properties(s) AS facts"))
+        rows = self._graph.read(lambda db: db.rows("MATCH (s:ArchexStudy) RETURN properties(s) AS facts"))
         return sorted((_study(row["facts"]) for row in rows), key=lambda study: (-study.created, study.name))
 
     def update_study(
@@ -78,7 +78,7 @@ class Studies(Part, StudyStore):
             if after is None:
                 return before
             facts = study_facts(name, before.space, after[1], after[0], before.created)
-            db.rows("MATCH (s:Study {name: $name}) SET s = $facts", name=name, facts=facts)
+            db.rows("MATCH (s:ArchexStudy {name: $name}) SET s = $facts", name=name, facts=facts)
             db.bump("studies")
             return _read_study(db, name)
 
@@ -94,7 +94,8 @@ class Studies(Part, StudyStore):
             _read_study(db, study)
             need_architectures(db, infos)
             old = db.rows(
-                "MATCH (:Study {name: $study})-[:RAN]->(t) RETURN t.architecture AS id, t.number AS number", study=study
+                "MATCH (:ArchexStudy {name: $study})-[:RAN]->(t) RETURN t.architecture AS id, t.number AS number",
+                study=study,
             )
             taken, free = {row["id"] for row in old}, max((row["number"] for row in old), default=-1) + 1
             new = [id for id in ordered if id not in taken]
@@ -105,8 +106,9 @@ class Studies(Part, StudyStore):
             ]  # fmt: skip
             if trials:
                 db.rows(
-                    "MATCH (s:Study {name: $study}) UNWIND $rows AS row MATCH (a:Architecture {id: row.architecture}) "
-                    "CREATE (s)-[:RAN]->(t:Trial)-[:EVALUATES]->(a) SET t = row",
+                    "MATCH (s:ArchexStudy {name: $study}) UNWIND $rows AS row "
+                    "MATCH (a:ArchexArchitecture {id: row.architecture}) "
+                    "CREATE (s)-[:RAN]->(t:ArchexTrial:Trial)-[:EVALUATES]->(a) SET t = row",
                     study=study,
                     rows=[_facts(trial) for trial in sorted(trials, key=lambda trial: trial.architecture)],
                 )
@@ -122,7 +124,7 @@ class Studies(Part, StudyStore):
         def work(db: Statements) -> list[TrialRecord]:
             _read_study(db, study)
             query = (
-                "MATCH (:Study {name: $study})-[:RAN]->(t) WHERE t.number >= $since OR t.number IN $earlier "
+                "MATCH (:ArchexStudy {name: $study})-[:RAN]->(t) WHERE t.number >= $since OR t.number IN $earlier "
                 "RETURN properties(t) AS facts ORDER BY t.number"
             )
             return [_trial(row["facts"]) for row in db.rows(query, study=study, since=since, earlier=earlier)]
@@ -137,7 +139,8 @@ class Studies(Part, StudyStore):
         def work(db: Statements) -> TrialRecord | None:
             _lock_study(db, study)
             rows = db.rows(
-                "MATCH (:Study {name: $study})-[:RAN]->(t) WHERE t.state IN $free WITH t ORDER BY t.number LIMIT 1 "
+                "MATCH (:ArchexStudy {name: $study})-[:RAN]->(t) WHERE t.state IN $free "
+                "WITH t ORDER BY t.number LIMIT 1 "
                 "SET t += $changes, t.attempt = t.attempt + 1, t.token = t.token + 1 RETURN properties(t) AS facts",
                 study=study,
                 free=[TrialStatus.WAITING.value, TrialStatus.STALE.value],
@@ -211,7 +214,7 @@ class Studies(Part, StudyStore):
         def work(db: Statements) -> list[TrialRecord]:
             _lock_study(db, study)
             rows = db.rows(
-                "MATCH (:Study {name: $study})-[:RAN]->(t) WHERE t.state = $running AND t.lease_expires < $now "
+                "MATCH (:ArchexStudy {name: $study})-[:RAN]->(t) WHERE t.state = $running AND t.lease_expires < $now "
                 "SET t.state = CASE WHEN t.attempt >= $limit THEN $failed ELSE $stale END, "
                 "t.finished = CASE WHEN t.attempt >= $limit THEN $now ELSE 0.0 END, "
                 "t.owner = '', t.lease_expires = 0.0, t.reason = $reason "
@@ -234,16 +237,17 @@ class Studies(Part, StudyStore):
         """Write trials exactly as given, token and lease included, in one transaction."""
 
         def work(db: Statements) -> int:
-            if not db.rows("MATCH (s:Study {name: $study}) RETURN 1 AS found", study=study):
+            if not db.rows("MATCH (s:ArchexStudy {name: $study}) RETURN 1 AS found", study=study):
                 raise missing("study", study, "Create it first.")
-            rows = db.rows("MATCH (:Study {name: $study})-[:RAN]->(t) RETURN properties(t) AS facts", study=study)
+            rows = db.rows("MATCH (:ArchexStudy {name: $study})-[:RAN]->(t) RETURN properties(t) AS facts", study=study)
             changed = to_restore(study, trials, [_trial(row["facts"]) for row in rows])
             need_architectures(db, {trial.architecture for trial in changed})
             if changed:
                 facts = sorted((_facts(trial) for trial in changed), key=lambda row: str(row["architecture"]))
                 db.rows(
-                    "MATCH (s:Study {name: $study}) UNWIND $rows AS row MATCH (a:Architecture {id: row.architecture}) "
-                    "MERGE (t:Trial {study: $study, number: row.number}) SET t = row "
+                    "MATCH (s:ArchexStudy {name: $study}) UNWIND $rows AS row "
+                    "MATCH (a:ArchexArchitecture {id: row.architecture}) "
+                    "MERGE (t:ArchexTrial {study: $study, number: row.number}) SET t:Trial, t = row "
                     "MERGE (s)-[:RAN]->(t) MERGE (t)-[:EVALUATES]->(a)",
                     study=study,
                     rows=facts,
@@ -256,7 +260,9 @@ class Studies(Part, StudyStore):
 
 def _lock_study(db: Statements, name: str) -> None:
     """Lock the study, so that its claims run one after the other. Raises NotFoundError."""
-    if not db.rows("MATCH (s:Study {name: $name}) SET s.locked = true REMOVE s.locked RETURN 1 AS found", name=name):
+    if not db.rows(
+        "MATCH (s:ArchexStudy {name: $name}) SET s.locked = true REMOVE s.locked RETURN 1 AS found", name=name
+    ):
         raise _no_study(name)
 
 
@@ -265,7 +271,7 @@ def _no_study(name: str) -> Exception:
 
 
 def _read_study(db: Statements, name: str) -> StudyRecord:
-    row = db.one("MATCH (s:Study {name: $name}) RETURN properties(s) AS facts", name=name)
+    row = db.one("MATCH (s:ArchexStudy {name: $name}) RETURN properties(s) AS facts", name=name)
     if row is None:
         raise _no_study(name)
     return _study(row["facts"])
@@ -301,7 +307,7 @@ def _stored(db: Statements, trial: TrialRecord) -> TrialRecord:
 
 def _has_scores(db: Statements, scores: Sequence[ScoreRecord]) -> bool:
     wanted = {score.id for score in scores}
-    (row,) = db.rows("MATCH (s:Score) WHERE s.id IN $ids RETURN count(s) AS known", ids=sorted(wanted))
+    (row,) = db.rows("MATCH (s:ArchexScore) WHERE s.id IN $ids RETURN count(s) AS known", ids=sorted(wanted))
     return bool(row["known"] == len(wanted))
 
 

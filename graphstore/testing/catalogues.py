@@ -44,7 +44,13 @@ IDS = ("AAAAAA", "Zzzzzz", "aaaaaa", "aaaaab", "b_%'\"\\", "\u00e9t\u00e9s", "\u
 SPACES = ("nano", "\u00e9tude's")
 TASKS = ("SST-2", '\u00fcber"')
 DEVICES, MEASURED = ("cpu", "\u00b5c"), ("latency_s", "memory")
-KINDS = (("accuracy", "d", "steps=5", "r'"), ("accuracy", "d2", "steps=5", "r'"), ("loss", "d", "steps=9", "r'"))
+KINDS = (
+    ("accuracy", "d", "steps=5", "r'", "t"),
+    ("accuracy", "d2", "steps=5", "r'", "t"),
+    ("accuracy", "d", "steps=5", "r'", "\u00fcber t"),
+    ("loss", "d", "steps=9", "r'", ""),
+)
+"""Metric, dataset, fidelity, recipe, origin."""
 REALS = (0.1, 0.2, 0.3, 0.7, -0.0, 0.0, 1e16, -1e16, 1e-300)
 """Sums of these depend on the order in which they are added up."""
 
@@ -82,14 +88,15 @@ def _records(draw: st.DrawFn) -> list[ArchitectureRecord]:
 @st.composite
 def _scores(draw: st.DrawFn, ids: Sequence[str]) -> list[ScoreRecord]:
     # Mostly one kind per task; with two, queries for the task are refused.
-    kinds = {task: draw(st.sampled_from((KINDS[:1], KINDS[2:], KINDS))) for task in TASKS}
+    kinds = {task: draw(st.sampled_from((KINDS[:1], KINDS[3:], KINDS))) for task in TASKS}
     found: dict[str, ScoreRecord] = {}
     for _ in range(draw(st.integers(0, 12))):
         task = draw(st.sampled_from(TASKS))
-        metric, dataset, fidelity, recipe = draw(st.sampled_from(kinds[task]))
+        metric, dataset, fidelity, recipe, origin = draw(st.sampled_from(kinds[task]))
         value, seed = draw(st.sampled_from(REALS)), draw(st.integers(0, 3))
+        source = origin + draw(st.sampled_from(("", ":", f":{seed}", ":\u00e9:2")))
         score = ScoreRecord(
-            draw(st.sampled_from(ids)), task, metric, value, dataset, fidelity, recipe, seed, f"t:{seed}"
+            draw(st.sampled_from(ids)), task, metric, value, dataset, fidelity, recipe, seed, source
         )  # fmt: skip
         found.setdefault(score.id, score)
     return list(found.values())
@@ -163,6 +170,7 @@ def score_keys() -> st.SearchStrategy[ScoreKind]:
         st.builds(lambda task, kind: ScoreKind(task, *kind), tasks, kinds),
         st.builds(lambda task, kind: ScoreKind(task, metric=kind[0], dataset=kind[1]), tasks, kinds),
         st.builds(lambda task, kind: ScoreKind(task, fidelity=kind[2], recipe=kind[3]), tasks, kinds),
+        st.builds(lambda task, kind: ScoreKind(task, origin=kind[4]), tasks, kinds),
     )
 
 

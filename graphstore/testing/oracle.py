@@ -270,14 +270,14 @@ class Oracle:
         return all(rule.count.holds(sum(_op_fits(op, rule) for op in record.ops)) for rule in query.ops)
 
 
-def _kind(score: ScoreRecord) -> tuple[str, str, str, str]:
-    return score.metric, score.dataset, score.fidelity, score.recipe
+def _kind(score: ScoreRecord) -> tuple[str, ...]:
+    return score.metric, score.dataset, score.fidelity, score.recipe, score.source.split(":")[0]
 
 
 def _matches(score: ScoreRecord, key: ScoreKind) -> bool:
     if score.task != key.task:
         return False
-    wanted = (key.metric, key.dataset, key.fidelity, key.recipe)
+    wanted = (key.metric, key.dataset, key.fidelity, key.recipe, key.origin)
     return all(want is None or want == got for want, got in zip(wanted, _kind(score), strict=True))
 
 

@@ -218,6 +218,37 @@ class QueryLaws:
             chosen = store.find(ArchitectureQuery("other", sort=(Sort(ScoreKind(field, **changed)),)))
             assert chosen.rows[0].values == (0.5,)
 
+    def test_values_of_several_origins_are_never_averaged(self, store: GraphStore) -> None:
+        """A wrong import and its correction stay two series, whatever rows, seeds and colons their sources have."""
+        put(store, a=[], b=[])
+        wrong, right = {"a": 0.0083, "b": 0.0086}, {"a": 0.83, "b": 0.86}
+        for place, id in enumerate("ab"):
+            scores = [samples.score(id, value=wrong[id], source=f"percent:{place}")]
+            scores += [samples.score(id, value=right[id], seed=n, source=f"fractions:{place}:{n}") for n in (1, 2)]
+            assert store.add_scores(scores) == 3
+        wanted = ScoreKind("SST-2", "accuracy", "data", "steps=5", "recipe")
+        best = [
+            Best(dataclasses.replace(wanted, origin="fractions"), "b", 0.86, 2),
+            Best(dataclasses.replace(wanted, origin="percent"), "b", 0.0086, 2),
+        ]
+        assert store.best_per_task() == store.best_per_task("nano") == best
+        for query in (
+            ArchitectureQuery(sort=(Sort(TASK),)),
+            ArchitectureQuery("nano", conditions=(Condition(wanted),)),
+        ):
+            with pytest.raises(StoreInputError, match=r"(?s)'fractions'.*'percent'.*by origin\."):
+                store.find(query)
+        for origin, values in (("percent", wrong), ("fractions", right)):
+            named = ScoreKind("SST-2", origin=origin)
+            for query in (
+                ArchitectureQuery("nano", sort=(Sort(named),)),
+                ArchitectureQuery(conditions=(Condition(named),)),
+            ):
+                assert {found.summary.id: found.values for found in store.find(query).rows} == {
+                    id: (value,) for id, value in values.items()
+                }
+        assert store.find(ArchitectureQuery(conditions=(Condition(ScoreKind("SST-2", origin="perc")),))).total == 0
+
     def test_best_per_task(self, store: GraphStore) -> None:
         """The best mean of each kind; of a loss the smallest; ties by id."""
         records = put(store, a=[], b=[], d=[])
@@ -227,7 +258,7 @@ class QueryLaws:
         scores += [samples.score("b", value=0.9, seed=2), samples.score("a", task="CoLA", value=1)]
         loss = [dataclasses.replace(samples.score(id, value=v), metric="loss") for id, v in (("a", 3.0), ("b", 2.5))]
         store.add_scores([*scores, *loss])
-        kind = ("data", "steps=5", "recipe")
+        kind = ("data", "steps=5", "recipe", "t")
         expected = [
             Best(ScoreKind("CoLA", "accuracy", *kind), "a", 1.0, 1),
             Best(ScoreKind("SST-2", "accuracy", *kind), "b", 0.9, 3),

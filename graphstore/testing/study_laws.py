@@ -59,6 +59,25 @@ class ScoreLaws:
         apart = ("task", "metric", "dataset", "fidelity", "recipe", "source")
         assert store.add_scores([_with(first, **{field: "else"}) for field in apart]) == len(apart)
 
+    def test_scores_of_an_origin_are_removed(self, store: GraphStore, reopen: Reopen) -> None:
+        """Only those: an origin is all that comes before the first colon, and not a part of it."""
+        sources = ("mine:1", "mine:1:2", "mine", "mine2:1", "Mine:1", "", ":mine", "mine ", "%:1", "m_ne:1")
+        ids = [record.id for record in filled(store, 2)]
+        scores = {source: [samples.score(id, source=source) for id in ids] for source in sources}
+        store.add_scores([score for found in scores.values() for score in found])
+        revision = store.revision("scores")
+        assert [store.remove_scores(origin) for origin in ("min", "mine:1", "other")] == [0, 0, 0]
+        assert store.revision("scores") == revision
+        assert store.remove_scores("mine") == 6
+        assert store.remove_scores("mine") == 0
+        assert store.revision("scores") > revision
+        left = {score.source for score in reopen().scores()}
+        assert left == set(sources) - {"mine:1", "mine:1:2", "mine"}
+        assert store.remove_scores("") == 4
+        assert store.remove_scores("%") == store.remove_scores("m_ne") == 2
+        assert store.add_scores(scores["mine:1"]) == 2
+        assert store.problems() == []
+
     def test_score_of_unknown_architecture(self, store: GraphStore) -> None:
         """One unknown architecture refuses all of a call."""
         id = filled(store, 1)[0].id
@@ -92,6 +111,32 @@ class ScoreLaws:
         assert store.add_measurements([better]) == 0
         assert store.revision("scores") > revision
         assert reopen().measurements() == [better, *ordered[1:]]
+
+    def test_measurements_are_removed(self, store: GraphStore, reopen: Reopen) -> None:
+        """Those of a device, or of one of its quantities."""
+        ids = [record.id for record in filled(store, 2)]
+        pairs = [(device, quantity) for device in ("gpu", "cpu") for quantity in ("memory", "latency")]
+        store.add_measurements([MeasurementRecord(id, *pair, 0.5, "s") for id in ids for pair in pairs])
+        revision = store.revision("scores")
+        assert store.remove_measurements("tpu") == store.remove_measurements("gpu", "energy") == 0
+        assert store.revision("scores") == revision
+        assert store.remove_measurements("gpu", "memory") == 2
+        assert store.remove_measurements("cpu") == 4
+        assert store.revision("scores") > revision
+        assert {(m.device, m.quantity) for m in reopen().measurements()} == {("gpu", "latency")}
+        assert store.problems() == []
+
+    def test_an_unfinished_copy_is_a_problem(self, store: GraphStore, reopen: Reopen) -> None:
+        """From its beginning to its end, for everybody; the mark is no change of the catalogue."""
+        samples.fill(store)
+        revision = store.revision()
+        store.mark_copy(unfinished=True)
+        for one in (store, reopen()):
+            (problem,) = one.problems()
+            assert "run the same copy again" in problem
+        store.mark_copy(unfinished=False)
+        assert store.problems() == reopen().problems() == []
+        assert store.revision() == revision
 
     def test_measurement_rules(self, store: GraphStore) -> None:
         """A value that is not finite, or an unknown architecture, refuses all of a call."""

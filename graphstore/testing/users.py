@@ -224,18 +224,18 @@ def _killed_at(step: int) -> Iterator[None]:
         connection.set_trace_callback(count)
         return connection
 
-    connect, transaction = Database._connect, Database._transaction
+    connect, borrowed = Database._connect, Database._borrowed
 
     @contextlib.contextmanager
-    def renewed(self: Database, begin: str) -> Iterator[sqlite3.Connection]:
+    def renewed(self: Database) -> Iterator[sqlite3.Connection]:
         with self._lock:
             self._idle.clear()  # so that the next connection is a traced one
-        with transaction(self, begin) as connection:
+        with borrowed(self) as connection:
             yield connection
 
     with (
         mock.patch.object(Database, "_connect", traced),
-        mock.patch.object(Database, "_transaction", renewed),
+        mock.patch.object(Database, "_borrowed", renewed),
         mock.patch.object(Statements, "rows", before(Statements.rows)),
         mock.patch.object(Statements, "values", before(Statements.values)),
     ):

@@ -333,7 +333,7 @@ def test_scores_that_do_not_compare_are_refused_with_their_kinds(tmp_path, arche
         store.add_scores(
             [ScoreRecord(ids[0], "sst", "acc", 0.5, "d", kind, "r", 0, "here") for kind in ("half", "full")]
         )
-    with pytest.raises(InputError, match=r"acc / d / full / r; acc / d / half / r") as refused:
+    with pytest.raises(InputError, match=r"acc / d / full / r / here; acc / d / half / r / here") as refused:
         archex("find", "--sort", "-sst", "--store", url)
     assert str(refused.value).endswith("Add --fidelity full; or --fidelity half")
     one = document(archex("find", "--sort", "-sst", "--fidelity", "full", "--store", url, "--limit", "1", "--json"))
@@ -363,7 +363,7 @@ def test_recipes_are_named_as_when_training(tmp_path, archex):
 
     front = ("pareto", "--objective", "parameters", "--objective", "-mean")
     for words in (("find", "--sort", "-mean"), front):
-        with pytest.raises(InputError, match=r"/ quick; .* / nano, but got 'mean'") as refused:
+        with pytest.raises(InputError, match=r"/ quick / here; .* / nano / here, but got 'mean'") as refused:
             archex(*words, "--store", url)
         # What it says to add answers the question.
         ways = str(refused.value).rpartition(" Add ")[2].split("; or ")
@@ -372,7 +372,7 @@ def test_recipes_are_named_as_when_training(tmp_path, archex):
         assert values(*words, "--recipe", quick.digest) == {other: 0.6}
     # Only by a change of nano: its settings are meant, and the message has no name for it.
     assert values("find", "--sort", "-longer", "--recipe", "nano") == {one: 0.4}
-    with pytest.raises(InputError, match=f"/ {nano.digest}, but got"):
+    with pytest.raises(InputError, match=f"/ {nano.digest} / here, but got"):
         archex("find", "--sort", "-longer", "--recipe", "quick", "--store", url)
 
     with open_store(url) as store:

@@ -19,6 +19,7 @@ import pytest
 from graphstore import GraphStore, open_store
 from graphstore.copying import PASSES, copy_store, digests
 from graphstore.errors import StoreError, StoreInputError
+from graphstore.maintenance import check
 from graphstore.records import (
     Embeddings,
     JobState,
@@ -31,6 +32,7 @@ from graphstore.records import (
     TrialRecord,
     TrialStatus,
 )
+from graphstore.reports import UNFINISHED
 from graphstore.testing import samples
 
 COPIER = """
@@ -232,7 +234,7 @@ def test_a_server_by_another_address_is_the_same_store(server, neo4j_url: str):
         first = one.identity()
         assert digests(one) == before
     with server.session() as session:
-        session.run("MATCH (m:Meta) DELETE m").consume()
+        session.run("MATCH (m:ArchexMeta) DELETE m").consume()
     with open_store(neo4j_url) as other:
         assert other.identity() not in (first, "None")
 
@@ -332,12 +334,44 @@ def test_killed_copies_are_taken_up_again(tmp_path: Path, either_url: str):
                 time.sleep(rng.uniform(0.0, 0.05))
                 copier.kill()
             assert copier.returncode == -signal.SIGKILL
+            # A check sees half a commit of a server for a moment after its client died.
+            assert UNFINISHED in check(either_url).problems
             held = two.architecture_ids()
             assert two.architectures(held) == one.architectures(held)
             assert all(space.info in ({}, one.space(space.name).info) for space in two.spaces())
         done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert digests(two) == expected
+        assert check(either_url).problems == ()
+
+
+def test_an_unfinished_copy_is_not_copied_on(tmp_path: Path):
+    with (
+        filled(f"sqlite:///{tmp_path}/one.db", 12) as one,
+        open_store(f"sqlite:///{tmp_path}/two.db") as two,
+        open_store(f"sqlite:///{tmp_path}/three.db") as three,
+    ):
+
+        def interrupted(section: str, done: int, total: int) -> None:
+            if section == "scores":
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            copy_store(one, two, interrupted)
+        with pytest.raises(StoreError, match="run the same copy again"):
+            copy_store(two, three)
+        assert three.spaces() == []
+        copy_store(one, two)
+        copy_store(two, three)
+        assert digests(three) == digests(one)
+
+
+def test_a_refused_copy_marks_nothing(tmp_path: Path):
+    with filled(f"sqlite:///{tmp_path}/one.db", 12) as one, open_store(f"sqlite:///{tmp_path}/two.db") as two:
+        two.put_space(samples.space("other"))
+        with pytest.raises(StoreInputError, match="nothing was written"):
+            copy_store(one, two)
+        assert two.problems() == []
 
 
 class Growing:

@@ -50,7 +50,7 @@ def prepare(store: GraphStore) -> list[str]:
 
 def scores(ids: list[str], turn: int) -> list[ScoreRecord]:
     """Eight scores with long names, so that a small disk is soon full."""
-    return [samples.score(id, f"task-{turn}", 0.5, turn, "x" * 1000) for id in ids]
+    return [samples.score(id, f"task-{turn}", 0.5, turn, "t:" + "x" * 998) for id in ids]
 
 
 def last_scores(ids: list[str]) -> list[ScoreRecord]:

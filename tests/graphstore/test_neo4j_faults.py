@@ -323,7 +323,7 @@ def test_a_real_deadlock_leaves_one_row(server, direct: GraphStore, quick: None,
             holds.set()
             wants.wait(30)
             try:
-                transaction.run("MATCH (m:Meta {topic: 'scores'}) SET m.held = true").consume()
+                transaction.run("MATCH (m:ArchexMeta {topic: 'scores'}) SET m.held = true").consume()
             except TransientError:
                 lost.append("other")
             transaction.rollback()

@@ -87,7 +87,7 @@ FIRST = "(SELECT min(key) FROM architecture)"
 BROKEN_FILES = {
     "DROP INDEX score_kind": "the index score_kind is missing",
     "DROP TABLE lineage": "the table lineage is missing",
-    "PRAGMA user_version = 1": "header says version 1, its table says 3",
+    "PRAGMA user_version = 1": f"header says version 1, its table says {SCHEMA_VERSION}",
     f"DELETE FROM layer WHERE architecture = {FIRST} AND position = 0": "another number of layers",
     f"UPDATE layer SET position = position + 1000 WHERE architecture = {FIRST}": "layers are not numbered from 0: 1",
     "UPDATE architecture SET profile = replace(profile, '64', '99')": "summary does not match their layers: ",
@@ -139,9 +139,9 @@ A = "MATCH (a:Architecture) WITH a ORDER BY a.id LIMIT 1 "
 BROKEN_GRAPHS = (
     {
         f"DROP INDEX {VECTORS}": f"the vector index {VECTORS} is missing: migrating the store creates it again",
-        "DROP CONSTRAINT archex_job": "the constraint archex_job is missing",
-        "MATCH (m:Meta {topic: 'jobs'}) REMOVE m.revision": "counters of changes of jobs must be 1, but are 0",
-        "MATCH (m:Meta {topic: 'schema'}) REMOVE m.identity": "the store's identity is missing: migrating the store",
+        "DROP CONSTRAINT archex_job_id": "the constraint archex_job_id is missing",
+        "MATCH (m:ArchexMeta {topic: 'jobs'}) REMOVE m.revision": "counters of changes of jobs must be 1, but are 0",
+        "MATCH (m:ArchexMeta {topic: 'schema'}) REMOVE m.identity": "the store's identity is missing: migrating",
         "MATCH (j:Job) SET j.state = 'lots'": r"jobs in an unknown state: 1 \(job-1\)",
         "MATCH (:Layer)-[:HAS_OP]->(o) WITH o LIMIT 1 SET o.layer = 7": "operations in another layer than they say: 1",
         A + "MATCH (a)-[:HAS_OP]->({kind: 'input'})-[f:FEEDS]->() SET f.position = 500": "edges are not numbered",

@@ -51,6 +51,8 @@ def _facts(store: GraphStore) -> None:
         "Files next to it": f"{_work_size(store.url) / MIB:,.1f} MiB",
     }
     st.table(pd.Series(facts, name="").astype(str), border="horizontal")
+    for risk in store.risks:
+        st.warning(verbatim(risk[:1].upper() + risk[1:]), icon=":material/warning:")
 
 
 @st.cache_data(show_spinner=False, ttl="1m", max_entries=8)

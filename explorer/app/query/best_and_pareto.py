@@ -23,7 +23,7 @@ from explorer.app.shared.markdown import verbatim
 from explorer.plots.pareto import Axis, pareto_plot
 from graphstore.errors import StoreInputError
 from graphstore.queries import ArchitectureQuery, Fact, MeasurementKey, Sort
-from graphstore.records import MeasurementRecord
+from graphstore.records import MeasurementRecord, ScoreKind
 
 PARAMETER = "objective"
 """URL parameter; repeated for each objective."""
@@ -64,16 +64,17 @@ def best(space: str) -> None:
         return
     known = tables.architectures_frame(services.store().summaries(ids=sorted({one.architecture for one in found})))
     table = known.loc[[one.architecture for one in found]].copy()
-    for name in ("metric", "fidelity", "recipe", "dataset"):
+    for name in ScoreKind.OPEN:
         table[name] = [getattr(one.kind, name) for one in found]
     table["scored"] = [one.scored for one in found]
     titles = kind_titles(one.kind for one in found)
     table.insert(0, "task", [titles[one.kind] for one in found])
     table["score"] = [one.value for one in found]
     columns = ["task", "metric", "score", "label", "operations", "hiddens", "parameters", "scored"]
-    components.architecture_table(table, [*columns, "fidelity", "recipe", "dataset"], space, "best_table", height=520)
+    kind = ["fidelity", "recipe", "dataset", "origin"]
+    components.architecture_table(table, [*columns, *kind], space, "best_table", height=520)
     st.caption(
-        "The best by the mean over seeds and sources, for each score kind (task, metric, dataset, fidelity, recipe). "
+        "The best by the mean over seeds, for each score kind (task, metric, dataset, fidelity, recipe, origin). "
         "*scored* is the number of architectures that have such a score."
     )
 
