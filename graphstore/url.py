@@ -218,6 +218,11 @@ def find_server(url: str, say: Callable[[str], None] = quiet) -> Server:
             f"store URL must end with the host, the port or the name of a database, but got {shown!r}. "
             "Write for example neo4j://localhost:7687/neo4j."
         )
+    if database == "system":
+        raise StoreInputError(
+            f"store URL must name a database for data, but got {shown!r}, and system has the server's own. Leave the "
+            "name out for the default database."
+        )
     user = unquote(parts.username or "") or os.environ.get("NEO4J_USER", "")
     password = unquote(parts.password or "") or os.environ.get("NEO4J_PASSWORD", "")
     if password and not user:

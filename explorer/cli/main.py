@@ -136,6 +136,9 @@ def main() -> None:
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, _interrupt_once)
     logging.basicConfig(level=os.environ.get("ARCHEX_LOG", "WARNING"), stream=sys.stderr)
+    if "ARCHEX_LOG" not in os.environ:
+        # The driver logs each retry, and every error in addition to raising it.
+        logging.getLogger("neo4j").setLevel(logging.CRITICAL)
     sys.exit(_run())
 
 

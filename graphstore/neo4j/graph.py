@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import neo4j
-from neo4j.exceptions import AuthError, DriverError, IncompleteCommit, Neo4jError, ServiceUnavailable, SessionExpired
+from neo4j.exceptions import DriverError, IncompleteCommit, Neo4jError, ServiceUnavailable, SessionExpired
 
 from graphstore.checks import TOPICS
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import Code, StoreError, StoreInputError, StoreVersionError
 from graphstore.neo4j import migrations
-from graphstore.neo4j.tls import check_trusted, trust
+from graphstore.neo4j.failures import failure
+from graphstore.neo4j.tls import trust
 
 Result = TypeVar("Result")
 Rows = list[dict[str, Any]]
@@ -310,13 +311,8 @@ class Graph:
         """Convert the driver's errors to errors of the store. None of them shows the password."""
         try:
             yield
-        except AuthError as error:
-            raise StoreError(
-                f"the server {self.url!r} refused the log-in ({error.code}). Check NEO4J_USER and NEO4J_PASSWORD."
-            ) from error
         except (DriverError, Neo4jError) as error:
-            check_trusted(self.url, error)
-            raise StoreError(f"the server {self.url!r} failed: {error}. Check that it runs, or try again.") from error
+            raise failure(self.url, error) from error
         except (OverflowError, UnicodeEncodeError) as error:
             raise StoreInputError(
                 f"values must be plain texts, floats and integers of 64 bits, but got one that is not ({error}). "

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import neo4j
 
-from graphstore.errors import StoreError, StoreInputError
+from graphstore.errors import StoreInputError
 
 VARIABLE = "NEO4J_CA_FILE"
 
@@ -41,27 +40,3 @@ def trust(url: str) -> dict[str, Any]:
     # The driver accepts authorities only with a plain scheme.
     uri = f"{scheme.removesuffix('+s')}://{place}"
     return {"uri": uri, "encrypted": True, "trusted_certificates": neo4j.TrustCustomCAs(file)}
-
-
-def check_trusted(url: str, error: BaseException) -> None:
-    """Raise a clear error if the driver failed because of an untrusted certificate.
-
-    Raises:
-        StoreError: the certificate is not trusted.
-    """
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            raise StoreError(
-                f"the server {url!r} showed a certificate that is not trusted here ({cause.verify_message}). Set "
-                f"{VARIABLE} to a PEM file of the authority that signed it, or write +ssc to trust any certificate."
-            ) from error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all its causes; the driver groups the errors of several routers."""
-    yield error
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            yield from _causes(part)
-    elif error.__cause__ is not None:
-        yield from _causes(error.__cause__)

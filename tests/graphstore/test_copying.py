@@ -345,35 +345,6 @@ def test_killed_copies_are_taken_up_again(tmp_path: Path, either_url: str):
         assert check(either_url).problems == ()
 
 
-def test_an_unfinished_copy_is_not_copied_on(tmp_path: Path):
-    with (
-        filled(f"sqlite:///{tmp_path}/one.db", 12) as one,
-        open_store(f"sqlite:///{tmp_path}/two.db") as two,
-        open_store(f"sqlite:///{tmp_path}/three.db") as three,
-    ):
-
-        def interrupted(section: str, done: int, total: int) -> None:
-            if section == "scores":
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            copy_store(one, two, interrupted)
-        with pytest.raises(StoreError, match="run the same copy again"):
-            copy_store(two, three)
-        assert three.spaces() == []
-        copy_store(one, two)
-        copy_store(two, three)
-        assert digests(three) == digests(one)
-
-
-def test_a_refused_copy_marks_nothing(tmp_path: Path):
-    with filled(f"sqlite:///{tmp_path}/one.db", 12) as one, open_store(f"sqlite:///{tmp_path}/two.db") as two:
-        two.put_space(samples.space("other"))
-        with pytest.raises(StoreInputError, match="nothing was written"):
-            copy_store(one, two)
-        assert two.problems() == []
-
-
 class Growing:
     """A progress callable that writes to the source whenever the copy has come to a place it knows."""
 

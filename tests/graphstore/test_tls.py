@@ -141,3 +141,18 @@ def test_authorities_must_be_in_a_file(tmp_path: Path, monkeypatch):
             trust("neo4j+s://host")
         for url in ("bolt://host", "neo4j+ssc://host:7687"):  # These trust nobody, or anybody.
             assert trust(url) == {"uri": url}
+
+
+@pytest.mark.neo4j
+@pytest.mark.slow
+def test_too_many_wrong_passwords_in_a_row(place: LocalNeo4j, monkeypatch):
+    """The server takes no log-in for a while, and the error says so in one line. The last test: it locks the user."""
+    for attempt in range(4):
+        monkeypatch.setenv("NEO4J_PASSWORD", f"wrong-{attempt}")
+        with pytest.raises(StoreError) as caught:
+            open_store(place.url)
+    text = str(caught.value)
+    assert "takes no log-in for some seconds" in text
+    assert "wait a moment" in text
+    assert "\n" not in text
+    assert "wrong-" not in text
