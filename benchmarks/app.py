@@ -44,7 +44,7 @@ from playwright.sync_api import Browser, Error, Page, sync_playwright
 
 from explorer.app.navigation import PAGES
 from explorer.app.server import AppServer
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.library.records import architecture_record
 from explorer.library.spaces import build_space
 from explorer.progress import SilentReporter
@@ -320,7 +320,7 @@ def refuse_errors(page: Page, title: str) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, default=Path(".archex/benchmark-app.db"), help="the store, kept")
     parser.add_argument("--browser", help="a Chromium or Chrome; by default the first on the PATH")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")

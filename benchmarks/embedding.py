@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.similarity.distances import squared_distances
 from explorer.similarity.graph import build_graph
 from explorer.similarity.overlap import by_overlap
@@ -293,7 +293,7 @@ def _compare_projections(work: Work, vectors: Array) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="1,000 architectures instead of 9,312")
     parser.add_argument("--architectures", type=int, help="another number of them")
     parser.add_argument("--only-default", action="store_true", help="leave the other methods out")

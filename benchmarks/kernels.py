@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.similarity.graph import ArchitectureGraph, build_graph, graph_hash
 from explorer.similarity.neighborhood_hash import NeighborhoodHash
 from explorer.similarity.pairs import PairKernel
@@ -237,7 +237,7 @@ def large(count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="6,000 graphs instead of 9,312, few pairs of the others")
     parser.add_argument("--large", action="store_true", help="100,000 architectures, top 50 only (10,000 with --quick)")
     parser.add_argument("--graphs", type=int, help="another number of graphs, at most 9,312 without --large")

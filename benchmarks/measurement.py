@@ -13,7 +13,6 @@ the worst rank correlation over devices and the largest relative error of the fo
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.measure.amounts import SIZES, amounts
 from explorer.measure.counting import count_flops
 from explorer.measure.predictor import FOLDS, DevicePredictor, all_held_out
@@ -143,7 +142,7 @@ def formula_errors(specs: list[ArchitectureSpec], length: int) -> dict[str, floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with architectures/")
     parser.add_argument("--splits", type=int, default=2, help="random splits, each of 5 folds")
     parser.add_argument("--quick", action="store_true", help="1 split of EdgeTran's latencies, no rivals")

@@ -35,8 +35,8 @@ from scipy.stats import rankdata
 
 import explorer.surrogate
 from explorer.analysis.score_kinds import known_objective
-from explorer.cli.bench import run_main
-from explorer.errors import DataError
+from explorer.cli.bench import OptionParser, positive, run_main
+from explorer.errors import DataError, InputError
 from explorer.records import Trial
 from explorer.search import POLICIES, Capability, initial_design, make_policy, optuna_policy, policy, policy_class
 from explorer.search.candidates import Candidates, encode_choices
@@ -47,14 +47,13 @@ from graphstore import open_store
 from scored_tables import Table, nas_bench_bert, supershaper, synthetic
 
 Array = NDArray[np.float64]
+Outcome = tuple[list[int], float]  # candidates in the order of their queries, and seconds
 OURS = "boshnas"
 QUICK = (OURS, "random", "evolution", "local_search", "gp", "extra_trees")
 STARTS, TOP = (10, 0), 5
 HORIZON, BUDGET = 50, 150
 """Queries that regret is followed for, and after which a run that found none of the best is given up."""
-BATCHES = (5, 1)
-SHOWN = (15, 20, 30, 50)
-DRAWS = 2000
+BATCHES, SHOWN, DRAWS = (5, 1), (15, 20, 30, 50), 2000
 PREFIXES = {"glue": "", "shapes": "shapes_", "library": "library_", "synthetic": "synthetic_"}
 LEAST_SCORES = 30
 """Fewest stored scores that policies can be compared on."""
@@ -116,7 +115,9 @@ def _digest(*parts: bytes) -> str:
 def of_table(name: str, title: str, table: Table) -> Objective:
     vectors = kernel_named("views").fit([build_graph(spec) for spec in table.specs]).vectors
     ids = tuple(str(i) for i in range(len(table.specs)))
-    return Objective(name, title, Candidates(ids, vectors.astype(float), encode_choices(table.specs)), table.scores)
+    return Objective(
+        name, title.format(len(ids)), Candidates(ids, vectors.astype(float), encode_choices(table.specs)), table.scores
+    )
 
 
 def of_store(url: str, space: str, task: str) -> Objective:
@@ -187,9 +188,9 @@ def _work(run: Run) -> tuple[Run, list[int], float]:
     return run, order, time.perf_counter() - start
 
 
-def cached(path: Path | None) -> dict[str, tuple[list[int], float]]:
+def cached(path: Path | None) -> dict[str, Outcome]:
     """Orders and seconds by key; a line that a kill cut short is passed over."""
-    found: dict[str, tuple[list[int], float]] = {}
+    found: dict[str, Outcome] = {}
     if path is not None and path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
@@ -200,9 +201,7 @@ def cached(path: Path | None) -> dict[str, tuple[list[int], float]]:
     return found
 
 
-def run_all(
-    runs: list[Run], objectives: list[Objective], path: Path | None, workers: int
-) -> dict[Run, tuple[list[int], float]]:
+def run_all(runs: list[Run], objectives: list[Objective], path: Path | None, workers: int) -> dict[Run, Outcome]:
     """Results of all runs, from the cache or made now."""
     known = cached(path)
     results = {run: known[run.key] for run in runs if run.key in known}
@@ -247,9 +246,7 @@ class Result:
     seconds: float
 
     @classmethod
-    def of(
-        cls, objective: Objective, rows: list[tuple[list[int], float]], initial: int, batch: int, horizon: int
-    ) -> Result:
+    def of(cls, objective: Objective, rows: list[Outcome], initial: int, batch: int, horizon: int) -> Result:
         """From the orders and seconds of all seeds."""
         values = objective.values
         best = set(np.argsort(-values, kind="stable")[:TOP].tolist())
@@ -318,47 +315,42 @@ def headline(prefix: str, batch: int, results: dict[str, Result]) -> dict[str, A
 
 
 def _objectives(options: argparse.Namespace) -> list[Objective]:
-    data = options.data
-    found = []
     if options.objectives is None:
         options.objectives = ["glue", "shapes"] if (options.data / "architectures").is_dir() else []
         if not options.objectives and not options.store:
             options.objectives = ["synthetic"]
             print(f"no scores in {options.data}, and no --store: policies search a random function", flush=True)
-    if "synthetic" in options.objectives:
-        table = synthetic()
-        found.append(of_table("synthetic", f"a random function of {len(table.scores)} nano encoders", table))
-    if "glue" in options.objectives:
-        table = nas_bench_bert(data, "glue")
-        found.append(of_table("glue", f"NAS-Bench-BERT, {len(table.scores)} encoders, mean GLUE", table))
-    if "shapes" in options.objectives:
-        table = supershaper(data)
-        found.append(of_table("shapes", f"SuperShaper, {len(table.scores)} shapes, perplexity", table))
+    tables = {
+        "synthetic": (synthetic, "a random function of {} nano encoders"),
+        "glue": (lambda: nas_bench_bert(options.data, "glue"), "NAS-Bench-BERT, {} encoders, mean GLUE"),
+        "shapes": (lambda: supershaper(options.data), "SuperShaper, {} shapes, perplexity"),
+    }
+    found = [of_table(name, title, make()) for name, (make, title) in tables.items() if name in options.objectives]
     if options.store:
         found.append(of_store(options.store, options.space, options.task))
+    if not found:
+        raise InputError("--objectives", "be at least one, or come with --store", [], "Leave it out.")
     return found
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with architectures/")
-    parser.add_argument(
-        "--objectives", nargs="*", choices=["glue", "shapes", "synthetic"], help="by default what the data allow"
-    )
-    parser.add_argument("--store", help="URL of a store with trained architectures, as a third objective")
-    parser.add_argument("--space", default="nano", help="the space of --store")
-    parser.add_argument("--task", default="mean", help="the task of --store")
-    parser.add_argument("--policies", nargs="*", choices=POLICIES, default=list(POLICIES))
-    parser.add_argument("--batches", nargs="*", type=int, default=list(BATCHES))
-    parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument(
-        "--initial", nargs="*", type=int, default=list(STARTS), help="random first ones, alike for all; 0: their own"
-    )
-    parser.add_argument("--horizon", type=int, default=HORIZON, help="queries that regret is followed for, at least")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
-    parser.add_argument("--cache", type=Path, default=Path(".archex/policies-runs.jsonl"), help="finished runs")
-    parser.add_argument("--report", type=Path, help="write the tables, in Markdown, here too")
-    parser.add_argument("--quick", action="store_true", help="2 seeds, batches of 5, fewer policies, nothing kept")
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", type=Path, default=Path("../shared/data"), help="folder with architectures/")
+    add("--objectives", nargs="*", choices=["glue", "shapes", "synthetic"], help="by default what the data allow")
+    add("--store", help="URL of a store with trained architectures, as a further objective")
+    add("--space", default="nano", help="the space of --store")
+    add("--task", default="mean", help="the task of --store")
+    add("--policies", nargs="+", choices=POLICIES, default=list(POLICIES))
+    add("--batches", nargs="+", type=positive, default=list(BATCHES))
+    add("--seeds", type=positive, default=50)
+    starts = "random first ones, alike for all; 0: their own"
+    add("--initial", nargs="+", type=int, choices=range(BUDGET), metavar="N", default=list(STARTS), help=starts)
+    add("--horizon", type=positive, default=HORIZON, help="queries that regret is followed for, at least")
+    add("--workers", type=positive, default=2, help="processes of one thread each")
+    add("--cache", type=Path, default=Path(".archex/policies-runs.jsonl"), help="finished runs")
+    add("--report", type=Path, help="write the tables, in Markdown, here too")
+    add("--quick", action="store_true", help="2 seeds, batches of 5, fewer policies, nothing kept")
     return parser.parse_args()
 
 

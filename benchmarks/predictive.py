@@ -11,7 +11,6 @@ The last line is one JSON object: ``rank_correlation_30`` and so on for ours, ``
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -31,7 +30,7 @@ from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor, Ran
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.search import encode_choices
 from explorer.similarity.distances import principal_axes
 from explorer.similarity.graph import build_graph
@@ -179,7 +178,7 @@ def measure(table: Table, splits: int, chosen: list[str], kernels: bool = False)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with architectures/")
     parser.add_argument("--objective", default="glue", help="a task of NAS-Bench-BERT, or supershaper")
     parser.add_argument("--splits", type=int, default=20, help="random splits")

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.measure.building import build
 from explorer.models import FlexiBertModel, config_for
 from explorer.space.backbones import shape_spec
@@ -65,7 +65,7 @@ def left(log_seconds: Array, size: Array) -> Array:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with architectures/")
     parser.add_argument("--shapes", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=24)

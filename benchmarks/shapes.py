@@ -12,7 +12,6 @@ The last line is one JSON object.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.supershaper.shapes.devices import beyond_parameters, device_agreement, variance_shares
 from explorer.supershaper.shapes.evolution import EvolutionSettings, Limit, Quantity, search_shapes
 from explorer.supershaper.shapes.grid import Array, ShapeGrid, Shapes
@@ -245,7 +244,7 @@ def draw(folder: Path, importance: pd.DataFrame, compared: pd.DataFrame, shares:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with architectures/")
     parser.add_argument("--splits", type=int, default=5, help="random splits into 500 and 200")
     parser.add_argument("--pictures", type=Path, help="folder for the figures")

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import KDTree
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.library.records import architecture_record
 from explorer.search import encode_choices
 from explorer.space.grammar import load_space
@@ -267,7 +267,7 @@ def _table(times: dict[str, dict[str, list[float]]]) -> Iterator[str]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one load and fewer repetitions, under a minute")
     parser.add_argument("--growth", action="store_true", help=f"one load of {GROWTH:,} architectures")
     parser.add_argument("--engine", choices=ENGINES, help="only this engine")

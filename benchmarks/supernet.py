@@ -18,7 +18,6 @@ Spearman's over the shapes, of the mean of log perplexity over the seeds that ar
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -39,7 +38,7 @@ import plotly.graph_objects as go
 import torch
 from scipy.stats import spearmanr
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.errors import InputError
 from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.models.checking import quiet_transformers
@@ -280,7 +279,7 @@ def inside_against_alone(shapes: pd.DataFrame) -> go.Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with text/wikitext-2")
     parser.add_argument("--seeds", type=int, default=1, help="trainings alone of each random shape")
     parser.add_argument("--search-seeds", type=int, default=3, help="trainings alone of each shape of the search")

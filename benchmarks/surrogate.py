@@ -2,7 +2,8 @@
 
 Run ``uv run python benchmarks/surrogate.py --data ../shared/data`` or with ``--quick``.
 
-Speed: one fit and a batch of ten proposals with 200 scored of 9,312 architectures, by the policy as it is; and the
+Speed: one fit and a batch of ten proposals with 200 scored of 9,312 architectures, by the policy as it is; the first
+ask of a process that resumes a study with 2,000 and 10,000 scores; one `tell` in such a study of a store; and the
 training of the paper's three networks in whole batches beside the same networks, epochs and data one sample at a time,
 as the released code trains them (both without proposals).
 
@@ -11,8 +12,9 @@ all the others. Reported are the coverage of its central 50, 80 and 95 % interva
 (of scores in units of their standard deviation; lower is better). Nine encoders were trained twice: the noise of one
 training that their differences show stands beside the aleatoric deviation that is believed.
 
-The last line is one JSON object: ``fit_ask_s``, ``paper_fit_ask_s``, ``speedup`` (time of one by one over time in
-batches), and for each surrogate ``NAME_coverage_80`` and ``NAME_nll``.
+The last line is one JSON object: ``fit_ask_s``, ``paper_fit_ask_s``, ``ask_2000_s``, ``ask_10000_s``, ``tell_ms`` (with
+2,000 trials) and ``tell_growth`` (over that with 100), ``speedup`` (time of one by one over time in batches), and for
+each surrogate ``NAME_coverage_80`` and ``NAME_nll``.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ import argparse
 import json
 import os
 import statistics
+import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -38,12 +41,16 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.neural_network import MLPRegressor
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
+from explorer.library.library import Library
+from explorer.progress import SilentReporter
 from explorer.records import Prediction, Trial
 from explorer.search import Candidates, make_policy
 from explorer.similarity.graph import build_graph
 from explorer.similarity.registry import kernel_named
+from explorer.space.grammar import load_space
 from explorer.space.imports.nas_bench_bert import find_nas_bench_bert
+from explorer.study import Study
 from explorer.surrogate import Region, SurrogateSettings
 from explorer.surrogate.layers import DTYPE, dropout_masks, train
 from explorer.surrogate.npn import NaturalParameterNetwork, gaussian_nll
@@ -51,6 +58,8 @@ from explorer.surrogate.process_surrogate import ProcessSurrogate
 from explorer.surrogate.student import Student
 from explorer.surrogate.surrogate import BoshnasSurrogate
 from explorer.surrogate.teacher import HIDDEN, Teacher
+from graphstore import open_store
+from graphstore.records import TrialStatus
 
 Array = NDArray[np.float64]
 SCORED, LIBRARY, BATCH, DIMENSIONS = 200, 9_312, 10, 16
@@ -81,6 +90,45 @@ def fit_and_ask(name: str, repeats: int) -> float:
         policy.ask(BATCH)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
+
+
+def first_ask(scored: int, repeats: int) -> tuple[float, float]:
+    """Seconds, and of processor time, of one proposal by a policy that was just told all its trials; medians."""
+    library = max(LIBRARY, scored + BATCH)
+    vectors, values = _planted(library, np.random.default_rng(0))
+    candidates = Candidates(tuple(map(str, range(library))), vectors, np.zeros((library, 1), dtype=np.int64))
+    seconds = []
+    for seed in range(repeats):
+        policy = make_policy("boshnas", candidates, seed)
+        chosen = np.random.default_rng(seed).choice(library, scored, replace=False)
+        policy.tell([Trial(n, str(i), float(values[i])) for n, i in enumerate(chosen)])
+        start = time.perf_counter(), time.process_time()
+        policy.ask(1)
+        seconds.append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    wall, processor = (statistics.median(column) for column in zip(*seconds, strict=True))
+    return wall, processor
+
+
+def tells(sizes: Sequence[int], told: int) -> list[float]:
+    """Milliseconds of one ``tell`` in studies of these numbers of trials, in a store of its own; the fastest of some."""
+    specs = list(dict.fromkeys(load_space("nano").sample(2 * max(sizes), np.random.default_rng(0))))
+    found = []
+    with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{folder}/store.db") as store:
+        Library.build(store, "told", specs[: max(sizes) + 10 * told], SilentReporter(), source="sampled")
+        ids = store.embeddings("told").ids
+        for size in sizes:
+            settings = {"policy": "random", "budget": size + told}
+            with Study.open(store.url, f"of-{size}", space="told", **settings) as study:
+                done = store.add_trials(study.name, [(id, {}) for id in ids[:size]])
+                state = {"state": TrialStatus.COMPLETE, "value": 0.5, "token": 1, "started": 1.0, "finished": 2.0}
+                store.restore_trials(study.name, [replace(trial, **state) for trial in done])
+                asked, seconds = study.ask(told), []
+                for trial in asked:
+                    start = time.perf_counter()
+                    study.tell(trial.number, 0.5)
+                    seconds.append(time.perf_counter() - start)
+            found.append(1000.0 * min(seconds))
+    return found
 
 
 def _in_batches(x: Array, y: Array, epochs: int) -> None:
@@ -220,7 +268,7 @@ def calibration(table: Table, sizes: tuple[int, ...], splits: int) -> Iterator[t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with architectures/")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, epochs and splits; under a minute")
     options = parser.parse_args()
@@ -231,6 +279,14 @@ def main() -> None:
     for key, name in (("fit_ask_s", "boshnas"), ("paper_fit_ask_s", "boshnas_paper")):
         figures[key] = fit_and_ask(name, repeats)
         print(f"{name}: a fit with {SCORED} scores and {BATCH} of {LIBRARY:,} proposed: {figures[key]:.2f} s (median)")
+    for scored in (2_000, 10_000):
+        figures[f"ask_{scored}_s"], processor = first_ask(scored, 1 if quick else 3)
+        print(
+            f"boshnas: first ask with {scored:,} scores: {figures[f'ask_{scored}_s']:.2f} s, {processor:.2f} of processor"
+        )
+    few, many = tells((100, 2_000), 20)
+    figures["tell_ms"], figures["tell_growth"] = many, many / few
+    print(f"one tell in a study of 100 trials: {few:.1f} ms, of 2,000: {many:.1f} ms")
     batched, single = speedup(epochs, repeats)
     figures["speedup"] = single / batched
     print(f"NPN, teacher and student, {epochs} epochs: {batched:.2f} s in batches, {single:.2f} s one by one")

@@ -43,7 +43,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertForMaskedLM
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.documents.yaml_text import read_yaml
 from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.space.formats import from_model_dict
@@ -251,7 +251,7 @@ def loops(name: str, model_dict: dict[str, Any], settings: dict[str, int], round
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="shorter rows and fewer rounds, under a minute")
     quick = parser.parse_args().quick
     torch.set_num_threads(1)

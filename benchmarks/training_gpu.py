@@ -19,7 +19,7 @@ import torch
 import torch.multiprocessing as processes
 from torch.utils.flop_counter import FlopCounterMode
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.documents.yaml_text import read_yaml
 from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.space.formats import from_model_dict
@@ -178,7 +178,7 @@ def on_gpu(quick: bool) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OptionParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, no compiled models")
     quick = parser.parse_args().quick
     if not torch.cuda.is_available():

@@ -17,7 +17,6 @@ the run from scratch ÷ its steps.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
@@ -31,7 +30,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from explorer.cli.bench import run_main
+from explorer.cli.bench import OptionParser, run_main
 from explorer.models import FlexiBertForMaskedLM, config_for
 from explorer.models.transfer import Method, Transfer, transfer_weights
 from explorer.similarity.graph import architecture_id
@@ -191,7 +190,7 @@ def run_pair(pair: Pair, number: int, text: Text, course: Course, noise: float) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = OptionParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with text/wikitext-2")
     parser.add_argument("--pairs", type=int, default=10, help="pairs of neighbours")
     parser.add_argument("--steps", type=int, default=300, help="steps of a run from scratch")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import json as jsonlib
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 import explorer
 from explorer.cli.console import JsonOption, print_json, say
 from explorer.errors import ExplorerError, InputError
-from graphstore.errors import StoreInputError
 
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Unknown options are passed to the benchmark."""
@@ -23,12 +23,26 @@ USAGE = 2
 
 
 def run_main(main: Callable[[], None]) -> None:
-    """Run a benchmark's ``main``; an error of its input becomes one line and the exit code of the command line."""
-    try:
-        main()
-    except (InputError, StoreInputError) as error:
-        say(f"error: {error}")
+    """Run a benchmark's ``main`` and exit; its errors end as those of the command line do."""
+    from explorer.cli.main import exit_code
+
+    sys.exit(exit_code(main))
+
+
+class OptionParser(argparse.ArgumentParser):
+    """Parser of a benchmark's options; an error is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and exit."""
+        say(f"error: {message}. See --help.")
         sys.exit(USAGE)
+
+
+def positive(text: str) -> int:
+    """Return an option as a whole number above 0. Raises argparse's error, which names the option."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, but got {text[:100]!r}")
+    return int(text)
 
 
 def benchmarks_folder() -> Path:
@@ -77,9 +91,8 @@ def bench(
         except BaseException:
             process.terminate()
             raise
-    if process.returncode == USAGE:
-        remedy = f"Its message above says why; see also `archex bench {name} -- --help`."
-        raise InputError(f"input of {name}", "be valid", list(context.args), remedy)
+    if process.returncode == USAGE:  # The benchmark has said why.
+        raise typer.Exit(USAGE)
     if process.returncode != 0:
         raise ExplorerError(f"the benchmark {name} ended with exit code {process.returncode}")
     if json:

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 import typer
@@ -94,9 +95,14 @@ def _interrupt_once(number: int, frame: FrameType | None) -> None:
 
 
 def _run() -> int:
+    return exit_code(lambda: build(next(iter(sys.argv[1:]), ""))(standalone_mode=False))
+
+
+def exit_code(work: Callable[[], object]) -> int:
+    """Run a command and return its exit code; print an error as one line."""
     try:
         checked(sys.argv[1:], "arguments")  # Bytes that are not text cannot be stored or printed.
-        code = build(next(iter(sys.argv[1:]), ""))(standalone_mode=False)
+        code = work()
     except (InputError, StoreInputError) as error:
         return _say(error, 2)
     except typer.TyperException as error:

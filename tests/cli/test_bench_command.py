@@ -53,7 +53,8 @@ def test_a_benchmark_that_does_not_exist_is_refused_with_the_names(tree: Path) -
 
 def test_exit_codes_of_the_benchmark(tree: Path) -> None:
     refused, failed = bench("policies", "2"), bench("policies", "3")
-    assert isinstance(refused.exception, InputError)
+    assert refused.exit_code == 2
+    assert refused.output == "working\n" + '{"got": ["2"]}\n', "the benchmark has said why"
     assert isinstance(failed.exception, ExplorerError)
     assert not isinstance(failed.exception, InputError)
     assert "exit code 3" in str(failed.exception)
