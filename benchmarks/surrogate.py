@@ -110,7 +110,7 @@ def first_ask(scored: int, repeats: int) -> tuple[float, float]:
 
 
 def tells(sizes: Sequence[int], told: int) -> list[float]:
-    """Milliseconds of one ``tell`` in studies of these numbers of trials, in a store of its own; the fastest of some."""
+    """Milliseconds of one ``tell`` in studies of these numbers of trials, in a store of its own; the fastest."""
     specs = list(dict.fromkeys(load_space("nano").sample(2 * max(sizes), np.random.default_rng(0))))
     found = []
     with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{folder}/store.db") as store:
@@ -281,9 +281,8 @@ def main() -> None:
         print(f"{name}: a fit with {SCORED} scores and {BATCH} of {LIBRARY:,} proposed: {figures[key]:.2f} s (median)")
     for scored in (2_000, 10_000):
         figures[f"ask_{scored}_s"], processor = first_ask(scored, 1 if quick else 3)
-        print(
-            f"boshnas: first ask with {scored:,} scores: {figures[f'ask_{scored}_s']:.2f} s, {processor:.2f} of processor"
-        )
+        shown = f"{figures[f'ask_{scored}_s']:.2f} s, {processor:.2f} s of processor time"
+        print(f"boshnas: first ask with {scored:,} scores: {shown}")
     few, many = tells((100, 2_000), 20)
     figures["tell_ms"], figures["tell_growth"] = many, many / few
     print(f"one tell in a study of 100 trials: {few:.1f} ms, of 2,000: {many:.1f} ms")
