@@ -144,6 +144,28 @@ def test_missing_data_is_one_line(benchmark, monkeypatch, tmp_path, capsys):
     assert "file must be an existing file" in capsys.readouterr().err
 
 
+def test_wrong_input_is_one_line_and_exit_code_2(benchmark, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    wrong = {
+        ("--data", "nowhere", "--objectives", "glue"): "BERT_benchmark.json",
+        ("--objectives",): "--objectives must be at least one",
+        ("--store", "sqlite:///none.db", "--objectives"): "store file must exist",
+        ("--seeds", "0"): "--seeds: must be a whole number above 0, but got '0'",
+        ("--batches", "-1"): "--batches",
+        ("--initial", "150"): "--initial",
+        ("--policies", "magic"): "--policies: invalid choice: 'magic'",
+        ("--frob",): "unrecognized arguments: --frob",
+    }
+    for words, said in wrong.items():
+        monkeypatch.setattr(sys, "argv", ["policies.py", *words])
+        with pytest.raises(SystemExit) as ended:
+            run_main(benchmark.main)
+        told = capsys.readouterr().err
+        assert (ended.value.code, told.count("\n")) == (2, 1), told
+        assert told.startswith("error: ")
+        assert said in told
+
+
 @pytest.mark.slow
 def test_a_whole_run_goes_on_from_its_cache(shared_data, tmp_path):
     from tests.test_benchmarks import figures
