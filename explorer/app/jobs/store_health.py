@@ -13,6 +13,7 @@ from explorer.app.shared import downloads, services
 from explorer.app.shared.markdown import verbatim
 from explorer.errors import InputError
 from explorer.library import backups
+from explorer.library.settings import is_finished
 from explorer.library.workplace import models_folder, models_size, work_size
 from graphstore import GraphStore, maintenance
 from graphstore.contract import SCHEMA_VERSION
@@ -69,7 +70,7 @@ def _spaces() -> None:
     rows = []
     for space in services.spaces():
         scores = services.scores(space.name)
-        state = "ready" if space.info.get("ready") else "being built"
+        state = "ready" if is_finished(space.info) else "not finished"
         count = len(services.architectures(space.name))
         rows.append((space.name, str(space.info.get("title") or ""), state, count, scores["id"].nunique(), len(scores)))
     if not rows:

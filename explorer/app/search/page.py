@@ -12,6 +12,7 @@ from explorer.app.search import launch_form, launching, study_controls, study_pr
 from explorer.app.shared import components, services
 from explorer.app.shared.markdown import verbatim
 from explorer.errors import InputError
+from explorer.library.settings import is_finished
 from explorer.studies.jobs import is_alive, refresh_jobs, stop_job, studies_of
 from graphstore import GraphStore
 from graphstore.records import JobRecord, JobState, StudyRecord
@@ -31,7 +32,7 @@ def render() -> None:
     left, right = st.columns([1, 2], gap="large")
     with left:
         st.subheader("Launch")
-        if space.info.get("ready"):
+        if is_finished(space.info):
             launch_form.render(store, space.name, jobs, studies)
         else:
             st.info(

@@ -14,6 +14,7 @@ from explorer.app import navigation
 from explorer.app.shared import access, downloads, frames, services
 from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
+from explorer.library.settings import is_finished
 from explorer.remedies import with_remedy
 from explorer.space.grammar import preset_names
 from explorer.space.operations import notation_help
@@ -162,8 +163,8 @@ def pick_space() -> SpaceRecord:
     with st.sidebar:
         chosen = pick("Design space", names, "space", lambda: default_space(names))
     space = known[chosen]
-    if not space.info.get("ready"):
-        st.sidebar.caption("Its library is being built.")
+    if not is_finished(space.info):
+        st.sidebar.caption("Its library is not finished yet.")
     return space
 
 

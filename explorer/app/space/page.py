@@ -15,6 +15,7 @@ from explorer.app.shared.markdown import verbatim
 from explorer.app.space import build_form, chosen_view, map_choices, map_services, map_values
 from explorer.app.space.map_choices import SCORE_COLUMN, Offer
 from explorer.errors import InputError
+from explorer.library.settings import is_finished
 from explorer.plots import Highlight, MapColor, MapSize, space_map
 from explorer.plots.base import range_of_equal, with_revision
 from graphstore.records import SpaceRecord
@@ -61,7 +62,7 @@ def render() -> None:
     with top[1]:
         size = map_choices.pick_size(offer)
     with top[2]:
-        projection = map_choices.pick_projection(space.name, bool(space.info.get("ready")))
+        projection = map_choices.pick_projection(space.name, is_finished(space.info))
     with top[3]:
         picked = components.pick_kind(scores, "Scores of filter and tables", "space_best")
     score = pd.Series(dtype=float, name=SCORE_COLUMN) if picked is None else frames.mean_scores(scores, picked.kind)
