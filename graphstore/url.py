@@ -91,6 +91,8 @@ def open_store(url: str, create: bool = True, say: Callable[[str], None] = quiet
     restart = (lambda: restart_managed(place, say)) if place.name == MANAGED else None
     store = Neo4jStore(place.url, place.user, place.password, place.database, restart=restart)
     store.url = place.name
+    if place.name == MANAGED:
+        store.login = {}  # Its name suffices: every process of this user finds the password in a file.
     return store
 
 

@@ -11,12 +11,14 @@ import sys
 import tempfile
 import time
 import webbrowser
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import explorer
 from explorer.errors import ExplorerError, InputError
+from explorer.library.workplace import STORE_VARIABLE
 
 HOST, ANY = "127.0.0.1", "0.0.0.0"
 READY_S = 60.0
@@ -68,13 +70,14 @@ class AppServer:
         store_url: URL of the store that the app shows.
         port: port to listen on; a free one is used if it is taken.
         host: address to listen on.
+        login: environment variables with which the app logs in to the store (``GraphStore.login``).
     """
 
-    def __init__(self, store_url: str, port: int, host: str = HOST) -> None:
+    def __init__(self, store_url: str, port: int, host: str = HOST, login: Mapping[str, str] | None = None) -> None:
         self.port = free_port(port, host)
         self.url = f"http://{HOST if host == ANY else host}:{self.port}"
         self._host = host
-        self._store_url = store_url
+        self._store_url, self._login = store_url, login or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
 
@@ -90,7 +93,7 @@ class AppServer:
         }
         command = [sys.executable, "-m", "streamlit", "run", str(server_file())]
         command += [part for name, value in options.items() for part in (f"--{name}", value)]
-        environment = {**os.environ, "EXPLORER_STORE": self._store_url}
+        environment = {**os.environ, **self._login, STORE_VARIABLE: self._store_url}
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors, env=environment
         )

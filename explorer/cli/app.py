@@ -31,10 +31,10 @@ def _admitted() -> str:
 def app(store: StoreOption = DEFAULT_STORE, port: PortOption = 8501, host: HostOption = HOST) -> None:
     """Open the app on a store. It listens on this machine only, unless --host is given. Ctrl-C stops it."""
     with opened(store, create=False) as found:  # refuse a missing, damaged or newer store before the browser opens
-        url = found.url
+        url, login = found.url, found.login
     if not is_loopback(host):
         say(f"Warning: on {host} the app is open to others. {_admitted()}")
-    with AppServer(url, port, host) as server:
+    with AppServer(url, port, host, login) as server:
         errors.print(f"The app is at {server.url} - Ctrl-C stops it.", markup=False)
         server.open_browser()
         server.wait()

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from explorer.errors import InputError
+from explorer.library.workplace import DEFAULT_STORE as DEFAULT_STORE
+from explorer.library.workplace import STORE_VARIABLE
 from explorer.progress import Reporter
 from graphstore import GraphStore, open_store
 from graphstore.records import JobRecord
-
-DEFAULT_STORE = "sqlite:///explorer.db"
 
 StoreOption = Annotated[
     str,
     typer.Option(
         "--store",
-        envvar="EXPLORER_STORE",
+        envvar=STORE_VARIABLE,
         help="URL of the graph store: sqlite:///FILE or neo4j://HOST:7687, or neo4j for the local managed server.",
     ),
 ]
@@ -95,13 +93,8 @@ def progress_reporter() -> Iterator[Reporter]:
 
 @contextmanager
 def opened(url: str, create: bool = True) -> Iterator[GraphStore]:
-    """Open a store for one command, and pass the URL's credentials on to processes that the command starts."""
+    """Open a store for one command, and say how a managed server starts."""
     with open_store(url, create=create, say=say) as store:
-        parts = urlsplit(url)
-        if parts.username:
-            os.environ["NEO4J_USER"] = unquote(parts.username)
-        if parts.password:
-            os.environ["NEO4J_PASSWORD"] = unquote(parts.password)
         yield store
 
 

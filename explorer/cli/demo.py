@@ -50,7 +50,7 @@ def demo(
         server: list[AppServer] = []
 
         def open_app() -> None:
-            server.append(stack.enter_context(AppServer(opened_store.url, port)))
+            server.append(stack.enter_context(AppServer(opened_store.url, port, login=opened_store.login)))
             errors.print(f"The app is at {server[0].url}; scores appear there as they arrive.", markup=False)
             server[0].open_browser()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,10 +13,10 @@ from rich.table import Table
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
 from explorer.library.spaces import explain_similarity
+from explorer.library.workplace import store_is_missing
 from explorer.similarity.explanation import PatternWeight
 from explorer.similarity.graph import architecture_id
 from explorer.space.difference import difference
-from graphstore.url import SQLITE_PREFIX
 
 
 def explain(
@@ -36,7 +35,7 @@ def explain(
     """
     specs = [resolve_spec(text, store) for text in (first, second)]
     ids = [architecture_id(spec) for spec in specs]
-    if not space and _is_missing(store):
+    if not space and store_is_missing(store):
         kernel, explanation = explain_similarity(None, specs[0], specs[1])
     else:
         with opened(store, create=False) as opened_store:
@@ -66,10 +65,6 @@ def explain(
     _print(f"shared patterns: {explanation.similarity:.4f}", shared, end, [pattern.shared for pattern in shared])
     weights = [pattern.different for pattern in different]
     _print(f"different patterns: {explanation.dissimilarity:.4f}", different, end, weights)
-
-
-def _is_missing(url: str) -> bool:
-    return url.startswith(SQLITE_PREFIX) and not Path(url.removeprefix(SQLITE_PREFIX)).exists()
 
 
 def _print(title: str, patterns: Sequence[PatternWeight], end: int | None, weights: Sequence[float]) -> None:

@@ -18,6 +18,7 @@ import typer
 from explorer.cli.console import errors
 from explorer.documents.values import checked
 from explorer.errors import ExplorerError, InputError
+from explorer.library.workplace import STORE_VARIABLE
 from explorer.remedies import with_remedy
 from graphstore.errors import StoreError, StoreInputError
 from graphstore.url import scrubbed
@@ -130,7 +131,7 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _say(error: object, code: int) -> int:
-    text = scrubbed(with_remedy(error), [*sys.argv[1:], os.environ.get("EXPLORER_STORE", "")])
+    text = scrubbed(with_remedy(error), [*sys.argv[1:], os.environ.get(STORE_VARIABLE, "")])
     if code == 2:
         text = " ".join(text.split())
     errors.print(f"error: {text}", markup=False, soft_wrap=True)

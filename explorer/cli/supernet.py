@@ -16,6 +16,7 @@ import typer
 from explorer.cli.console import JsonOption, SeedOption, opened, output, print_json, progress_reporter
 from explorer.cli.search_options import DataOption, RecipeOption
 from explorer.errors import InputError
+from explorer.library.workplace import STORE_VARIABLE
 from explorer.progress import Reporter
 from explorer.supershaper.planning import BACKBONES, SAMPLED, shape_of, shapes_to_evaluate, super_settings
 
@@ -28,7 +29,7 @@ StoreOption = Annotated[
     str,
     typer.Option(
         "--store",
-        envvar="EXPLORER_STORE",
+        envvar=STORE_VARIABLE,
         help="Keep the scores in this store too: sqlite:///FILE or neo4j://HOST:7687.",
     ),
 ]

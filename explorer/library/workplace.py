@@ -16,10 +16,18 @@ from explorer.progress import Reporter
 from explorer.training.files import new_folder, write_atomically
 from graphstore.url import MANAGED, SQLITE_PREFIX, without_password
 
+DEFAULT_STORE = "sqlite:///explorer.db"
+STORE_VARIABLE = "EXPLORER_STORE"
+"""Environment variable with the URL of the store to use instead of the default one."""
 PHASE = "files"
 """Phase reported while files are copied."""
 CONTAINER_DEPTHS = {"runs": 3}
 """Folders up to this depth only group others (``runs/study/run``); elsewhere the first level does."""
+
+
+def store_is_missing(store_url: str) -> bool:
+    """Return whether a store is a file that does not exist."""
+    return store_url.startswith(SQLITE_PREFIX) and not Path(store_url.removeprefix(SQLITE_PREFIX)).exists()
 
 
 def work_folder(store_url: str) -> Path:

@@ -77,7 +77,13 @@ def launch(store: GraphStore, kind: str, arguments: Sequence[str], info: Mapping
     command = [sys.executable, "-m", "explorer.cli.main", *arguments, "--store", store.url, "--job", job.id]
     with Path(job.log).open("ab") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **store.login},
+            start_new_session=True,
+            close_fds=True,
         )
     started = {**job.info, "process_started": psutil.Process(process.pid).create_time()}
     job = store.update_job(job.id, pid=process.pid, info=started)

@@ -6,7 +6,8 @@ Both engines inherit its test suite, ``graphstore.testing``.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from graphstore.contract.jobs import JobStore
 from graphstore.contract.library import LibraryStore, Progress
@@ -52,7 +53,9 @@ class GraphStore(LibraryStore, ScoreStore, StudyStore, JobStore):
 
     url: str
     """URL of the store, without a password."""
-
+    login: Mapping[str, str] = MappingProxyType({})
+    """Environment variables with which another process can open ``url``. They hold the password: store or print them
+    nowhere."""
     risks: Sequence[str] = ()
     """What may lose data here, found when the store was opened; sentences for its user."""
 

@@ -53,6 +53,7 @@ class Neo4jStore(Library, Scores, Studies, Jobs, GraphStore):
         self._graph = Graph(url, user, password, database, restart=restart)
         self._clock = clock
         self.url = self._graph.url
+        self.login = {"NEO4J_USER": user, "NEO4J_PASSWORD": password} if password else {}
 
     def close(self) -> None:
         """Release connections. A closed store cannot be used again."""

@@ -19,7 +19,7 @@ from urllib.request import urlopen
 import pytest
 
 from explorer.app.server import server_file
-from explorer.app.shared.services import STORE_VARIABLE
+from explorer.library.workplace import STORE_VARIABLE
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = PROJECT / "artifacts" / "screenshots"

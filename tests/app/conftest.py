@@ -13,8 +13,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from explorer.app.shared.services import STORE_VARIABLE
 from explorer.library.library import Library
+from explorer.library.workplace import STORE_VARIABLE
 from explorer.progress import SilentReporter
 from explorer.space.grammar import load_space
 from explorer.studies.spec import Known

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from explorer.app.navigation import PAGES
 from explorer.app.shared.markdown import verbatim
-from explorer.app.shared.services import STORE_VARIABLE
 from explorer.library.library import Library
+from explorer.library.workplace import STORE_VARIABLE
 from explorer.progress import SilentReporter
 from explorer.similarity.graph import architecture_id
 from explorer.space.grammar import load_space

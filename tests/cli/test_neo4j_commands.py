@@ -16,8 +16,8 @@ from streamlit.testing.v1 import AppTest
 from typer.main import get_command
 
 from explorer.app.server import AppServer, is_loopback
-from explorer.app.shared.services import STORE_VARIABLE
 from explorer.cli.main import build
+from explorer.library.workplace import STORE_VARIABLE
 from explorer.studies.jobs import launch
 from graphstore import open_store
 from graphstore.neo4j.distribution import VERSION

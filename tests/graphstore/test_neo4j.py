@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from urllib.parse import quote, urlsplit
+
 import numpy as np
 import pytest
 
@@ -184,3 +187,14 @@ def test_no_server_is_an_error_without_the_password(monkeypatch):
         assert "127.0.0.1:1" in shown
         assert "hush" not in shown
         assert "from-environment" not in shown
+
+
+def test_the_log_in_of_a_url_is_kept_for_processes_that_work_for_the_store(neo4j_url):
+    """A server that asks for no password takes any."""
+    before = dict(os.environ)
+    user, password = before.get("NEO4J_USER", "me"), before.get("NEO4J_PASSWORD", "p@s/t")
+    parts = urlsplit(neo4j_url)
+    with open_store(f"{parts.scheme}://{user}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}") as store:
+        assert store.login == {"NEO4J_USER": user, "NEO4J_PASSWORD": password}
+        assert password not in store.url
+    assert dict(os.environ) == before

@@ -23,6 +23,7 @@ from explorer.app.shared import frames
 from explorer.library.library import Library
 from explorer.library.settings import is_finished, neighbors_kernel
 from explorer.library.sources import is_trained
+from explorer.library.workplace import DEFAULT_STORE, STORE_VARIABLE, store_is_missing
 from explorer.studies import frames as pictures
 from explorer.studies.jobs import refresh_jobs
 from graphstore import GraphStore, open_store
@@ -32,8 +33,6 @@ from graphstore.url import SQLITE_PREFIX
 
 LONGEST_NAME = 64
 """Most characters of an id or a name in a URL or a form."""
-STORE_VARIABLE = "EXPLORER_STORE"
-DEFAULT_STORE = "sqlite:///explorer.db"
 
 
 def store_url() -> str:
@@ -72,8 +71,7 @@ def _file(url: str) -> tuple[int, int] | None:
 
 def is_missing() -> bool:
     """Return whether the store is a file that does not exist; the app never creates one."""
-    url = store_url()
-    return url.startswith(SQLITE_PREFIX) and not Path(url.removeprefix(SQLITE_PREFIX)).exists()
+    return store_is_missing(store_url())
 
 
 def store() -> GraphStore:

@@ -99,7 +99,8 @@ class LocalCrew(Crew):
         share = self._free.pop(0)
         command = [sys.executable, "-m", "explorer.studies.worker", "--order", json.dumps(asdict(self._order))]
         command += ["--parent", str(os.getpid()), "--study", self._order.study]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self._order.threads), "TOKENIZERS_PARALLELISM": "false"}
+        environment = {**os.environ, **self._store.login}
+        environment |= {"OMP_NUM_THREADS": str(self._order.threads), "TOKENIZERS_PARALLELISM": "false"}
         environment |= {VISIBLE: share} if share is not None else {}
         with self.log.open("ab") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)

@@ -109,7 +109,7 @@ class RayExecutor(Executor):
         """Return a crew of actors, spread over the nodes."""
         self._connect()
         gpus = self.resources.gpus or 0
-        environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+        environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ} | dict(store.login)
         environment |= {"OMP_NUM_THREADS": str(order.threads), "TOKENIZERS_PARALLELISM": "false"}
         # Whether Ray hides the GPUs from actors that asked for none differs with its version and settings.
         environment |= {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}

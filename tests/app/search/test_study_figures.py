@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.search.study_figures import FIGURES
-from explorer.app.shared.services import STORE_VARIABLE
+from explorer.library.workplace import STORE_VARIABLE
 from explorer.progress import SilentReporter
 from explorer.studies.driver import run_known
 from explorer.studies.managing import open_study

@@ -8,8 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from explorer.app.shared.password import PASSWORD, PASSWORD_FILE, Guesses, password_of
-from explorer.app.shared.services import STORE_VARIABLE
 from explorer.errors import InputError
+from explorer.library.workplace import STORE_VARIABLE
 
 APP = Path(__file__).resolve().parents[3] / "streamlit_app.py"
 
