@@ -7,6 +7,8 @@ import again completes an interrupted one and otherwise changes nothing.
 from __future__ import annotations
 
 import hashlib
+import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,9 +166,12 @@ def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict:
         DataError: the space is defined by a grammar, or would hold too many architectures.
     """
     rows, refused = _resolve(store, read.rows)
-    rows, refused = _consistent(store, rows, refused)
-    if not rows or (strict and (refused or read.rows.suspicious)):
-        return refusal(read, refused)
+    tasks = sorted({score.task for row in rows for score in row.scores})
+    stored = [score for task in tasks for score in store.scores(task=task)]
+    rows, refused = _consistent(store, stored, rows, refused)
+    suspicious = (*read.rows.suspicious, *_other_units(stored, rows))
+    if not rows or (strict and (refused or suspicious)):
+        return replace(refusal(read, refused), suspicious=suspicious)
     specs = {row.id: row.spec for row in rows}
     held = set(store.architecture_ids(read.space)) if has_space(store, read.space) else set()
     outside = specs.keys() - held
@@ -195,7 +200,7 @@ def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict:
         tuple(line for row in rows for line in row.left_out),
         tuple(refused),
         read.rows.read_as,
-        read.rows.suspicious,
+        suspicious,
     )
 
 
@@ -235,14 +240,27 @@ def _values(row: _Row) -> Iterator[tuple[str, tuple[str, ...], float, str]]:
         yield f"{m.quantity} on {m.device}", _key(m), m.value, m.unit
 
 
+def _other_units(stored: Sequence[ScoreRecord], rows: Sequence[_Row]) -> Iterator[str]:
+    """Yield a line for each score that a stored one of another kind or source repeats in another unit."""
+    known: dict[tuple[str, str], list[ScoreRecord]] = defaultdict(list)
+    for score in stored:
+        known[score.architecture, score.task].append(score)
+    for row in rows:
+        for score in row.scores:
+            for other in known[score.architecture, score.task]:
+                small, large = sorted((abs(score.value), abs(other.value)))
+                if score.id != other.id and large and math.isclose(100 * small, large, rel_tol=1e-6):
+                    value = f"{score.task} is {score.value:g}, and {other.value:g} is stored from {other.source}"
+                    yield f"row {row.number}: {value}: the same score in another unit?"
+
+
 def _consistent(
-    store: GraphStore, rows: Sequence[_Row], refused: Sequence[RefusedRow]
+    store: GraphStore, stored: Sequence[ScoreRecord], rows: Sequence[_Row], refused: Sequence[RefusedRow]
 ) -> tuple[list[_Row], list[RefusedRow]]:
-    """Refuse rows that contradict the store or an earlier row."""
+    """Refuse rows that contradict the store, with these scores, or an earlier row."""
     known: dict[tuple[str, ...], tuple[float, str, str]] = {}
     before = "imported before"
-    for task in sorted({score.task for row in rows for score in row.scores}):
-        known |= {(score.id,): (score.value, "", before) for score in store.scores(task=task)}
+    known |= {(score.id,): (score.value, "", before) for score in stored}
     if any(row.measurements for row in rows):
         known |= {_key(m): (m.value, m.unit, before) for m in store.measurements()}
     kept, dropped = [], list(refused)

@@ -252,3 +252,17 @@ def test_a_grammars_space_takes_no_other_architectures(empty, write):
 def test_names_of_spaces_are_checked(write, name):
     with pytest.raises(DataError, match="name of the space"):
         write(rows_of(1), name)
+
+
+def test_the_same_scores_in_another_unit_are_suspicious(empty, write):
+    sst = {"task": "SST-2", "metric": "accuracy", "dataset": "GLUE", "recipe": "mine", "column": "sst"}
+    rows = [[to_json(spec), 0.5 + index / 100, 10.0] for index, spec in enumerate(specs(2))]
+    import_file(empty, write(rows, scores=[{**sst, "scale": "percent"}]), SILENT)
+    right = write(rows, scores=[{**sst, "metric": "acc"}], source="again")
+    strict = import_file(empty, right, SILENT, strict=True)
+    assert (strict.rows, len(strict.suspicious)) == (0, 2)
+    report = import_file(empty, right, SILENT)
+    assert report.new_scores == 2
+    said = "row 1: SST-2 is 0.5, and 0.005 is stored from mine:1: the same score in another unit?"
+    assert report.suspicious[0] == said
+    assert import_file(empty, write(rows, scores=[{**sst, "metric": "F1"}], source="other"), SILENT).suspicious != ()
