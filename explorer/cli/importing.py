@@ -23,7 +23,7 @@ from explorer.cli.console import (
 )
 from explorer.cli.dialect import DialectOptions
 from explorer.cli.options import with_options
-from explorer.errors import DataError
+from explorer.errors import DataError, InputError
 from explorer.library.bert import import_bert, read_bert_checkpoint
 from explorer.library.importing import (
     ImportFile,
@@ -35,6 +35,7 @@ from explorer.library.importing import (
     shapes_file,
     table_file,
 )
+from explorer.library.removal import remove_measurements, remove_scores
 from explorer.library.spaces import OWN_SPACE, check_space_name
 from explorer.space.imports.rows import MAX_ALIKE
 from explorer.training.files import check_new, write_json
@@ -157,6 +158,33 @@ def bert(
     )
     if done.left_out:
         errors.print(f"skipped: {', '.join(done.left_out)}", markup=False, soft_wrap=True)
+
+
+@group.command("remove")
+def remove(
+    origin: Annotated[
+        str, typer.Argument(help="Remove the scores of this origin: the source of the mapping; `archex best` shows it.")
+    ] = "",
+    device: Annotated[str, typer.Option("--device", help="Remove the measurements of this device instead.")] = "",
+    quantity: Annotated[
+        str | None, typer.Option("--quantity", help="Of the device, only this quantity, such as latency.")
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    json: JsonOption = False,
+) -> None:
+    """Undo an import: remove its scores by their origin, or measurements by their device. Architectures stay."""
+    if bool(origin) == bool(device):
+        raise InputError("import remove", "get either an origin or --device", origin or None, "Give one of them.")
+    if quantity is not None and not device:
+        raise InputError("--quantity", "come with --device", quantity, "Leave it out, or name the device.")
+    with opened(store, create=False) as opened_store:
+        scores = remove_scores(opened_store, origin) if origin else 0
+        measurements = remove_measurements(opened_store, device, quantity) if device else 0
+    if json:
+        print_json({"scores": scores, "measurements": measurements})
+    else:
+        what = f"{scores:,} scores of {origin}" if origin else f"{measurements:,} measurements of {device}"
+        output.print(f"removed {what}; the architectures are kept", markup=False, soft_wrap=True)
 
 
 def _import(read: ImportFile, strict: bool, report: Path | None, store: str, json: bool) -> None:

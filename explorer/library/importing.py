@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from explorer.documents.separated import TableOptions
 from explorer.errors import DataError
@@ -232,12 +234,29 @@ def _key(measurement: MeasurementRecord) -> tuple[str, ...]:
     return measurement.architecture, measurement.device, measurement.quantity
 
 
-def _values(row: _Row) -> Iterator[tuple[str, tuple[str, ...], float, str]]:
-    """Yield (field for messages, identity, value, unit) for each score and measurement of a row."""
+class _Value(NamedTuple):
+    """A score or a measurement of a row: its name in messages, what identifies it, and how its import is undone."""
+
+    field: str
+    key: tuple[str, ...]
+    value: float
+    unit: str
+    undoing: Sequence[str]
+
+    @property
+    def remedy(self) -> str:
+        """The remedy if an earlier import gave another value."""
+        command = shlex.join(["archex", "import", "remove", *self.undoing])
+        return f"Remove the row; or, if the earlier import was wrong, undo it by `{command}` and import again."
+
+
+def _values(row: _Row) -> Iterator[_Value]:
+    """Yield the scores and measurements of a row."""
     for score in row.scores:
-        yield f"{score.task} of {score.source}", (score.id,), score.value, ""
+        yield _Value(f"{score.task} of {score.source}", (score.id,), score.value, "", [score.origin])
     for m in row.measurements:
-        yield f"{m.quantity} on {m.device}", _key(m), m.value, m.unit
+        undoing = ["--device", m.device, "--quantity", m.quantity]
+        yield _Value(f"{m.quantity} on {m.device}", _key(m), m.value, m.unit, undoing)
 
 
 def _other_units(stored: Sequence[ScoreRecord], rows: Sequence[_Row]) -> Iterator[str]:
@@ -266,15 +285,16 @@ def _consistent(
     kept, dropped = [], list(refused)
     for row in rows:
         values = list(_values(row))
-        for field, key, value, unit in values:
-            old = known.get(key)
-            if old is not None and old[:2] != (value, unit):
+        for one in values:
+            old = known.get(one.key)
+            if old is not None and old[:2] != (one.value, one.unit):
                 rule = f"equal the value {old[2]} ({f'{old[0]!r} {old[1]}'.rstrip()})"
-                error = DataError(field, rule, value, "Remove the row, or import the file into another --store.")
+                remedy = one.remedy if old[2] == before else "Remove one of the two rows."
+                error = DataError(one.field, rule, one.value, remedy)
                 dropped.append(RefusedRow.of(row.number, error))
                 break
         else:
             kept.append(row)
-            for _, key, value, unit in values:
-                known.setdefault(key, (value, unit, f"of row {row.number}"))
+            for one in values:
+                known.setdefault(one.key, (one.value, one.unit, f"of row {row.number}"))
     return kept, list(listed(dropped))
