@@ -16,11 +16,13 @@ from explorer.cli.console import (
     JsonOption,
     StoreOption,
     errors,
+    opened,
     output,
     print_json,
     progress_reporter,
     say,
 )
+from explorer.library.spaces import rebuild_outdated
 from explorer.library.workplace import copy_files, models_folder, models_size
 from graphstore import maintenance, open_store
 from graphstore.backup import backup as save
@@ -52,13 +54,17 @@ def check(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
 
 @group.command()
 def migrate(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
-    """Migrate a store of an older version of this software to the newest layout."""
+    """Migrate a store of an older version of this software to the newest layout, its libraries included."""
     report = maintenance.migrate(store, say)
+    with opened(store, create=False) as migrated, progress_reporter() as reporter:
+        rebuilt = rebuild_outdated(migrated, reporter)
     if json:
-        print_json(dataclasses.asdict(report))
+        print_json(dataclasses.asdict(report) | {"rebuilt": rebuilt})
     else:
         kept = f"; a copy of the old store is {report.backup}" if report.backup else ""
         text = f"{report.url}: version {report.before} -> {report.after}{kept}"
+        if rebuilt:
+            text += f"; the libraries of {', '.join(rebuilt)}, of an early version, were built again"
         output.print(text, markup=False, soft_wrap=True)
 
 

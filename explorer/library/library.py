@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from explorer.errors import DataError, InputError
 from explorer.library.fitted import FittedKernels, load
 from explorer.library.records import architecture_records
-from explorer.library.settings import LAYOUT, NEIGHBORS, begin, is_finished, neighbors_kernel, unfitted
+from explorer.library.settings import LAYOUT, NEIGHBORS, begin, finishing, is_finished, neighbors_kernel, unfitted
 from explorer.progress import Reporter, SilentReporter
 from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import ArchitectureGraph, architecture_id, build_graph, graph_hash
@@ -67,8 +67,7 @@ class Library:
         """
         record = store.space(space)
         if not is_finished(record.info):
-            remedy = f"Run `archex space build {space}`, or repeat the import, to finish it."
-            raise InputError("space", "have a finished library", space, remedy)
+            raise InputError("space", "have a finished library", space, finishing(record))
         return cls(store, record)
 
     @classmethod

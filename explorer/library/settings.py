@@ -43,6 +43,18 @@ def is_finished(info: Mapping[str, Any]) -> bool:
     return bool(info.get("ready")) and info.get("settings", {}).get("layout") in LAYOUTS
 
 
+def is_outdated(info: Mapping[str, Any]) -> bool:
+    """Whether a space's record says that its library was complete, in a layout that cannot be read any longer."""
+    return bool(info.get("ready")) and not is_finished(info)
+
+
+def finishing(space: SpaceRecord) -> str:
+    """Return the remedy for a space whose library is not finished."""
+    if is_outdated(space.info):
+        return "Run `archex store migrate`, which builds libraries of early versions again from what is stored."
+    return f"Run `archex space build {space.name}`, or repeat the import, to finish it."
+
+
 def neighbors_kernel(info: Mapping[str, Any]) -> str:
     """Return the name under which the store keeps the neighbours of a space, given the space's record."""
     name: str = info.get("settings", {}).get("kernel", {}).get("name", DEFAULT)

@@ -11,7 +11,7 @@ import numpy as np
 
 from explorer.errors import DataError, InputError, SpecError
 from explorer.library.library import MAX_LIBRARY, Library
-from explorer.library.settings import check_kernel, is_finished, kernel_text
+from explorer.library.settings import check_kernel, finishing, is_finished, is_outdated, kernel_text
 from explorer.progress import Reporter, SilentReporter
 from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import architecture_id, build_graph
@@ -62,12 +62,16 @@ def choose_space(store: GraphStore, id: str | None, wanted: str = "") -> str:
     Raises:
         InputError: the wanted space is not built, or no space is.
     """
-    built = [space.name for space in store.spaces() if is_ready(store, space.name)]
+    spaces = store.spaces()
+    built = [space.name for space in spaces if is_finished(space.info)]
+    outdated = {space.name: finishing(space) for space in spaces if is_outdated(space.info)}
     if wanted and wanted not in built:
         rule = f"be a built space ({', '.join(built) or 'none yet'})"
-        raise InputError("--space", rule, wanted, "Build it with `archex space build`, or choose another.")
+        remedy = outdated.get(wanted, "Build it with `archex space build`, or choose another.")
+        raise InputError("--space", rule, wanted, remedy)
     if not built:
-        raise InputError("store", "have a built space", store.url, "Build one: `archex space build nano`.")
+        remedy = next(iter(outdated.values()), "Build one: `archex space build nano`.")
+        raise InputError("store", "have a built space", store.url, remedy)
     if wanted:
         return wanted
     homes = (name for name in built if id is not None and id in store.architecture_ids(name))
@@ -169,6 +173,23 @@ def build_space(
         return library
     check_size(space)
     return Library.build(store, space.name, list(space), reporter, source=source, title=space.title, kernel=kernel)
+
+
+def rebuild_outdated(store: GraphStore, reporter: Reporter) -> list[str]:
+    """Build the libraries of early versions again, in the present layout, from the architectures that they have.
+
+    Args:
+        store: has just been migrated.
+        reporter: gets the phases of ``Library.build``.
+
+    Returns:
+        The names of their spaces.
+    """
+    outdated = [space for space in store.spaces() if is_outdated(space.info)]
+    for space in outdated:
+        info = space.info
+        Library.build(store, space.name, [], reporter, source=info.get("source"), title=str(info.get("title", "")))
+    return [space.name for space in outdated]
 
 
 def check_space_name(space: str) -> None:
