@@ -76,10 +76,11 @@ def trained(
     """
     from explorer.training.recipe import recipe_setting
     from explorer.training.sources import absolute
+    from explorer.training.tasks.forms import glue_name
 
     return Trained(
         recipe=recipe_setting(recipe),
-        tasks=tuple(tasks or ()),
+        tasks=tuple(glue_name(task) or task for task in tasks or ()),
         data=absolute(data) if data else None,
         task_files=tuple(str(file.resolve()) for file in task_files or ()),
         transfer=transfer,

@@ -25,7 +25,6 @@ from explorer.studies.budgets import MAX_TRIALS
 from explorer.studies.objectives import read_constraints
 from explorer.studies.upgrade import upgraded
 from explorer.supershaper.scores import ROWS
-from explorer.training.tasks.forms import glue_name
 from graphstore.records import StudyRecord, StudyState
 
 if TYPE_CHECKING:
@@ -132,7 +131,6 @@ class Trained(Checked):
         if self.transfer_overlap is not None and not method:
             remedy = "Leave it out, or name a method."
             raise InputError("transfer overlap", "come with a method of transfer", self.transfer_overlap, remedy)
-        object.__setattr__(self, "tasks", tuple(glue_name(task) or task for task in self.tasks))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ import logging
 
 import pytest
 
+from explorer.cli.search_options import trained
 from explorer.errors import DataError, InputError
-from explorer.studies.spec import Trained
 from explorer.training.recipe import RECIPES
 from explorer.training.sources import absolute, resolve_source
 from explorer.training.tasks.base import Example
@@ -233,7 +233,7 @@ def test_names_of_tasks_are_matched_loosely(tmp_path, given):
     source = resolve_source(None, tmp_path)
     assert source.tasks == ("SST-2",)
     assert source.load()["SST-2"].name == "SST-2"
-    assert Trained(tasks=(given, "package")).tasks == ("SST-2", "package")
+    assert trained([given, "package"], None, "quick", None, None, None).tasks == ("SST-2", "package")
 
 
 def test_two_folders_of_one_task_are_refused(tmp_path):
