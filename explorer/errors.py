@@ -145,6 +145,7 @@ _RULES = {
     "model_type": "be a list of keys and values",
     "model_attributes_type": "be a list of keys and values",
     "string_unicode": "be valid Unicode text",
+    "invalid_key": "have texts as keys",
 }
 """Rules by pydantic's type of error, where its own message speaks of Python."""
 _PREFIX = re.compile(r"^(Value error, |(Input|String|List|Value) should )")

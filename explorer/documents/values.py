@@ -36,6 +36,9 @@ class Flaw:
     value: object
     remedy: str = "Correct it."
 
+    def __repr__(self) -> str:
+        return repr(self.value)
+
 
 TOO_DEEP = Flaw(f"be nested at most {MAX_DEPTH} levels deep", Shown("more"), "Flatten it.")
 

@@ -147,7 +147,8 @@ def table_file(path: Path, mapping: Path, space: str, options: TableOptions | No
 
 def refusal(read: ImportFile, refused: Sequence[RefusedRow]) -> ImportReport:
     """Return the report of an import that stored nothing."""
-    return ImportReport(read.space, 0, 0, 0, 0, 0, 0, 0, (), tuple(refused), read.rows.read_as, read.rows.suspicious)
+    rows = read.rows
+    return ImportReport(read.space, 0, 0, 0, 0, 0, 0, 0, rows.left_out, tuple(refused), rows.read_as, rows.suspicious)
 
 
 def import_file(store: GraphStore, read: ImportFile, reporter: Reporter, strict: bool = False) -> ImportReport:

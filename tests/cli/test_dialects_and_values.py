@@ -81,6 +81,21 @@ def test_one_wrong_column_is_said_once_for_many_rows(archex):
     assert not Path("explorer.db").exists()
 
 
+def test_a_hopeless_file_is_given_up_early(archex, monkeypatch):
+    monkeypatch.setattr("explorer.space.imports.rows.MAX_HOPELESS", 1500)
+    Path("map.yaml").write_text(MAPPING)
+    Path("t.csv").write_text("model,acc,ms\n" + "BERT-Tiny,eighty,7\n" * 2000 + "BERT-Tiny,80,7\n")
+    code, out, told = archex(*IMPORT)
+    assert code == 2
+    assert "and 1,981 more like it" in told
+    assert "skipped: the rows after row 1,500 were not read" in told
+    assert "2001 rows were refused" in out
+    Path("t.csv").write_text("model,acc,ms\nBERT-Tiny,80,7\n" + "BERT-Tiny,eighty,7\n" * 2000)
+    code, out, told = archex(*IMPORT)
+    assert "1 rows with 1 architectures" in out
+    assert "not read" not in told
+
+
 def test_a_device_without_a_name_is_refused(archex):
     for column, value in (("_s", "0.5"), ("_s", ""), ("__s", "0.5")):
         Path("s.csv").write_text(f"{WIDTHS},perplexity,{column}\n{'480,' * 12}5.5,{value}\n")

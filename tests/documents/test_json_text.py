@@ -63,6 +63,10 @@ def test_the_deepest_allowed_document_is_read():
     assert parse_json("[" * 64 + "]" * 64, "a.json")
 
 
+def test_a_flaw_looks_as_it_was_written():
+    assert repr(load_json("[NaN, 1e999]", "a.json")) == "[NaN, 1e999]"
+
+
 def test_a_bad_part_leaves_the_others():
     document = load_json(r'[{"a": 1}, {"a": NaN}, {"a": "\ud800"}, {"a": 2}]', "a.json")
     assert (checked(document[0], ""), checked(document[3], "")) == ({"a": 1}, {"a": 2})

@@ -42,6 +42,25 @@ heterogeneous_feed_forward: false
 kernel: wl
 kernel_parameters: {iterations: 3}
 """
+FLEXIBERT_SPACES = (
+    """architecture:
+  encoder_layers: [2, 4]
+  hidden_size: [128, 256]
+  attention_heads: [2, 4]
+  similarity_metric: [sdp, wma]
+  feed-forward_hidden: [512, 1024]
+""",
+    """architecture:
+  encoder_layers: [2, 4]
+  operation_types: [sa, l, c]
+  operation_parameters: {sa: [sdp, wma], l: [dft, dct], c: [5, 9]}
+  num_heads: [2, 4]
+  hidden_size: [128, 256]
+  feed-forward_hidden: [512, 1024]
+  number_of_feed-forward_stacks: [1, 3]
+""",
+)
+FIRST_FORM = {"l": 2, "a": [2, 4], "h": [128, 256], "s": ["sdp", "wma"], "f": [512, 1024]}
 RECIPE = "base: nano\npretrain_steps: 200\nfinetune_steps: 50\ntune_rates: [1.0e-4, 3.0e-4]\nprecision: float32\n"
 TASK = """name: reviews
 kind: classification
@@ -109,6 +128,8 @@ EDGE_ROW = {
     "model_dict": HEADS,
     "performance": {"latency": 0.1, "energy": 2, "peak_power": 3.5, "glue": 0.6, "pretrain_loss": 2.5},
 }
+ABLATION_ROW = {**NAS_ROW, "id": 1, "scores": dict.fromkeys(("50000", "100000"), NAS_ROW["scores"])}
+TRAINED_ROW = {"model_dict": FIRST_FORM, "pretrain": {"steps": 10000, "loss": 2.5}, "glue": "0.71"}
 STUDY = StudySpec(name="mine", space="nano", evaluation=Known(), budget=20).to_json()
 GLUE = 'label\tsentence\n1\tgood\n0\tbad, she "said\n'
 
@@ -217,12 +238,12 @@ def _text(path: Path) -> str:
 
 
 TASK_FILES = (("task.yaml", TASK), ("train.csv", EXAMPLES), ("dev.csv", EXAMPLES))
-MODELS = (json.dumps(MODEL), json.dumps(HEADS))
+MODELS = (json.dumps(MODEL), json.dumps(HEADS), json.dumps(FIRST_FORM))
 MAPPED = (("map.yaml", MAPPING),)
 BY_MODELS = (("map.yaml", BY_MODEL),)
 
 ENTRANCES = {
-    "space": Entrance(lambda path: load_space(str(path)).name, "mine.yaml", (SPACE,)),
+    "space": Entrance(lambda path: load_space(str(path)).name, "mine.yaml", (SPACE, *FLEXIBERT_SPACES)),
     "recipe": Entrance(_recipe, "mine.yaml", (RECIPE,)),
     "recipe in JSON": Entrance(_recipe, "mine.json", (json.dumps({"base": "quick", "clip": 2, "dropout": 1e-1}),)),
     "task": Entrance(_task, "task.yaml", (TASK, TASK + "delimiter: comma\n"), TASK_FILES),
@@ -263,11 +284,16 @@ ENTRANCES = {
     ),
     "shapes": Entrance(importing.shapes_file, "s.csv", (SHAPES, SHAPES.replace(",", "\t"))),
     "shapes to predict from": Entrance(lambda path: f"{len(read_shapes(path).latency)} devices", "s.csv", (SHAPES,)),
-    "NAS-Bench-BERT": Entrance(importing.nas_bench_bert_file, "b.json", (json.dumps([NAS_ROW, NAS_ROW]),)),
+    "NAS-Bench-BERT": Entrance(
+        importing.nas_bench_bert_file, "b.json", (json.dumps([NAS_ROW, NAS_ROW]), json.dumps([ABLATION_ROW]))
+    ),
     "EdgeTran": Entrance(
         lambda path: importing.edgetran_file(path, with_predicted=True),
         "e.json",
-        (json.dumps({f"{'0' * 32}_a100": EDGE_ROW, f"{'0' * 32}_cpu_rpi": {**EDGE_ROW, "model_dict": MODEL}}),),
+        (
+            json.dumps({f"{'0' * 32}_a100": EDGE_ROW, f"{'0' * 32}_cpu_rpi": {**EDGE_ROW, "model_dict": MODEL}}),
+            json.dumps({"0" * 32: TRAINED_ROW, "1" * 32: {**TRAINED_ROW, "glue": None}}),
+        ),
     ),
     "pasted model": Entrance(_model, "m.json", MODELS),
     "model in a file": Entrance(_model_file, "m.json", MODELS),

@@ -6,6 +6,7 @@ A row is accepted or rejected as a whole. Rows are numbered from 1, in the order
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,10 @@ from explorer.space.spec import ArchitectureSpec
 MAX_TEXT = 200
 MAX_ALIKE = 1000
 """Maximum number of listed rows of one kind."""
+MAX_KINDS = 100
+"""Maximum number of kinds of rejected rows that are told apart."""
+MAX_HOPELESS = 10_000
+"""Number of rows after which a file is given up if no row was valid."""
 NUMBER = re.compile(r"\d+([.,]\d+)*")
 MAX_VALUE = 1e15
 """Maximum absolute value of scores and measurements, in any unit; larger values are errors."""
@@ -125,12 +130,14 @@ class ReadRows:
         refused: the rejected rows; the first ``MAX_ALIKE`` of each kind.
         read_as: how the file was read: its dialect, its arrangement, the form of what it holds.
         suspicious: one line per value that is at odds with the rest of the file.
+        left_out: one line about rows that were not read.
     """
 
     valid: tuple[tuple[int, FoundRow], ...]
     refused: tuple[RefusedRow, ...]
     read_as: tuple[str, ...] = ()
     suspicious: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], FoundRow]) -> ReadRows:
@@ -139,32 +146,64 @@ def read_rows(rows: Iterable[Any], convert: Callable[[int, Any], FoundRow]) -> R
     Args:
         rows: the raw rows; a row that is an InputError is rejected with that reason.
         convert: converts number and raw row, or raises InputError.
+
+    Returns:
+        The rows. If none of the first ``MAX_HOPELESS`` is valid, the others are only counted.
     """
     valid: list[tuple[int, FoundRow]] = []
-    refused: list[RefusedRow] = []
-    for number, row in enumerate(rows, start=1):
+    refused = _Refusals()
+    left_out: tuple[str, ...] = ()
+    numbered = enumerate(rows, start=1)
+    for number, row in numbered:
         try:
             if isinstance(row, InputError):
                 raise row
             valid.append((number, convert(number, checked(row, ""))))
         except InputError as error:
-            refused.append(RefusedRow.of(number, error))
+            refused.add(RefusedRow.of(number, error))
+        if number == MAX_HOPELESS and not valid and (unread := sum(1 for _ in numbered)):
+            left_out = (f"the rows after row {number:,} were not read, because none before was valid",)
+            refused.add_unread(unread)
     read_as = tuple(dict.fromkeys(line for _, row in valid for line in row.read_as))
     suspicious = tuple(line for _, row in valid for line in row.suspicious)
-    return ReadRows(tuple(valid), listed(refused), read_as, suspicious)
+    return ReadRows(tuple(valid), refused.listed(), read_as, suspicious, left_out)
+
+
+class _Refusals:
+    """Rejected rows; of those alike only the first are kept, because there may be millions."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, list[RefusedRow]] = {}
+        self._more: Counter[str] = Counter()
+
+    def add(self, row: RefusedRow) -> None:
+        """Keep or count a row."""
+        kind = row.kind if row.kind in self._kept or len(self._kept) < MAX_KINDS else next(reversed(self._kept))
+        alike = self._kept.setdefault(kind, [])
+        if len(alike) < MAX_ALIKE:
+            alike.append(row)
+        else:
+            self._more[kind] += 1 + row.more
+
+    def add_unread(self, count: int) -> None:
+        """Count rows that were not read with the kind of most rows."""
+        most = max(self._kept, key=lambda kind: len(self._kept[kind]) + self._more[kind])
+        self._more[most] += count
+
+    def listed(self) -> tuple[RefusedRow, ...]:
+        """Return the kept rows in their order; the last of each kind counts the others as ``more``."""
+        found: list[RefusedRow] = []
+        for kind, (*first, last) in self._kept.items():
+            found += [*first, replace(last, more=last.more + self._more[kind])]
+        return tuple(sorted(found, key=lambda row: row.row))
 
 
 def listed(refused: Iterable[RefusedRow]) -> tuple[RefusedRow, ...]:
     """Return rejected rows in their order; of those alike only the first, which count the others as ``more``."""
-    kinds: dict[str, list[RefusedRow]] = {}
+    kept = _Refusals()
     for row in sorted(refused, key=lambda row: row.row):
-        kinds.setdefault(row.kind, []).append(row)
-    kept: list[RefusedRow] = []
-    for alike in kinds.values():
-        *first, last = alike[:MAX_ALIKE]
-        more = sum(1 + row.more for row in alike[MAX_ALIKE:])
-        kept += [*first, replace(last, more=last.more + more)]
-    return tuple(sorted(kept, key=lambda row: row.row))
+        kept.add(row)
+    return kept.listed()
 
 
 def number(
