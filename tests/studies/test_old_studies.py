@@ -13,6 +13,7 @@ import pytest
 from explorer.studies.driver import StudyDriver, may_choose, proposal_info, single_thread
 from explorer.studies.spec import External, Known, StudySpec, Trained
 from graphstore import open_store
+from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import StoreVersionError
 from graphstore.maintenance import check, migrate
 
@@ -25,7 +26,7 @@ def migrated(tmp_path_factory):
     path = tmp_path_factory.mktemp("old") / "store.db"
     path.write_bytes(lzma.decompress((FIXTURES / "studies_v2.db.xz").read_bytes()))
     url = f"sqlite:///{path}"
-    with pytest.raises(StoreVersionError, match="must be 3, but got 2"):
+    with pytest.raises(StoreVersionError, match=f"must be {SCHEMA_VERSION}, but got 2"):
         open_store(url)
     assert migrate(url, lambda line: None).before == 2
     assert check(url).problems == ()
