@@ -30,8 +30,8 @@ from explorer.surrogate.settings import STRICT
 
 WARM_FROM = 16
 """Completed trials above which the networks are trained further from those of fewer trials."""
-MANY, WARM_TO = 512, 128
-"""Completed trials above which the networks start from those of the first 128: all fits before would take too long."""
+WARM_TO = 512
+"""Completed trials up to which there is such a fit for each power of two; later ones start from the last of these."""
 LEADING = 0.9
 """Share of the variance held by the axes over which the initial design is spread; later axes say little."""
 _DESIGN, _QUERY, _STARTS = 1, 2, 3  # purposes of random generators
@@ -235,8 +235,7 @@ class Boshnas(InitialDesignPolicy):
         The starting points depend on the history alone, so a resumed study ends with the same surrogate.
         """
         if key not in self._fits:
-            before = 1 << ((len(key) - 1).bit_length() - 1) if len(key) > WARM_FROM else 0
-            before = before if len(key) <= MANY else WARM_TO
+            before = min(WARM_TO, 1 << ((len(key) - 1).bit_length() - 1)) if len(key) > WARM_FROM else 0
             start = self._fit(key[:before]) if before else None
             points, values = self._points[[i for i, _ in key]], np.array([value for _, value in key])
             self._fits[key] = self._make_surrogate(self.settings).fit(points, values, self._region, start)

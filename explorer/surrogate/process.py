@@ -22,9 +22,9 @@ NOISES = (0.1, 0.3, 1.0)
 """Variances of the noise, in units of the covariance's own."""
 NEGLIGIBLE = 1e-3
 """Share of the evidence below which a covariance is dropped: most of them, once there are many scores."""
-MOST_EXACT = 500
+MOST_EXACT = 512
 """Most observations that the process is fitted to exactly, in time n³."""
-ANCHORS = 384
+ANCHORS = 256
 """Observed points through which it is fitted to more of them."""
 _TINY = 1e-12
 
