@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from explorer.errors import InputError
 from explorer.similarity.graph import ArchitectureGraph, build_graph
 from explorer.space.difference import Change, FieldChange, difference
 from explorer.space.spec import ArchitectureSpec
@@ -35,12 +34,6 @@ class Cell:
 
 Row = tuple[Cell | None, ...]
 """One cell for each architecture; ``None`` if it has no such layer."""
-
-
-def check_count(count: int) -> None:
-    """Raise InputError unless this number of architectures can be compared."""
-    if not FEWEST <= count <= MOST:
-        raise InputError("architectures to compare", f"be {FEWEST} to {MOST}", count, "Add or remove some.")
 
 
 def aligned_layers(specs: Sequence[ArchitectureSpec]) -> list[Row]:

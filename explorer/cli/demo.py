@@ -25,9 +25,9 @@ from explorer.cli.console import (
     say,
 )
 from explorer.cli.search_options import RecipeOption
-from explorer.cli.studies import finished_report
 from explorer.studies.demo import RECIPE, DemoResult, demo_spec, run_demo
 from explorer.studies.jobs import new_job, running_job, wait_until_free
+from explorer.studies.reports import finished_report
 
 
 def demo(

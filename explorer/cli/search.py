@@ -23,7 +23,7 @@ from explorer.cli.executors import ExecutorOptions
 from explorer.cli.options import with_options, words_of
 from explorer.cli.search_options import ConstraintOption, SearchOptions
 from explorer.cli.search_studies import enqueue, export, extend, listed, status, stop
-from explorer.cli.studies import finished_report, print_reports
+from explorer.cli.studies import print_reports
 from explorer.errors import InputError
 from explorer.studies.driver import run_known
 from explorer.studies.executors.contract import Executor
@@ -37,6 +37,7 @@ from explorer.studies.jobs import (
     wait_until_free,
 )
 from explorer.studies.managing import find_study, open_studies, prepare_resume
+from explorer.studies.reports import finished_report
 from explorer.studies.spec import Known, StudySpec
 from explorer.studies.stages import run_stages
 from explorer.studies.trained import run_trained

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from explorer.analysis.quantities import Direction
 from explorer.cli.options import note_minus
-from explorer.documents.json_text import parse_value
+from explorer.documents.json_text import parse_settings
 from explorer.errors import InputError
 from explorer.search import POLICIES, Capability, policies_with
 from explorer.studies.levels import levels_to_search
@@ -86,17 +86,6 @@ def trained(
         transfer=transfer,
         transfer_overlap=overlap,
     )
-
-
-def policy_settings(texts: list[str] | None) -> dict[str, Any]:
-    """Return the policy's own settings from texts ``NAME=VALUE``. Raises InputError if a text has no valid value."""
-    found: dict[str, Any] = {}
-    for text in texts or ():
-        name, _, value = (part.strip() for part in text.partition("="))
-        if not (name and value):
-            raise InputError("--policy-setting", "be NAME=VALUE", text, "Write for example embedding=false.")
-        found[name] = parse_value(value, f"--policy-setting {name}")
-    return found
 
 
 ConstraintOption = Annotated[
@@ -247,13 +236,14 @@ class SearchOptions:
 
     def _spec(self, policy: str, evaluation: Evaluation, levels: int) -> StudySpec:
         objectives = read_objectives(self.objective or [INSIDE_TASK if self.supernet else "mean"])
+        settings = parse_settings(self.policy_setting or (), "policy setting", "embedding=false")
         stem = f"{self.space}-{objectives[0].name}-{policy}-seed{self.seed}"
         return StudySpec(
             name=self.study or re.sub(r"[^\w.-]+", "-", stem, flags=re.A),
             space=self.space,
             evaluation=evaluation,
             policy=policy,
-            policy_settings={**policy_settings(self.policy_setting), **initial_design(policy, self.initial)},
+            policy_settings={**settings, **initial_design(policy, self.initial)},
             objectives=objectives,
             constraints=read_constraints(self.constraint or ()),
             budget=default_budget(evaluation.kind, self.hours) if self.budget is None else self.budget,

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
 from explorer.cli.resolve import resolve_spec
-from explorer.cli.studies import print_reports, study_report
+from explorer.cli.studies import print_reports
 from explorer.errors import InputError
 from explorer.similarity.graph import architecture_id
 from explorer.studies import managing, reports
@@ -128,11 +128,11 @@ def enqueue(
 def listed(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:
     """List all studies with their best architecture and their best-so-far curve."""
     with opened(store, create=False) as opened_store:
-        reports = [study_report(opened_store, study) for study in opened_store.studies()]
+        found = [reports.study_report(opened_store, study) for study in opened_store.studies()]
     if json:
-        print_json({"studies": reports})
+        print_json({"studies": found})
     else:
-        print_reports(reports)
+        print_reports(found)
 
 
 def export(

@@ -9,37 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
-from explorer.errors import ExplorerError
-from explorer.studies.driver import best_so_far
-from explorer.studies.reports import study_facts
-from graphstore import GraphStore
-from graphstore.records import StudyRecord, TrialRecord, TrialStatus
-
-
-def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
-    """Return the results of a study as a JSON-able document."""
-    trials = store.trials(study.name)
-    return {
-        **study_facts(store, study, trials),
-        "complete": sum(trial.value is not None for trial in trials),
-        "failed": sum(trial.state is TrialStatus.FAILED for trial in trials),
-        "stale": sum(trial.state is TrialStatus.STALE for trial in trials),
-        "running": sum(trial.state is TrialStatus.RUNNING for trial in trials),
-        "curve": best_so_far(trials),
-    }
-
-
-def finished_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
-    """Return the report of a study that has just been run.
-
-    Raises:
-        ExplorerError: all trials failed; it shows the reason of the first one.
-    """
-    report = study_report(store, study)
-    if report["failed"] and not report["complete"]:
-        reason = next(trial.reason for trial in store.trials(study.name) if trial.state is TrialStatus.FAILED)
-        raise ExplorerError(f"all {report['failed']} trials of study {study.name} failed, the first because: {reason}")
-    return report
+from explorer.studies.reports import study_report, trial_rows
 
 
 def print_reports(reports: list[dict[str, Any]]) -> None:
@@ -59,18 +29,12 @@ def print_reports(reports: list[dict[str, Any]]) -> None:
     output.print(table)
 
 
-def trial_report(trial: TrialRecord) -> dict[str, Any]:
-    """Return a trial as a JSON-able document; ``seconds`` counts from the start of its last attempt to its end."""
-    ended = trial.finished and trial.started
-    return {
-        "trial": trial.number,
-        "state": trial.state.value,
-        "attempt": trial.attempt,
-        "value": trial.value,
-        "architecture": trial.architecture,
-        "seconds": trial.finished - trial.started if ended else None,
-        "reason": trial.reason,
-    }
+SHOWN = ("trial", "state", "attempt", "value", "architecture", "seconds", "reason")
+"""Columns of an export that the command shows of each trial."""
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in SHOWN}
 
 
 def print_trials(reports: list[dict[str, Any]]) -> None:
@@ -94,7 +58,7 @@ def studies(
     with opened(store, create=False) as opened_store:
         named = [opened_store.study(name)] if name else opened_store.studies()
         reports = [study_report(opened_store, study) for study in named]
-        trials = [trial_report(trial) for trial in opened_store.trials(name)] if name else []
+        trials = [_shown(row) for row in trial_rows(opened_store, named[0])] if name else []
     if json:
         print_json({**reports[0], "trials": trials} if name else {"studies": reports})
         return

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from explorer.documents.text import lines_of, read_text
 from explorer.documents.values import MAX_VALUES, TOO_DEEP, Flaw, checked, integer, real
-from explorer.errors import DataError, Shown
+from explorer.errors import DataError, InputError, Shown
 
 AROUND = 20
 """Characters shown before and after a mistake."""
@@ -98,3 +98,24 @@ def parse_value(text: str, place: str) -> Any:
     except RecursionError:
         raise DataError(place, TOO_DEEP.rule, TOO_DEEP.value, TOO_DEEP.remedy) from None
     return checked(document, place)
+
+
+def parse_settings(texts: Iterable[str], field: str, example: str) -> dict[str, Any]:
+    """Read settings that were written as ``NAME=VALUE``, each value as ``parse_value`` reads it.
+
+    Args:
+        texts: the settings.
+        field: what one of them is, in errors.
+        example: one of them, for the remedy.
+
+    Raises:
+        InputError: a text is not ``NAME=VALUE``.
+        DataError: a value is JSON that breaks a rule.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, _, value = (part.strip() for part in text.partition("="))
+        if not (name.isidentifier() and value):
+            raise InputError(field, "be NAME=VALUE", text, f"Write for example {example}.")
+        found[name] = parse_value(value, f"{field} {name}")
+    return found

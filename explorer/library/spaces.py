@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from explorer.documents.json_text import parse_settings
 from explorer.errors import DataError, InputError, SpecError
 from explorer.library.library import MAX_LIBRARY, Library
 from explorer.library.settings import check_kernel, finishing, is_finished, is_outdated, kernel_text
@@ -16,7 +17,7 @@ from explorer.progress import Reporter, SilentReporter
 from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import architecture_id, build_graph
 from explorer.similarity.kernel import CostEstimate, GraphKernel
-from explorer.similarity.registry import DEFAULT, kernel_named, kernel_parameters
+from explorer.similarity.registry import DEFAULT, kernel_named
 from explorer.space.grammar import DesignSpace
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
@@ -128,7 +129,8 @@ def chosen_kernel(space: DesignSpace, name: str = "", parameters: Sequence[str] 
     if not name and not parameters and not space.kernel:
         return None
     own = {} if name and name != space.kernel else dict(space.kernel_parameters)
-    return kernel_named(name or space.kernel or DEFAULT, **(own | kernel_parameters(parameters)))
+    own |= parse_settings(parameters, "kernel parameter", "iterations=3")
+    return kernel_named(name or space.kernel or DEFAULT, **own)
 
 
 def kernel_cost(kernel: GraphKernel, space: DesignSpace) -> CostEstimate:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from typing import Any
 
-from explorer.documents.json_text import parse_value
 from explorer.errors import InputError
 from explorer.similarity.kernel import GraphKernel, State, entries
 
@@ -64,18 +62,3 @@ def kernel_from_state(state: State) -> GraphKernel:
         InputError: the kernel is unknown.
     """
     return kernel_class(entries(state, "kernel")[0]).from_state(state)
-
-
-def kernel_parameters(texts: Sequence[str]) -> dict[str, Any]:
-    """Read parameters written as ``NAME=VALUE``: JSON values, and words as they are.
-
-    Raises:
-        InputError: a text has no ``=``, or no valid value.
-    """
-    found: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise InputError("kernel parameter", "be NAME=VALUE", text, "Write for example iterations=3.")
-        found[name.strip()] = parse_value(value.strip(), f"kernel parameter {name.strip()}")
-    return found

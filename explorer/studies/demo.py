@@ -23,12 +23,12 @@ from explorer.progress import Reporter
 from explorer.space.grammar import load_space
 from explorer.studies.executors.local import LocalExecutor
 from explorer.studies.managing import open_study
-from explorer.studies.reports import best_allowed
+from explorer.studies.reports import best_allowed, trial_counts
 from explorer.studies.spec import StudySpec, Trained
 from explorer.studies.trained import TrainingChoices, run_trained
 from explorer.training.recipe import recipe_named
 from graphstore import GraphStore
-from graphstore.records import TrialRecord
+from graphstore.records import TrialRecord, TrialStatus
 
 SPACE = "nano"
 RECIPE = "nano"
@@ -99,7 +99,7 @@ def run_demo(
     return DemoResult(
         architectures=len(space.embeddings.ids),
         scored=sum(trial.value is not None for trial in trials),
-        failed=sum(trial.state.value == "failed" for trial in trials),
+        failed=trial_counts(trials)[TrialStatus.FAILED],
         library_s=library_s,
         first_score_s=first_score[0] if first_score else None,
         best=_describe(store, best) if best else None,

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 from explorer.analysis.score_kinds import known_objective
@@ -62,8 +63,8 @@ def single_thread(policy: Policy) -> Iterator[None]:
 
 def history(trials: Iterable[TrialRecord]) -> list[Trial]:
     """Return stored trials as a policy sees them."""
-    failed = (TrialStatus.FAILED, TrialStatus.COMPLETE)  # a complete trial without a value counts as failed
-    return [Trial(t.number, t.architecture, t.value, t.value is None and t.state in failed) for t in trials]
+    # A complete trial without a value counts as failed.
+    return [Trial(t.number, t.architecture, t.value, t.value is None and t.state in ENDED) for t in trials]
 
 
 def prior_trials(store: GraphStore, spec: StudySpec) -> list[Trial]:
@@ -261,14 +262,17 @@ def close_study(store: GraphStore, driver: StudyDriver) -> StudyRecord:
     return store.update_study(driver.study.name, state=state)
 
 
+def value_of(trial: TrialRecord) -> float | None:
+    """Return a trial's value if it is complete and finite."""
+    value = trial.value
+    return value if trial.state is TrialStatus.COMPLETE and value is not None and math.isfinite(value) else None
+
+
 def best_so_far(trials: Sequence[TrialRecord]) -> list[float]:
-    """Return the best value after each finished trial that has one, in the order in which they finished."""
-    done = sorted((t for t in trials if t.value is not None), key=lambda t: (t.finished, t.number))
-    best, curve = -math.inf, []
-    for trial in done:
-        best = max(best, trial.value if trial.value is not None else -math.inf)
-        curve.append(best)
-    return curve
+    """Return the best value after each trial that has one, in the order in which they finished."""
+    values = ((value_of(trial), trial) for trial in trials)
+    done = sorted((trial.finished, trial.number, value) for value, trial in values if value is not None)
+    return list(accumulate((value for _, _, value in done), max))
 
 
 def best_trial(trials: Iterable[TrialRecord]) -> TrialRecord | None:

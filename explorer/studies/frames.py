@@ -24,7 +24,7 @@ from explorer.pareto import pareto_set
 from explorer.records import Prediction
 from explorer.space.formats import from_json
 from explorer.studies.candidates import space_candidates
-from explorer.studies.driver import StudyDriver, known_values, single_thread
+from explorer.studies.driver import StudyDriver, best_so_far, known_values, single_thread, value_of
 from explorer.studies.spec import Known, StudySpec, Trained
 from graphstore import GraphStore
 from graphstore.queries import Fact, MeasurementKey
@@ -79,12 +79,6 @@ def find_studies(store: GraphStore, patterns: Sequence[str]) -> list[StudyRecord
     return studies
 
 
-def value_of(trial: TrialRecord) -> float | None:
-    """Return a trial's value if it is complete and finite."""
-    value = trial.value
-    return value if trial.state is TrialStatus.COMPLETE and value is not None and math.isfinite(value) else None
-
-
 def history_frame(studies: Sequence[StudyRecord], trials: Trials, best_known: float | None = None) -> pd.DataFrame:
     """Return the best value after each evaluation, in the order in which they ended.
 
@@ -100,10 +94,7 @@ def history_frame(studies: Sequence[StudyRecord], trials: Trials, best_known: fl
     rows = []
     for study in studies:
         spec, done = StudySpec.of(study), study.state is StudyState.DONE
-        ended = sorted((t for t in trials[study.name] if value_of(t) is not None), key=lambda t: (t.finished, t.number))
-        best = -math.inf
-        for number, trial in enumerate(ended, start=1):
-            best = max(best, float(trial.value or 0.0))
+        for number, best in enumerate(best_so_far(trials[study.name]), start=1):
             regret = math.nan if best_known is None else best_known - best
             rows.append((study.name, spec.policy, spec.seed, done, number, best, regret))
     return pd.DataFrame(rows, columns=["study", "policy", "seed", "done", "evaluations", "best", "regret"])

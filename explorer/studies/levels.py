@@ -37,12 +37,12 @@ from explorer.space.grammar import DesignSpace
 from explorer.space.hierarchy import finer, interpolate, levels
 from explorer.space.moves import mutate
 from explorer.space.spec import ArchitectureSpec
-from explorer.studies.driver import history, prior_trials
+from explorer.studies.driver import ENDED, history, prior_trials
 from explorer.studies.objectives import study_candidates
 from explorer.studies.spec import LEVEL_SIZE, Level, StudySpec
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
-from graphstore.records import StudyRecord, TrialStatus
+from graphstore.records import StudyRecord
 
 BEST = 10
 """Number of best architectures that the next level begins from."""
@@ -151,7 +151,7 @@ def _begun(store: GraphStore, name: str) -> dict[str, Any] | None:
 def _origin(store: GraphStore, spec: StudySpec) -> dict[str, Any] | None:
     """Return everything that the next level's candidates depend on, as JSON values."""
     trials = store.trials(spec.name)
-    if any(trial.state not in (TrialStatus.COMPLETE, TrialStatus.FAILED) for trial in trials):
+    if any(trial.state not in ENDED for trial in trials):
         remedy = "Run it to its end first."
         raise DataError(f"study {spec.name}", "have ended before the next level begins", "open trials", remedy)
     tried = [*prior_trials(store, spec), *history(trials)]

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from explorer.analysis.tables import escape_formula
+from explorer.errors import ExplorerError
 from explorer.studies.budgets import hours_used
-from explorer.studies.driver import best_trial
+from explorer.studies.driver import best_so_far, best_trial
 from explorer.studies.jobs import job_of
 from explorer.studies.requeries import allowed_trials, best_with_tuned
 from explorer.studies.spec import StudySpec
@@ -60,6 +61,36 @@ def study_facts(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRec
     }
 
 
+def trial_counts(trials: Sequence[TrialRecord]) -> dict[TrialStatus, int]:
+    """Return the number of trials in each state."""
+    return {state: sum(trial.state is state for trial in trials) for state in TrialStatus}
+
+
+def study_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
+    """Return the results of a study as a JSON-able document."""
+    trials = store.trials(study.name)
+    counts = trial_counts(trials)
+    shown = (TrialStatus.COMPLETE, TrialStatus.FAILED, TrialStatus.STALE, TrialStatus.RUNNING)
+    return {
+        **study_facts(store, study, trials),
+        **{state.value: counts[state] for state in shown},
+        "curve": best_so_far(trials),
+    }
+
+
+def finished_report(store: GraphStore, study: StudyRecord) -> dict[str, Any]:
+    """Return the report of a study that has just been run.
+
+    Raises:
+        ExplorerError: all trials failed; it shows the reason of the first one.
+    """
+    report = study_report(store, study)
+    if report["failed"] and not report["complete"]:
+        reason = next(trial.reason for trial in store.trials(study.name) if trial.state is TrialStatus.FAILED)
+        raise ExplorerError(f"all {report['failed']} trials of study {study.name} failed, the first because: {reason}")
+    return report
+
+
 def study_status(store: GraphStore, study: StudyRecord, now: float | None = None) -> dict[str, Any]:
     """Return the state of a study as a JSON-able document.
 
@@ -75,7 +106,7 @@ def study_status(store: GraphStore, study: StudyRecord, now: float | None = None
         "objectives": [str(objective) for objective in spec.objectives] if spec.costs else [],
         "constraints": list(spec.constraints),
         "hours": {"used": hours_used(trials, now), "limit": spec.hours},
-        "trials": {state.value: sum(trial.state is state for trial in trials) for state in TrialStatus},
+        "trials": {state.value: count for state, count in trial_counts(trials).items()},
         "job": None
         if job is None
         else {

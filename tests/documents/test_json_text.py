@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.documents.json_text import json_lines, load_json, parse_json, parse_value
+from explorer.documents.json_text import json_lines, load_json, parse_json, parse_settings, parse_value
 from explorer.documents.values import MAX_VALUES, checked
-from explorer.errors import DataError
+from explorer.errors import DataError, InputError
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 NUMBERS = st.integers(-(2**64) + 1, 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -113,3 +113,14 @@ def test_a_caller_deep_in_the_stack_gets_an_error_too():
 
     with pytest.raises(DataError, match="nested"):
         deep(sys.getrecursionlimit() - 150)
+
+
+def test_settings_are_read_as_json_or_as_words():
+    texts = ["iterations=3", " decay = 0.5 ", "direction=in", "exact=true", 'name="3"', "note=a=b"]
+    expected = {"iterations": 3, "decay": 0.5, "direction": "in", "exact": True, "name": "3", "note": "a=b"}
+    assert parse_settings(texts, "setting", "k=1") == expected
+    for text in ("iterations", "=3", "two words=1", "empty= "):
+        with pytest.raises(InputError, match=r"setting must be NAME=VALUE, but got .* Write for example k=1\."):
+            parse_settings([text], "setting", "k=1")
+    with pytest.raises(DataError, match="setting decay"):
+        parse_settings(["iterations=3", "decay=NaN"], "setting", "k=1")

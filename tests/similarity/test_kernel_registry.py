@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.similarity.registry import DEFAULT, KERNELS, kernel_named, kernel_parameters
+from explorer.similarity.registry import DEFAULT, KERNELS, kernel_named
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.testing.kernels import architectures
 
@@ -32,12 +32,3 @@ def test_unknown_names_and_parameters_are_refused():
         kernel_named("nope")
     with pytest.raises(InputError, match="kernel parameters"):
         kernel_named("random_walk", iterations=3)
-
-
-def test_parameters_are_read_as_json_or_as_words():
-    texts = ["iterations=3", "decay=0.5", "direction=in", "exact=true", 'name="3"', "note=a=b"]
-    expected = {"iterations": 3, "decay": 0.5, "direction": "in", "exact": True, "name": "3", "note": "a=b"}
-    assert kernel_parameters(texts) == expected
-    for text in ("iterations", "=3", "two words=1"):
-        with pytest.raises(InputError, match="NAME=VALUE"):
-            kernel_parameters([text])

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from explorer.cli.search_studies import status
-from explorer.cli.studies import study_report
 from explorer.library.library import Library
 from explorer.progress import SilentReporter
 from explorer.records import Trial
@@ -19,7 +18,7 @@ from explorer.studies.evaluation import TrainingEvaluator
 from explorer.studies.executors.contract import WorkerOrder
 from explorer.studies.managing import extend_study, open_study, tighten_study
 from explorer.studies.objectives import study_candidates
-from explorer.studies.reports import study_status
+from explorer.studies.reports import study_report, study_status
 from explorer.studies.requeries import (
     VARIATIONS,
     best_with_tuned,
@@ -166,12 +165,6 @@ def test_queries_are_chosen_once(store, monkeypatch):
     assert [(t.architecture, t.info["variation"]) for t in store.trials("s.tuned")] == list(chosen)
     assert StudySpec.of(tuned).tuned.queries == chosen
     assert tuned_study(store, tuned) is None
-
-
-def test_a_policy_without_beliefs_makes_no_queries(store):
-    study = evaluate(store, open_study(store, search("s", "small", stages=Stages(requeries=5))))
-    assert tuned_study(store, study) is None
-    assert len(store.studies()) == 1
 
 
 def test_a_varied_trial_is_trained_and_scored_by_its_own_recipe(tmp_path):

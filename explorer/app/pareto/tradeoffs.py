@@ -20,7 +20,7 @@ from explorer.app.query.best_and_pareto import OfferedObjective, objectives_of
 from explorer.app.shared import frames, services
 from explorer.pareto import hypervolume, pareto_set
 from explorer.plots.pareto import Axis
-from explorer.studies.frames import value_of
+from explorer.studies.driver import value_of
 from explorer.studies.spec import StudySpec
 from graphstore.queries import Ends, Fact, MeasurementKey
 from graphstore.records import ScoreKind, StudyRecord, TrialRecord

@@ -30,6 +30,7 @@ from explorer.plots import (
 )
 from explorer.plots.pareto import study_axes
 from explorer.studies import frames as pictures
+from explorer.studies.driver import value_of
 from explorer.studies.spec import External, Known, StudySpec
 from graphstore.records import StudyRecord, StudyState, TrialRecord
 
@@ -90,7 +91,7 @@ def _best_known(url: str, name: str, revision: tuple[int, int]) -> float | None:
 
 
 def _history(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
-    if all(pictures.value_of(trial) is None for trial in trials):
+    if all(value_of(trial) is None for trial in trials):
         # Without a curve of its own, the curves of other studies would be mistaken for it.
         st.info("The curve starts with the first finished trial.", icon=":material/hourglass_empty:")
         return
@@ -129,7 +130,7 @@ def _posterior(
 
 def _acquisition(study: StudyRecord, trials: Sequence[TrialRecord]) -> None:
     store, spec = services.store(), StudySpec.of(study)
-    observed = tuple((t.number, t.architecture, t.state.value, pictures.value_of(t)) for t in trials)
+    observed = tuple((t.number, t.architecture, t.state.value, value_of(t)) for t in trials)
     revision = (store.revision("library"), store.revision("scores") if isinstance(spec.evaluation, Known) else 0)
     posterior = _posterior(services.store_url(), study.name, observed, revision, trials)
     points, spread = services.map_points(study.space)

@@ -145,11 +145,9 @@ def _state(job: JobRecord, studies: Sequence[StudyRecord]) -> str:
 
 
 def _headline(store: GraphStore, study: StudyRecord, trials: Sequence[TrialRecord], job: JobRecord | None) -> None:
-    done = sum(trial.state is TrialStatus.COMPLETE for trial in trials)
-    failed = sum(trial.state is TrialStatus.FAILED for trial in trials)
-    stale = sum(trial.state is TrialStatus.STALE for trial in trials)
-    running = sum(trial.state is TrialStatus.RUNNING for trial in trials)
-    spec = StudySpec.of(study)
+    counts, spec = reports.trial_counts(trials), StudySpec.of(study)
+    done, failed = counts[TrialStatus.COMPLETE], counts[TrialStatus.FAILED]
+    stale, running = counts[TrialStatus.STALE], counts[TrialStatus.RUNNING]
     text = f"{done} of {spec.budget} done" + (f", {running} running" if running else "")
     text += (f", {failed} failed" if failed else "") + (f", {stale} stale, to be retried" if stale else "")
     st.progress(min(1.0, (done + failed) / max(1, spec.budget)), text=text)
