@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from explorer.documents.text import MAX_TEXT_BYTES, read_text
 from explorer.errors import DataError
@@ -206,23 +207,50 @@ def installation_key() -> str:
 def default_corpus(cache: Path, progress: Progress) -> Corpus:
     """Collect the default text, or read it from the cache of an earlier call.
 
+    A call that was interrupted is continued after the last package that it has read.
+
     Args:
         cache: folder for the collected text; created if absent.
         progress: called with the progress of the collection.
     """
     path = cache / f"text-{installation_key()}.json"
     if path.is_file():
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return Corpus(tuple(Document(package, name, tuple(sentences)) for package, name, sentences in rows))
-    documents: list[Document] = []
-    seen: set[str] = set()
-    installed = _installed()
+        return Corpus(tuple(_documents(json.loads(path.read_text(encoding="utf-8")))))
+    installed, unfinished = _installed(), path.with_suffix(".part")
+    read, documents = _collected(unfinished)
+    seen = {sentence for document in documents for sentence in document.sentences}
     for index, (package, (root, _)) in enumerate(installed.items()):
+        if package in read:
+            continue
         progress(index / len(installed), f"reading documentation strings of {package}")
         documents += documents_of(root, package, PACKAGE_CHARACTERS, seen)
-    raw = json.dumps([[d.package, d.name, d.sentences] for d in documents], ensure_ascii=False).encode("utf-8")
-    write_atomically(path, lambda stream: stream.write(raw))
+        read.append(package)
+        _write(unfinished, [read, _rows(documents)])
+    _write(path, _rows(documents))
+    unfinished.unlink(missing_ok=True)
     return Corpus(tuple(documents))
+
+
+def _collected(unfinished: Path) -> tuple[list[str], list[Document]]:
+    """Return the packages that an interrupted call has read, and their documents; nothing if there is no such file."""
+    try:
+        read, rows = json.loads(unfinished.read_text(encoding="utf-8"))
+        return list(read), _documents(rows)
+    except (OSError, ValueError, TypeError):
+        return [], []
+
+
+def _documents(rows: list[list[Any]]) -> list[Document]:
+    return [Document(package, name, tuple(sentences)) for package, name, sentences in rows]
+
+
+def _rows(documents: list[Document]) -> list[list[object]]:
+    return [[one.package, one.name, one.sentences] for one in documents]
+
+
+def _write(path: Path, document: object) -> None:
+    raw = json.dumps(document, ensure_ascii=False).encode("utf-8")
+    write_atomically(path, lambda stream: stream.write(raw))
 
 
 def corpus_from_file(path: Path) -> Corpus:

@@ -45,6 +45,34 @@ def test_second_call_reads_the_cache_and_gives_the_same(default, monkeypatch):
     assert [path.suffix for path in cache.iterdir()] == [".json"], "no temporary file is left"
 
 
+def test_an_interrupted_collection_goes_on_after_the_last_package(default, tmp_path, monkeypatch):
+    _, corpus = default
+    calls, read = [], []
+
+    def interrupted(root, package, characters, seen):
+        calls.append(package)
+        if len(calls) in (3, 8):
+            raise KeyboardInterrupt
+        read.append(package)
+        return [document for document in corpus.documents if document.package == package]
+
+    monkeypatch.setattr(text, "documents_of", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            default_corpus(tmp_path, quiet)
+        assert [path.suffix for path in tmp_path.iterdir()] == [".part"]
+    assert default_corpus(tmp_path, quiet) == corpus
+    assert read == list(text.PACKAGES)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".json"]
+
+
+@pytest.mark.parametrize("left", ["", "{", "[1, 2]", "[[], [[1]]]", "null"])
+def test_a_damaged_part_is_collected_again(tmp_path, monkeypatch, left):
+    monkeypatch.setattr(text, "documents_of", lambda root, package, *others: [Document(package, "n", ("It is so.",))])
+    (tmp_path / f"text-{text.installation_key()}.part").write_text(left)
+    assert default_corpus(tmp_path, quiet).packages == tuple(sorted(text.PACKAGES))
+
+
 def test_packages_are_read_without_importing_them():
     code = (
         "import sys; from explorer.training.text import _installed, documents_of;"
