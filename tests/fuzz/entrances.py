@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.analysis.architectures import find_architecture
-from explorer.documents.json_text import parse_json, parse_value
+from explorer.documents.json_text import parse_json, parse_settings, parse_value
 from explorer.documents.separated import TableOptions
 from explorer.library import importing
 from explorer.library.library import vector_of
-from explorer.similarity.registry import kernel_parameters
 from explorer.space.backbones import parse_widths
 from explorer.space.drafts import read_pasted
 from explorer.space.formats import from_json
@@ -213,7 +212,7 @@ def _constraints(text: str) -> object:
 
 
 def _options(text: str) -> object:
-    kernel_parameters(text.split("\n"))
+    parse_settings(text.split("\n"), "kernel parameter", "iterations=3")
     return [parse_value(line, "--param k") for line in text.split("\n")]
 
 
