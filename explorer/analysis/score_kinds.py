@@ -205,7 +205,7 @@ def known_objective(
     if len(kinds) > 1:
         shown = sorted(" / ".join([*kind.fields.values()][1:]) for kind in kinds)
         rule = "have comparable scores (one metric, dataset, fidelity, recipe and origin)"
-        raise DataError(f"objective {task}", rule, "; ".join(shown), _choice(task, kinds))
+        raise DataError(f"objective {task}", rule, "; ".join(shown), _choice_remedy(task, kinds))
     (kind,) = kinds
     if kind.lower_is_better:
         rule = "have scores for which higher is better, because a search maximises them"
@@ -213,7 +213,7 @@ def known_objective(
     return mean_values(found)
 
 
-def _choice(task: str, kinds: Collection[ScoreKind]) -> str:
+def _choice_remedy(task: str, kinds: Collection[ScoreKind]) -> str:
     """Return the remedy for an objective whose scores are of several kinds."""
     metrics = sorted({kind.metric or "" for kind in kinds})
     if len(metrics) > 1:

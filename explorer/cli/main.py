@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from types import FrameType
 
 import typer
@@ -130,8 +131,14 @@ def _usage(error: typer.TyperException) -> str:
     return text
 
 
+def _named_store() -> str:
+    """Return the URL that the user named with ``--store``; empty if none is."""
+    words = [part for word in sys.argv[1:] for part in word.split("=", 1 if word.startswith("--store=") else 0)]
+    return next((word for before, word in pairwise(words) if before == "--store"), "")
+
+
 def _say(error: object, code: int) -> int:
-    text = scrubbed(with_remedy(error), [*sys.argv[1:], os.environ.get(STORE_VARIABLE, "")])
+    text = scrubbed(with_remedy(error, _named_store()), [*sys.argv[1:], os.environ.get(STORE_VARIABLE, "")])
     if code == 2:
         text = " ".join(text.split())
     errors.print(f"error: {text}", markup=False, soft_wrap=True)

@@ -79,7 +79,7 @@ def stop(name: NameArgument, store: StoreOption = DEFAULT_STORE, json: JsonOptio
         study = managing.find_study(opened_store, name)
         job = job_of(opened_store, study.name)
         if job is None:
-            remedy = "There is nothing to stop; see `archex search status`."
+            remedy = f"There is nothing to stop; see `archex search status {name}`."
             raise InputError("study", "be run by a job", f"{name}, which no job runs", remedy)
         job = stop_job(opened_store, job.id)
     if json:

@@ -161,7 +161,8 @@ def predict(
     grid = _grid(vocab, unmerged=False)
     widths = parse_widths(shape)
     if widths is None:
-        raise InputError("shape", "be widths separated by commas", shape, "Write for example 480,240,360,…")
+        example = ",".join([str(grid.backbone.hidden)] * grid.backbone.layers)
+        raise InputError("shape", "be widths separated by commas", shape, f"Write for example {example}.")
     row = grid.check([widths])
     table = read_shapes(data, grid, dialect.table)
     report = ShapePredictors.learn(table, grid, predictor, seed=seed).reports(row)[0]

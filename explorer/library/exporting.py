@@ -217,7 +217,8 @@ def export_architecture(
     if chosen is None and (task or onnx):
         wanted = f"task {task}" if task else "ONNX file"
         rule = "belong to a trained model, but this store has none of the architecture"
-        raise InputError(f"the {wanted}", rule, architecture_id(spec), "Train it first with `archex train`.")
+        id = architecture_id(spec)
+        raise InputError(f"the {wanted}", rule, id, f"Train it first: `archex train {id}`.")
     others = tuple(one.source for one in runs if one is not chosen)
     with named_folder(target) as temporary:
         model = _write_models(temporary, spec, chosen, others, task, onnx) if chosen else None
@@ -292,7 +293,12 @@ def packed(store: GraphStore, spec: ArchitectureSpec, name: str, source: str = "
     run = next((run for run in trained_runs(store, spec) if source in ("", run.source)), None)
     if run is not None and (size := run_bytes(run)) > MAX_PACKED_BYTES:
         rule = f"have at most {MAX_PACKED_BYTES >> 20} MiB to be packed"
-        raise InputError("models", rule, f"{size >> 20} MiB", "Run `archex export` on the machine of the store.")
+        raise InputError(
+            "models",
+            rule,
+            f"{size >> 20} MiB",
+            f"Run `archex export {architecture_id(spec)} FOLDER` where the store is.",
+        )
     with TemporaryDirectory(prefix="export-") as folder:
         target = Path(folder) / name
         export_architecture(store, spec, target, run=source if run is None else run.source)

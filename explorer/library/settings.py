@@ -11,6 +11,7 @@ import numpy as np
 from explorer.errors import InputError
 from explorer.similarity.kernel import GraphKernel
 from explorer.similarity.registry import DEFAULT, kernel_named
+from explorer.space.grammar import preset_names
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
 from graphstore.records import Embeddings, SpaceRecord
@@ -48,11 +49,18 @@ def is_outdated(info: Mapping[str, Any]) -> bool:
     return bool(info.get("ready")) and not is_finished(info)
 
 
+def build_remedy(space: str) -> str:
+    """Return the remedy for a space that is not built: the command, if the space is a preset."""
+    if space in preset_names():
+        return f"Run `archex space build {space}`."
+    return "Run `archex space build FILE` with its YAML file, or repeat its import."
+
+
 def finishing(space: SpaceRecord) -> str:
     """Return the remedy for a space whose library is not finished."""
     if is_outdated(space.info):
         return "Run `archex store migrate`, which builds libraries of early versions again from what is stored."
-    return f"Run `archex space build {space.name}`, or repeat the import, to finish it."
+    return build_remedy(space.name)
 
 
 def neighbors_kernel(info: Mapping[str, Any]) -> str:

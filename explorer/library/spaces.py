@@ -12,7 +12,7 @@ import numpy as np
 from explorer.documents.json_text import parse_settings
 from explorer.errors import DataError, InputError, SpecError
 from explorer.library.library import MAX_LIBRARY, Library
-from explorer.library.settings import check_kernel, finishing, is_finished, is_outdated, kernel_text
+from explorer.library.settings import build_remedy, check_kernel, finishing, is_finished, is_outdated, kernel_text
 from explorer.progress import Reporter, SilentReporter
 from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import architecture_id, build_graph
@@ -68,7 +68,7 @@ def choose_space(store: GraphStore, id: str | None, wanted: str = "") -> str:
     outdated = {space.name: finishing(space) for space in spaces if is_outdated(space.info)}
     if wanted and wanted not in built:
         rule = f"be a built space ({', '.join(built) or 'none yet'})"
-        remedy = outdated.get(wanted, "Build it with `archex space build`, or choose another.")
+        remedy = outdated.get(wanted, build_remedy(wanted))
         raise InputError("--space", rule, wanted, remedy)
     if not built:
         remedy = next(iter(outdated.values()), "Build one: `archex space build nano`.")
@@ -108,7 +108,9 @@ def check_size(space: DesignSpace) -> None:
     """Raise SpecError if a design space is too large to enumerate."""
     total = space.count()
     if total > MAX_LIBRARY:
-        remedy = "Use a coarser level (a larger --layers-per-stack), or `archex space sample`."
+        levels = [level for level in range(1, min(space.layers) + 1) if not any(n % level for n in space.layers)]
+        fitting = next((level for level in levels if space.at_level(level).count() <= MAX_LIBRARY), None)
+        remedy = f"Use --layers-per-stack {fitting}, a coarser level." if fitting else "Remove some of its options."
         raise SpecError(f"size of space {space.name}", f"be at most {MAX_LIBRARY:,} for a library", total, remedy)
 
 

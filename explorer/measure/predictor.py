@@ -200,7 +200,8 @@ class DevicePredictor:
         measured = np.asarray(values, dtype=np.float64)
         if len(specs) < FEWEST or measured.shape != (len(specs),):
             rule = f"be those of at least {FEWEST} architectures, one each"
-            raise InputError("measurements", rule, (len(specs), len(measured)), "Measure more with `archex measure`.")
+            remedy = "Measure more: `archex measure --missing --space SPACE`."
+            raise InputError("measurements", rule, (len(specs), len(measured)), remedy)
         if not (np.isfinite(measured).all() and (measured > 0).all()):
             raise InputError(
                 "measurements", "be finite and above 0", float(measured.min()), "Leave out the other values."

@@ -74,7 +74,7 @@ class CostEstimate:
         Raises:
             InputError: the estimate is above one of the limits.
         """
-        cheaper = "Use --kernel views, or a smaller space (`archex space sample`)"
+        cheaper = "Use --kernel views, or a smaller space"
         if self.seconds > 3600 * max_hours:
             rule = f"take at most {max_hours:g} hours by estimate"
             value = f"{kernel}: {self.seconds / 3600:.1f} hours"

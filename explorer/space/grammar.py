@@ -211,7 +211,7 @@ class DesignSpace:
             )
         except (KeyError, TypeError, ValueError, IndexError):
             rule = "come from a grammar of choices"
-            raise SpecError(f"space {name}", rule, source, "Build a space with `archex space build`.") from None
+            raise SpecError(f"space {name}", rule, source, "Build one with `archex space build nano`.") from None
 
     def at_level(
         self, layers_per_stack: int | None = None, heterogeneous_feed_forward: bool | None = None

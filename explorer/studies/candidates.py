@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from explorer.errors import DataError
+from explorer.library.settings import build_remedy
 from explorer.search import Candidates, encode_choices
 from explorer.space.formats import from_json
 from graphstore import GraphStore
@@ -20,8 +21,7 @@ def space_candidates(store: GraphStore, space: str, only: Iterable[str] | None =
     """
     embedded = store.embeddings(space)
     if not embedded.ids:
-        remedy = f"Run `archex space build {space}` first."
-        raise DataError(f"space {space}", "have a finished library", "no embedding", remedy)
+        raise DataError(f"space {space}", "have a finished library", "no embedding", build_remedy(space))
     wanted = set(embedded.ids) if only is None else set(only)
     rows = [index for index, id in enumerate(embedded.ids) if id in wanted]
     if not rows:

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from explorer.errors import InputError
-from explorer.library.settings import finishing
+from explorer.library.settings import build_remedy, finishing
 from explorer.library.spaces import is_ready
 from explorer.studies.driver import known_values
 from explorer.studies.levels import grammar
@@ -29,7 +29,7 @@ def check_spec(store: GraphStore, spec: StudySpec) -> None:
         spaces = {space.name: space for space in store.spaces()}
         rule = f"be a built space ({', '.join(spaces) or 'none yet'})"
         stored = spaces.get(spec.space)
-        remedy = f"Run `archex space build {spec.space}`." if stored is None else finishing(stored)
+        remedy = build_remedy(spec.space) if stored is None else finishing(stored)
         raise InputError("space", rule, spec.space, remedy)
     match spec.evaluation:
         case Known():

@@ -77,7 +77,9 @@ def grammar(store: GraphStore, space: str) -> DesignSpace:
     source = source.get("grammar", source) if isinstance(source, Mapping) else source
     if not isinstance(source, Mapping) or "layers_per_stack" not in source:
         rule = "be built from a grammar, which has finer levels"
-        raise InputError("space of a search from coarse to fine", rule, space, "Build one with `archex space build`.")
+        raise InputError(
+            "space of a search from coarse to fine", rule, space, "Build one with `archex space build nano`."
+        )
     return DesignSpace.from_source(space, source)
 
 

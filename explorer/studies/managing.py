@@ -26,6 +26,8 @@ from graphstore.records import StudyRecord, StudyState, TrialRecord
 
 FORMER_SETTINGS = ("initial", "objectives", "policy_settings", "batch", "patience", "stop_when_converged")
 """Keys of the deprecated argument ``settings``, arguments of ``external_spec`` now."""
+MORE_TRIALS = 8
+"""Trials that a finished study is extended by where a message names a number."""
 MANUAL = "manual"
 """Origin of a trial that a person has queued."""
 
@@ -156,7 +158,8 @@ def check_resumable(study: StudyRecord) -> None:
     if isinstance(StudySpec.of(study).evaluation, External):
         remedy = "Its trials are evaluated elsewhere, by explorer.study.Study."
         raise InputError("study", "be evaluated here", study.name, remedy)
-    remedy = f"Extend it first: `archex search extend {study.name} --budget N`."
+    budget = StudySpec.of(study).budget + MORE_TRIALS
+    remedy = f"Extend it first, for example `archex search extend {study.name} --budget {budget}`."
     raise InputError("study", "have something left to do", f"{study.name} is done", remedy)
 
 

@@ -163,7 +163,7 @@ def _trained_widths(plan: SuperPlan, spec: ArchitectureSpec, id: str) -> Widths:
     shown = f"{backbone.layers} layers, {backbone.hidden} wide, with widths {', '.join(map(str, plan.widths))}"
     rule = f"be a shape that the super-network was trained with ({shown})"
     found = f"{id}, of widths {', '.join(map(str, widths))}"
-    raise InputError("architecture", rule, found, "Search a space that `archex supernet evaluate --store` made.")
+    raise InputError("architecture", rule, found, "Search a space of `archex supernet evaluate FOLDER --store URL`.")
 
 
 def run_inside(

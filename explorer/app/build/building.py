@@ -195,4 +195,4 @@ def _check_growth(store: GraphStore, name: str) -> None:
     budget = StudySpec.of(study).budget
     if budget >= launching.MAX_TRAINED and len(store.trials(name)) >= budget:
         rule = f"have less than {launching.MAX_TRAINED} trials to be given more from here"
-        raise InputError("study", rule, name, "Run `archex search extend`, or choose another one.")
+        raise InputError("study", rule, name, f"Run `archex search extend {name} --budget {budget + 8}`.")
