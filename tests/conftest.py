@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import shutil
+import signal
 import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,12 +58,10 @@ LONGEST = (
     "app/browser/test_journeys.py",
     "studies/test_executors.py",
     SHARED_APP,
-    "studies/test_server_restart.py",
+    "cli/test_managed_server.py",
     "training/test_distributed.py",
     "models/test_onnx.py",
     "graphstore/test_tls.py",
-    "graphstore/test_managed_neo4j_server.py",
-    "cli/test_neo4j_commands.py",
     "cli/test_commands.py",
     "measure/test_latency_and_memory.py",
     "measure/test_size_of_spaces.py",
@@ -82,7 +84,7 @@ SERVER_FILES = (
     *("test_queries_equal.py", "test_store_check.py", "test_cypher_command.py"),
 )
 """Files whose tests of the shared server do not have ``neo4j`` in their names."""
-OWN_SERVERS = ("test_neo4j_commands.py", "test_managed_neo4j_server.py", "test_tls.py", "test_server_restart.py")
+OWN_SERVERS = ("test_managed_server.py", "test_tls.py")
 """Files that start servers of their own."""
 APP_FILES = (
     "browser/test_browser.py",
@@ -186,6 +188,22 @@ def archex(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return run
 
 
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs a module of ``benchmarks/`` with options, in this process; gives the figures of its last line."""
+    handler = signal.getsignal(signal.SIGTERM)  # a benchmark may set its own
+
+    def run(name: str, *options: object) -> dict[str, float]:
+        monkeypatch.setattr("sys.argv", [f"{name}.py", *map(str, options)])
+        # Streamlit's tests leave a page's script as the main module, which processes that a benchmark starts would run.
+        monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+        importlib.import_module(name).main()
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
 @pytest.fixture(scope="session")
 def local_server() -> None:
     """Skips, saying why, where this machine cannot start a Neo4j server; in CI that is a failure."""
@@ -216,12 +234,15 @@ def neo4j_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
                 f"NEO4J_URI names a database with {held} nodes, and the tests would delete them: name an empty one"
             )
         yield url
+        with _driver(url) as driver:
+            _erase(driver)
         return
     request.getfixturevalue("local_server")
     from graphstore.neo4j.server import LocalNeo4j
 
     server = LocalNeo4j(tmp_path_factory.mktemp("neo4j"), authenticate=False, heap="512m")
-    server.start()
+    # Every test fills an empty graph: without this, every query would be planned again every ten seconds.
+    server.start(settings="dbms.cypher.min_replan_interval=1h\n")
     yield server.url
     server.stop(keep=False)
 
@@ -236,15 +257,15 @@ def _driver(url: str):
 
 @pytest.fixture
 def server(neo4j_url: str):
-    """A driver of the emptied server; what a test leaves there is deleted too."""
-    with _driver(neo4j_url) as driver, driver.session() as session:
-        _erase(session)
+    """A driver of the emptied server; the next test, or the end of the run, deletes what a test leaves there."""
+    with _driver(neo4j_url) as driver:
+        _erase(driver)
         yield driver
-        _erase(session)
 
 
-def _erase(session) -> None:
-    session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 2000 ROWS").consume()
+def _erase(driver) -> None:
+    with driver.session() as session:
+        session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 2000 ROWS").consume()
 
 
 @pytest.fixture(scope="session")

@@ -167,15 +167,13 @@ def test_wrong_input_is_one_line_and_exit_code_2(benchmark, monkeypatch, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_whole_run_goes_on_from_its_cache(shared_data, tmp_path):
-    from tests.test_benchmarks import figures
-
+def test_a_whole_run_goes_on_from_its_cache(figures, shared_data, tmp_path):
     cache, report = tmp_path / "runs.jsonl", tmp_path / "report.md"
-    options = ["--data", str(shared_data), "--policies", "random", "evolution", "--batches", "5"]
-    options += ["--objectives", "shapes", "--cache", str(cache), "--report", str(report), "--workers", "1"]
-    first = figures("policies.py", *options, "--seeds", "1", "--initial", "10")
+    words = ["--data", shared_data, "--policies", "random", "evolution", "--batches", 5]
+    words += ["--objectives", "shapes", "--cache", cache, "--report", report, "--workers", 1]
+    first = figures("policies", *words, "--seeds", 1, "--initial", 10)
     kept = cache.read_text()
-    again = figures("policies.py", *options, "--seeds", "2")
+    again = figures("policies", *words, "--seeds", 2)
     assert cache.read_text().startswith(kept)
     assert len([line for line in cache.read_text().splitlines() if line]) == 8
     assert first["shapes_best_rival"] in ("random", "evolution")

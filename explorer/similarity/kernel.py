@@ -148,7 +148,9 @@ class GraphKernel(ABC):
 
     @abstractmethod
     def agreement(self, graphs: Graphs | None = None) -> float:
-        """Return the rank correlation of the vectors' distances with the exact ones, over random pairs.
+        """Return the rank correlation of the vectors' distances with the exact ones.
+
+        It is over all pairs, or random ones if there are many.
 
         Args:
             graphs: other graphs whose pairs to take; the fitted ones by default.

@@ -224,9 +224,7 @@ class PatternKernel(GraphKernel):
         if features.shape[0] < 3:
             return 1.0
         squares = squared_norms(features)
-        first, second = np.random.default_rng(1).integers(0, features.shape[0], size=(2, AGREEMENT_PAIRS))
-        apart = first != second
-        first, second = first[apart], second[apart]
+        first, second = _some_pairs(features.shape[0])
         rows = self._embedded(features, squares)
         difference = rows[first] - rows[second]
         exact = np.sqrt(np.asarray(difference.multiply(difference).sum(axis=1)).ravel())
@@ -323,6 +321,15 @@ class PatternKernel(GraphKernel):
         kernel._fitted = _Fitted(vocabulary, base, factors, nodes, patterns, squares, count)
         kernel._axes = Axes(mean, directions.astype(np.float64), share)
         return kernel
+
+
+def _some_pairs(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return all pairs of rows, or ``AGREEMENT_PAIRS`` random ones if there are more."""
+    if count * (count - 1) // 2 <= AGREEMENT_PAIRS:
+        first, second = np.triu_indices(count, 1)
+        return first, second
+    first, second = np.random.default_rng(1).integers(0, count, size=(2, AGREEMENT_PAIRS))
+    return first[first != second], second[first != second]
 
 
 def _patterns(counted: Counted, vocabulary: Vocabulary) -> sparse.csr_matrix:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib import import_module
 from itertools import accumulate
 from typing import Any, TypeAlias
 
@@ -51,6 +52,11 @@ def single_thread(policy: Policy) -> Iterator[None]:
         if not policy.uses_torch:
             yield
             return
+        # An interrupted import of torch cannot be repeated in the same process. In a thread it continues, and whoever
+        # needs torch next waits for it.
+        importing = threading.Thread(target=import_module, args=("torch",))
+        importing.start()
+        importing.join()
         import torch
 
         threads = torch.get_num_threads()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -25,9 +26,11 @@ from explorer.errors import InputError, MachineFault
 from explorer.studies.budgets import MAX_ATTEMPTS
 from explorer.studies.candidates import space_candidates
 from explorer.studies.coordinator import TrialEnds
-from explorer.studies.executors.contract import Executor, Resources, WorkerOrder
+from explorer.studies.driver import owner_name
+from explorer.studies.executors.contract import Crew, Ended, Executor, Resources, WorkerOrder, WorkerStatus
+from explorer.studies.worker import Worker
 from explorer.testing.executor_probe import EVALUATOR, STUDY, probe_study, run_probes
-from graphstore import GraphStore
+from graphstore import GraphStore, open_store
 from graphstore.records import StudyState, TrialRecord, TrialStatus
 
 SPACE = "small"
@@ -181,6 +184,57 @@ class ExecutorContractSuite(ABC):
         with self.make(1, Resources(gpus=64)) as executor, pytest.raises(InputError, match="64"):
             executor.check(store.url)
         assert store.studies() == []
+
+
+class ThreadExecutor(Executor):
+    """Runs one worker in a thread of this process, which has imported torch already.
+
+    For tests of what a worker does; those of starting, killing and replacing processes need ``LocalExecutor``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def check(self, store_url: str) -> None:
+        """Do nothing: this process has what it needs."""
+
+    def start(self, store: GraphStore, order: WorkerOrder) -> ThreadCrew:
+        """Return a crew of one thread."""
+        return ThreadCrew(store, order, 1)
+
+
+class ThreadCrew(Crew):
+    """One worker in a thread. Attributes and arguments are those of ``Crew``."""
+
+    def __init__(self, store: GraphStore, order: WorkerOrder, size: int) -> None:
+        super().__init__(store, order, size)
+        self._asked = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def status(self) -> list[WorkerStatus]:
+        """Return the thread, once it was started."""
+        return [WorkerStatus(owner_name(), thread.name) for thread in self._threads]
+
+    def _start(self) -> None:
+        self._threads.append(threading.Thread(target=self._work, name="worker", daemon=True))
+        self._threads[-1].start()
+
+    def _work(self) -> None:
+        with open_store(self._order.store, create=False) as store:
+            Worker(store, self._order, self._asked.is_set).run()
+
+    def _collect(self) -> list[Ended]:
+        ended = [thread for thread in self._threads if not thread.is_alive()]
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        return [Ended(owner_name(), f"the thread {thread.name} ended", crashed=True) for thread in ended]
+
+    def _end(self) -> list[str]:
+        self._asked.set()
+        for thread in self._threads:
+            thread.join()
+        owners = [status.owner for status in self.status()]
+        self._threads.clear()
+        return owners
 
 
 def notes(folder: Path) -> dict[str, dict[str, Any]]:

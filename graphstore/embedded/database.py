@@ -106,23 +106,20 @@ class Database:
     def _look(self) -> int:
         """Check the file before anything could change it or create files next to it; return its version."""
         log = schema.log_of(self.path)
-        shared = log.exists()
-        # Without a write-ahead log nobody else has the file open, so it can be read as immutable.
-        looker = self._connect(reading_options(self.path) if shared else "immutable=1")
-        try:
+        while True:
+            shared, before = log.exists(), self.path.stat().st_mtime_ns
+            # Without a write-ahead log nobody else has the file open, so it can be read as immutable.
+            looker = self._connect(reading_options(self.path) if shared else "immutable=1")
             try:
                 version = schema.verify(self.path, looker)
+                self.lacks_log = schema.lacks_log(self.path, looker)
+                return version
             except ForeignFileError:
-                if shared or not log.exists():
+                # Somebody may have opened it in between and moved pages during the check: then check again.
+                if shared or not (log.exists() or self.path.stat().st_mtime_ns != before):
                     raise
-                # Somebody opened it in between and may have moved pages during the check: check again, with locks.
+            finally:
                 looker.close()
-                looker = self._connect("mode=ro")
-                version = schema.verify(self.path, looker)
-            self.lacks_log = schema.lacks_log(self.path, looker)
-            return version
-        finally:
-            looker.close()
 
     def _connect(self, options: str = "mode=rwc") -> sqlite3.Connection:
         place = f"{self.path.as_uri()}?{options}"

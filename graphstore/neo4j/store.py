@@ -24,6 +24,13 @@ class Library(Architectures, Similarity, Questions, LibraryStore):
     """The library protocol, in three files: architectures, vectors and kernels, queries."""
 
 
+class Variables(dict[str, str]):
+    """Environment variables whose values are not shown, because they hold a password."""
+
+    def __repr__(self) -> str:
+        return f"<the values of {', '.join(self)}>"
+
+
 class Neo4jStore(Library, Scores, Studies, Jobs, GraphStore):
     """A store in a Neo4j database.
 
@@ -53,7 +60,7 @@ class Neo4jStore(Library, Scores, Studies, Jobs, GraphStore):
         self._graph = Graph(url, user, password, database, restart=restart)
         self._clock = clock
         self.url = self._graph.url
-        self.login = {"NEO4J_USER": user, "NEO4J_PASSWORD": password} if password else {}
+        self.login = Variables(NEO4J_USER=user, NEO4J_PASSWORD=password) if password else {}
 
     def close(self) -> None:
         """Release connections. A closed store cannot be used again."""

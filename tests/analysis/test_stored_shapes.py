@@ -19,7 +19,7 @@ NANO = Backbone(hidden=32, heads=2, feed_forward=64, layers=2)
 
 def score(id: str, perplexity: float, fidelity: str, seed: int = 0) -> ScoreRecord:
     return ScoreRecord(
-        id, INSIDE_TASK, INSIDE_METRIC, -math.log(perplexity), "text", fidelity, "r", seed, f"here/{fidelity}/{seed}"
+        id, INSIDE_TASK, INSIDE_METRIC, -math.log(perplexity), "text", fidelity, "r", seed, f"here:{fidelity}/{seed}"
     )
 
 

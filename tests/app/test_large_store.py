@@ -1,4 +1,4 @@
-"""A store of 100,000 architectures: every page says what it has, and none breaks."""
+"""A store of 30,000 architectures: every page says what it has, and none breaks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from graphstore.records import Embeddings, SpaceRecord
 
 from .conftest import SPACE, TASKS, score
 
-COUNT, SCORED = 100_000, 300
+COUNT, SCORED = 30_000, 300
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,6 @@ def test_every_page(open_page, large):
         assert not page.error, name
         told[name] = " ".join(part.value for part in (*page.info, *page.caption, *page.markdown))
         tables[name] = [table.value for table in page.dataframe]
-    assert "20,300 of 100,000 are drawn" in told["space"]
+    assert "20,300 of 30,000 are drawn" in told["space"]
     assert any(COUNT in set(table.get("architectures", ())) for table in tables["jobs"])
     assert "once the library of nano is finished" in told["build"]

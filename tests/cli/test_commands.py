@@ -64,7 +64,8 @@ def test_sizes_of_named_models_and_of_files(archex, tmp_path):
 
 @pytest.fixture
 def prepared_store(quick_data, tmp_path):
-    """Gives the URL of a new store of this name whose text is prepared already."""
+    """Gives the URL of a new store of this name whose text is prepared already for the recipe ``short.json``."""
+    (tmp_path / "short.json").write_text(json.dumps({"base": "quick", "pretrain_steps": 8, "finetune_steps": 6}))
 
     def url(name):
         folder = tmp_path / f"{name}.files"
@@ -79,7 +80,7 @@ def prepared_store(quick_data, tmp_path):
 def test_a_users_architecture_is_trained_and_the_same_seed_gives_the_same_score(archex, tmp_path, prepared_store):
     own_store, other_store = prepared_store("first.db"), prepared_store("second.db")
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
-    arguments = ["train", "spec.json", "--recipe", "quick", "--task", "order", "--json", "--seed", "5"]
+    arguments = ["train", "spec.json", "--recipe", "short.json", "--task", "order", "--json", "--seed", "5"]
     first = document(archex(*arguments, "--store", own_store))
     second = document(archex(*arguments, "--store", other_store))
     assert [s["task"] for s in first["scores"]] == ["order", "mean"]
@@ -90,7 +91,7 @@ def test_a_users_architecture_is_trained_and_the_same_seed_gives_the_same_score(
     data.mkdir(parents=True)
     for part in ("train", "dev"):
         (data / f"{part}.tsv").write_text("label\tsentence\n" + "1\ta fine film\n0\ta dull film\n" * 20)
-    own = ["train", "spec.json", "--recipe", "quick", "--data", "data", "--task", "SST-2", "--json"]
+    own = ["train", "spec.json", "--recipe", "short.json", "--data", "data", "--task", "SST-2", "--json"]
     before = document(archex(*own, "--store", own_store))
     with (data / "train.tsv").open("a") as rows:
         rows.write("1\ta great film\n")
@@ -104,7 +105,7 @@ def test_a_users_architecture_is_trained_and_the_same_seed_gives_the_same_score(
 def test_glue_folders_are_trained_and_scored(archex, shared_data, prepared_store):
     metrics = {"SST-2": "accuracy", "CoLA": "matthews", "RTE": "accuracy", "STS-B": "pearson"}
     arguments = [word for task in metrics for word in ("--task", task)]
-    arguments += ["--data", str(shared_data / "glue"), "--recipe", "quick", "--store", prepared_store("glue.db")]
+    arguments += ["--data", str(shared_data / "glue"), "--recipe", "short.json", "--store", prepared_store("glue.db")]
     scores = document(archex("train", "BERT-Tiny", *arguments, "--json"))["scores"]
     found = {score["task"]: score["metric"] for score in scores}
     assert set(found) == {*metrics, "STS-B/pearson", "STS-B/spearman", "mean"}

@@ -61,7 +61,7 @@ def test_statements_and_saved_queries_are_answered(archex, server_url):
         (("MATCH (n\nRETURN n",), "in line 2, column 1"),
         (("RETURN 1", "--timeout", "0"), "time limit"),
         (("RETURN 1", "--param", "x"), "NAME=VALUE"),
-        (("RETURN $x", "--param", "x=[NaN]"), "parameters"),
+        (("RETURN $x", "--param", "x=[NaN]"), "--param x: [0] must be a finite number"),
         (("--saved", "hubs", "--param", "limit=many"), "limit"),
         (("--saved", "hubs", "--param", "nope=1"), "nope"),
         (("--saved", "nope"), "counts"),

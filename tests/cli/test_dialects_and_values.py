@@ -110,8 +110,8 @@ def test_a_device_without_a_name_is_refused(archex):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("search", "--policy-setting", f"method={'9' * 5000}"), "--policy-setting method"),
-        (("search", "--policy-setting", "method=[NaN]"), "--policy-setting method"),
+        (("search", "--policy-setting", f"method={'9' * 5000}"), "policy setting method"),
+        (("search", "--policy-setting", "method=[NaN]"), "policy setting method"),
         (("cypher", "RETURN $k", "--param", "k=1e999"), "--param k"),
         (("cypher", "RETURN $k", "--param", 'k={"a": 1, "a": 2}'), "--param k"),
         (("space", "build", "nano", "--kernel-parameter", f"iterations={'9' * 400}"), "kernel parameter iterations"),

@@ -1,4 +1,4 @@
-"""``archex neo4j …`` and ``--store neo4j``: a server of one's own, for every command and what commands start."""
+"""``archex neo4j …``, with a program that only shakes hands in the place of the server's; the compose file."""
 
 from __future__ import annotations
 
@@ -6,29 +6,20 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
-from streamlit.testing.v1 import AppTest
 from typer.main import get_command
 
-from explorer.app.server import AppServer, is_loopback
+from explorer.app.server import is_loopback
 from explorer.cli.main import build
-from explorer.library.workplace import STORE_VARIABLE
-from explorer.studies.jobs import launch
 from graphstore import open_store
 from graphstore.neo4j.distribution import VERSION
-from graphstore.records import JobState, ScoreRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = ROOT / "tests" / "graphstore" / "fake_server.py"
-SPACE = (
-    "name: mine\nhidden: [32, 64]\nheads: [2]\nlayers: [2]\noperations: {sa: [sdp], l: [dft]}\n"
-    "feed_forward: {depth: [1], width: [64]}\nlayers_per_stack: 1\n"
-)
 
 
 @pytest.fixture
@@ -51,7 +42,6 @@ def document(done: subprocess.CompletedProcess[str], code: int = 0) -> dict:
 
 
 def test_start_status_logs_stop(archex, tmp_path: Path, monkeypatch):
-    """With a program that only shakes hands in the place of the server's."""
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()
     java.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE} "$@"\n')
@@ -103,54 +93,6 @@ def test_no_source_is_one_clear_error(archex, tmp_path: Path, monkeypatch):
             "- Java and Maven",
             "- containers",
         ]
-
-
-@pytest.mark.neo4j
-@pytest.mark.slow
-@pytest.mark.usefixtures("local_server")
-def test_every_command_and_what_it_starts_reach_the_server(archex, tmp_path: Path, monkeypatch):
-    """A command starts it; a background job, the app and its pages find it; nobody is shown the password."""
-    (tmp_path / "mine.yaml").write_text(SPACE)
-    built = archex("space", "build", "mine.yaml", "--store", "neo4j", "--json")
-    count = document(built)["architectures"]
-    assert "until it is stopped" in built.stderr
-    monkeypatch.setenv(STORE_VARIABLE, "neo4j")
-    home = Path(document(archex("neo4j", "status", "--json"))["home"])
-    password = (home / "password").read_text()
-    with open_store("neo4j") as store:
-        summaries = store.summaries("mine")
-        assert len(summaries) == count
-        store.add_scores(
-            [ScoreRecord(s.id, "known", "accuracy", s.parameters / 1e6, "d", "full", "r", 0, "t") for s in summaries]
-        )
-        search = [
-            "search",
-            "--space",
-            "mine",
-            "--study",
-            "one",
-            "--from-scores",
-            "--objective",
-            "known",
-            "--budget",
-            "4",
-        ]
-        job = launch(store, "search", [*search, "--policy", "random"])
-        words = psutil.Process(job.pid).cmdline()
-        while (now := next(j for j in store.jobs() if j.id == job.id)).state in (JobState.STARTING, JobState.RUNNING):
-            time.sleep(0.2)
-        assert now.state is JobState.DONE, Path(job.log).read_text()
-        assert Path(job.log).is_relative_to(tmp_path / "data" / "archex" / "neo4j.files")
-        assert password not in f"{words} {Path(job.log).read_text()} {store.jobs()} {store.url}"
-    (study,) = document(archex("studies", "--json"))["studies"]
-    assert study["complete"] == 4
-    with AppServer("neo4j", 0) as server:
-        assert server.url.startswith("http://127.0.0.1:")
-    page = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60).run()
-    assert not page.exception
-    assert not page.error
-    assert page.title[0].value == "Space"
-    assert document(archex("neo4j", "stop", "--json")) == {"stopped": True}
 
 
 def test_addresses_of_this_machine():

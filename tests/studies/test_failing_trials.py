@@ -14,10 +14,10 @@ from explorer.progress import SilentReporter
 from explorer.space.formats import from_json
 from explorer.studies.candidates import space_candidates
 from explorer.studies.driver import StudyDriver
-from explorer.studies.executors.local import LocalExecutor
 from explorer.studies.managing import open_study
 from explorer.studies.spec import Trained
 from explorer.studies.trained import TrainingChoices, check_training, run_trained
+from explorer.testing.executors import ThreadExecutor
 from explorer.testing.searches import search
 from explorer.training.pretrain import pretrain
 from graphstore.records import StudyState, TrialStatus
@@ -43,7 +43,7 @@ def evaluation(tmp_path):
 
 
 def run(store, plan):
-    return run_trained(store, open_study(store, plan), LocalExecutor(1), SilentReporter(), lambda: False)
+    return run_trained(store, open_study(store, plan), ThreadExecutor(), SilentReporter(), lambda: False)
 
 
 def test_a_loss_that_is_not_finite_fails_its_trial_only(store, evaluation):

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from explorer.errors import InputError
+from explorer.library.workplace import data_cache, work_folder
 from explorer.progress import SilentReporter
 from explorer.studies import jobs
 from explorer.studies.jobs import (
@@ -55,8 +56,10 @@ def test_a_search_that_fails_says_why(store):
     assert "nowhere" in ended.message
 
 
-def test_a_job_that_is_killed_is_lost_and_one_that_is_stopped_is_stopped(store):
-    arguments = ["search", "--space", "small", "--recipe", "nano", "--study", "long", "--budget", "4"]
+def test_a_job_that_is_killed_is_lost_and_one_that_is_stopped_is_stopped(store, quick_data):
+    work_folder(store.url).mkdir()
+    data_cache(store.url).symlink_to(quick_data)
+    arguments = ["search", "--space", "small", "--recipe", "quick", "--study", "long", "--budget", "60"]
     first = launch(store, "search", arguments)
     running = wait_for(store, first.id, {JobState.RUNNING})
     os.kill(running.pid, signal.SIGKILL)

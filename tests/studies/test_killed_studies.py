@@ -2,26 +2,22 @@
 
 import multiprocessing
 import random
-import shutil
 import sys
 import types
 
-import numpy as np
 import pytest
 
-from explorer.library.library import Library
-from explorer.progress import SilentReporter
-from explorer.space.grammar import load_space
 from explorer.studies.spec import External, Known
 from explorer.testing.searches import search
-from explorer.testing.study_probe import ProbeRun, cheap_value, run_probe
+from explorer.testing.study_probe import ProbeRun, run_probe
 from graphstore import open_store
-from graphstore.records import ScoreRecord, StudyState, TrialStatus
+from graphstore.copying import copy_store
+from graphstore.records import StudyState, TrialStatus
 
 KILLS = 12
-KILLS_ON_A_SERVER = 6
+KILLS_ON_A_SERVER = 8
 BUDGET = 20
-SPACE = "killed"
+SPACE = "small"
 ASKED, KNOWN = External(), Known()
 
 
@@ -37,17 +33,6 @@ def processes():
 def plain_main(monkeypatch):
     """A page's test before this one leaves its script as the main module, which every new process would run."""
     monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
-
-
-def fill(url):
-    specs = load_space("nano").sample(60, np.random.default_rng(0))
-    with open_store(url) as store:
-        Library.build(store, SPACE, specs, SilentReporter(), source="sampled")
-        scores = [
-            ScoreRecord(s.id, "known", "accuracy", cheap_value(s.id), "data", "full", "recipe", 0, f"table:{i}")
-            for i, s in enumerate(store.summaries(SPACE))
-        ]
-        store.add_scores(scores)
 
 
 def seen(url, name):
@@ -98,21 +83,13 @@ def check_kills(processes, url, evaluation, folder, policy, kills=KILLS):
         ended |= {number} if word == "ended" else set()
 
 
-@pytest.fixture
-def embedded(tmp_path_factory, tmp_path):
-    kept = tmp_path_factory.getbasetemp() / "killed.db"
-    if not kept.exists():
-        fill(f"sqlite:///{kept}")
-    shutil.copy(kept, tmp_path / "store.db")
-    return f"sqlite:///{tmp_path / 'store.db'}"
-
-
 @pytest.mark.parametrize(("evaluation", "policy"), [(ASKED, "boshnas"), (KNOWN, "evolution")])
-def test_kills_change_nothing(processes, embedded, tmp_path, evaluation, policy):
-    check_kills(processes, embedded, evaluation, tmp_path, policy)
+def test_kills_change_nothing(processes, store, tmp_path, evaluation, policy):
+    check_kills(processes, store.url, evaluation, tmp_path, policy)
 
 
 @pytest.mark.neo4j
-def test_kills_change_nothing_on_neo4j(processes, neo4j_url, server, tmp_path):
-    fill(neo4j_url)
+def test_kills_change_nothing_on_neo4j(processes, neo4j_url, server, store, tmp_path):
+    with open_store(neo4j_url) as target:
+        copy_store(store, target)
     check_kills(processes, neo4j_url, ASKED, tmp_path, "evolution", KILLS_ON_A_SERVER)

@@ -11,21 +11,26 @@ import pytest
 from explorer.errors import InputError
 from explorer.library.workplace import data_cache, run_folder, work_folder
 from explorer.progress import SilentReporter
+from explorer.space.grammar import load_space
+from explorer.studies import demo
 from explorer.studies.candidates import space_candidates
-from explorer.studies.demo import run_demo
 from explorer.studies.driver import StudyDriver
 from explorer.studies.evaluation import TrainingEvaluator
 from explorer.studies.executors.contract import WorkerOrder
 from explorer.studies.executors.local import LocalExecutor
-from explorer.studies.jobs import ACTIVE, launch, refresh_jobs, require_free, stop_job
+from explorer.studies.executors.trial_release import release_dead
+from explorer.studies.jobs import ACTIVE, launch, refresh_jobs, require_free
 from explorer.studies.managing import open_study
 from explorer.studies.spec import Trained
 from explorer.studies.trained import TrainingChoices, run_trained
+from explorer.testing.executor_probe import STUDY, run_probes
+from explorer.testing.executors import ThreadExecutor, wait_for
 from explorer.testing.searches import search
-from graphstore.records import StudyState, TrialStatus
+from graphstore.records import ScoreRecord, StudyState, TrialStatus
 
 pytestmark = pytest.mark.slow
 QUICK = Trained(recipe="quick")
+SHORT = Trained(recipe={"base": "quick", "pretrain_steps": 8, "finetune_steps": 6})
 TASKS = {"mean", "order", "package", "pair"}
 
 
@@ -38,14 +43,14 @@ def trained(store, quick_data):
     return store
 
 
-def plan(name, budget):
-    return search(name, "small", "boshnas", budget=budget, initial=2, evaluation=QUICK)
+def plan(name, budget, evaluation=QUICK):
+    return search(name, "small", "boshnas", budget=budget, initial=2, evaluation=evaluation)
 
 
-def run(store, study_plan, workers, stop=lambda: False, watch=None):
-    """Run or resume a study by local workers."""
+def run(store, study_plan, stop=lambda: False, watch=None, executor=None):
+    """Run or resume a study."""
     study = open_study(store, study_plan)
-    return run_trained(store, study, LocalExecutor(workers), SilentReporter(), stop, watch)
+    return run_trained(store, study, executor or ThreadExecutor(), SilentReporter(), stop, watch)
 
 
 def first_run(store, study):
@@ -72,7 +77,7 @@ def test_a_killed_workers_trial_is_trained_by_another(trained):
                 os.kill(pid, signal.SIGKILL)
                 killed.append(trial.number)
 
-    study = run(trained, plan("kill", 2), 2, lambda: False, watch)
+    study = run(trained, plan("kill", 2), watch=watch, executor=LocalExecutor(1))
     trials = trained.trials("kill")
     assert study.state is StudyState.DONE
     assert [trial.state for trial in trials] == [TrialStatus.COMPLETE] * 2
@@ -96,28 +101,27 @@ def test_a_stopped_study_gives_its_trial_back_and_resumes_from_its_checkpoints(t
     def scored():
         return first_run(trained, "stop") is not None and (first_run(trained, "stop") / "scores.json").is_file()
 
-    stopped = run(trained, plan("stop", 1), 1, scored)
+    stopped = run(trained, plan("stop", 1), scored)
     folder = first_run(trained, "stop")
     (trial,) = trained.trials("stop")
     assert stopped.state is StudyState.STOPPED
     assert trial.state is TrialStatus.WAITING
-    assert workers_of("stop") == []
     done_before = (folder / "pretrained" / "pretraining.json").stat().st_mtime_ns
-    finished = run(trained, plan("stop", 1), 1)
+    finished = run(trained, plan("stop", 1))
     assert finished.state is StudyState.DONE
     assert (folder / "pretrained" / "pretraining.json").stat().st_mtime_ns == done_before
 
 
 def test_one_failed_training_does_not_stop_the_study(trained):
-    study = open_study(trained, plan("fail", 2))
+    study = open_study(trained, plan("fail", 2, SHORT))
     driver = StudyDriver(trained, study, space_candidates(trained, "small"))
     (trial,) = driver.refill(1)
-    choices = TrainingChoices.of(QUICK)
+    choices = TrainingChoices.of(SHORT)
     digest = choices.run_digest(choices.prepare(data_cache(trained.url)), trial.architecture, 0)
     blocked = run_folder(trained.url, "fail", f"0000-{digest}")
     blocked.parent.mkdir(parents=True)
     blocked.write_text("a file where a folder should be")
-    study = run(trained, plan("fail", 2), 1)
+    study = run(trained, plan("fail", 2, SHORT))
     first, second = trained.trials("fail")
     assert study.state is StudyState.DONE
     assert (first.state, second.state) == (TrialStatus.FAILED, TrialStatus.COMPLETE)
@@ -125,57 +129,44 @@ def test_one_failed_training_does_not_stop_the_study(trained):
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["while its workers load", "while they train"])
-def test_workers_do_not_outlive_a_killed_coordinator(trained, early):
+def test_workers_do_not_outlive_a_killed_coordinator_and_its_study_is_free_again(trained, early):
     arguments = ["search", "--space", "small", "--recipe", "quick", "--study", "orphan", "--budget", "1"]
-    job = launch(trained, "search", [*arguments, "--workers", "1", "--initial", "2"])
-    wait_until(lambda: workers_of("orphan") if early else first_run(trained, "orphan"))
+    job = launch(trained, "search", [*arguments, "--policy", "random"], {"studies": ["orphan"]})
+    with pytest.raises(InputError, match=job.id):
+        require_free(trained, ["orphan"], "")
+    require_free(trained, ["orphan"], job.id)
+    require_free(trained, ["another"], "")
+    wait_for(lambda: workers_of("orphan") if early else first_run(trained, "orphan"))
     (worker,) = workers_of("orphan")
     os.kill(trained.jobs()[0].pid, signal.SIGKILL)
     psutil.wait_procs([worker], timeout=60)
     assert workers_of("orphan") == []
-    assert job.id == trained.jobs()[0].id
-    if early:
-        return
-    study = run(trained, plan("orphan", 1), 1)
-    assert study.state is StudyState.DONE
-    assert trained.trials("orphan")[0].state is TrialStatus.COMPLETE
+    wait_for(lambda: refresh_jobs(trained)[0].state not in ACTIVE)
+    require_free(trained, ["orphan"], "")
+    release_dead(trained, trained.trials("orphan"))
+    assert trained.claim_trial("orphan", "another:1", 60.0, time.time()) is not None
 
 
-def test_a_study_is_run_by_one_command_at_a_time(trained):
-    arguments = ["search", "--space", "small", "--recipe", "quick", "--study", "once", "--budget", "1"]
-    job = launch(trained, "search", arguments, {"studies": ["once"]})
-    with pytest.raises(InputError, match=job.id):
-        require_free(trained, ["once"], "")
-    require_free(trained, ["once"], job.id)
-    require_free(trained, ["another"], "")
-    stop_job(trained, job.id)
-    wait_until(lambda: refresh_jobs(trained)[0].state not in ACTIVE)
-    require_free(trained, ["once"], "")
-
-
-def test_another_closing_the_study_does_not_stop_those_who_run_it(trained):
+def test_another_closing_the_study_does_not_stop_those_who_run_it(store, tmp_path):
     closed = []
 
     def close_once(trials):
         if not closed and any(trial.state is TrialStatus.RUNNING for trial in trials):
-            closed.append(trained.update_study("two", state=StudyState.STOPPED))
+            closed.append(store.update_study(STUDY, state=StudyState.STOPPED))
+            (tmp_path / "go").touch()
 
-    study = run(trained, plan("two", 1), 1, lambda: False, close_once)
+    study = run_probes(store, LocalExecutor(1), "small", 1, {"folder": str(tmp_path), "wait": 0}, on_poll=close_once)
     assert closed
     assert study.state is StudyState.DONE
 
 
 def test_a_study_does_not_go_on_with_other_data(trained):
-    run(trained, plan("data", 1), 1)
-    (trial,) = trained.trials("data")
-    (mean,) = [
-        s for s in trained.scores(architecture=trial.architecture) if s.source == "trained:data/0" and s.task == "mean"
-    ]
-    open_study(trained, plan("moved", 2))
-    trained.add_trials("moved", [(trial.architecture, {})])
-    trained.add_scores([dataclasses.replace(mean, dataset="elsewhere", source="trained:moved/0")])
+    study = open_study(trained, plan("moved", 2))
+    id = trained.architecture_ids("small")[0]
+    trained.add_trials("moved", [(id, {})])
+    trained.add_scores([ScoreRecord(id, "mean", "mean", 0.5, "elsewhere", "full", "quick", 0, "trained:moved/0")])
     with pytest.raises(InputError, match="text and tasks that it was started with"):
-        run_trained(trained, trained.study("moved"), LocalExecutor(1), SilentReporter(), lambda: False)
+        run_trained(trained, study, ThreadExecutor(), SilentReporter(), lambda: False)
 
 
 def test_a_worker_with_other_data_refuses_to_train(trained):
@@ -185,20 +176,14 @@ def test_a_worker_with_other_data_refuses_to_train(trained):
         TrainingEvaluator(trained, study, order)
 
 
-def wait_until(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)
-
-
-def test_the_demo_says_what_it_found_and_repeats_nothing(trained):
-    small = search("demo-test", "nano", "boshnas", budget=2, initial=2, evaluation=QUICK)
-    first = run_demo(trained, small, SilentReporter())
-    assert (first.architectures, first.scored, first.failed) == (9_312, 2, 0)
+def test_the_demo_says_what_it_found_and_repeats_nothing(trained, monkeypatch):
+    monkeypatch.setattr(demo, "load_space", lambda name: dataclasses.replace(load_space(name), layers=(2,)))
+    small = search("demo-test", "nano", "boshnas", budget=2, initial=2, evaluation=SHORT)
+    first = demo.run_demo(trained, small, SilentReporter())
+    assert (first.architectures, first.scored, first.failed) == (96, 2, 0)
     assert first.best["value"] == max(t.value for t in trained.trials("demo-test"))
     assert set(first.best["scores"]) == TASKS
     revision = trained.revision("scores")
-    again = run_demo(trained, small, SilentReporter())
+    again = demo.run_demo(trained, small, SilentReporter())
     assert again.best == first.best
     assert trained.revision("scores") == revision

@@ -69,7 +69,14 @@ def write_text() -> Callable[[Path, Corpus], Path]:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory, corpus: Corpus) -> Prepared:
+def prepared(built_once, corpus: Corpus) -> Prepared:
     """Tasks ``order`` and ``pair`` of the small text under the recipe ``quick``."""
-    work = tmp_path_factory.mktemp("prepared")
-    return prepare(work, RECIPES["quick"], None, as_text(work / "text.txt", corpus), lambda share, message: None)
+
+    def load(work: Path) -> Prepared:
+        return prepare(work, RECIPES["quick"], None, work / "text.txt", lambda share, message: None)
+
+    def build(work: Path) -> None:
+        as_text(work / "text.txt", corpus)
+        load(work)
+
+    return load(built_once("toy-text", build))

@@ -13,7 +13,7 @@ from explorer.errors import DataError, InputError, TrainingFailed
 from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.training.backend import MEAN, RECIPES, train_and_score
 from explorer.training.fitting import bucketed, collate, predict
-from explorer.training.loop import TrainingStopped, learning_rate
+from explorer.training.loop import TrainingStopped
 from explorer.training.metrics import evaluate
 from explorer.training.pretrain import pretrain
 
@@ -242,14 +242,6 @@ def test_padding_stands_on_the_right(prepared):
         length = int(task.dev.lengths[row])
         assert batch.mask[row].tolist() == [1] * length + [0] * (batch.ids.shape[1] - length)
         assert batch.ids[row, :length].tolist() == task.dev.sequence(row).tolist()
-
-
-def test_learning_rate_rises_then_falls():
-    rates = [learning_rate(step, 100, 2.0, 0.1) for step in range(100)]
-    assert rates[9] == max(rates) == 2.0
-    assert np.allclose(np.diff(rates[:10]), 0.2)
-    assert np.allclose(np.diff(rates[10:]), rates[11] - rates[10])
-    assert 0 < rates[-1] < 0.05
 
 
 @pytest.mark.gpu

@@ -9,9 +9,11 @@ import json
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from explorer.library.workplace import data_cache
@@ -85,8 +87,11 @@ def test_from_a_space_to_a_model(browser, store_url, summaries, tmp_path, reques
         if is_server:
             return
         launch_a_training(tab, summaries[0])
+        worker = worker_of(store_url)
+        # On a quick machine the few steps would end before the app is there again.
+        worker.suspend()
     with serving(store_url, tmp_path) as app, new_tab(browser) as tab, new_tab(browser) as other:
-        stop_the_training(tab, other, app.url, store_url)
+        stop_the_training(tab, other, app.url, store_url, worker)
         resume_it(tab, other, app.url, store_url, summaries[0])
         shoot(other, "journey-scored")
         compare(tab, app.url, summaries)
@@ -168,12 +173,28 @@ def launch_a_training(tab, smallest: ArchitectureSummary) -> None:
     tab.wait_for_url(f"**study={TRAINED}*")
 
 
-def stop_the_training(tab, other, url: str, store_url: str) -> None:
+def worker_of(store_url: str) -> psutil.Process:
+    """The process that trains, as soon as it is there."""
+    deadline = time.monotonic() + LONG_MS / 1000
+    while time.monotonic() < deadline:
+        with open_store(store_url) as store:
+            pids = [job.pid for job in store.jobs() if job.state in ACTIVE and job.pid]
+        for pid in pids:
+            for child in psutil.Process(pid).children(recursive=True):
+                if "explorer.studies.worker" in child.cmdline():
+                    return child
+        time.sleep(0.2)
+    pytest.fail("no worker started")
+
+
+def stop_the_training(tab, other, url: str, store_url: str, worker: psutil.Process) -> None:
     """One visitor stops what was launched before the app was started; another one sees that."""
     visit(other, f"{url}/jobs", "Jobs and store")
     # The study is there once its job has begun; only then is there something to stop.
     other.get_by_role("link", name=f"Study {TRAINED}").first.wait_for(timeout=LONG_MS)
     press(other, "Stop")
+    settle(other)
+    worker.resume()
     visit(tab, f"{url}/search?space=mine&study={TRAINED}", "Search")
     tab.get_by_role("button", name="Resume this study").wait_for(timeout=LONG_MS)
     with open_store(store_url) as store:
