@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import webbrowser
 from collections.abc import Mapping
@@ -22,6 +22,30 @@ from explorer.library.workplace import STORE_VARIABLE
 
 HOST, ANY = "127.0.0.1", "0.0.0.0"
 READY_S = 60.0
+LONGEST_BASE_PATH = 200
+"""Maximum number of characters of a base path."""
+_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]*")
+
+
+def checked_base_path(given: str) -> str:
+    """Return the path below which a reverse proxy serves the app, for example ``/explorer``; empty for the root.
+
+    Args:
+        given: the path, with or without slashes at its ends.
+
+    Raises:
+        InputError: it would need escapes in a URL, or is too long.
+    """
+    path = given.strip().strip("/")
+    if not path:
+        return ""
+    if len(path) > LONGEST_BASE_PATH or not all(_SEGMENT.fullmatch(segment) for segment in path.split("/")):
+        rule = (
+            f"be at most {LONGEST_BASE_PATH} characters: names that begin with a letter or digit and contain letters, "
+            "digits, '.', '_', '~' and '-', separated by '/'"
+        )
+        raise InputError("base path", rule, given, "Write for example /explorer.")
+    return f"/{path}"
 
 
 def app_file() -> Path:
@@ -71,32 +95,45 @@ class AppServer:
         port: port to listen on; a free one is used if it is taken.
         host: address to listen on.
         login: environment variables with which the app logs in to the store (``GraphStore.login``).
+        base_path: path below which a reverse proxy serves the app; see ``checked_base_path``.
+
+    Raises:
+        InputError: the address does not belong to this machine, or the base path breaks its rule.
     """
 
-    def __init__(self, store_url: str, port: int, host: str = HOST, login: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        store_url: str,
+        port: int,
+        host: str = HOST,
+        login: Mapping[str, str] | None = None,
+        base_path: str = "",
+    ) -> None:
+        self._base_path = checked_base_path(base_path)
         self.port = free_port(port, host)
-        self.url = f"http://{HOST if host == ANY else host}:{self.port}"
+        self.url = f"http://{HOST if host == ANY else host}:{self.port}{self._base_path}"
         self._host = host
         self._store_url, self._login = store_url, login or {}
         self._process: subprocess.Popen[bytes] | None = None
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
 
     def __enter__(self) -> AppServer:
         options = {
             "server.address": self._host,
             "server.port": str(self.port),
+            # Also where it is empty: a base path from Streamlit's own configuration would move the health check.
+            "server.baseUrlPath": self._base_path,
             "server.headless": "true",
             "browser.gatherUsageStats": "false",
             "server.fileWatcherType": "none",
             # A full garbage collection after each script run would dominate the time of a page of a large space.
             "runner.postScriptGC": "false",
+            # Rich prints tracebacks of pages to standard output; the logger uses standard error, which is inherited.
+            "logger.enableRich": "false",
         }
         command = [sys.executable, "-m", "streamlit", "run", str(server_file())]
         command += [part for name, value in options.items() for part in (f"--{name}", value)]
         environment = {**os.environ, **self._login, STORE_VARIABLE: self._store_url}
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._errors, env=environment
-        )
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
         self._wait_until_ready()
         return self
 
@@ -110,16 +147,14 @@ class AppServer:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._errors.close()
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                self._errors.seek(0)
-                detail = self._errors.read().decode(errors="replace")[-1000:]
-                raise ExplorerError(f"the app did not start: {detail}")
+                code = self._process.returncode
+                raise ExplorerError(f"the app did not start (exit code {code}); its error output is above")
             try:
                 with urlopen(f"{self.url}/_stcore/health", timeout=1) as answer:
                     if answer.status == 200:

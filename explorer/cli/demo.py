@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from explorer.app.server import AppServer
-from explorer.cli.app import PortOption
+from explorer.app.server import AppServer, checked_base_path
+from explorer.cli.app import BasePathOption, PortOption
 from explorer.cli.console import (
     DEFAULT_STORE,
     JobOption,
@@ -36,6 +36,7 @@ def demo(
     seed: SeedOption = 0,
     recipe: RecipeOption = RECIPE,
     port: PortOption = 8501,
+    base_path: BasePathOption = "",
     store: StoreOption = DEFAULT_STORE,
     job: JobOption = "",
     json: JsonOption = False,
@@ -44,13 +45,14 @@ def demo(
 
     You may interrupt it at any time: the same command resumes it.
     """
-    spec = demo_spec(trials, seed, recipe)
+    spec, path = demo_spec(trials, seed, recipe), checked_base_path(base_path)
     with ExitStack() as stack:
         opened_store = stack.enter_context(opened(store))
         server: list[AppServer] = []
 
         def open_app() -> None:
-            server.append(stack.enter_context(AppServer(opened_store.url, port, login=opened_store.login)))
+            app = AppServer(opened_store.url, port, login=opened_store.login, base_path=path)
+            server.append(stack.enter_context(app))
             errors.print(f"The app is at {server[0].url}; scores appear there as they arrive.", markup=False)
             server[0].open_browser()
 

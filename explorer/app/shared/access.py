@@ -40,9 +40,12 @@ def has_provider() -> bool:
 
 
 def is_shared() -> bool:
-    """Return whether several people may use the app: it asks for a log-in, or listens beyond this machine."""
-    address = st.get_option("server.address")
-    return has_provider() or _has_password() or not (address and is_loopback(address))
+    """Return whether several people may use the app.
+
+    It then asks for a log-in, listens beyond this machine, or has a base path, which only a reverse proxy needs.
+    """
+    address, base_path = st.get_option("server.address"), st.get_option("server.baseUrlPath")
+    return has_provider() or _has_password() or bool(base_path) or not (address and is_loopback(address))
 
 
 def _has_password() -> bool:

@@ -252,19 +252,32 @@ def on_server(server, neo4j_url, filled) -> str:
 
 
 @pytest.fixture
-def listening() -> Iterator[Callable[[str | None], None]]:
-    """Sets the address at which the app listens."""
-    before = get_option("server.address")
-    yield lambda address: set_option("server.address", address)
-    set_option("server.address", before)
+def listening() -> Iterator[Callable[..., None]]:
+    """Sets the address at which the app listens, and its base path."""
+    options = ("server.address", "server.baseUrlPath")
+    before = {name: get_option(name) for name in options}
+
+    def listen(address: str | None, base_path: str = "") -> None:
+        for name, value in zip(options, (address, base_path), strict=True):
+            set_option(name, value)
+
+    yield listen
+    for name, value in before.items():
+        set_option(name, value)
 
 
 @pytest.mark.parametrize(
-    ("address", "password", "shared"),
-    [("127.0.0.1", "", False), ("0.0.0.0", "", True), (None, "", True), ("127.0.0.1", "a long password", True)],
+    ("address", "base_path", "password", "shared"),
+    [
+        ("127.0.0.1", "", "", False),
+        ("0.0.0.0", "", "", True),
+        (None, "", "", True),
+        ("127.0.0.1", "", "a long password", True),
+        ("127.0.0.1", "/explorer", "", True),
+    ],
 )
-def test_an_app_is_shared_if_others_can_reach_it(listening, monkeypatch, address, password, shared):
-    listening(address)
+def test_an_app_is_shared_if_others_can_reach_it(listening, monkeypatch, address, base_path, password, shared):
+    listening(address, base_path)
     monkeypatch.setenv("EXPLORER_APP_PASSWORD", password)
     assert access.is_shared() == shared
 
