@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from explorer.errors import InputError
 from explorer.similarity.graph import ArchitectureGraph
-from explorer.similarity.kernel import Direction
+from explorer.similarity.kernel import EdgeDirection
 from explorer.similarity.pairs import PairKernel
 
 
@@ -42,7 +42,7 @@ class EditDistanceUpperBound(PairKernel):
     """
 
     name = "edit_distance_upper_bound"
-    direction = Direction.EITHER
+    direction = EdgeDirection.EITHER
     positive_semidefinite = False
 
     def __init__(self, time_limit_s: float = 1.0, approximations: int = 1) -> None:

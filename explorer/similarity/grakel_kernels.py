@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from explorer.errors import InputError
 from explorer.similarity.graph import ArchitectureGraph
-from explorer.similarity.kernel import Direction, State, entries
+from explorer.similarity.kernel import EdgeDirection, State, entries
 from explorer.similarity.pairs import PairKernel
 from explorer.similarity.registry import GRAKEL
 from explorer.similarity.views import sizes_in
@@ -87,7 +87,7 @@ class GrakelKernel(PairKernel):
         InputError: the name or a parameter is unknown, or a value is not allowed.
     """
 
-    direction = Direction.OUT
+    direction = EdgeDirection.OUT
 
     def __init__(self, kernel: str, base: str | None = None, **parameters: Any) -> None:
         super().__init__()

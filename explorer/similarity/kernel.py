@@ -45,7 +45,7 @@ MAX_BYTES = 8 * 2**30
 ESTIMATE_SECONDS = 2.0
 
 
-class Direction(StrEnum):
+class EdgeDirection(StrEnum):
     """Which way along the edges a kernel looks from a node."""
 
     OUT = "out"
@@ -98,7 +98,7 @@ class GraphKernel(ABC):
     """
 
     name: str
-    direction: Direction
+    direction: EdgeDirection
     positive_semidefinite: ClassVar[bool] = True
     exact_neighbors: bool = True
 
@@ -288,11 +288,11 @@ def checked(graphs: Graphs) -> tuple[ArchitectureGraph, ...]:
     return tuple(graphs)
 
 
-def one_way(direction: Direction | str) -> Direction:
+def one_way(direction: EdgeDirection | str) -> EdgeDirection:
     """Return the direction, or raise InputError if it is neither ``OUT`` nor ``IN``."""
-    if direction not in (Direction.OUT, Direction.IN):
+    if direction not in (EdgeDirection.OUT, EdgeDirection.IN):
         raise InputError("direction", "be out or in", str(direction), "Add the two kernels to look both ways.")
-    return Direction(direction)
+    return EdgeDirection(direction)
 
 
 def state_to_bytes(state: State) -> bytes:

@@ -25,7 +25,7 @@ from explorer.similarity.blocks import squared_norms
 from explorer.similarity.distances import TINY
 from explorer.similarity.explanation import Explanation, explain_counts
 from explorer.similarity.graph import ArchitectureGraph
-from explorer.similarity.kernel import Array, Direction, Graphs, State, checked, entries
+from explorer.similarity.kernel import Array, EdgeDirection, Graphs, State, checked, entries
 from explorer.similarity.nodes import Counted
 from explorer.similarity.patterns import PatternKernel
 from explorer.similarity.views import Attribute, LabelledNodes, Levels, Position, View, default_views
@@ -47,7 +47,7 @@ class MultiViewKernel(PatternKernel):
     """
 
     name = "views"
-    direction = Direction.EITHER
+    direction = EdgeDirection.EITHER
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ from scipy import sparse
 
 from explorer.errors import InputError
 from explorer.similarity.graph import ArchitectureGraph
-from explorer.similarity.kernel import Direction, one_way
+from explorer.similarity.kernel import EdgeDirection, one_way
 from explorer.similarity.nodes import NodeTable
 from explorer.similarity.pairs import PairKernel
 
@@ -45,7 +45,7 @@ class NeighborhoodHash(PairKernel):
     name = "neighborhood_hash"
 
     def __init__(
-        self, rounds: int = 3, bits: int = 64, seed: int = 0, direction: Direction | str = Direction.OUT
+        self, rounds: int = 3, bits: int = 64, seed: int = 0, direction: EdgeDirection | str = EdgeDirection.OUT
     ) -> None:
         super().__init__()
         for field, value, low, high in (("rounds", rounds, 1, 64), ("bits", bits, 8, 64), ("seed", seed, 0, 2**63)):
@@ -88,7 +88,7 @@ class NeighborhoodHash(PairKernel):
 
     def _hashed(self, numbers: NDArray[np.uint64], table: NodeTable) -> NDArray[np.uint64]:
         """Return the nodes' numbers after one round."""
-        inwards = self.direction is Direction.IN
+        inwards = self.direction is EdgeDirection.IN
         sources, targets = (table.targets, table.sources) if inwards else (table.sources, table.targets)
         around = numbers[targets]
         order = np.lexsort((around, sources))

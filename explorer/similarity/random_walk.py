@@ -21,7 +21,7 @@ from scipy import sparse
 
 from explorer.errors import InputError
 from explorer.similarity.graph import ArchitectureGraph
-from explorer.similarity.kernel import Direction
+from explorer.similarity.kernel import EdgeDirection
 from explorer.similarity.nodes import NodeTable
 from explorer.similarity.pairs import PairKernel
 
@@ -50,7 +50,7 @@ class RandomWalk(PairKernel):
     """
 
     name = "random_walk"
-    direction = Direction.EITHER
+    direction = EdgeDirection.EITHER
 
     def __init__(self, decay: float = 0.1) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from scipy import sparse
 from explorer.errors import InputError
 from explorer.similarity.explanation import Explanation, explain_trees
 from explorer.similarity.graph import ArchitectureGraph
-from explorer.similarity.kernel import Array, Direction, Graphs, checked, one_way
+from explorer.similarity.kernel import Array, EdgeDirection, Graphs, checked, one_way
 from explorer.similarity.nodes import Counted, NodeTable, hashes
 from explorer.similarity.patterns import PatternKernel
 
@@ -38,7 +38,7 @@ class WeisfeilerLehman(PatternKernel):
     name = "weisfeiler_lehman"
     integral = True
 
-    def __init__(self, iterations: int = 5, direction: Direction | str = Direction.OUT) -> None:
+    def __init__(self, iterations: int = 5, direction: EdgeDirection | str = EdgeDirection.OUT) -> None:
         super().__init__()
         if not 0 <= iterations <= MOST_ITERATIONS:
             raise InputError("iterations", f"be from 0 to {MOST_ITERATIONS}", iterations, "5 is the default.")
@@ -54,7 +54,7 @@ class WeisfeilerLehman(PatternKernel):
         numbers = hashes(table.names)[table.labels]
         depths = [numbers]
         for _ in range(self.iterations):
-            depths.append(table.refined(depths[-1], self.direction is Direction.IN))
+            depths.append(table.refined(depths[-1], self.direction is EdgeDirection.IN))
         # Nodes that agree after the last refinement agree after every one before it.
         _, examples, classes = np.unique(depths[-1], return_index=True, return_inverse=True)
         shape = (len(graphs), len(examples))
@@ -80,4 +80,4 @@ class WeisfeilerLehman(PatternKernel):
     def explain(self, first: ArchitectureGraph, second: ArchitectureGraph) -> Explanation:
         """Take the cosine apart into trees; see ``explain_trees``."""
         checked([first, second])
-        return explain_trees(first, second, self.iterations, self.direction is Direction.IN)
+        return explain_trees(first, second, self.iterations, self.direction is EdgeDirection.IN)

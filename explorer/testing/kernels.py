@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from explorer.errors import DataError, InputError
 from explorer.similarity.graph import ArchitectureGraph, build_graph
-from explorer.similarity.kernel import Direction, GraphKernel, State, state_from_bytes, state_to_bytes
+from explorer.similarity.kernel import EdgeDirection, GraphKernel, State, state_from_bytes, state_to_bytes
 from explorer.similarity.patterns import PatternKernel
 from explorer.similarity.registry import kernel_from_state
 from explorer.space.grammar import load_space
@@ -132,7 +132,7 @@ class GraphKernelSuite(ABC):
     def test_says_what_it_is(self) -> None:
         kernel = self.make_kernel()
         assert kernel.name
-        assert isinstance(kernel.direction, Direction)
+        assert isinstance(kernel.direction, EdgeDirection)
         assert kernel.positive_semidefinite in (True, False)
         assert len(kernel) == 0
         assert type(kernel)(**kernel.parameters).parameters == kernel.parameters
@@ -207,7 +207,7 @@ class GraphKernelSuite(ABC):
         turned = [reversed_graph(graph) for graph in graphs]
         again = self.make_kernel().fit(turned).dissimilarities(turned, turned)
         changed = not np.allclose(again, values, rtol=0, atol=ROUNDING)
-        assert changed == (fitted.direction is not Direction.EITHER)
+        assert changed == (fitted.direction is not EdgeDirection.EITHER)
 
     def test_nothing_to_compare_gives_no_rows(self, fitted: GraphKernel, graphs: list[ArchitectureGraph]) -> None:
         assert fitted.transform([]).shape == (0, 16)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.similarity.kernel import Direction
+from explorer.similarity.kernel import EdgeDirection
 from explorer.similarity.neighborhood_hash import NeighborhoodHash
 from explorer.testing.kernels import GraphKernelSuite, architectures, gram, random_graphs, reversed_graph
 
@@ -23,7 +23,7 @@ class TestNeighborhoodHashOfFewBits(GraphKernelSuite):
     """Collisions make it coarse; it stays a kernel."""
 
     def make_kernel(self):
-        return NeighborhoodHash(rounds=2, bits=8, seed=3, direction=Direction.IN)
+        return NeighborhoodHash(rounds=2, bits=8, seed=3, direction=EdgeDirection.IN)
 
 
 class GivenNumbers(NeighborhoodHash):
@@ -82,7 +82,7 @@ def test_equal_to_a_naive_one(bits):
 def test_looking_back_is_looking_ahead_in_the_reversed_graphs():
     batch = [*architectures(8, 8), *random_graphs(8, 8)]
     ahead = gram(NeighborhoodHash(), [reversed_graph(graph) for graph in batch])
-    np.testing.assert_array_equal(gram(NeighborhoodHash(direction=Direction.IN), batch), ahead)
+    np.testing.assert_array_equal(gram(NeighborhoodHash(direction=EdgeDirection.IN), batch), ahead)
 
 
 def test_the_seed_chooses_the_numbers():
@@ -103,7 +103,7 @@ def test_numbers_are_the_same_in_every_process():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rounds": 0}, {"bits": 7}, {"bits": 65}, {"seed": -1}, {"direction": Direction.EITHER}]
+    "wrong", [{"rounds": 0}, {"bits": 7}, {"bits": 65}, {"seed": -1}, {"direction": EdgeDirection.EITHER}]
 )
 def test_wrong_arguments_are_refused(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
-from explorer.similarity.kernel import Direction
+from explorer.similarity.kernel import EdgeDirection
 from explorer.similarity.weisfeiler_lehman import WeisfeilerLehman
 from explorer.space.grammar import preset_names
 from explorer.testing.kernels import GraphKernelSuite, architectures, random_graphs, reversed_graph
@@ -17,7 +17,7 @@ class TestWeisfeilerLehman(GraphKernelSuite):
 
 class TestWeisfeilerLehmanOfWhatComesBefore(GraphKernelSuite):
     def make_kernel(self):
-        return WeisfeilerLehman(2, Direction.IN)
+        return WeisfeilerLehman(2, EdgeDirection.IN)
 
 
 @pytest.mark.slow
@@ -60,13 +60,13 @@ def test_counts_are_those_of_a_naive_refinement():
 def test_looking_back_is_looking_ahead_in_the_reversed_graphs():
     batch = [*architectures(10, 8), *random_graphs(10, 8)]
     turned = [reversed_graph(graph) for graph in batch]
-    ahead = WeisfeilerLehman(4, Direction.OUT).fit(turned).dissimilarities(turned)
-    back = WeisfeilerLehman(4, Direction.IN).fit(batch).dissimilarities(batch)
+    ahead = WeisfeilerLehman(4, EdgeDirection.OUT).fit(turned).dissimilarities(turned)
+    back = WeisfeilerLehman(4, EdgeDirection.IN).fit(batch).dissimilarities(batch)
     np.testing.assert_array_equal(back, ahead)
 
 
 def test_no_direction_at_once():
     with pytest.raises(InputError, match="direction"):
-        WeisfeilerLehman(2, Direction.EITHER)
+        WeisfeilerLehman(2, EdgeDirection.EITHER)
     with pytest.raises(InputError, match="iterations"):
         WeisfeilerLehman(-1)
