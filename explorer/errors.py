@@ -6,7 +6,7 @@ The message of an InputError names the field, the rule, the value and the remedy
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -74,6 +74,66 @@ class Code(StrEnum):
     """More evaluated architectures would make the request possible."""
 
 
+class Remedy(StrEnum):
+    """Remedies that name a setting: in words for Python and the app here; ``explorer.remedies`` names options.
+
+    ``{…}`` stands for the values of an ``Advice``.
+    """
+
+    OTHER_KERNEL = "Leave kernel out, or give the new library another name."
+    CHEAPER_KERNEL = "Use the kernel views, or a smaller space."
+    KERNEL_HOURS = "Use the kernel views, or a smaller space, or raise max_hours."
+    COARSER_LEVEL = "Use layers_per_stack={level}, a coarser level."
+    GLUE_FOLDER = "Give data, the folder that holds one folder per task, or {hub}."
+    GLUE_NAME = "Check the name, or give a folder with GLUE's files as data."
+    GLUE_OFFLINE = "Go online once so that it is cached, or give a folder with GLUE's files as data."
+    OWN_TASK = "{known} give a task file of your own."
+    SAMPLE_SHAPES = "Name some, or give sample, a number of random ones."
+    UNTIED = "Count with tied=False."
+    ONE_METRIC = "Name one metric, the first part of each, as in {task}:{metric}."
+    ONE_KIND = "Add {ways}"
+    ONE_FIDELITY = "Choose one kind by fidelity, the third part of each."
+    ONE_ORIGIN = "Choose one kind by origin, the last part of each."
+    SHARED_STORE = (
+        "Use a Neo4j server by its network name (archex store copy moves a store there); or, where all nodes are "
+        "containers of one machine that share the file, say so by shared_store=True."
+    )
+    MEASURE_MORE = "Measure more of the space's architectures."
+    SUPERNET_SPACE = "Search a space that was made of the super-network's own shapes."
+    DELIMITER = "State it with delimiter={sign!r}."
+    EXTEND = "Extend it first, for example with budget={budget}."
+
+
+class Ways(tuple[Mapping[str, str], ...]):
+    """Alternative settings in a remedy, each as names with values: arguments in Python, options in a command."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "; or ".join(", ".join(f"{name}={value!r}" for name, value in way.items()) for way in self)
+
+
+class Advice(str):
+    """A remedy in words, with its code and values, by which the command line finds words of its own."""
+
+    __slots__ = ("code", "values")
+    code: Remedy
+    values: Mapping[str, object]
+
+    def __new__(cls, code: Remedy, **values: object) -> Self:
+        """Fill the values into the words of a remedy."""
+        advice = super().__new__(cls, code.format(**values))
+        advice.code, advice.values = code, values
+        return advice
+
+    def __reduce__(self) -> tuple[Callable[..., Advice], tuple[Remedy, Mapping[str, object]]]:
+        return _advice, (self.code, self.values)
+
+
+def _advice(code: Remedy, values: Mapping[str, object]) -> Advice:
+    return Advice(code, **values)
+
+
 class InputError(ExplorerError):
     """Something the user gave (a file, a value, a name) breaks a rule. The command line exits with 2.
 
@@ -81,14 +141,18 @@ class InputError(ExplorerError):
         field: what is wrong, as the user knows it, for example ``layers[2].hidden``.
         rule: what must hold; completes "FIELD must …".
         value: what was given instead.
-        remedy: how to correct it.
+        remedy: how to correct it; an ``Advice`` where the words depend on who reads them.
         code: the cause, if callers depend on it.
     """
 
     def __init__(self, field: str, rule: str, value: object, remedy: str, code: Code | None = None) -> None:
         self.field, self.rule = _cut(field, MAX_FIELD), _cut(rule, MAX_RULE)
         self.value, self.remedy, self.code = value, _cut(remedy, MAX_RULE), code
-        super().__init__(f"{self.field} must {self.rule}, but got {shortened(value)}. {self.remedy}")
+        super().__init__(self.message(self.remedy))
+
+    def message(self, remedy: str) -> str:
+        """Return the message with a remedy in other words."""
+        return f"{self.field} must {self.rule}, but got {shortened(self.value)}. {remedy}"
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, str, object, str, Code | None], dict[str, object]]:
         """Pickle the arguments, so that the error survives the way out of a worker process."""

@@ -7,14 +7,13 @@ by its digest; users write ``nano`` or ``quick``, which means that recipe's dige
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.errors import DataError, InputError
+from explorer.errors import Advice, DataError, InputError, Remedy, Ways
 from explorer.training.recipe import RECIPES, name_of_recipe
 from graphstore import GraphStore
 from graphstore.queries import Fact
@@ -56,9 +55,9 @@ def resolve_kind(asked: ScoreKind, known: Sequence[ScoreKind], where: str) -> Sc
         given = {name: value for name, value in asked.fields.items() if name != "task"}
         raise InputError("score", rule, given, "Choose one of them.")
     rule = f"be of one kind ({' / '.join(ScoreKind.OPEN)}) to be compared, of those in {where}: {listed}"
-    ways = "; or ".join(_options(kind, shown) for kind in fitting)
+    ways = Ways(_telling_apart(kind, shown) for kind in fitting)
     # Without a full stop, which users would copy with the last option.
-    raise InputError("score", rule, asked.task, f"Add {ways}")
+    raise InputError("score", rule, asked.task, Advice(Remedy.ONE_KIND, ways=ways))
 
 
 def _with_digest(asked: ScoreKind, kinds: Sequence[ScoreKind]) -> ScoreKind:
@@ -81,9 +80,10 @@ def _shown(kind: ScoreKind, kinds: Sequence[ScoreKind]) -> dict[str, str]:
     return fields
 
 
-def _options(kind: ScoreKind, shown: Mapping[ScoreKind, Mapping[str, str]]) -> str:
-    """Return options that select a kind: greedily, the first ones that each exclude more of the other kinds."""
-    words, others = [], [other for other in shown if other != kind]
+def _telling_apart(kind: ScoreKind, shown: Mapping[ScoreKind, Mapping[str, str]]) -> dict[str, str]:
+    """Return fields that select a kind: greedily, the first ones that each exclude more of the other kinds."""
+    fields: dict[str, str] = {}
+    others = [other for other in shown if other != kind]
     for name in ("recipe", "fidelity", "dataset", "metric", "origin"):
         chosen = ScoreKind(kind.task, **{name: getattr(kind, name)})
         text = shown[kind][name]
@@ -91,9 +91,9 @@ def _options(kind: ScoreKind, shown: Mapping[ScoreKind, Mapping[str, str]]) -> s
             chosen = dataclasses.replace(chosen, fidelity=kind.fidelity)
         left = [other for other in others if chosen.covers(other)]
         if len(left) < len(others):
-            words.append(f"--{name} {shlex.quote(text)}")
+            fields[name] = text
             others = left
-    return " ".join(words)
+    return fields
 
 
 # Titles -----------------------------------------------------------------------------------------------------------
@@ -217,12 +217,12 @@ def _choice_remedy(task: str, kinds: Collection[ScoreKind]) -> str:
     """Return the remedy for an objective whose scores are of several kinds."""
     metrics = sorted({kind.metric or "" for kind in kinds})
     if len(metrics) > 1:
-        return f"Name one metric, the first part of each, as in --objective '{task}:{metrics[0]}'."
+        return Advice(Remedy.ONE_METRIC, task=task, metric=metrics[0])
     if len({kind.fidelity for kind in kinds}) > 1:
-        return "Choose one kind by --fidelity, the third part of each."
+        return Advice(Remedy.ONE_FIDELITY)
     if len({kind.origin for kind in kinds}) > 1:
-        return "Choose one kind by --origin, the last part of each."
-    return "Import one kind into another --store, and search there."
+        return Advice(Remedy.ONE_ORIGIN)
+    return "Import one kind into another store, and search there."
 
 
 def mean_values(scores: Iterable[ScoreRecord]) -> dict[str, float]:

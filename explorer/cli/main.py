@@ -20,7 +20,7 @@ from explorer.cli.console import errors
 from explorer.documents.values import checked
 from explorer.errors import ExplorerError, InputError
 from explorer.library.workplace import STORE_VARIABLE
-from explorer.remedies import with_remedy
+from explorer.remedies import by_options, with_remedy
 from graphstore.errors import StoreError, StoreInputError
 from graphstore.url import scrubbed
 
@@ -138,7 +138,8 @@ def _named_store() -> str:
 
 
 def _say(error: object, code: int) -> int:
-    text = scrubbed(with_remedy(error, _named_store()), [*sys.argv[1:], os.environ.get(STORE_VARIABLE, "")])
+    told = error.message(by_options(error)) if isinstance(error, InputError) else with_remedy(error, _named_store())
+    text = scrubbed(told, [*sys.argv[1:], os.environ.get(STORE_VARIABLE, "")])
     if code == 2:
         text = " ".join(text.split())
     errors.print(f"error: {text}", markup=False, soft_wrap=True)

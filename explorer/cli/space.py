@@ -18,7 +18,6 @@ from explorer.cli.console import (
     JsonOption,
     SeedOption,
     StoreOption,
-    errors,
     find_job,
     opened,
     output,
@@ -30,15 +29,7 @@ from explorer.cli.filters import DepthOption, FlopsOption, ParametersOption
 from explorer.errors import InputError
 from explorer.library.records import FLOPS_LENGTH
 from explorer.library.settings import kernel_text
-from explorer.library.spaces import (
-    build_space,
-    check_size,
-    check_space_name,
-    chosen_kernel,
-    cost_text,
-    has_space,
-    kernel_cost,
-)
+from explorer.library.spaces import build_space, check_size, check_space_name, chosen_kernel
 from explorer.measure.size import flops_cost, parameter_cost
 from explorer.similarity.graph import architecture_id
 from explorer.similarity.kernel import MAX_HOURS
@@ -127,11 +118,7 @@ def build(
         opened_store, reporter = stack.enter_context(opened(store)), stack.enter_context(progress_reporter())
         if job:
             reporter = stack.enter_context(running_job(opened_store, find_job(opened_store, job), reporter))
-        if chosen is not None and not has_space(opened_store, space.name):
-            cost = kernel_cost(chosen, space)
-            errors.print(f"kernel {chosen.name}: {cost_text(cost)}", markup=False)
-            cost.check(chosen.name, max_kernel_hours)
-        library = build_space(opened_store, space, reporter, chosen)
+        library = build_space(opened_store, space, reporter, chosen, max_kernel_hours)
         total, agreement = len(library.embeddings.ids), library.agreement
     seconds = time.perf_counter() - start
     if json:

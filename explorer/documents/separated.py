@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from explorer.documents.numbers import decimal_sign, is_grouped
 from explorer.documents.text import ENCODINGS, UTF8, Decoded, lines_of, read_decoded
-from explorer.errors import DataError, InputError, Shown
+from explorer.errors import Advice, DataError, InputError, Remedy, Shown
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 """Delimiters and their names."""
@@ -60,21 +60,20 @@ class TableOptions:
             if value is not None and value not in known:
                 names = ", ".join(f"{sign!r}" for sign in known)
                 remedy = f"Write one of the signs, or its name: {', '.join(known.values())}."
-                raise InputError(self._field(field), f"be one of {names}", value, remedy)
+                raise InputError(field, f"be one of {names}", value, remedy)
             object.__setattr__(self, field, value)
         if self.encoding is not None:
             named = self.encoding.lower().replace("_", "-")
             if named not in ENCODINGS:
                 rule = f"be one of {', '.join(ENCODINGS)}"
-                raise InputError(self._field("encoding"), rule, self.encoding, "Use one of them.")
+                raise InputError("encoding", rule, self.encoding, "Use one of them.")
             object.__setattr__(self, "encoding", named)
 
-    def _field(self, name: str) -> str:
-        return name if self.place else f"--{name}"
-
-    def stating(self, name: str, value: str) -> str:
-        """Return what the user writes to state an option."""
-        return f"{name}: {value!r} in {self.place}" if self.place else f"--{name} {value!r}"
+    def delimiter_remedy(self, sign: str) -> str:
+        """Return the remedy for a table whose delimiter must be stated."""
+        if self.place:
+            return f"State it with delimiter: {sign!r} in {self.place}."
+        return Advice(Remedy.DELIMITER, sign=sign)
 
     def over(self, other: TableOptions) -> TableOptions:
         """Return these options, with what they leave open taken from ``other``."""
@@ -206,7 +205,7 @@ class SeparatedTable:
         if len(found) > 1 and not (usual in found and not fitting):
             names = " and ".join(DELIMITERS[one] for one in found)
             rule = f"have one possible delimiter ({names} fit equally)"
-            remedy = f"State it with {self._options.stating('delimiter', found[0])}."
+            remedy = self._options.delimiter_remedy(found[0])
             header = self._text.split("\n", 1)[0].strip()[:LONGEST_NAME]
             raise DataError(f"{self._place}, line {self._first}", rule, header, remedy)
         return usual if usual in found or not found else found[0]

@@ -38,7 +38,7 @@ _SIGNATURES = (
     (b"BZh", "compressed", "Unpack it first."),
     (b"\xfd7zXZ", "compressed", "Unpack it first."),
     (b"%PDF", "a PDF document", "Save its table as CSV."),
-    (b"SQLite format 3", "a database", "Name it with --store."),
+    (b"SQLite format 3", "a database", "Name it as the store."),
     (b"PAR1", "a Parquet file", "Save it as CSV or JSON lines."),
 )
 _SAVE = "Save it as UTF-8."

@@ -217,7 +217,7 @@ def _resolve(store: GraphStore, rows: ReadRows) -> tuple[list[_Row], list[Refuse
         spec = stored.get(named.id) if isinstance(named, StoredId) else named
         if spec is None:
             assert isinstance(named, StoredId)
-            error = DataError("id", "be the id of an architecture in the store", named.id, "Check the id, or --store.")
+            error = DataError("id", "be the id of an architecture in the store", named.id, "Check id and store.")
             refused.append(RefusedRow.of(number, error))
             continue
         found.append(_records(number, spec, row))

@@ -23,13 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import DataError, InputError
+from explorer.library.beginning import begin, check_cost
 from explorer.library.fitted import FittedKernels, load
 from explorer.library.records import architecture_records
-from explorer.library.settings import LAYOUT, NEIGHBORS, begin, finishing, is_finished, neighbors_kernel, unfitted
+from explorer.library.settings import LAYOUT, NEIGHBORS, finishing, is_finished, neighbors_kernel, unfitted
 from explorer.progress import Reporter, SilentReporter
 from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import ArchitectureGraph, architecture_id, build_graph, graph_hash
-from explorer.similarity.kernel import GraphKernel
+from explorer.similarity.kernel import MAX_HOURS, GraphKernel
 from explorer.similarity.overlap import by_overlap
 from explorer.space.formats import from_json
 from explorer.space.spec import ArchitectureSpec
@@ -81,26 +82,34 @@ class Library:
         title: str = "",
         kernel: GraphKernel | None = None,
         parent: str = "",
+        max_hours: float = MAX_HOURS,
     ) -> Library:
         """Build the library of a space, or add architectures to it. Safe to interrupt and run again.
+
+        A chosen kernel's cost is estimated before a new library is begun, and nothing is written if it is too high.
 
         Args:
             store: receives the library.
             space: name of the space.
             specs: the architectures; duplicates are dropped. They follow those that the space has.
-            reporter: gets the phases ``graphs``, ``store``, ``similarity``, ``embedding`` and ``neighbours``.
+            reporter: gets the phases ``cost``, ``graphs``, ``store``, ``similarity``, ``embedding`` and
+                ``neighbours``.
             source: origin of the architectures, kept with the space.
             title: one-line description.
             kernel: the kernel, not fitted yet; by default the one that the space was begun with, or else ``views``.
             parent: name of the library in whose coordinates the architectures are placed; by default the kernel is
                 fitted to the architectures.
+            max_hours: largest estimated processor time of the kernel.
 
         Returns:
             The finished library.
 
         Raises:
-            InputError: the space was begun with another kernel, or would hold more than ``MAX_LIBRARY``.
+            InputError: the space was begun with another kernel, would hold more than ``MAX_LIBRARY``, or is new and
+                its kernel too costly.
         """
+        if kernel is not None and not any(known.name == space for known in store.spaces()):
+            check_cost(kernel, specs, max_hours, reporter)
         reporter.update("graphs", 0, len(specs))
         pairs = architecture_records(specs)
         reporter.update("graphs", len(specs), len(specs))

@@ -1,4 +1,4 @@
-"""Kernel and layout of a library, as the record of its space keeps them from the first step on."""
+"""Kernel and layout of a library, as the record of its space keeps them: written, read and described."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from explorer.errors import InputError
 from explorer.similarity.kernel import GraphKernel
 from explorer.similarity.registry import DEFAULT, kernel_named
 from explorer.space.grammar import preset_names
-from graphstore import GraphStore
-from graphstore.errors import NotFoundError
-from graphstore.records import Embeddings, SpaceRecord
+from graphstore.records import SpaceRecord
 
 LAYOUT = 3
 """Version of what a library consists of. Layout 2 had vectors by ``views`` and neighbours by Weisfeiler–Lehman."""
@@ -76,57 +71,10 @@ def kernel_text(info: Mapping[str, Any]) -> str:
         return neighbors_kernel(info)
     if settings["layout"] < LAYOUT:
         return "views for vectors, weisfeiler_lehman for neighbours"
-    return _text(settings["kernel"])
+    return parameters_text(settings["kernel"])
 
 
-def _text(described: Mapping[str, Any]) -> str:
+def parameters_text(described: Mapping[str, Any]) -> str:
+    """Describe a kernel, given its name and parameters as ``library_settings`` has them."""
     parameters = ", ".join(f"{name}={json.dumps(value)}" for name, value in described["parameters"].items())
     return described["name"] + (f" with {parameters}" if parameters else "")
-
-
-def check_kernel(space: SpaceRecord, kernel: GraphKernel) -> None:
-    """Raise InputError if a kernel is not the one that the library of a space was begun with."""
-    wanted = library_settings(kernel)["kernel"]
-    if wanted != space.info["settings"]["kernel"] or space.info["settings"]["layout"] != LAYOUT:
-        rule = f"be the one that space {space.name} was begun with ({kernel_text(space.info)})"
-        remedy = "Leave --kernel out, or give the new library another name with --name."
-        raise InputError("kernel", rule, _text(wanted), remedy)
-
-
-def begin(
-    store: GraphStore, space: str, source: Any, title: str = "", kernel: GraphKernel | None = None, parent: str = ""
-) -> SpaceRecord:
-    """Return the record of a space; if there is none, store one that says how its library is to be built.
-
-    Args:
-        store: receives the space.
-        space: name of the space.
-        source: origin of the architectures.
-        title: one-line description.
-        kernel: the kernel, not fitted yet; by default the one that the space was begun with, or else ``views``.
-        parent: name of the library in whose coordinates the architectures will be placed, if any.
-
-    Raises:
-        InputError: the space was begun with another kernel.
-    """
-    if parent:
-        settings = store.space(parent).info["settings"]
-    else:
-        settings = library_settings(kernel_named(DEFAULT) if kernel is None else kernel)
-    new = SpaceRecord(space, {"title": title, "source": source, "ready": False, "settings": settings})
-    try:
-        stored = store.space(space)
-    except NotFoundError:
-        store.put_space(new)
-        return new
-    if is_finished(stored.info) or stored.info.get("settings", {}).get("layout") == settings["layout"]:
-        if kernel is not None:
-            check_kernel(stored, kernel)
-        return stored
-    # Layout 2 wrote its settings last, so this is an unfinished library of layout 2, or an older one: start again.
-    if store.embeddings(space).ids:
-        store.put_embeddings(space, Embeddings((), np.zeros((0, 0), dtype=np.float32)))
-    for name in store.kernels(space):
-        store.put_neighbors(space, name, [])
-    store.put_space(new)
-    return new

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from explorer.documents.json_text import parse_settings
-from explorer.errors import DataError, InputError, SpecError
+from explorer.errors import Advice, DataError, InputError, Remedy, SpecError
+from explorer.library.beginning import COST_SAMPLE, check_kernel, kernel_cost
 from explorer.library.library import MAX_LIBRARY, Library
-from explorer.library.settings import build_remedy, check_kernel, finishing, is_finished, is_outdated, kernel_text
+from explorer.library.settings import build_remedy, finishing, is_finished, is_outdated, kernel_text
 from explorer.progress import Reporter, SilentReporter
 from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import architecture_id, build_graph
-from explorer.similarity.kernel import CostEstimate, GraphKernel
+from explorer.similarity.kernel import MAX_HOURS, CostEstimate, GraphKernel
 from explorer.similarity.registry import DEFAULT, kernel_named
 from explorer.space.grammar import DesignSpace
 from explorer.space.spec import ArchitectureSpec
@@ -26,8 +27,6 @@ from graphstore.errors import NotFoundError
 OWN_SPACE = "own"
 """Default space for architectures that belong to no space."""
 OWN_SOURCE = {"from": "you"}
-COST_SAMPLE = 64
-"""Architectures from which the cost of a kernel is estimated."""
 SPACE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -69,7 +68,7 @@ def choose_space(store: GraphStore, id: str | None, wanted: str = "") -> str:
     if wanted and wanted not in built:
         rule = f"be a built space ({', '.join(built) or 'none yet'})"
         remedy = outdated.get(wanted, build_remedy(wanted))
-        raise InputError("--space", rule, wanted, remedy)
+        raise InputError("space", rule, wanted, remedy)
     if not built:
         remedy = next(iter(outdated.values()), "Build one: `archex space build nano`.")
         raise InputError("store", "have a built space", store.url, remedy)
@@ -110,7 +109,7 @@ def check_size(space: DesignSpace) -> None:
     if total > MAX_LIBRARY:
         levels = [level for level in range(1, min(space.layers) + 1) if not any(n % level for n in space.layers)]
         fitting = next((level for level in levels if space.at_level(level).count() <= MAX_LIBRARY), None)
-        remedy = f"Use --layers-per-stack {fitting}, a coarser level." if fitting else "Remove some of its options."
+        remedy = Advice(Remedy.COARSER_LEVEL, level=fitting) if fitting else "Remove some of its options."
         raise SpecError(f"size of space {space.name}", f"be at most {MAX_LIBRARY:,} for a library", total, remedy)
 
 
@@ -135,22 +134,17 @@ def chosen_kernel(space: DesignSpace, name: str = "", parameters: Sequence[str] 
     return kernel_named(name or space.kernel or DEFAULT, **own)
 
 
-def kernel_cost(kernel: GraphKernel, space: DesignSpace) -> CostEstimate:
-    """Estimate the cost of building a space's library with a kernel, from a sample of its architectures."""
-    sample = space.sample(COST_SAMPLE, np.random.default_rng(0))
-    return kernel.cost([build_graph(spec) for spec in sample], space.count())
-
-
-def cost_text(cost: CostEstimate) -> str:
-    """Describe an estimate."""
-    scale, unit = next(
-        (scale, unit) for scale, unit in ((3600, "h"), (60, "min"), (1, "s")) if cost.seconds >= 2 * scale or scale == 1
-    )
-    return f"estimated to take {cost.seconds / scale:.1f} {unit} and {cost.bytes / 2**20:,.0f} MiB of memory"
+def space_cost(kernel: GraphKernel, space: DesignSpace) -> CostEstimate:
+    """Estimate the cost of building a space's library with a kernel, without enumerating the space."""
+    return kernel_cost(kernel, space.sample(COST_SAMPLE, np.random.default_rng(0)), space.count())
 
 
 def build_space(
-    store: GraphStore, space: DesignSpace, reporter: Reporter, kernel: GraphKernel | None = None
+    store: GraphStore,
+    space: DesignSpace,
+    reporter: Reporter,
+    kernel: GraphKernel | None = None,
+    max_hours: float = MAX_HOURS,
 ) -> Library:
     """Build the library of a whole design space, or open it if it is complete. Resumes an interrupted build.
 
@@ -158,12 +152,16 @@ def build_space(
         store: receives the library.
         space: the design space.
         reporter: gets the phases of ``Library.build``.
-        kernel: the kernel, not fitted yet; by default ``views``, or the one that the space was built with.
+        kernel: the kernel, not fitted yet; by default the one that the space's file names, else that it was begun with,
+            else ``views``.
+        max_hours: largest estimated processor time of the kernel of a new library.
 
     Raises:
         SpecError: the space is too large, or the store has a space of this name with another grammar.
-        InputError: the space was built with another kernel.
+        InputError: the space was begun with another kernel, or is new and its kernel too costly.
     """
+    if kernel is None:
+        kernel = chosen_kernel(space)
     source = space.source()
     info = space_info(store, space.name)
     stored = None if info is None else info.get("source")
@@ -176,7 +174,10 @@ def build_space(
             check_kernel(store.space(space.name), kernel)
         return library
     check_size(space)
-    return Library.build(store, space.name, list(space), reporter, source=source, title=space.title, kernel=kernel)
+    specs, title = list(space), space.title
+    return Library.build(
+        store, space.name, specs, reporter, source=source, title=title, kernel=kernel, max_hours=max_hours
+    )
 
 
 def rebuild_outdated(store: GraphStore, reporter: Reporter) -> list[str]:
@@ -200,7 +201,7 @@ def check_space_name(space: str) -> None:
     """Raise DataError if the name of a space is invalid."""
     if not SPACE_NAME.fullmatch(space):
         rule = "be 1 to 64 lowercase letters, digits, - or _, starting with a letter or digit"
-        raise DataError("name of the space", rule, space, "Choose another --space.")
+        raise DataError("name of the space", rule, space, "Choose another name.")
 
 
 def has_grammar(store: GraphStore, space: str) -> bool:
@@ -213,7 +214,7 @@ def check_collection(store: GraphStore, space: str, total: int) -> None:
     """Raise DataError if the space is defined by a grammar, or if ``total`` exceeds the size of a library."""
     if has_grammar(store, space):
         rule = "be new, or a space of imported architectures, or already hold all architectures of the file"
-        raise DataError("name of the space", rule, space, "Choose another --space.")
+        raise DataError("name of the space", rule, space, "Choose another name.")
     if total > MAX_LIBRARY:
         rule = f"hold at most {MAX_LIBRARY:,} architectures including those of the file"
         raise DataError(f"space {space}", rule, total, "Split the file over several spaces.")

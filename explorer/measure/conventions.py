@@ -20,7 +20,7 @@ from enum import StrEnum
 from itertools import pairwise
 from types import MappingProxyType
 
-from explorer.errors import InputError
+from explorer.errors import Advice, InputError, Remedy
 from explorer.measure.size import is_relative, parameters
 from explorer.space.operations import Family
 from explorer.space.spec import ArchitectureSpec, LayerSpec
@@ -135,7 +135,7 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
 def find_convention(name: str) -> Convention:
     """Return the convention of a name. Raises InputError if there is none."""
     if name not in CONVENTIONS:
-        raise InputError("--convention", f"be one of {', '.join(CONVENTIONS)}", name, "Choose one of these.")
+        raise InputError("convention", f"be one of {', '.join(CONVENTIONS)}", name, "Choose one of these.")
     return CONVENTIONS[name]
 
 
@@ -176,14 +176,14 @@ def _check(spec: ArchitectureSpec, convention: Convention, counting: Counting) -
     if convention.shapes is not None and convention.shapes != (spec.backbone is not None):
         kind = "shapes, such as 480,240,…" if convention.shapes else "architectures without a backbone"
         other = f"Use {OWN} for it" + ("." if convention.shapes else ", or supershaper.")
-        raise InputError("--convention", f"be used with {kind}, if it is that of {convention.title}", spec.depth, other)
+        raise InputError("convention", f"be used with {kind}, if it is that of {convention.title}", spec.depth, other)
     if convention.per_layer and not spec.is_per_layer:
         rule = f"be used with layers of one operation, if it is that of {convention.title}"
-        raise InputError("--convention", rule, "an operation per head", "Use edgetran for it.")
+        raise InputError("convention", rule, "an operation per head", "Use edgetran for it.")
     ends = (spec.layers[0].hidden, spec.layers[-1].hidden)
     if convention.heads is not None and counting.head is Head.MLM and counting.tied and ends[0] != ends[1]:
         rule = "be untied where the first and the last hidden size differ, as the released code requires"
-        raise InputError("--head mlm", rule, ends, "Add --untied.")
+        raise InputError("head mlm", rule, ends, Advice(Remedy.UNTIED))
 
 
 def _released_encoder(spec: ArchitectureSpec, heads: Callable[[LayerSpec], int], positions: int) -> int:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.stats import spearmanr
 
-from explorer.errors import InputError
+from explorer.errors import Advice, InputError, Remedy
 from explorer.measure.amounts import SIZES, amounts
 from explorer.space.spec import ArchitectureSpec
 
@@ -200,8 +200,7 @@ class DevicePredictor:
         measured = np.asarray(values, dtype=np.float64)
         if len(specs) < FEWEST or measured.shape != (len(specs),):
             rule = f"be those of at least {FEWEST} architectures, one each"
-            remedy = "Measure more: `archex measure --missing --space SPACE`."
-            raise InputError("measurements", rule, (len(specs), len(measured)), remedy)
+            raise InputError("measurements", rule, (len(specs), len(measured)), Advice(Remedy.MEASURE_MORE))
         if not (np.isfinite(measured).all() and (measured > 0).all()):
             raise InputError(
                 "measurements", "be finite and above 0", float(measured.min()), "Leave out the other values."

@@ -80,7 +80,7 @@ def read_tokenizer(folder: Path, vocab_size: int, cased: bool | None = None) -> 
     if not any((folder / name).is_file() for name in (TOKENIZER, VOCABULARY)):
         if cased is not None:
             rule = f"be used with a checkpoint that has {TOKENIZER} or {VOCABULARY}"
-            raise InputError("--cased or --uncased", rule, str(folder), "Put the vocabulary next to the model.")
+            raise InputError("cased", rule, str(folder), "Put the vocabulary next to the model.")
         return None
     try:
         settings = _settings(folder)
@@ -146,12 +146,14 @@ def _whole(folder: Path, settings: Mapping[str, Any], cased: bool | None) -> Ber
     if cased is not None:
         _set_case(core, cased)
         if apart := difference(reference, core):
-            notes.append(f"its {TOKENIZER} is not followed because of --{'' if cased else 'un'}cased: {apart}")
+            notes.append(
+                f"its {TOKENIZER} is not followed, because {'' if cased else 'un'}cased was asked for: {apart}"
+            )
     elif settings.keys() & DECIDING and settings.get("tokenizer_class", TYPES[0]) in TYPES[:2]:
         theirs = BertTokenizer.from_pretrained(folder).backend_tokenizer
         if apart := difference(reference, theirs):
             other = f"{CONFIGURATION} contradicts {TOKENIZER}, which is followed; with {CONFIGURATION}, {apart}"
-            notes.append(f"{other}. --cased or --uncased decides otherwise")
+            notes.append(f"{other}. To decide otherwise, ask for cased or uncased")
     return BertTokenizerFiles(_fast(core, settings), tuple(notes))
 
 
@@ -162,7 +164,7 @@ def _set_case(core: Tokenizer, cased: bool) -> None:
     had = core.normalizer
     if not isinstance(had, BertNormalizer):
         rule = f"be used with BERT's normaliser in {TOKENIZER}"
-        raise InputError("--cased or --uncased", rule, type(had).__name__, "Leave the option out.")
+        raise InputError("cased", rule, type(had).__name__, "Leave it out.")
     core.normalizer = BertNormalizer(had.clean_text, had.handle_chinese_chars, None, not cased)
 
 
@@ -193,14 +195,16 @@ def _normalization(
     notes = []
     if lower and not shown:
         why = "as asked" if cased is not None else f"as {CONFIGURATION} says"
-        notes.append(f"texts are lower-cased {why}, but {examples}, which cannot occur then; see --cased")
+        notes.append(
+            f"texts are lower-cased {why}, but {examples}, which cannot occur then; ask for cased to keep them"
+        )
     elif not lower and shown and cased is not True:
         why = f"as {CONFIGURATION} says, but its vocabulary has no capitals, so words with capitals are unknown"
-        notes.append(f"texts keep their capitals {why}; see --uncased")
+        notes.append(f"texts keep their capitals {why}; ask for uncased to lower-case them")
     elif cased is None and said is None and not lower:
-        notes.append(f"texts keep their capitals, because {examples}; --uncased lower-cases them")
+        notes.append(f"texts keep their capitals, because {examples}; ask for uncased to lower-case them")
     elif cased is None and said is None:
-        notes.append("texts are lower-cased, because its vocabulary has no capitals; --cased keeps them")
+        notes.append("texts are lower-cased, because its vocabulary has no capitals; ask for cased to keep them")
     strip = settings.get("strip_accents")
     if strip is None and lower and _many(accents, words):
         examples = f"its vocabulary has tokens such as {', '.join(accents[:3])}"

@@ -19,9 +19,9 @@ def check_target(path: Path) -> None:
     """Raise InputError if the extension is not supported, DataError if the folder does not exist."""
     if path.suffix.lower() not in (PAGE, *PICTURES):
         rule = f"end with {PAGE}, {', '.join(PICTURES[:-1])} or {PICTURES[-1]}"
-        raise InputError("--save", rule, str(path), "Choose for example figure.html.")
+        raise InputError("file of the figure", rule, str(path), "Choose for example figure.html.")
     if not path.absolute().parent.is_dir():
-        raise DataError("--save", "be in an existing folder", str(path), "Create the folder first.")
+        raise DataError("file of the figure", "be in an existing folder", str(path), "Create the folder first.")
 
 
 def save_figure(figure: go.Figure, path: Path) -> int:
@@ -45,7 +45,7 @@ def save_figure(figure: go.Figure, path: Path) -> int:
         path.write_bytes(data)
     except OSError as error:
         rule = f"be a writable file ({error.strerror})"
-        raise DataError("--save", rule, str(path), "Check the path and the free disk space.") from None
+        raise DataError("file of the figure", rule, str(path), "Check the path and the free disk space.") from None
     return len(data)
 
 
@@ -80,7 +80,7 @@ def _picture(figure: go.Figure, kind: str) -> bytes:
         from choreographer.browsers.chromium import ChromeNotFoundError
     except ImportError:
         raise InputError(
-            f"--save .{kind}", "have kaleido", "it is not installed", "Run `pip install kaleido`, or save as .html."
+            f"figure as .{kind}", "have kaleido", "it is not installed", "Run `pip install kaleido`, or save as .html."
         ) from None
     figure.update_layout(width=WIDTH)
     options = {"format": kind, "width": WIDTH, "height": figure.layout.height, "scale": SCALE if kind == "png" else 1}
@@ -89,7 +89,7 @@ def _picture(figure: go.Figure, kind: str) -> bytes:
         picture: bytes = kaleido.calc_fig_sync(figure, opts=options, kopts={"mathjax": False})
     except ChromeNotFoundError:
         raise InputError(
-            f"--save .{kind}",
+            f"figure as .{kind}",
             "find an installed Chromium or Chrome",
             "none",
             "Install one, set BROWSER_PATH to its program, or save as .html.",

@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.errors import DataError, InputError
+from explorer.errors import Advice, DataError, InputError, Remedy
 from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import ArchitectureGraph
 
@@ -74,14 +74,13 @@ class CostEstimate:
         Raises:
             InputError: the estimate is above one of the limits.
         """
-        cheaper = "Use --kernel views, or a smaller space"
-        if self.seconds > 3600 * max_hours:
+        if not self.seconds <= 3600 * max_hours:
             rule = f"take at most {max_hours:g} hours by estimate"
             value = f"{kernel}: {self.seconds / 3600:.1f} hours"
-            raise InputError("kernel", rule, value, f"{cheaper}, or raise --max-kernel-hours.")
+            raise InputError("kernel", rule, value, Advice(Remedy.KERNEL_HOURS))
         if self.bytes > max_bytes:
             rule = f"need at most {max_bytes / 2**30:.1f} GB of memory by estimate"
-            raise InputError("kernel", rule, f"{kernel}: {self.bytes / 2**30:.1f} GB", f"{cheaper}.")
+            raise InputError("kernel", rule, f"{kernel}: {self.bytes / 2**30:.1f} GB", Advice(Remedy.CHEAPER_KERNEL))
 
 
 class GraphKernel(ABC):

@@ -120,7 +120,7 @@ def donor_from(store: GraphStore, spec: ArchitectureSpec, wanted: str | Architec
         runs = [run for run in _finished(store, text, None) if run.spec == wanted]
         if not runs:
             rule = "be an architecture that was trained here on the same text"
-            raise InputError("--from", rule, architecture_id(wanted), "Train it first, or give a model's folder.")
+            raise InputError("donor", rule, architecture_id(wanted), "Train it first, or give a model's folder.")
         source, folder = runs[0].source, runs[0].folder
     else:
         folder = _model_folder(Path(wanted))
@@ -228,7 +228,7 @@ def _model_folder(path: Path) -> Path:
         if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
             return folder.resolve()
     rule = "be an id, or a folder with config.json and model.safetensors of a pre-trained model"
-    raise InputError("--from", rule, str(path), "Give for example a run's folder pretrained/.")
+    raise InputError("donor", rule, str(path), "Give for example a run's folder pretrained/.")
 
 
 def _spec_of(folder: Path) -> ArchitectureSpec:
@@ -241,7 +241,7 @@ def _spec_of(folder: Path) -> ArchitectureSpec:
         return spec_of(FlexiBertConfig.from_dict(document))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         rule = f"hold a masked language model of this package ({error})"
-        raise InputError("--from", rule, str(folder), "Give a folder pretrained/ of a run.") from None
+        raise InputError("donor", rule, str(folder), "Give a folder pretrained/ of a run.") from None
 
 
 def _as_json(donor: Donor) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class TrainingEvaluator:
         self._prepared = self._choices.prepare(data_cache(store.url))
         if order.data and self._prepared.fingerprint != order.data:
             rule = "have the text and tasks that it has on the machine where it was started"
-            remedy = "Install the same packages on every machine, and put --data at the same path."
+            remedy = "Install the same packages on every machine, and put the data at the same path."
             raise InputError(f"study {study.name}", rule, "other text or tasks", remedy)
         # Import these before the first claim: it takes seconds during which ``should_stop`` is not called.
         for module in ("finetune", "pretrain"):

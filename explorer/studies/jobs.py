@@ -159,7 +159,7 @@ def require_free(store: GraphStore, studies: Sequence[str], own_job: str = "", n
     for study in studies:
         job = job_of(store, study, now)
         if job is not None and job.id != own_job:
-            remedy = f"Wait for it, run `archex search stop {study}`, or choose another --study."
+            remedy = f"Wait for it, run `archex search stop {study}`, or choose another study name."
             raise InputError("study", "not be running already", f"{study} in job {job.id}", remedy)
 
 

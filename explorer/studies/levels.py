@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 
 from explorer.errors import DataError, InputError
+from explorer.library.beginning import begin
 from explorer.library.library import Library
-from explorer.library.settings import begin, neighbors_kernel
+from explorer.library.settings import neighbors_kernel
 from explorer.library.spaces import has_space, is_ready
 from explorer.progress import Reporter
 from explorer.records import Trial

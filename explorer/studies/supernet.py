@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.errors import InputError
+from explorer.errors import Advice, InputError, Remedy
 from explorer.library.library import Library
 from explorer.library.records import score_record
 from explorer.library.spaces import build_space, check_space_name, has_space, is_ready
@@ -99,7 +99,7 @@ def check_space(store: GraphStore, opened: OpenSuperNetwork, space: str, shapes:
         return
     if not _holds(store, opened, space, shapes):
         rule = f"hold these shapes, or be new: space {space} has another definition"
-        raise InputError("--space", rule, space, "Choose another name.")
+        raise InputError("space", rule, space, "Choose another name.")
 
 
 def _whole(opened: OpenSuperNetwork, space: str) -> DesignSpace | None:
@@ -146,6 +146,11 @@ def check_supernet(store: GraphStore, space: str, folder: Path, objective: str) 
         _trained_widths(plan, from_json(one.spec), one.id)
 
 
+def check_shape(folder: Path, objective: str, spec: ArchitectureSpec) -> None:
+    """Check that a super-network can evaluate an architecture; see ``check_supernet``, also for errors."""
+    _trained_widths(_plan(folder, objective), spec, architecture_id(spec))
+
+
 def _plan(folder: Path, objective: str) -> SuperPlan:
     from explorer.supershaper.folder import check_folder
 
@@ -163,7 +168,7 @@ def _trained_widths(plan: SuperPlan, spec: ArchitectureSpec, id: str) -> Widths:
     shown = f"{backbone.layers} layers, {backbone.hidden} wide, with widths {', '.join(map(str, plan.widths))}"
     rule = f"be a shape that the super-network was trained with ({shown})"
     found = f"{id}, of widths {', '.join(map(str, widths))}"
-    raise InputError("architecture", rule, found, "Search a space of `archex supernet evaluate FOLDER --store URL`.")
+    raise InputError("architecture", rule, found, Advice(Remedy.SUPERNET_SPACE))
 
 
 def run_inside(

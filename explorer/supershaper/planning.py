@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explorer.errors import InputError
+from explorer.errors import Advice, InputError, Remedy
 from explorer.space.backbones import BERT_BASE, WIDTHS, Backbone, parse_widths
 from explorer.training.recipe import RECIPES, Recipe, recipe_named
 
@@ -72,7 +72,7 @@ def super_settings(
         folder, length = _bert(bert)
         start, chosen = str(folder.resolve()), replace(chosen, length=length)
     if text is not None and not text.exists():
-        raise InputError("--text", "be an existing path", str(text), "Check the path.")
+        raise InputError("text", "be an existing path", str(text), "Check the path.")
     plan = SuperPlan(found, _widths(found, widths), chosen, seed, sampled, distil)
     return SuperSettings(plan, str(text.resolve()) if text else "", start)
 
@@ -88,7 +88,7 @@ def backbone_named(text: str) -> Backbone:
     layers, x, hidden = text.partition("x")
     if not (x and all(part.isascii() and part.isdigit() and len(part) <= 5 for part in (layers, hidden))):
         rule = f"be {', '.join(BACKBONES)} or LAYERSxHIDDEN"
-        raise InputError("--backbone", rule, text, "Write for example 12x768.")
+        raise InputError("backbone", rule, text, "Write for example 12x768.")
     width = int(hidden)
     backbone = Backbone(width, max(4, width // HEAD_SIZE), 4 * width, int(layers))
     backbone.spec([width] * backbone.layers)
@@ -132,7 +132,7 @@ def shapes_to_evaluate(plan: SuperPlan, shapes: Sequence[str], sample: int, seed
     most = min(MOST_EVALUATED, len(plan.widths) ** plan.backbone.layers - len(shapes))
     if not (shapes or sample) or sample > most:
         rule = f"be named, or sampled: at most {most}"
-        raise InputError("shapes", rule, sample, "Name some, or give --sample N.")
+        raise InputError("shapes", rule, sample, Advice(Remedy.SAMPLE_SHAPES))
     rng = np.random.default_rng(seed)
     chosen = dict.fromkeys(shape_of(plan, text) for text in shapes)
     wanted = len(chosen) + sample
@@ -148,7 +148,7 @@ def _widths(backbone: Backbone, text: str) -> tuple[int, ...]:
         return WIDTHS if backbone == BERT_BASE else tuple(sorted(set(multiples)))
     found = parse_widths(text)
     if found is None:
-        raise InputError("--widths", "be integers separated by commas", text, "Write for example 16,32,64.")
+        raise InputError("widths", "be integers separated by commas", text, "Write for example 16,32,64.")
     return found
 
 
@@ -156,12 +156,9 @@ def _bert(name: str) -> tuple[Path, int]:
     """Return the folder of a BERT checkpoint and its number of positions. Raises InputError, DataError."""
     from explorer.models.checkpoint import find_checkpoint, read_settings
 
-    try:
-        folder = find_checkpoint(name).folder
-        length = read_settings(folder)[0].get("max_position_embeddings", 512)
-    except InputError as error:
-        raise error.at("--from") from None
+    folder = find_checkpoint(name).folder
+    length = read_settings(folder)[0].get("max_position_embeddings", 512)
     if isinstance(length, bool) or not isinstance(length, int) or length < 1:
         rule = "be a whole number of at least 1"
-        raise InputError("--from: max_position_embeddings", rule, length, "Choose another checkpoint.")
+        raise InputError("checkpoint: max_position_embeddings", rule, length, "Choose another checkpoint.")
     return folder, length

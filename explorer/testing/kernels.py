@@ -362,7 +362,7 @@ class GraphKernelSuite(ABC):
         small, large = (self.make_kernel().cost(sample, total) for total in (100, 1_000))
         assert small.seconds > 0
         assert 0 < small.bytes <= large.bytes
-        with pytest.raises(InputError, match="--max-kernel-hours"):
+        with pytest.raises(InputError, match="max_hours"):
             large.check("this kernel", max_hours=0.0)
 
     def test_an_explanation_adds_up_or_is_refused(self, fitted: GraphKernel, graphs: list[ArchitectureGraph]) -> None:

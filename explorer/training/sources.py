@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from explorer.errors import DataError, InputError
+from explorer.errors import Advice, DataError, InputError, Remedy
 from explorer.training.files import digest
 from explorer.training.recipe import Recipe
 from explorer.training.tasks.base import Task
@@ -129,7 +129,7 @@ def resolve_source(tasks: Sequence[str] | None, data: Path | None, task_files: S
         tasks = _offered(folder, text, hub, bool(own))
     source = Source(text, folder, (*dict.fromkeys(tasks), *names), hub, own)
     if source.glue and folder is None and hub is None:
-        remedy = f"Give --data DIR, the folder that holds one folder per task, or --data {HUB}{DEFAULT_HUB}."
+        remedy = Advice(Remedy.GLUE_FOLDER, hub=f"{HUB}{DEFAULT_HUB}")
         raise DataError(f"data for task {source.glue[0]}", "be a GLUE-format folder", data and str(data), remedy)
     return source
 
@@ -146,10 +146,8 @@ def known_task(name: str) -> str:
         return found
     alike = get_close_matches(name.casefold(), [known.casefold() for known in KNOWN_TASKS], n=1, cutoff=0.5)
     meant = [known for known in KNOWN_TASKS if alike == [known.casefold()]]
-    remedy = f"Did you mean {meant[0]}? Else" if meant else "Use one of them, or"
-    raise InputError(
-        "task", f"be one of {', '.join(KNOWN_TASKS)}", name, f"{remedy} give your own by --task-file FILE."
-    )
+    known = f"Did you mean {meant[0]}? Else" if meant else "Use one of them, or"
+    raise InputError("task", f"be one of {', '.join(KNOWN_TASKS)}", name, Advice(Remedy.OWN_TASK, known=known))
 
 
 def _places(data: Path | None) -> tuple[Path | None, Path | None, str | None]:
@@ -174,7 +172,7 @@ def _offered(folder: Path | None, text: Path | None, hub: str | None, own: bool)
         names = " or ".join(likely) or "a GLUE task"
         log.warning(
             "%s looks like a task but is left out, because no task has this name: rename the folder to %s, "
-            "or name it with --task-file",
+            "or describe it in a task file",
             folder and folder / other,
             names,
         )

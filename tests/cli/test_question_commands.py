@@ -17,6 +17,7 @@ from explorer.errors import InputError
 from explorer.library.importing import import_file, nas_bench_bert_file
 from explorer.library.library import Library
 from explorer.progress import SilentReporter
+from explorer.remedies import by_options
 from explorer.similarity.graph import architecture_id
 from explorer.space.formats import from_model_dict
 from explorer.space.named import named_model
@@ -335,7 +336,8 @@ def test_scores_that_do_not_compare_are_refused_with_their_kinds(tmp_path, arche
         )
     with pytest.raises(InputError, match=r"acc / d / full / r / here; acc / d / half / r / here") as refused:
         archex("find", "--sort", "-sst", "--store", url)
-    assert str(refused.value).endswith("Add --fidelity full; or --fidelity half")
+    assert str(refused.value).endswith("Add fidelity='full'; or fidelity='half'")
+    assert by_options(refused.value) == "Add --fidelity full; or --fidelity half"
     one = document(archex("find", "--sort", "-sst", "--fidelity", "full", "--store", url, "--limit", "1", "--json"))
     assert one["rows"][0]["id"] == ids[0]
     best = document(archex("best", "--store", url, "--json"))["best"]
@@ -366,7 +368,7 @@ def test_recipes_are_named_as_when_training(tmp_path, archex):
         with pytest.raises(InputError, match=r"/ quick / here; .* / nano / here, but got 'mean'") as refused:
             archex(*words, "--store", url)
         # What it says to add answers the question.
-        ways = str(refused.value).rpartition(" Add ")[2].split("; or ")
+        ways = by_options(refused.value).removeprefix("Add ").split("; or ")
         assert ways == ["--recipe quick", "--recipe nano"]
         assert [values(*words, *shlex.split(way)) for way in ways] == [{other: 0.6}, {one: 0.5}]
         assert values(*words, "--recipe", quick.digest) == {other: 0.6}
@@ -381,7 +383,7 @@ def test_recipes_are_named_as_when_training(tmp_path, archex):
     assert values("find", "--sort", "-mean", "--recipe", "nano") == {one: 0.5}
     with pytest.raises(InputError, match="to be compared") as refused:
         archex("find", "--sort", "-mean", "--recipe", nano.digest, "--store", url)
-    ways = str(refused.value).rpartition(" Add ")[2].split("; or ")
+    ways = by_options(refused.value).removeprefix("Add ").split("; or ")
     found = [values("find", "--sort", "-mean", *shlex.split(way)) for way in ways]
     assert sorted(found, key=str) == [{one: 0.5}, {one: 0.7}]
 

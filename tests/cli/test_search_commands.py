@@ -70,7 +70,7 @@ def test_a_search_in_the_background_and_what_one_does_with_it(archex, url, tmp_p
             time.sleep(0.2)
     status = archex("status", "mine")
     assert (status["state"], status["trials"]["complete"], status["job"]) == ("done", 5, None)
-    with pytest.raises(InputError, match="extend mine"):
+    with pytest.raises(InputError, match="Extend it first"):
         archex("resume", "mine")
     assert archex("extend", "mine", "--budget", "7")["state"] == "stopped"
     with open_store(url) as store:

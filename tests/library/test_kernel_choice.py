@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
-from explorer.errors import SpecError
-from explorer.library.spaces import chosen_kernel
+from explorer.errors import InputError, SpecError
+from explorer.library.library import Library
+from explorer.library.spaces import build_space, chosen_kernel
+from explorer.progress import SilentReporter
+from explorer.similarity.registry import kernel_named
 from explorer.space.grammar import DesignSpace, load_space
 from graphstore import open_store
 
@@ -85,6 +89,41 @@ def test_a_costly_kernel_is_refused_before_anything_is_stored(archex):
     assert "raise --max-kernel-hours" in err
     with open_store("sqlite:///explorer.db") as store:
         assert store.spaces() == []
+
+
+def test_no_caller_can_forget_the_estimate(space, tmp_path):
+    """Whoever builds a library; once it was begun, it is completed without another one."""
+
+    class Reports(SilentReporter):
+        def __init__(self, cut=""):
+            self.notes, self.cut = [], cut
+
+        def update(self, phase, done, total, note=""):
+            if phase == self.cut:
+                raise KeyboardInterrupt
+            self.notes += [note] if phase == "cost" else []
+
+    mine, costly = load_space(str(space())), kernel_named("random_walk")
+    with open_store(f"sqlite:///{tmp_path / 'other.db'}") as store:
+        for limit in (0.0, math.nan):
+            with pytest.raises(InputError, match=r"take at most .* hours by estimate.* raise max_hours"):
+                build_space(store, mine, SilentReporter(), costly, limit)
+            with pytest.raises(InputError, match="raise max_hours"):
+                Library.build(store, "any", list(mine), SilentReporter(), "here", kernel=costly, max_hours=limit)
+        assert store.spaces() == []
+        reports = Reports("embedding")
+        with pytest.raises(KeyboardInterrupt):
+            build_space(store, mine, reports, costly)
+        assert len(reports.notes) == 1
+        assert "kernel random_walk: estimated to take" in reports.notes[0]
+        assert build_space(store, mine, again := Reports(), costly, 0.0).kernel.name == "random_walk"
+        assert again.notes == []
+
+
+def test_every_caller_gets_the_kernel_that_the_file_names(space, tmp_path):
+    with open_store(f"sqlite:///{tmp_path / 'other.db'}") as store:
+        library = build_space(store, load_space(str(space("kernel: wl\n"))), SilentReporter())
+        assert library.kernel.name == "weisfeiler_lehman"
 
 
 def test_the_kernel_is_not_part_of_the_grammar():

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from explorer.errors import InputError
+from explorer.library.beginning import check_kernel
 from explorer.library.library import Library
-from explorer.library.settings import check_kernel
 from explorer.library.spaces import build_space, is_ready
 from explorer.progress import SilentReporter
 from explorer.similarity.registry import kernel_named

@@ -205,7 +205,7 @@ def test_conventions_that_do_not_fit_are_refused():
         with pytest.raises(InputError, match=r"without a backbone.*Use explorer for it, or supershaper"):
             count(shape, name)
     assert count(shape, "supershaper").total > 0
-    with pytest.raises(InputError, match=r"--head mlm must be untied.*Add --untied"):
+    with pytest.raises(InputError, match=r"head mlm must be untied.*tied=False"):
         count(mixed, "edgetran", head=Head.MLM)
     assert count(mixed, "edgetran", head=Head.MLM, tied=False).head > 0
     with pytest.raises(InputError, match="positions must be relative_key or absolute"):

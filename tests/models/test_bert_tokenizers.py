@@ -91,7 +91,7 @@ def test_a_contradiction_of_something_else_than_capitals_is_named(tmp_path):
 def test_the_user_decides_about_capitals(tmp_path):
     folder = whole(tmp_path / "bert", LATIN, do_lower_case=False)
     (note,), tokenizer = saved(folder, tmp_path, cased=False)
-    assert "its tokenizer.json is not followed because of --uncased" in note
+    assert "its tokenizer.json is not followed, because uncased was asked for" in note
     assert tokenizer("Paris Café").tokens()[1:-1] == ["paris", "cafe"]
     assert saved(folder, tmp_path, cased=True)[0] == ()
     folder = write(tmp_path / "old", LATIN)
@@ -163,7 +163,7 @@ def test_what_is_not_berts_or_does_not_fit_is_refused(tmp_path):
         read_tokenizer(folder, SIZE)
     (tmp_path / "none").mkdir()
     assert read_tokenizer(tmp_path / "none", SIZE) is None
-    with pytest.raises(InputError, match="--cased or --uncased must be used with a checkpoint that has"):
+    with pytest.raises(InputError, match="cased must be used with a checkpoint that has"):
         read_tokenizer(tmp_path / "none", SIZE, cased=True)
 
 

@@ -158,7 +158,7 @@ def test_cost_is_refused_before_it_is_spent():
     estimate = kernel_named("grakel:shortest_path").cost(architectures(16, 1), 9_312)
     assert estimate.seconds > 60
     assert estimate.seconds > kernel_named("wl").cost(architectures(16, 1), 9_312).seconds
-    with pytest.raises(InputError, match="--kernel views"):
+    with pytest.raises(InputError, match="Use the kernel views"):
         estimate.check("grakel:shortest_path", max_hours=1e-4)
     with pytest.raises(InputError, match="GB of memory"):
         estimate.check("grakel:shortest_path", max_hours=1e9, max_bytes=1)

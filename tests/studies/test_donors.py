@@ -148,7 +148,7 @@ def test_a_named_donor_is_a_run_or_a_folder(store, tmp_path):
     assert store.lineage()[0].donor_run == str(tmp_path / "elsewhere")
     with pytest.raises(InputError, match="be an architecture that was trained here on the same text"):
         donor_from(store, OWN, FAR, "other")
-    with pytest.raises(InputError, match=r"--from must be an id, or a folder"):
+    with pytest.raises(InputError, match=r"donor must be an id, or a folder"):
         donor_from(store, OWN, str(tmp_path), "text")
     config = json.loads((tmp_path / "elsewhere" / "config.json").read_text())
     write_json(tmp_path / "elsewhere" / "config.json", {**config, "architectures": ["FlexiBertModel"]})

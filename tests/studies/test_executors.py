@@ -141,7 +141,7 @@ def test_resources_that_make_no_sense_are_refused(given):
     "given", [{"kind": "slurm"}, {"kind": "local", "ray_address": "auto"}, {"kind": "local", "shared_store": True}]
 )
 def test_options_of_another_executor_are_refused(given):
-    with pytest.raises(InputError, match=r"executor must be|come with --executor ray"):
+    with pytest.raises(InputError, match=r"executor must be|come with executor ray"):
         make_executor(workers=1, resources=Resources(), **given)
 
 
@@ -165,7 +165,7 @@ def test_stores_that_other_machines_cannot_reach_are_known(url, alone):
     ("words", "named"),
     [
         (["--executor", "slurm"], "executor must be one of local, ray"),
-        (["--ray-address", "auto"], "come with --executor ray"),
+        (["--ray-address", "auto"], "come with executor ray"),
         (["--workers", "0"], "--workers"),
         (["--threads-per-trial", "0"], "threads per trial"),
         (["--gpus-per-trial", "1.5"], "GPUs per trial"),

@@ -129,7 +129,7 @@ def test_one_metric_of_a_task_is_an_objective(store):
             for metric in ("negative loss", "perplexity")
         ]
     )
-    with pytest.raises(DataError, match="--objective 'known:accuracy'"):
+    with pytest.raises(DataError, match="as in known:accuracy"):
         run(store, plan("random"))
     run(
         store, dataclasses.replace(plan("random", budget=9), name="one", objectives=(Objective("known:negative loss"),))

@@ -207,7 +207,7 @@ def test_a_bert_gives_weights_and_vocabulary(tmp_path, folder):
     for name in (bert, bert / "config.json", tmp_path):
         settings = super_settings("nano", bert=str(name))
         assert (settings.bert, settings.plan.recipe.length) == (str(bert), 32)
-    with pytest.raises(InputError, match="--from: checkpoint must be an existing folder, or the name of a model"):
+    with pytest.raises(InputError, match="checkpoint must be an existing folder, or the name of a model"):
         super_settings("nano", bert="./nowhere")
     assert text.prepared.vocab_size == len(words)
     held_out = HeldOut.of(text, 16, rows=32)

@@ -8,8 +8,9 @@ from explorer.app.search import launching, study_progress
 from explorer.app.shared import services
 from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
+from explorer.library.beginning import cost_text
 from explorer.library.library import MAX_LIBRARY
-from explorer.library.spaces import check_space_name, chosen_kernel, cost_text, has_space, kernel_cost
+from explorer.library.spaces import check_space_name, chosen_kernel, has_space, space_cost
 from explorer.similarity.kernel import CostEstimate
 from explorer.similarity.registry import DEFAULT, KERNELS
 from explorer.space.grammar import load_space, preset_names
@@ -34,7 +35,7 @@ def estimate(preset: str, kernel: str, parameters: tuple[str, ...]) -> CostEstim
     space = load_space(preset)
     chosen = chosen_kernel(space, kernel, parameters)
     assert chosen is not None
-    return kernel_cost(chosen, space)
+    return space_cost(chosen, space)
 
 
 def arguments(preset: str, name: str, kernel: str, parameters: tuple[str, ...]) -> list[str]:
@@ -48,10 +49,9 @@ def start(preset: str, name: str, kernel: str, parameters: tuple[str, ...]) -> J
 
     Raises:
         DataError: the name is invalid.
-        InputError: the name is taken, the kernel is unknown or too costly, or too many jobs are running.
+        InputError: too many jobs are running.
     """
     check_space_name(name)
-    estimate(preset, kernel, parameters).check(kernel)
     with services.starting(services.store()) as jobs:
         launching.require_room(jobs)
         return launch(services.store(), KIND, arguments(preset, name, kernel, parameters), {"studies": []})

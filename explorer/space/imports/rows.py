@@ -226,7 +226,7 @@ def number(
     if isinstance(value, str):
         plain = plain_number(value, decimal)
         if plain is None and looks_numeric(value):
-            remedy = "Correct the value, or state the table's decimal sign: --decimal ',' or --decimal '.'."
+            remedy = "Correct the value, or state the table's decimal sign, ',' or '.'."
         value = None if plain is None else float(plain)
     # Compare before converting: float() overflows on huge ints, and NaN fails every comparison.
     if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from explorer.errors import InputError
+from explorer.errors import Advice, InputError, Remedy
 from explorer.studies.executors.contract import STOP_S, Crew, Ended, Executor, Resources, WorkerOrder, WorkerStatus
 from explorer.studies.executors.store_access import KEPT_VARIABLES, is_of_one_machine
 from graphstore import GraphStore
@@ -252,11 +252,7 @@ class RayCrew(Crew):
 def unreachable(store_url: str, hosts: list[str]) -> InputError:
     """Return the error for a store that other machines cannot reach."""
     rule = f"be reachable from every machine of the cluster, also from {', '.join(hosts[:5])}"
-    remedy = (
-        "Use a Neo4j server by its network name (archex store copy moves a store there); or, where all nodes are "
-        "containers of one machine that share the file, say so by --shared-store."
-    )
-    return InputError("store", rule, store_url, remedy)
+    return InputError("store", rule, store_url, Advice(Remedy.SHARED_STORE))
 
 
 def _imported() -> Any:

@@ -36,7 +36,7 @@ def make_executor(
     if kind == ExecutorKind.LOCAL:
         if ray_address or shared_store:
             given = ray_address or shared_store
-            raise InputError("--ray-address and --shared-store", "come with --executor ray", given, "Leave them out.")
+            raise InputError("Ray address and shared store", "come with executor ray", given, "Leave them out.")
         from explorer.studies.executors.local import LocalExecutor
 
         return LocalExecutor(workers, resources)

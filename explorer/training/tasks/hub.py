@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from explorer.errors import DataError
+from explorer.errors import Advice, DataError, Remedy
 from explorer.training.tasks.base import Example, Task
 from explorer.training.tasks.forms import GLUE_TASKS, HIGHEST_SIMILARITY, GlueForm
 from explorer.training.tasks.glue import glue_task
@@ -56,10 +56,10 @@ def _fetch(source: str, configuration: str, cache: str | None) -> Mapping[str, A
         with _quiet(datasets):
             return datasets.load_dataset(source, configuration, cache_dir=cache)
     except FileNotFoundError as error:  # the error for an unknown data set is a subclass
-        remedy = "Check the name, or give a folder with GLUE's files by --data DIR."
+        remedy = Advice(Remedy.GLUE_NAME)
         raise DataError(place, f"exist ({_first_line(error)})", source, remedy) from None
     except OSError as error:  # no network, offline mode, a server that does not answer
-        remedy = "Go online once so that it is cached, or give a folder with GLUE's files by --data DIR."
+        remedy = Advice(Remedy.GLUE_OFFLINE)
         raise DataError(place, f"be cached or reachable ({_first_line(error)})", source, remedy) from None
     except Exception as error:  # errors of several libraries: datasets, pyarrow, huggingface_hub
         raise DataError(place, f"be loadable ({_first_line(error)})", source, "Check the data set.") from None
