@@ -8,6 +8,7 @@ random states, environment and signal handlers stay as they are.
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import time
@@ -27,7 +28,8 @@ from explorer.studies.budgets import MAX_ATTEMPTS
 from explorer.studies.driver import ENDED, OnTrial, StudyDriver, may_choose, owner_name
 from explorer.studies.executors.trial_release import release_dead, release_trial
 from explorer.studies.faults import give_back, machine_fault
-from explorer.studies.managing import enqueue, extend_study, external_spec, find_study, former_settings, open_study
+from explorer.studies.managing import extend_study, external_spec, find_study, former_settings, open_study
+from explorer.studies.queueing import enqueue
 from explorer.studies.reports import best_allowed
 from explorer.studies.spec import StudySpec
 from explorer.studies.worker import Lease, checked_outcome
@@ -35,6 +37,7 @@ from graphstore import GraphStore, open_store
 from graphstore.errors import StoreError
 from graphstore.records import StudyRecord, StudyState, TrialRecord, TrialStatus
 
+log = logging.getLogger(__name__)
 LEASE_S = 6 * 3600.0
 """How long an asked trial is held without ``renew``."""
 IDLE_S = 1.0
@@ -262,9 +265,14 @@ class Study:
                     on_trial(ended)
         return self.best
 
-    def enqueue(self, architecture: str) -> TrialRecord:
-        """Queue an architecture by hand, as the next trial; see ``explorer.studies.managing.enqueue``."""
-        return enqueue(self._store, self.name, architecture)
+    def enqueue(self, architecture: str | ArchitectureSpec) -> TrialRecord:
+        """Queue an architecture by hand, as the next trial; a used-up budget grows by one, which is logged.
+
+        ``explorer.studies.queueing.enqueue`` has the argument, which may be new to the space, and the errors.
+        """
+        queued = enqueue(self._store, self.name, architecture)
+        log.info(queued.text)
+        return queued.trial
 
     def extend(self, budget: int | None = None, hours: float | None = None) -> StudyRecord:
         """Give the study more trials or hours; see ``explorer.studies.managing.extend_study``."""

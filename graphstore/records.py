@@ -93,6 +93,11 @@ class ArchitectureRecord:
     ops: tuple[OpRecord, ...]
     feeds: tuple[tuple[int, int], ...]
 
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return len(self.layers)
+
 
 @dataclass(frozen=True)
 class ArchitectureSummary:

@@ -218,11 +218,6 @@ def written(world: SimpleNamespace, text: str) -> Path:
     return world.path / "t.csv"
 
 
-def untried(world: SimpleNamespace) -> str:
-    tried = {trial.architecture for trial in world.store.trials("s")}
-    return next(id for id in world.store.architecture_ids("small") if id not in tried)
-
-
 def shapes(world: SimpleNamespace) -> Path:
     header = ",".join(f"h{layer}" for layer in range(1, 13)) + ",perplexity\n"
     draw = np.random.default_rng(0)
@@ -258,7 +253,7 @@ CASES = [
     same("Write null, or leave it out.", lambda w, v: parse_json(f"[{v}]", "x"), "NaN", "null"),
     same("Write one of the signs, or its name: {}.", lambda w, v: TableOptions(delimiter=v), ":"),
     same("Write for example [0.25, -1, 3e-2].", lambda w, v: vector_of(parse_json(v, "v")), "[]"),
-    same("Use --layers-per-stack {}, a coarser level. || Remove some of its options.",
+    same("Use --layers-per-stack {}, a coarser level.",
          lambda w, v: too_large(v), "1", r"\d+"),
     same("Use for example 30.", lambda w, v: time_runs(int, int(v), 0, int, lambda: 0), "0"),
     same("Use for example cpu.", lambda w, v: parse_device(v), "gpu"),
@@ -291,10 +286,10 @@ CASES = [
     Case("Rename it, or write for example format: csv into the mapping.",
          lambda w: table(w, "model,sst\nBERT-Mini,1\n", "t.txt"),
          lambda w, v: table(w, "model,sst\nBERT-Mini,1\n", "t.txt", **yaml.safe_load(v))),
-    Case("Correct the value, or state the table's decimal sign: --decimal ',' or --decimal '.'.",
+    Case("Correct the value, or state the table's decimal sign, ',' or '.'.",
          lambda w: table(w, "model;sst;x\nBERT-Mini;0,5;0.5\n"),
          lambda w, v: table(w, "model;sst;x\nBERT-Mini;0,5;0.5\n", options=TableOptions(decimal=v)),
-         lambda remedy: re.findall(r"--decimal '(.)'", remedy)[:1]),
+         lambda remedy: re.findall(r"'(.)'", remedy)[:1]),
     same("If they are there, write rows: {} into the mapping. || Check the file.",
          lambda w, v: parallel(w, **(yaml.safe_load(v) or {})), "{}", r"rows: \w+"),
     same("Add it to the mapping's columns, for example l: {value: 2}.",
@@ -303,7 +298,7 @@ CASES = [
          lambda w, v: told_apart(w, v), "{}", "fidelity: {.*}"),
     same("Write scale: percent into the mapping.",
          lambda w, v: table(w, "model,sst\nBERT-Mini,85 %\n", scores=[{**SCORE, **yaml.safe_load(v)}]), "scale: raw"),
-    same("State it with {}.",
+    same("State it with --delimiter {}.",
          lambda w, v: read_separated(written(w, "a;b,c\nx;y,z\n"), TableOptions(delimiter=v or None)), "", r"'(.)'"),
     same("Write for example 1.5.", lambda w, v: check_hours(float(v)), "0"),
     same("Write for example 0.5 for two trials on each GPU.", lambda w, v: Resources(gpus=float(v)), "1.5", r"0\.5"),
@@ -314,9 +309,6 @@ CASES = [
          run, commands),
     Case("Extend it first, for example `archex search extend {} --budget {}`.",
          lambda w: (searched(w), cli("search", "resume", "s", "--store", w.store.url)), run, commands),
-    Case("Run `archex search extend {} --budget {}` first.",
-         lambda w: (searched(w), cli("search", "enqueue", "s", untried(w), "--store", w.store.url)),
-         lambda w, v: (run(w, v), cli("search", "enqueue", "s", untried(w), "--store", w.store.url)), commands),
     Case("There is nothing to stop; see `archex search status {}`.",
          lambda w: (searched(w), cli("search", "stop", "s", "--store", w.store.url)), run, commands),
     same("Write {}:{}.", lambda w, v: read_objectives(["mean", v]), "maximise:parameters"),

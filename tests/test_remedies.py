@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import pickle
 import re
 import shlex
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ import typer
 import explorer
 from explorer import remedies
 from explorer.cli.main import build
-from explorer.errors import InputError
+from explorer.errors import Advice, DataError, InputError, Remedy, SpecError
 
 from .remedy_cases import CASES
 
@@ -31,12 +32,10 @@ NAMES_NOTHING = {
     "Build one with `archex space build nano`.": TRAINS,
     "Run `archex space build {}`.": TRAINS,
     "Run `archex space build FILE` with its YAML file, or repeat its import.": NO_VALUE,
-    "Run `archex search extend {} --budget {}`.": "the app's launching tests extend such a study",
     "Run its command again.": NO_VALUE,
     "They are only in the source tree: run the command there, with the package installed by `uv sync`.": NO_VALUE,
     "Choose one kind by --fidelity, the third part of each.": NO_VALUE,
     "Choose one kind by --origin, the last part of each.": NO_VALUE,
-    "Import one kind into another --store, and search there.": NO_VALUE,
     "Leave --job out; only the app uses it.": NO_VALUE,
     "Run for example `archex measure BERT-Mini`.": TRAINS,
     "Write maximise:{} or minimise:{}.": "a note and no error",
@@ -52,28 +51,27 @@ NAMES_NOTHING = {
     "Use a Neo4j server by its network name (archex store copy moves a store there); or, where all nodes are "
     "containers of one machine that share the file, say so by --shared-store.": NEEDS,
     "if they are fractions, write scale: fraction into the mapping": "a note and no error",
-    "Check the id, or --store.": NO_VALUE,
     "Choose one of them; `archex best` shows what they scored.": NO_VALUE,
     "Leave --kernel out, or give the new library another name with --name.": NO_VALUE,
-    "Choose another --space.": NO_VALUE,
     "Measure more: `archex measure --missing --space SPACE`.": TRAINS,
     "Check the name; where the hub can be reached, run `{}`, and name that folder here.": NEEDS,
     "Install it with `pip install 'architecture-explorer[transport]'`, or choose another method.": NEEDS,
     "Run `pip install kaleido`, or save as .html.": NEEDS,
     "Install it with `pip install 'architecture-explorer[search]'`, or choose another policy.": NEEDS,
-    "{}, or raise --max-kernel-hours.": NO_VALUE,
+    "Use --kernel views, or a smaller space.": NO_VALUE,
+    "Use --kernel views, or a smaller space, or raise --max-kernel-hours.": NO_VALUE,
+    "State it with delimiter: {} in {}.": "tests of mappings and of task files state it",
     "Write it per head.": NO_VALUE,
     "Give for example a run's folder pretrained/.": NO_VALUE,
-    "Install the same packages on every machine, and put --data at the same path.": NO_VALUE,
     "Start one by `ray start --head`; for ray:// also run: pip install 'ray[client]'": NEEDS,
     "Run: pip install 'architecture-explorer[cluster]'": NEEDS,
     "Choose one of them; `archex devices` lists what was measured.": NO_VALUE,
-    "Wait for it, run `archex search stop {}`, or choose another --study.": "tests of jobs stop a running search",
+    "Wait for it, run `archex search stop {}`, or choose another study name.": "tests of jobs stop a running search",
     "Search a space of `archex supernet evaluate FOLDER --store URL`.": TRAINS,
     "Run `archex supernet train {}`.": TRAINS,
     "Name some, or give --sample N.": NO_VALUE,
     "Write one setting per line.": NO_VALUE,
-    "Give --data DIR, the folder that holds one folder per task, or --data {}{}.": NEEDS,
+    "Give --data DIR, the folder that holds one folder per task, or --data {}.": NEEDS,
     "Check the path; for a data set of the hub write {}NAME, for example {}{}.": NEEDS,
     "Check the name, or give a folder with GLUE's files by --data DIR.": NO_VALUE,
     "Go online once so that it is cached, or give a folder with GLUE's files by --data DIR.": NO_VALUE,
@@ -91,7 +89,7 @@ def world(store, tmp_path, archex) -> SimpleNamespace:
 def test_a_remedy_followed_literally_works(world, case):
     with pytest.raises(InputError) as caught:
         case.wrong(world)
-    remedy = caught.value.remedy
+    remedy = remedies.by_options(caught.value)
     assert any(pattern(part).fullmatch(remedy) for part in case.template.split(" || ")), remedy
     named = case.take(remedy)
     assert named, remedy
@@ -104,7 +102,7 @@ def pattern(template: str) -> re.Pattern[str]:
 
 
 CONCRETE = re.compile(
-    r"`|--\w|for example|\b[Ww]rite\b|\bRun\b|such as|Rename them|State it|^Name one metric|"
+    r"`|--\w|for example|\b[Ww]rite\b|\bRun\b|such as|Rename them|[Ss]tate (it|the table)|^Name one metric|"
     r"^Use (\{\}|[\w.]*\d|--|bfloat)|^Add --"
 )
 """What a remedy has that names a value or a command."""
@@ -147,6 +145,7 @@ def remedies_of(path: Path) -> Iterator[str]:
 @functools.cache
 def concrete() -> set[str]:
     found = {text for path in SOURCES.rglob("*.py") for text in remedies_of(path)}
+    found |= {re.sub(r"\{[^}]*\}", "{}", text) for text in remedies.OPTIONS.values()}
     return {text for text in found if CONCRETE.search(text)}
 
 
@@ -158,7 +157,7 @@ def test_every_remedy_that_names_a_value_or_a_command_is_followed():
 
 
 def named_commands() -> list[str]:
-    texts = [*concrete(), *remedies._REMEDIES.values()]
+    texts = [*concrete(), *remedies.COMMANDS.values()]
     return sorted({command for text in texts for command in re.findall(r"`(archex [^`]+)`", text)})
 
 
@@ -172,3 +171,49 @@ def test_a_command_that_a_remedy_names_could_be_run(command):
         found = found.commands[words.pop(0)]
     context = found.make_context(command, [word for word in words if word != "--"], resilient_parsing=False)
     assert context is not None
+
+
+OPTION = re.compile(r"(?<![\w-])--(?=[a-z]|$)")
+QUOTING_OPTIONS = {
+    "explorer/remedies.py": "the words of the command line",
+    "explorer/library/importing.py": "a refused row quotes the command that undoes an earlier import",
+    "explorer/models/checkpoint.py": "a remedy quotes a command of the hub",
+    "explorer/studies/executors/ray_cluster.py": "a remedy quotes a command of Ray",
+    "explorer/studies/executors/local.py": "starts workers",
+    "explorer/studies/jobs.py": "starts jobs",
+    "explorer/studies/worker.py": "is started by executors",
+    "explorer/training/distributed.py": "starts torch's launcher",
+}
+"""Modules below the command line and the app whose texts have options, and why."""
+
+
+def texts_with_options(path: Path) -> list[str]:
+    """Texts of a module that name options, without docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return [text.value for text in texts if id(text) not in documentation and OPTION.search(str(text.value))]
+
+
+def test_only_the_command_line_names_its_options():
+    """People who use Python or the app see arguments; ``explorer.remedies`` translates them to options."""
+    below = [path for path in SOURCES.rglob("*.py") if path.relative_to(SOURCES).parts[0] not in ("cli", "app")]
+    found = {path.relative_to(SOURCES.parent).as_posix(): texts_with_options(path) for path in below}
+    assert {path: texts for path, texts in found.items() if texts and path not in QUOTING_OPTIONS} == {}
+    assert {path for path in QUOTING_OPTIONS if not found[path]} == set()
+
+
+@pytest.mark.parametrize("code", Remedy)
+def test_both_wordings_of_a_remedy_need_the_same_values(code):
+    """The command line may need more of them, such as the name of a study, which Python's caller knows."""
+    named = [set(re.findall(r"\{(\w+)", text)) for text in (code.value, remedies.OPTIONS[code])]
+    assert named[0] <= named[1]
+
+
+def test_an_error_keeps_both_wordings_on_its_way():
+    """Through a place that is added, a class that is changed, and a worker process that it leaves."""
+    error = SpecError("size", "be small", 9, Advice(Remedy.COARSER_LEVEL, level=4)).at("mine.yaml")
+    for one in (error, DataError.of(error), pickle.loads(pickle.dumps(error))):
+        assert str(one) == "mine.yaml: size must be small, but got 9. Use layers_per_stack=4, a coarser level."
+        assert remedies.by_options(one) == "Use --layers-per-stack 4, a coarser level."
+        assert one.message("Stop.") == "mine.yaml: size must be small, but got 9. Stop."

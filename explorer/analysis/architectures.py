@@ -14,6 +14,7 @@ from explorer.space.backbones import parse_widths, shape_spec
 from explorer.space.formats import FIRST_FORM, from_json, from_model_dict, is_first_form
 from explorer.space.named import find_named, named_models
 from explorer.space.spec import ArchitectureSpec
+from graphstore import GraphStore
 from graphstore.errors import NotFoundError
 from graphstore.records import ArchitectureRecord
 
@@ -79,3 +80,10 @@ def find_architecture(
             raise InputError("architecture", rule, text, f"Check the name. ({several if named else error})") from None
         found = record(named[0])
     return FoundArchitecture(found.id, from_json(found.spec), architecture_label(found.id, found.name), stored=True)
+
+
+def stored_architecture(store: GraphStore, text: str) -> FoundArchitecture:
+    """Find the architecture that a user of this machine means, who may name a file; see ``find_architecture``."""
+    return find_architecture(
+        text, store.architecture, lambda: {one.id: one.name for one in store.summaries()}, files=True
+    )

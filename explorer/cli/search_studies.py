@@ -10,11 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from explorer.cli.console import DEFAULT_STORE, JsonOption, StoreOption, opened, output, print_json
-from explorer.cli.resolve import resolve_spec
 from explorer.cli.studies import print_reports
 from explorer.errors import InputError
-from explorer.similarity.graph import architecture_id
-from explorer.studies import managing, reports
+from explorer.studies import managing, queueing, reports
 from explorer.studies.jobs import job_of, stop_job
 from explorer.studies.spec import StudySpec
 
@@ -111,18 +109,21 @@ def extend(
 
 def enqueue(
     name: NameArgument,
-    model: Annotated[str, typer.Argument(help="A named model, an id, or a JSON file with a model_dict.")],
+    model: Annotated[str, typer.Argument(help="An id or the beginning of one, a name, or a JSON file.")],
     store: StoreOption = DEFAULT_STORE,
     json: JsonOption = False,
 ) -> None:
-    """Queue an architecture of the study's space by hand: it is the next trial to begin, and counts in the budget."""
-    id = architecture_id(resolve_spec(model, store))
+    """Queue an architecture by hand: it is the next trial to begin. A used-up budget grows by one.
+
+    An architecture that is new to the study's space is added to its library first.
+    """
     with opened(store, create=False) as opened_store:
-        trial = managing.enqueue(opened_store, name, id)
+        queued = queueing.enqueue(opened_store, name, model)
     if json:
-        print_json({"study": name, "trial": trial.number, "architecture": trial.architecture})
+        facts = {"study": name, "trial": queued.trial.number, "architecture": queued.trial.architecture}
+        print_json({**facts, "budget": queued.budget, "added_to_space": bool(queued.added_to)})
     else:
-        output.print(f"{trial.architecture} is trial {trial.number} of {name}", markup=False)
+        output.print(queued.text, markup=False, soft_wrap=True)
 
 
 def listed(store: StoreOption = DEFAULT_STORE, json: JsonOption = False) -> None:

@@ -128,13 +128,17 @@ class StudyDriver:
 
     def __init__(self, store: GraphStore, study: StudyRecord, candidates: Candidates) -> None:
         self.store, self.study, self.spec = store, study, StudySpec.of(study)
-        prior = prior_trials(store, self.spec)
-        settings = self.spec.settings_of_policy(len(prior))
-        self.policy: Policy = make_policy(self.spec.policy, candidates, self.spec.seed, settings)
-        self.policy.tell(prior)
-        self._before = len(prior)
+        self._prior = prior_trials(store, self.spec)
         self._reader = TrialReader(store, study.name)
+        self.policy = self._new_policy(candidates)
         self._learned: dict[int, TrialRecord] = {}
+
+    def _new_policy(self, candidates: Candidates) -> Policy:
+        """Return a policy that knows the trials of earlier levels."""
+        settings = self.spec.settings_of_policy(len(self._prior))
+        policy = make_policy(self.spec.policy, candidates, self.spec.seed, settings)
+        policy.tell(self._prior)
+        return policy
 
     def trials(self) -> list[TrialRecord]:
         """Return all trials of the study as they are now, by number."""
@@ -164,9 +168,16 @@ class StudyDriver:
         return self.store.add_trials(self.study.name, [(p.architecture, proposal_info(p)) for p in proposals])
 
     def learn(self, trials: Sequence[TrialRecord]) -> None:
-        """Tell the policy what is new of the study's trials; their numbers follow those of earlier levels."""
+        """Tell the policy what is new of the study's trials; their numbers follow those of earlier levels.
+
+        If an architecture is not among the candidates, it was queued by hand and was new to the space. Then a new
+        policy, with the candidates of now, takes the place of the old one, as in a study that is resumed.
+        """
         new = [trial for trial in trials if self._learned.get(trial.number) is not trial]
-        self.policy.tell([replace(trial, number=self._before + trial.number) for trial in history(new)])
+        if any(trial.architecture not in self.policy.candidates.index for trial in new):
+            self.policy = self._new_policy(may_choose(self.store, self.spec))
+            new, self._learned = list(trials), {}
+        self.policy.tell([replace(trial, number=len(self._prior) + trial.number) for trial in history(new)])
         self._learned |= {trial.number: trial for trial in new}
 
     def finished(self) -> bool:

@@ -1,4 +1,4 @@
-"""Operations on a stored study: open, resume, extend, tighten, and queue an architecture by hand."""
+"""Operations on a stored study: open, resume, extend and tighten."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from explorer.errors import InputError
+from explorer.errors import Advice, InputError, Remedy
 from explorer.studies.budgets import check_budget, check_hours
 from explorer.studies.checks import check_same
 from explorer.studies.driver import may_choose
@@ -16,20 +16,17 @@ from explorer.studies.spec import (
     DEFAULT_BATCH,
     EvaluationKind,
     External,
-    Known,
     StudySpec,
     default_budget,
 )
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
-from graphstore.records import StudyRecord, StudyState, TrialRecord
+from graphstore.records import StudyRecord, StudyState
 
 FORMER_SETTINGS = ("initial", "objectives", "policy_settings", "batch", "patience", "stop_when_converged")
 """Keys of the deprecated argument ``settings``, arguments of ``external_spec`` now."""
 MORE_TRIALS = 8
 """Trials that a finished study is extended by where a message names a number."""
-MANUAL = "manual"
-"""Origin of a trial that a person has queued."""
 
 
 def external_spec(
@@ -159,7 +156,7 @@ def check_resumable(study: StudyRecord) -> None:
         remedy = "Its trials are evaluated elsewhere, by explorer.study.Study."
         raise InputError("study", "be evaluated here", study.name, remedy)
     budget = StudySpec.of(study).budget + MORE_TRIALS
-    remedy = f"Extend it first, for example `archex search extend {study.name} --budget {budget}`."
+    remedy = Advice(Remedy.EXTEND, study=study.name, budget=budget)
     raise InputError("study", "have something left to do", f"{study.name} is done", remedy)
 
 
@@ -203,7 +200,7 @@ def extend_study(
     """
     spec = StudySpec.of(study)
     if budget is None and hours is None:
-        raise InputError("extension", "be --budget or --hours", "neither", "Give the number of trials or hours.")
+        raise InputError("extension", "be a budget or hours", "neither", "Give the number of trials or hours.")
     if budget is not None:
         check_budget(budget)
         if budget < spec.budget:
@@ -231,42 +228,3 @@ def _tightened(store: GraphStore, study: StudyRecord, constraints: Sequence[str]
     spec = StudySpec.of(study).grown(constraints=constraints)
     may_choose(store, spec)
     return spec.to_json()
-
-
-def enqueue(store: GraphStore, study: str, architecture: str) -> TrialRecord:
-    """Queue an architecture by hand: it is the next trial to begin, and counts in the budget.
-
-    Args:
-        store: where the study is.
-        study: its name; it may be running.
-        architecture: an id, or a unique prefix of one.
-
-    Returns:
-        The waiting trial; its origin is ``manual``.
-
-    Raises:
-        InputError: no such study, the study may not choose this architecture or has it already, or its budget is used
-            up. NotFoundError: no such architecture.
-        DataError: the study's space has no library.
-    """
-    record, id = find_study(store, study), store.architecture(architecture).id
-    spec = StudySpec.of(record)
-    candidates, trials = may_choose(store, spec), store.trials(study)
-    if id not in candidates.index:
-        what = "a scored architecture" if isinstance(spec.evaluation, Known) else "an embedded architecture"
-        raise InputError("architecture", f"be {what} of space {spec.space}", id, "Choose one of the study's space.")
-    if not candidates.allowed[candidates.index[id]]:
-        rule = f"satisfy the study's constraints: {', '.join(spec.constraints)}"
-        raise InputError("architecture", rule, id, "Choose another one, or start a study without them.")
-    number = next((trial.number for trial in trials if trial.architecture == id), None)
-    if number is not None:
-        raise InputError("architecture", "be new to the study", f"{id} is trial {number}", "Choose another one.")
-    if len(trials) >= spec.budget:
-        remedy = f"Run `archex search extend {study} --budget {spec.budget + 1}` first."
-        raise InputError("budget", "leave a trial", f"all {spec.budget} are used or queued", remedy)
-    added = store.add_trials(study, [(id, {"origin": MANUAL, "acquisition": {}})])
-    if not added:
-        raise InputError("architecture", "be new to the study", id, "Another process has just queued it.")
-    if record.state is StudyState.DONE:
-        store.update_study(study, state=StudyState.STOPPED)
-    return added[0]

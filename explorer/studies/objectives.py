@@ -34,6 +34,7 @@ from explorer.space.formats import from_json
 from explorer.studies.candidates import space_candidates
 from graphstore import GraphStore
 from graphstore.queries import Fact, MeasurementKey, Range
+from graphstore.records import ArchitectureRecord, ArchitectureSummary
 
 if TYPE_CHECKING:
     from explorer.studies.spec import StudySpec
@@ -185,6 +186,12 @@ def satisfying(store: GraphStore, constraints: Iterable[str], ids: Iterable[str]
     return {id for id, kept in zip(rows, _kept(limits, columns, len(rows)), strict=True) if kept}
 
 
+def satisfies(store: GraphStore, constraints: Iterable[str], architecture: ArchitectureRecord) -> bool:
+    """Return whether an architecture, in the store or not, satisfies all constraints. Raises as ``satisfying``."""
+    limits = [parse_constraint(text) for text in constraints]
+    return all(bool(_cost_values(store, [architecture], cost).keeps(limit)[0]) for cost, limit in limits)
+
+
 def _columns(store: GraphStore, ids: Sequence[str], costs: Iterable[Cost]) -> dict[Cost, CostValues]:
     return {cost: cost_column(store, ids, cost) for cost in dict.fromkeys(costs)}
 
@@ -219,23 +226,29 @@ def cost_column(store: GraphStore, ids: Sequence[str], cost: Cost) -> CostValues
     missing = sorted(set(ids) - set(found))
     if missing:
         raise DataError("architectures", "be in the store", missing[:3], "Build the space again.")
+    return _cost_values(store, [found[id] for id in ids], cost)
+
+
+def _cost_values(
+    store: GraphStore, architectures: Sequence[ArchitectureSummary | ArchitectureRecord], cost: Cost
+) -> CostValues:
     if isinstance(cost, Fact):
-        facts = np.array([float(getattr(found[id], cost)) for id in ids])
-        return CostValues(facts, np.zeros(len(ids)))
+        facts = np.array([float(getattr(one, cost)) for one in architectures])
+        return CostValues(facts, np.zeros(len(architectures)))
     device = find_device(store, cost.device, cost.quantity)
     measured = {
         record.architecture: record.value
         for record in store.measurements()
         if (record.device, record.quantity, record.unit) == (device.device, device.quantity, device.unit)
     }
-    values = np.array([measured.get(id, np.nan) for id in ids])
-    errors, unknown = np.zeros(len(ids)), np.isnan(values)
+    values = np.array([measured.get(one.id, np.nan) for one in architectures])
+    errors, unknown = np.zeros(len(architectures)), np.isnan(values)
     if unknown.any():
         from explorer.measure.predictor import DevicePredictor
 
         specs = {one.id: from_json(one.spec) for one in store.summaries(ids=sorted(measured))}
         predictor = DevicePredictor.fit(list(specs.values()), [measured[id] for id in specs])
-        asked = [from_json(found[id].spec) for id, ask in zip(ids, unknown, strict=True) if ask]
+        asked = [from_json(one.spec) for one, ask in zip(architectures, unknown, strict=True) if ask]
         values[unknown] = [estimate.value for estimate in predictor.predict(asked)]
         errors[unknown] = predictor.spread
     return CostValues(values, errors)

@@ -229,7 +229,7 @@ def _row(record: ArchitectureRecord) -> dict[str, Any]:
         "parameters": record.parameters,
         "flops": record.flops,
         "heterogeneity": float(record.heterogeneity),
-        "depth": len(record.layers),
+        "depth": record.depth,
         "families": [layer.family for layer in record.layers],
         "operations": operations_of(record),
         "hiddens": [layer.hidden for layer in record.layers],

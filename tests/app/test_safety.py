@@ -71,7 +71,7 @@ def test_a_study_has_a_plain_name(own_store, tmp_path, monkeypatch, name):
         with pytest.raises(InputError, match="study name"):
             launching.start(store, search(name, "nano"), launching.Place(), [])
         with pytest.raises(InputError, match="study name"):
-            building.enqueue(store, "nano", spec, building.QueueChoices(name, True, 1, True))
+            building.queue_edited(store, "nano", spec, building.QueueChoices(name, True, 1, True))
         with pytest.raises(InputError):
             launching.resume_study(store, name, [])
         assert store.studies() == []

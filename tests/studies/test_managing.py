@@ -102,11 +102,6 @@ def test_added_constraints_are_kept_and_the_best_is_among_those_that_keep_them(s
     trials = store.trials("study")
     assert len(trials) == 20
     assert all(sizes[t.architecture] <= limit for t in trials[12:])
-    large = next(s for s in sizes if sizes[s] > limit and s not in {t.architecture for t in trials})
-    managing.extend_study(store, store.study("study"), budget=21)
-    with pytest.raises(InputError, match="constraints"):
-        managing.enqueue(store, "study", large)
-    assert len(store.trials("study")) == 20
 
 
 def test_nothing_is_written_of_a_study_that_breaks_a_rule(store):

@@ -14,8 +14,8 @@ from explorer.errors import InputError
 from explorer.records import TaskScore
 from explorer.space.formats import from_json, from_model_dict
 from explorer.studies.jobs import new_job
-from explorer.studies.managing import MANUAL
 from explorer.studies.objectives import Objective
+from explorer.studies.queueing import MANUAL
 from explorer.studies.spec import External, StudySpec
 from explorer.study import Study
 from explorer.testing.study_probe import cheap_value
@@ -191,9 +191,10 @@ def test_what_was_queued_by_hand_comes_next_and_counts(store):
         (asked,) = study.ask(2)
         assert (asked.number, asked.architecture, asked.origin) == (queued.number, free[0], MANUAL)
         study.tell(asked.number, 0.4)
-        study.enqueue(free[1])
-        with pytest.raises(InputError, match="budget"):
-            study.enqueue(free[2])
+        assert study.enqueue(free[1]).number == 2
+        assert StudySpec.of(study.record).budget == 3
+        assert study.enqueue(free[2]).number == 3
+        assert StudySpec.of(study.record).budget == 4
 
 
 def test_a_study_is_started_once_and_then_found_by_its_name(store):

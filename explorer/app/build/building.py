@@ -12,7 +12,7 @@ import streamlit as st
 from explorer.analysis.score_kinds import TitledKind
 from explorer.app.search import launching
 from explorer.app.shared import frames, services, similarity
-from explorer.errors import InputError, SpecError
+from explorer.errors import SpecError
 from explorer.library.forecast import FEWEST_SCORES, Forecaster
 from explorer.library.library import Library
 from explorer.space.drafts import MIXED, Draft, draft_of
@@ -20,12 +20,13 @@ from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace, OutsideSpaceError
 from explorer.space.operations import usual_operations
 from explorer.space.spec import ArchitectureSpec
+from explorer.studies import queueing
 from explorer.studies.jobs import is_alive, studies_of
 from explorer.studies.managing import new_study
-from explorer.studies.queueing import queue
+from explorer.studies.queueing import Queued
 from explorer.studies.spec import DEFAULT_RECIPE, StudySpec, Trained
 from graphstore import GraphStore
-from graphstore.records import JobRecord, ScoreKind, SpaceRecord, StudyRecord, TrialRecord
+from graphstore.records import JobRecord, ScoreKind, SpaceRecord, StudyRecord
 
 NEAREST = 8
 
@@ -162,16 +163,16 @@ def study_title(study: StudyRecord) -> str:
     return f"{study.name} (recipe {evaluation.recipe})" if named else f"{study.name} (a recipe of its own)"
 
 
-def enqueue(
+def queue_edited(
     store: GraphStore, space: str, spec: ArchitectureSpec, choices: QueueChoices
-) -> tuple[TrialRecord, JobRecord | None]:
-    """Queue an architecture as a trial, and run its study if requested and no job runs it.
+) -> tuple[Queued, JobRecord | None]:
+    """Queue the edited architecture, in a new study if requested, and run the study unless a job runs it already.
 
     Returns:
-        The waiting trial, and the job if one was started.
+        What was queued, and the job if one was started.
 
     Raises:
-        InputError: a choice breaks a rule; too many jobs are running; or as ``queueing.queue``.
+        InputError: a choice breaks a rule or a limit; too many jobs are running; or as ``queueing.enqueue``.
         DataError: the space has no library.
     """
     with services.starting(store) as jobs:
@@ -185,14 +186,6 @@ def enqueue(
             launching.check_limits(new, launching.Place())
             new_study(store, new)
         else:
-            _check_growth(store, choices.study)
-        trial = queue(store, choices.study, spec)
-        return trial, launching.launch_study(store, choices.study, launching.Place()) if run else None
-
-
-def _check_growth(store: GraphStore, name: str) -> None:
-    study = store.study(name)
-    budget = StudySpec.of(study).budget
-    if budget >= launching.MAX_TRAINED and len(store.trials(name)) >= budget:
-        rule = f"have less than {launching.MAX_TRAINED} trials to be given more from here"
-        raise InputError("study", rule, name, f"Run `archex search extend {name} --budget {budget + 8}`.")
+            launching.check_queue(store, choices.study)
+        queued = queueing.enqueue(store, choices.study, spec)
+        return queued, launching.launch_study(store, choices.study, launching.Place()) if run else None

@@ -60,17 +60,17 @@ def render(space: SpaceRecord, spec: ArchitectureSpec) -> None:
         choices = building.QueueChoices(name, is_new, budget, run, recipe)
         try:
             with st.spinner("Queueing …"):
-                trial, job = building.enqueue(store, space.name, spec, choices)
+                queued, job = building.queue_edited(store, space.name, spec, choices)
         except (ExplorerError, StoreError) as error:
             st.error(verbatim(error), icon=":material/error:")
             return
         begun = " A job runs the study now." if job else ""
-        st.success(f"It is trial {trial.number} of {verbatim(trial.study)}.{begun}", icon=":material/check_circle:")
+        st.success(f"{verbatim(queued.text)}{begun}", icon=":material/check_circle:")
         st.page_link(
             navigation.page("search"),
             label="Watch it on the Search page",
             icon=navigation.PAGES["search"][1],
-            query_params={"study": trial.study, "space": space.name},
+            query_params={"study": name, "space": space.name},
         )
     st.caption(
         f"It becomes the study's next trial; a used-up budget grows by one. If {space.name} does not have it, it is "

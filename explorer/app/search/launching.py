@@ -12,7 +12,7 @@ from explorer.library.workplace import log_folder
 from explorer.studies.executors.registry import ExecutorKind
 from explorer.studies.jobs import SEARCH, is_alive, launch, require_free, resume_arguments, studies_of
 from explorer.studies.managing import can_resume as can_resume_study
-from explorer.studies.managing import new_study, prepare_resume
+from explorer.studies.managing import find_study, new_study, prepare_resume
 from explorer.studies.spec import Known, StudySpec, Trained
 from explorer.training.recipe import RECIPES
 from graphstore import GraphStore
@@ -41,6 +41,7 @@ MAX_WORKERS = 4
 MAX_INITIAL, MAX_BATCH, MAX_CONSTRAINTS, MAX_REQUERIES = 64, 50, 6, 8
 MAX_PRETRAIN_STEPS = 10_000
 """Limit of the recipes that a visitor may choose; longer ones are for the command line."""
+ELSEWHERE = "Longer studies run from the command line."
 USUAL_WORKERS, USUAL_OVERLAP = 2, 0.8
 RECIPE_NAMES = tuple(name for name, recipe in RECIPES.items() if recipe.pretrain_steps <= MAX_PRETRAIN_STEPS)
 
@@ -79,16 +80,15 @@ def limits_text(active: int) -> str:
 
 def check_limits(spec: StudySpec, place: Place) -> None:
     """Raise InputError unless a study and its place are within what a visitor may launch."""
-    elsewhere = "Longer studies run from the command line."
-    _within("trials", spec.budget, 1, _most_trials(spec), elsewhere)
+    _within("trials", spec.budget, 1, _most_trials(spec), ELSEWHERE)
     if spec.hours is not None:
-        _within("hours", spec.hours, 0, MAX_HOURS, elsewhere)
+        _within("hours", spec.hours, 0, MAX_HOURS, ELSEWHERE)
     if "initial" in spec.policy_settings:
-        _within("initial design", spec.policy_settings["initial"], 1, MAX_INITIAL, elsewhere)
+        _within("initial design", spec.policy_settings["initial"], 1, MAX_INITIAL, ELSEWHERE)
     _within("constraints", len(spec.constraints), 0, MAX_CONSTRAINTS, "Leave some out.")
-    _within("batch size", spec.batch, 1, MAX_BATCH, elsewhere)
-    _within("requeries", spec.stages.requeries, 0, MAX_REQUERIES, elsewhere)
-    _within("parallel trainings", place.workers, 1, MAX_WORKERS, elsewhere)
+    _within("batch size", spec.batch, 1, MAX_BATCH, ELSEWHERE)
+    _within("requeries", spec.stages.requeries, 0, MAX_REQUERIES, ELSEWHERE)
+    _within("parallel trainings", place.workers, 1, MAX_WORKERS, ELSEWHERE)
     _one_of("executor", place.executor, executors())
     if isinstance(spec.evaluation, Trained):
         _one_of("recipe", str(spec.evaluation.recipe), RECIPE_NAMES)
@@ -154,6 +154,14 @@ def budget_limit(study: StudyRecord) -> int:
     """Return the largest budget that a visitor may extend a study to."""
     spec = StudySpec.of(study)
     return max(spec.budget, _most_trials(spec))
+
+
+def check_queue(store: GraphStore, name: str) -> None:
+    """Raise InputError if queueing an architecture would give a study more trials than a visitor may."""
+    study = find_study(store, name)
+    most = budget_limit(study)
+    if (count := len(store.trials(name))) >= most:
+        raise InputError("trials", f"be at most {most} from here", f"{count} of {name}", ELSEWHERE)
 
 
 def resume(store: GraphStore, job: JobRecord, jobs: Sequence[JobRecord]) -> JobRecord:

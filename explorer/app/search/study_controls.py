@@ -14,6 +14,7 @@ from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
 from explorer.studies import managing, reports
 from explorer.studies.jobs import is_alive, stop_job
+from explorer.studies.queueing import MANUAL, enqueue
 from explorer.studies.spec import StudySpec
 from graphstore import GraphStore
 from graphstore.errors import StoreInputError
@@ -122,25 +123,27 @@ def _enqueue(store: GraphStore, study: StudyRecord) -> None:
         max_chars=64,
         placeholder="Id, its first 6 or more characters, or a name",
         key="study_enqueue_id",
-        help="It counts in the budget. The Build page can queue an architecture that is not in the space.",
+        help="It counts in the budget; a used-up budget grows by one. A new architecture joins the space.",
     ).strip()
+
+    def queue() -> str:
+        launching.check_queue(store, study.name)
+        return enqueue(store, study.name, services.find_architecture(text, known).spec).text
+
     if st.button("Queue it", icon=":material/playlist_add:", key="study_enqueue", disabled=not text):
-        _do(
-            lambda: managing.enqueue(store, study.name, services.find_architecture(text, known).id),
-            f"{verbatim(text)} is the next trial of {verbatim(study.name)}.",
-        )
-    queued = [trial for trial in store.trials(study.name) if trial.info.get("origin") == managing.MANUAL]
+        _do(queue)
+    queued = [trial for trial in store.trials(study.name) if trial.info.get("origin") == MANUAL]
     if queued:
         table = frames.trials_frame(queued)[["trial", "state", "architecture", "value"]]
         downloads.table(table, f"{study.name}-queued", "study_queued", hide_index=True, placeholder="–")
 
 
-def _do(action: Callable[[], object], message: str) -> None:
-    """Run an action and draw the page again, or show why it failed."""
+def _do(action: Callable[[], object], message: str = "") -> None:
+    """Run an action and draw the page again with a message, or what the action returns; or show why it failed."""
     try:
-        action()
+        done = action()
     except (ExplorerError, StoreInputError) as error:
         st.error(verbatim(error), icon=":material/error:")
         return
-    st.session_state[MESSAGE] = message
+    st.session_state[MESSAGE] = message or verbatim(done)
     st.rerun()

@@ -42,15 +42,15 @@ def test_what_a_visitor_may_ask_for_has_limits(own_store):
         spec = from_json(store.summaries("nano")[0].spec)
         for budget in (0, 65, 10**9):
             with pytest.raises(InputError, match="trials"):
-                building.enqueue(store, "nano", spec, building.QueueChoices("mine", True, budget, False))
+                building.queue_edited(store, "nano", spec, building.QueueChoices("mine", True, budget, False))
         with pytest.raises(InputError, match="recipe"):
-            building.enqueue(store, "nano", spec, building.QueueChoices("mine", True, 1, False, "paper"))
+            building.queue_edited(store, "nano", spec, building.QueueChoices("mine", True, 1, False, "paper"))
         store.create_study(study("full", "random", 64))
         ids = [summary.id for summary in store.summaries("nano")]
         assert store.studies()
-        trial, job = building.enqueue(store, "nano", spec, building.QueueChoices("mine", True, 2, False))
-        assert (trial.number, job) == (0, None)
-        assert trial.architecture in ids
+        queued, job = building.queue_edited(store, "nano", spec, building.QueueChoices("mine", True, 2, False))
+        assert (queued.trial.number, job) == (0, None)
+        assert queued.trial.architecture in ids
 
 
 def test_differences_in_words():
