@@ -77,7 +77,7 @@ class Code(StrEnum):
 class Remedy(StrEnum):
     """Remedies that name a setting: in words for Python and the app here; ``explorer.remedies`` names options.
 
-    ``{…}`` stands for the values of an ``Advice``.
+    The values of an ``Advice`` replace ``{…}``.
     """
 
     OTHER_KERNEL = "Leave kernel out, or give the new library another name."

@@ -47,7 +47,7 @@ class Queued:
 
     @property
     def text(self) -> str:
-        """What was done, in sentences."""
+        """The outcome in sentences."""
         facts = [
             f"The file is read as {self.read_as}." if self.read_as else "",
             f"{self.trial.architecture} is trial {self.trial.number} of {self.trial.study}.",

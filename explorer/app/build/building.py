@@ -169,7 +169,7 @@ def queue_edited(
     """Queue the edited architecture, in a new study if requested, and run the study unless a job runs it already.
 
     Returns:
-        What was queued, and the job if one was started.
+        The queued architecture, and the job if one was started.
 
     Raises:
         InputError: a choice breaks a rule or a limit; too many jobs are running; or as ``queueing.enqueue``.
