@@ -80,11 +80,17 @@ def ended_jobs(store: GraphStore) -> list[JobRecord]:
 
 
 def canonical(record: Any) -> bytes:
-    """Return a record as bytes that are equal for equal records of all engines."""
+    """Return a record as bytes that are equal for equal records of all engines.
+
+    A field that may be missing and is counts for nothing, so a record has the bytes that it had before its class got
+    the field.
+    """
     facts = dict(vars(record))
     for field in dataclasses.fields(record):
         value = facts[field.name]
-        if "float" in str(field.type) and value is not None:
+        if value is None and field.default is None:
+            del facts[field.name]
+        elif "float" in str(field.type) and value is not None:
             # One engine returns whole floats as integers, another returns -0.0 as 0.0.
             facts[field.name] = float(value) + 0.0
     return _bytes(facts)

@@ -207,6 +207,9 @@ class ScoreRecord:
     Only scores of the same ``kind`` are comparable. ``source`` names the origin of the score, a colon, and the run or
     row there, for example ``trained:study/3`` or ``nas-bench-bert:47``. Two records with the same ``id`` are the same
     score.
+
+    ``majority`` and ``chance`` are the scores of a constant and of a random answer to the same examples, by the same
+    metric; ``None`` where nobody has computed them. They do not tell one score from another.
     """
 
     architecture: str
@@ -219,6 +222,8 @@ class ScoreRecord:
     seed: int
     source: str
     seconds: float = 0.0
+    majority: float | None = None
+    chance: float | None = None
 
     def __post_init__(self) -> None:
         if not is_number(self.value):
@@ -226,6 +231,11 @@ class ScoreRecord:
                 f"value of score {self.task!r} must be a finite number, but got {self.value!r}. "
                 "Record the trial as failed instead."
             )
+        for name, level in (("majority", self.majority), ("chance", self.chance)):
+            if level is not None and not is_number(level):
+                raise StoreInputError(
+                    f"{name} of score {self.task!r} must be a finite number or None, but got {level!r}. Leave it out."
+                )
 
     @property
     def origin(self) -> str:
@@ -239,7 +249,7 @@ class ScoreRecord:
 
     @property
     def id(self) -> str:
-        """Digest of everything but value and seconds: writing the same score twice leaves one."""
+        """Digest of everything but value, seconds and levels: writing the same score twice leaves one."""
         key = [self.architecture, self.task, self.metric, self.dataset, self.fidelity, self.recipe, self.seed]
         return hashlib.blake2b(json.dumps([*key, self.source]).encode(), digest_size=12).hexdigest()
 

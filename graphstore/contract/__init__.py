@@ -16,7 +16,7 @@ from graphstore.contract.studies import StudyStore
 
 __all__ = ["SCHEMA_VERSION", "GraphStore", "JobStore", "LibraryStore", "Progress", "ScoreStore", "StudyStore"]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Version of the stored layout. A store of another version is refused and not changed; see ``maintenance.migrate``."""
 
 

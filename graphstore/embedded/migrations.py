@@ -100,7 +100,13 @@ CREATE INDEX score_kind ON score (task, metric, dataset, fidelity, recipe, origi
 """
 """``origin`` is ``ScoreRecord.origin``."""
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH = """
+ALTER TABLE score ADD COLUMN majority REAL;
+ALTER TABLE score ADD COLUMN chance REAL;
+"""
+"""The scores that earlier versions wrote have neither."""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """The first lays out version 1 in an empty file; each further one leads from the version before it to the next."""
 
 

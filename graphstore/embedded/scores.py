@@ -34,8 +34,8 @@ class Scores(Part, ScoreStore):
     ) -> list[ScoreRecord]:
         """Return the scores that fit, ordered by architecture, task, metric, source, seed, id."""
         query = (
-            "SELECT a.id, s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source, s.seconds "
-            "FROM score s JOIN architecture a ON a.key = s.architecture"
+            "SELECT a.id, s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source, s.seconds, "
+            "s.majority, s.chance FROM score s JOIN architecture a ON a.key = s.architecture"
         )
         with self._database.reading() as db:
             where, values = _filter(db, space, architecture)
@@ -139,10 +139,10 @@ def insert_scores(db: sqlite3.Connection, scores: Sequence[ScoreRecord]) -> int:
     new = write_many(
         db,
         # OR IGNORE would also ignore values that violate other constraints.
-        "INSERT INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         (
             (s.id, keys[s.architecture], s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source,
-             s.seconds)
+             s.seconds, s.majority, s.chance)
             for s in scores
         ),
     )  # fmt: skip

@@ -99,7 +99,10 @@ _FOURTH = (
     Rule("INDEX", "archex_architecture_parameters", "FOR (n:ArchexArchitecture) ON (n.parameters)"),
 )
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH: tuple[Rule, ...] = ()
+"""Scores may have ``majority`` and ``chance``, which a program of version 4 could not read."""
+
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """The first is what version 1 has; each further one leads from the version before it to the next."""
 
 

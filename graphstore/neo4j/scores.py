@@ -29,7 +29,8 @@ CALL (unknown, fresh) {
     WITH one.architecture AS a, one.row AS row
     CREATE (:ArchexScore:Score {
         architecture: row[0], id: row[1], task: row[2], metric: row[3], value: row[4], dataset: row[5],
-        fidelity: row[6], recipe: row[7], seed: row[8], source: row[9], seconds: row[10]
+        fidelity: row[6], recipe: row[7], seed: row[8], source: row[9], seconds: row[10], majority: row[11],
+        chance: row[12]
     })-[:OF]->(a)
     RETURN count(*) AS added
 }
@@ -196,9 +197,10 @@ def _rows(scores: Sequence[ScoreRecord]) -> list[list[Any]]:
     """Return the rows for _ADD: each score once, as first given, in an order that prevents deadlocks."""
     first = {score.id: score for score in reversed(scores)}
     rows = [
-        [s.architecture, id, s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source, s.seconds]
+        [s.architecture, id, s.task, s.metric, s.value, s.dataset, s.fidelity, s.recipe, s.seed, s.source, s.seconds,
+         s.majority, s.chance]
         for id, s in first.items()
-    ]
+    ]  # fmt: skip
     return sorted(rows, key=lambda values: values[:2])
 
 

@@ -95,8 +95,9 @@ def _scores(draw: st.DrawFn, ids: Sequence[str]) -> list[ScoreRecord]:
         metric, dataset, fidelity, recipe, origin = draw(st.sampled_from(kinds[task]))
         value, seed = draw(st.sampled_from(REALS)), draw(st.integers(0, 3))
         source = origin + draw(st.sampled_from(("", ":", f":{seed}", ":\u00e9:2")))
+        levels = draw(st.sampled_from(((None, None), (0.5, None), (0.3, -0.1))))
         score = ScoreRecord(
-            draw(st.sampled_from(ids)), task, metric, value, dataset, fidelity, recipe, seed, source
+            draw(st.sampled_from(ids)), task, metric, value, dataset, fidelity, recipe, seed, source, 0.0, *levels
         )  # fmt: skip
         found.setdefault(score.id, score)
     return list(found.values())

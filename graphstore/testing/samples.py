@@ -91,10 +91,17 @@ def space(name: str = "nano") -> SpaceRecord:
 
 
 def score(
-    architecture_id: str, task: str = "SST-2", value: float = 0.5, seed: int = 1, source: str = "t"
+    architecture_id: str,
+    task: str = "SST-2",
+    value: float = 0.5,
+    seed: int = 1,
+    source: str = "t",
+    majority: float | None = None,
+    chance: float | None = None,
 ) -> ScoreRecord:
-    """A score with every other field filled."""
-    return ScoreRecord(architecture_id, task, "accuracy", value, "data", "steps=5", "recipe", seed, source, 1.5)
+    """A score with every other field filled; the levels only if they are given."""
+    kind = ("data", "steps=5", "recipe")
+    return ScoreRecord(architecture_id, task, "accuracy", value, *kind, seed, source, 1.5, majority, chance)
 
 
 def study(name: str = "first", space_name: str = "nano", created: float = 100.0) -> StudyRecord:

@@ -56,8 +56,27 @@ class ScoreLaws:
         assert store.add_scores([]) == 0
         assert store.revision("scores") == revision
         assert store.scores() == [first]
+        assert store.add_scores([dataclasses.replace(first, majority=0.5, chance=0.4)]) == 0
+        assert store.scores() == [first]
         apart = ("task", "metric", "dataset", "fidelity", "recipe", "source")
         assert store.add_scores([_with(first, **{field: "else"}) for field in apart]) == len(apart)
+
+    def test_levels_of_scores_round_trip(self, store: GraphStore, reopen: Reopen) -> None:
+        """The majority and the chance level come back equal, each alone, both or none, also with a trial."""
+        id = filled(store, 1)[0].id
+        levels = ((None, None), (0.5, None), (None, 0.1 + 0.2), (0.0, -0.125), (0, 1))
+        given = [samples.score(id, seed=n, majority=one, chance=two) for n, (one, two) in enumerate(levels)]
+        assert store.add_scores(given) == len(given)
+        store.create_study(samples.study())
+        store.add_trials("first", [(id, {})])
+        trial = store.claim_trial("first", "w", 10.0, 100.0)
+        assert trial is not None
+        last = samples.score(id, seed=len(given), majority=0.625, chance=0.5625)
+        store.finish_trial(trial, TrialStatus.COMPLETE, 101.0, 0.5, scores=[last])
+        found = reopen().scores()
+        assert found == [*given, last]
+        assert [(score.majority, score.chance) for score in found] == [*levels, (0.625, 0.5625)]
+        assert store.problems() == []
 
     def test_scores_of_an_origin_are_removed(self, store: GraphStore, reopen: Reopen) -> None:
         """Only those: an origin is all that comes before the first colon, and not a part of it."""
@@ -90,6 +109,9 @@ class ScoreLaws:
         """A score that is not a number cannot be created."""
         with pytest.raises(StoreInputError, match="finite"):
             samples.score("id", value=float("nan"))
+        for level in ("majority", "chance"):
+            with pytest.raises(StoreInputError, match=f"{level} of score 'SST-2' must be a finite number or None"):
+                _with(samples.score("id"), **{level: float("inf")})
 
     def test_measurements(self, store: GraphStore, reopen: Reopen) -> None:
         """Measurements are kept once for architecture, device and quantity, and replaced."""
@@ -295,12 +317,12 @@ class JobLaws:
         assert store.jobs() == [job]
 
     def test_score_record_id_ignores_value(self) -> None:
-        """Value and seconds do not make another score, everything else does."""
+        """Value, seconds and levels do not make another score, everything else does."""
         one = samples.score("id")
-        assert dataclasses.replace(one, value=0.1, seconds=7.0).id == one.id
+        assert dataclasses.replace(one, value=0.1, seconds=7.0, majority=0.5, chance=0.4).id == one.id
         others = {
             _with(one, **{field.name: 99 if field.name == "seed" else "else"}).id
             for field in dataclasses.fields(ScoreRecord)
-            if field.name not in {"value", "seconds"}
+            if field.name not in {"value", "seconds", "majority", "chance"}
         }
         assert len(others | {one.id}) == 9

@@ -38,7 +38,7 @@ from graphstore.reports import UNFINISHED
 from graphstore.testing import samples
 from graphstore.url import SQLITE_PREFIX
 
-TASKS = (("SST-2", 1), ("SST-2", 2), ("mean", 1))
+TASKS = (("SST-2", 1, {}), ("SST-2", 2, {"majority": 0.1 + 0.2}), ("mean", 1, {"majority": 0, "chance": -0.125}))
 COPIER = """
 import sys
 from graphstore import open_store
@@ -84,7 +84,7 @@ def fill(store: GraphStore, count: int) -> GraphStore:
         store.put_neighbors(space, kernel, table)
     for space, kernel, times in (("nano", "views", 5_000), ("nano", "wl", 5), ("tiny", "wl", 5)):
         store.put_kernel(space, KernelRecord(kernel, {"of": space}, bytes(range(256)) * times))
-    store.add_scores([samples.score(id, task, float(rng.random()), seed) for id in ids[:9] for task, seed in TASKS])
+    store.add_scores(samples.score(id, task, rng.random(), seed, **x) for id in ids[:9] for task, seed, x in TASKS)
     store.add_measurements([MeasurementRecord(id, "cpu", "latency", float(rng.random()), "s") for id in ids[4:8]])
     runs = [f"trained:first/{number}" for number in range(3)]
     store.add_lineage([LineageRecord(runs[n], ids[n], runs[0], ids[0], "ordered", n / 7) for n in (1, 2)])
