@@ -52,6 +52,8 @@ class TaskScore:
         recipe: digest of every other training setting.
         seed: the seed of the run.
         spread: standard deviation over several fine-tuning seeds, of which ``value`` is the mean; else ``None``.
+        majority, chance: scores of a constant and of a random answer (``explorer.training.metrics.Baseline``); ``None``
+            if unknown. A model that is not better than the constant answer has learned nothing about the task.
     """
 
     task: str
@@ -63,6 +65,8 @@ class TaskScore:
     recipe: str
     seed: int
     spread: float | None = None
+    majority: float | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True)

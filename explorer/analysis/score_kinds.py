@@ -231,3 +231,12 @@ def mean_values(scores: Iterable[ScoreRecord]) -> dict[str, float]:
     for score in scores:
         values[score.architecture].append(score.value)
     return {architecture: float(np.mean(group)) for architecture, group in values.items()}
+
+
+def known_levels(scores: Iterable[ScoreRecord]) -> dict[ScoreKind, ScoreRecord]:
+    """Return a score that has a majority or a chance level, for each kind that has one; they are equal in a kind."""
+    found: dict[ScoreKind, ScoreRecord] = {}
+    for score in scores:
+        if score.majority is not None or score.chance is not None:
+            found.setdefault(score.kind, score)
+    return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from explorer.training.metrics import verdict
 from graphstore.records import ArchitectureSummary, Embeddings
 
 FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
@@ -72,12 +73,13 @@ def score_spread(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the mean and the spread of repeated scores, one row per architecture and score kind.
 
     Args:
-        scores: ``id, kind, title, metric, value, seed``; values that are not finite are dropped.
+        scores: ``id, kind, title, metric, value, seed, majority, chance``; values that are not finite are dropped.
 
     Returns:
-        ``id, kind, title, metric, mean, deviation, runs, seeds, rank, scored``: the sample standard deviation over the
-        runs (NaN for a single run), and the rank of the mean, from 1 for the best, among the ``scored`` architectures
-        of the kind.
+        ``id, kind, title, metric, mean, deviation, runs, seeds, majority, chance, rank, scored, note``: the sample
+        standard deviation over the runs (NaN for a single run), the means of the known levels, and the rank of the
+        mean, from 1 for the best, among the ``scored`` architectures of the kind. ``note`` says that a score is not
+        better than a constant answer.
     """
     known = scores[np.isfinite(scores["value"].to_numpy(dtype=float))]
     groups = known.groupby(["kind", "id"], observed=True, sort=False)
@@ -88,12 +90,18 @@ def score_spread(scores: pd.DataFrame) -> pd.DataFrame:
         deviation=("value", "std"),
         runs=("value", "size"),
         seeds=("seed", "nunique"),
+        majority=("majority", "mean"),
+        chance=("chance", "mean"),
     ).reset_index()
     signs = np.array([1.0 if kind.lower_is_better else -1.0 for kind in table["kind"]])
     # Rounded, because means of the same values in another order differ in the last digits.
     ranks = (signs * table["mean"]).round(12).groupby(table["kind"], observed=True, sort=False).rank(method="min")
     table["rank"] = ranks.astype(int)
     table["scored"] = table.groupby("kind", observed=True, sort=False)["id"].transform("size")
+    table["note"] = [
+        verdict(mean, None if np.isnan(majority) else majority, kind.lower_is_better)
+        for kind, mean, majority in zip(table["kind"], table["mean"], table["majority"], strict=True)
+    ]
     return table[["id", *table.columns.drop("id")]]
 
 

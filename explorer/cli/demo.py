@@ -28,6 +28,7 @@ from explorer.cli.search_options import RecipeOption
 from explorer.studies.demo import RECIPE, DemoResult, demo_spec, run_demo
 from explorer.studies.jobs import new_job, running_job, wait_until_free
 from explorer.studies.reports import finished_report
+from explorer.training.metrics import verdict
 
 
 def demo(
@@ -66,13 +67,14 @@ def demo(
         if json:
             print_json(asdict(result))
         else:
-            _print(result)
+            print_result(result)
         if server:
             errors.print(f"The app stays at {server[0].url} - Ctrl-C ends it.", markup=False)
             server[0].wait()
 
 
-def _print(result: DemoResult) -> None:
+def print_result(result: DemoResult) -> None:
+    """Print what a demo found."""
     output.print(
         f"{result.architectures:,} architectures in the library after {result.library_s:.1f} s; "
         f"{result.scored} trained{f', {result.failed} failed' if result.failed else ''}"
@@ -81,6 +83,9 @@ def _print(result: DemoResult) -> None:
     if result.best:
         scores = ", ".join(f"{task} {value:.3f}" for task, value in sorted(result.best["scores"].items()))
         output.print(f"Best: {result.best['id']} with {scores}")
+        for task, value in sorted(result.best["scores"].items()):
+            if worth := verdict(value, result.best["majority"][task]):
+                output.print(f"      {task} {worth}, which scores {result.best['majority'][task]:.3f}", markup=False)
         output.print(f"      {result.best['model_dict']}", soft_wrap=True)
         tasks = ", ".join(sorted(task for task in result.best["scores"] if task != "mean"))
         folder = result.best["folder"]

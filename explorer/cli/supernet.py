@@ -19,6 +19,7 @@ from explorer.errors import InputError
 from explorer.library.workplace import STORE_VARIABLE
 from explorer.progress import Reporter
 from explorer.supershaper.planning import BACKBONES, SAMPLED, shape_of, shapes_to_evaluate, super_settings
+from explorer.training.metrics import levels_text
 
 if TYPE_CHECKING:
     from explorer.models import FlexiBertPreTrainedModel
@@ -209,7 +210,8 @@ def extract(
             except TrainingStopped:
                 raise KeyboardInterrupt from None
             model: FlexiBertPreTrainedModel = tuned
-            document = {"task": task, "value": result.value, "metrics": result.singles}
+            levels = asdict(result.baseline)
+            document = {"task": task, "value": result.value, **levels, "metrics": result.singles}
         else:
             model = extract_to(network, widths, out, merged)
     counted = sum(parameter.numel() for parameter in model.base_model.parameters())
@@ -218,7 +220,9 @@ def extract(
     if json:
         print_json(document)
         return
-    scored = f", {task} {document['value']:.4f}" if task else ""
+    scored = ""
+    if task:
+        scored = f", {task} {result.value:.4f} ({levels_text(result.value, **levels)})"
     output.print(f"{shape}: {counted:,} parameters{scored}, written to {out}", soft_wrap=True, markup=False)
 
 

@@ -30,6 +30,7 @@ from explorer.cli.search_options import (
 from explorer.errors import InputError
 from explorer.studies.evaluation import train_single
 from explorer.studies.trained import check_training
+from explorer.training.metrics import levels_text
 
 
 def train(
@@ -67,7 +68,7 @@ def train(
         donor = source_model if Path(source_model).is_dir() else resolve_spec(source_model, store)
     with opened(store) as opened_store, progress_reporter() as reporter:
         done = train_single(opened_store, spec, evaluation, seed, reporter, donor, threads, processes)
-    kept = ("task", "metric", "value", "spread", "seconds")
+    kept = ("task", "metric", "value", "spread", "majority", "chance", "seconds")
     rows = [{name: getattr(score, name) for name in kept} for score in done.scores]
     if json:
         fidelity, folder = done.scores[0].fidelity, str(done.run.folder)
@@ -75,5 +76,7 @@ def train(
     else:
         for score in done.scores:
             spread = "" if score.spread is None else f" ± {score.spread:.4f}"
-            output.print(f"{score.task}: {score.metric} {score.value:.4f}{spread} ({score.seconds:.0f} s)")
+            levels = levels_text(score.value, score.majority, score.chance)
+            line = f"{score.task}: {score.metric} {score.value:.4f}{spread} ({score.seconds:.0f} s)"
+            output.print(line + (f"; {levels}" if levels else ""), soft_wrap=True, markup=False)
         output.print(f"The models are in {done.run.folder}, one folder per task", soft_wrap=True, markup=False)

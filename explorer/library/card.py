@@ -18,6 +18,7 @@ from explorer.measure.size import flops, parameters
 from explorer.similarity.graph import architecture_id
 from explorer.space.spec import ArchitectureSpec
 from explorer.training.backend import MEAN, PRETRAINED, RECIPE_FILE, SINGLE
+from explorer.training.metrics import levels_text
 from graphstore import GraphStore
 from graphstore.records import LineageRecord, ScoreRecord
 
@@ -26,6 +27,8 @@ PIPELINES = {
     "FlexiBertForSequenceClassification": ("AutoModelForSequenceClassification", "text-classification"),
 }
 """Auto class and pipeline for each model class that a training saves."""
+LEVELS_AT = 3
+"""Position of the column with the scores' levels, after the score."""
 
 
 @dataclass(frozen=True)
@@ -198,9 +201,15 @@ def _loading(model: CardModel) -> list[str]:
 def _scores(scores: Sequence[ScoreRecord]) -> list[str]:
     if not scores:
         return []
-    header = ("task", "metric", "score", "data", "fidelity", "recipe", "seed", "source")
-    rows = [(s.task, s.metric, f"{s.value:.4f}", s.dataset, s.fidelity, s.recipe, s.seed, s.source) for s in scores]
+    header = ["task", "metric", "score", "data", "fidelity", "recipe", "seed", "source"]
+    rows = [[s.task, s.metric, f"{s.value:.4f}", s.dataset, s.fidelity, s.recipe, s.seed, s.source] for s in scores]
     note = "Scores are comparable if metric, data, fidelity and recipe are the same."
+    levels = [levels_text(s.value, s.majority, s.chance, s.kind.lower_is_better) for s in scores]
+    if any(levels):
+        note += " Levels are the scores of a constant answer (majority) and of a random one (chance)."
+        header.insert(LEVELS_AT, "levels")
+        for row, text in zip(rows, levels, strict=True):
+            row.insert(LEVELS_AT, text or "-")
     return ["## Scores", "", note, "", *_table(header, rows), ""]
 
 

@@ -36,6 +36,10 @@ class Scored(Protocol):
     def seed(self) -> int: ...  # noqa: D102
     @property
     def seconds(self) -> float: ...  # noqa: D102
+    @property
+    def majority(self) -> float | None: ...  # noqa: D102
+    @property
+    def chance(self) -> float | None: ...  # noqa: D102
 
 
 def score_record(score: Scored, architecture: str, source: str) -> ScoreRecord:
@@ -57,6 +61,8 @@ def score_record(score: Scored, architecture: str, source: str) -> ScoreRecord:
         seed=score.seed,
         source=source,
         seconds=score.seconds,
+        majority=score.majority,
+        chance=score.chance,
     )
 
 

@@ -46,8 +46,9 @@ class DemoResult:
         failed: number of failed trainings.
         library_s: seconds from the start until the library was ready.
         first_score_s: seconds from the start until the store had a trained score; ``None`` if it has none.
-        best: id, mean score, scores by task, ``model_dict`` and folder (with a model per task) of the best
-            architecture; ``None`` if no trial has a value.
+        best: id, mean score, scores by task with the levels of a constant answer (``majority``) and of a random one
+            (``chance``), ``model_dict`` and folder (with a model per task) of the best architecture; ``None`` if no
+            trial has a value.
     """
 
     architectures: int
@@ -114,11 +115,13 @@ def _has_score(store: GraphStore, study: str, trials: Sequence[TrialRecord]) -> 
 
 def _describe(store: GraphStore, trial: TrialRecord) -> dict[str, Any]:
     source = trial_source(trial.study, trial.number)
-    scores = {s.task: s.value for s in store.scores(architecture=trial.architecture) if s.source == source}
+    scores = [score for score in store.scores(architecture=trial.architecture) if score.source == source]
     return {
         "id": trial.architecture,
         "value": trial.value,
-        "scores": scores,
+        "scores": {score.task: score.value for score in scores},
+        "majority": {score.task: score.majority for score in scores},
+        "chance": {score.task: score.chance for score in scores},
         "model_dict": json.loads(store.architecture(trial.architecture).spec),
         "folder": trial.info.get("folder"),
     }

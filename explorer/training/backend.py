@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from explorer.records import TaskScore
 from explorer.space.formats import to_json
 from explorer.space.spec import ArchitectureSpec
 from explorer.training.files import intact, write_json
+from explorer.training.metrics import Baseline, mean_baseline
 from explorer.training.prepared import EncodedTask, Prepared, prepare
 from explorer.training.recipe import RECIPES, Recipe, recipe_named
 
@@ -138,11 +139,13 @@ def train_and_score(
 def _scores(task: EncodedTask, dataset: str, recipe: Recipe, seed: int, result: TaskResult) -> list[TaskScore]:
     """Return the task's score, followed by its single metrics if it is a mean of several."""
     kind = (dataset, recipe.fidelity, recipe.digest, seed)
-    scores = [TaskScore(task.name, task.metric.value, result.value, result.seconds, *kind, result.spread)]
+    levels = astuple(result.baseline)
+    scores = [TaskScore(task.name, task.metric.value, result.value, result.seconds, *kind, result.spread, *levels)]
     if len(result.singles) > 1:
         for name, value in result.singles.items():
             metric = task.metric if task.mismatched is not None else name
-            scores.append(TaskScore(f"{task.name}{SINGLE}{name}", metric, value, result.seconds, *kind))
+            levels = astuple(result.baselines[name])
+            scores.append(TaskScore(f"{task.name}{SINGLE}{name}", metric, value, result.seconds, *kind, None, *levels))
     return scores
 
 
@@ -151,9 +154,14 @@ def _mean(scores: list[TaskScore], prepared: Prepared, recipe: Recipe, seed: int
     with intact(path, TRAIN_AGAIN):
         seconds = float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
     seconds += sum(score.seconds for score in scores)
+    metric, kind = f"mean of {len(scores)} tasks", (prepared.fingerprint, recipe.fidelity, recipe.digest, seed)
     value = sum(score.value for score in scores) / len(scores)
-    metric = f"mean of {len(scores)} tasks"
-    return TaskScore(MEAN, metric, value, seconds, prepared.fingerprint, recipe.fidelity, recipe.digest, seed)
+    known = [
+        Baseline(one.majority, one.chance) for one in scores if one.majority is not None and one.chance is not None
+    ]
+    # Scores of a run that an earlier version began have no levels.
+    levels = astuple(mean_baseline(known)) if len(known) == len(scores) else ()
+    return TaskScore(MEAN, metric, value, seconds, *kind, None, *levels)
 
 
 def _claim(folder: Path, spec: ArchitectureSpec, prepared: Prepared, recipe: Recipe, seed: int) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from explorer.space.spec import ArchitectureSpec
 from explorer.training.files import digest, new_folder, writable, write_json
 from explorer.training.fitting import Fitting, judge
 from explorer.training.loop import reproducible
+from explorer.training.metrics import Baseline, Metric, baselines, mean_baseline
 from explorer.training.prepared import EncodedTask, Prepared
 from explorer.training.pretrain import save_model
 from explorer.training.recipe import Recipe
@@ -28,6 +30,7 @@ from explorer.training.samples import held_out
 
 SUMMARY = "finetuning.json"
 OnStep = Callable[[int, float], None]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class TaskResult:
         tried: the candidate rates.
         seeds: ``singles`` per seed.
         seconds: wall time.
+        baselines: levels of a constant and of a random answer, as ``singles``; those of the score are their means.
     """
 
     value: float
@@ -60,6 +64,12 @@ class TaskResult:
     tried: tuple[TriedRate, ...]
     seeds: tuple[dict[str, float], ...]
     seconds: float
+    baselines: dict[str, Baseline]
+
+    @property
+    def baseline(self) -> Baseline:
+        """The levels of the score."""
+        return mean_baseline(self.baselines.values())
 
 
 def finetune(
@@ -122,6 +132,7 @@ def finetune(
         tried=tried,
         seeds=tuple(seeds),
         seconds=time.monotonic() - started,
+        baselines=task_baselines(task),
     )
     if folder.exists():
         # A run that was killed before its score was written leaves a model behind.
@@ -143,11 +154,22 @@ def _after(before: int, on_step: OnStep) -> OnStep:
 
 def _on_devs(model: torch.nn.Module, task: EncodedTask, device: torch.device) -> dict[str, float]:
     """Return every single metric on every dev set; MNLI's sets are distinguished by suffixes."""
-    found = {}
-    for name, examples in task.devs.items():
-        for metric, value in judge(model, task, examples, device).metrics.items():
-            found[f"{metric}_{name}" if name else metric.value] = value
-    return found
+    judged = {name: judge(model, task, examples, device).metrics for name, examples in task.devs.items()}
+    return _named(judged)
+
+
+def task_baselines(task: EncodedTask) -> dict[str, Baseline]:
+    """Return the levels of every single metric on every dev set, for answers that know the task's train labels."""
+    return _named({name: baselines(task.metric, task.train.labels, dev.labels) for name, dev in task.devs.items()})
+
+
+def _named(found: Mapping[str, Mapping[Metric, Value]]) -> dict[str, Value]:
+    """Return what was found for each metric on each dev set by the name of both."""
+    return {
+        f"{metric}_{name}" if name else metric.value: value
+        for name, metrics in found.items()
+        for metric, value in metrics.items()
+    }
 
 
 def _try_rates(fitting: Fitting, task: EncodedTask, seed: int, on_step: OnStep) -> tuple[TriedRate, ...]:

@@ -9,9 +9,12 @@ from explorer.analysis.tables import escape_formula, score_spread
 from graphstore.records import ScoreKind
 
 
-def spread(*rows: tuple[str, str, str, float, int]) -> pd.DataFrame:
-    """The table for rows of architecture, task, metric, value and seed."""
+def spread(
+    *rows: tuple[str, str, str, float, int], majority: float = math.nan, chance: float = math.nan
+) -> pd.DataFrame:
+    """The table for rows of architecture, task, metric, value and seed, of these levels."""
     frame = pd.DataFrame(rows, columns=["id", "title", "metric", "value", "seed"])
+    frame = frame.assign(majority=majority, chance=chance)
     return score_spread(frame.assign(kind=[ScoreKind(row[1], row[2], "", "", "") for row in rows]))
 
 
@@ -38,6 +41,19 @@ def test_the_smallest_loss_ranks_first():
 def test_kinds_of_one_task_are_ranked_apart():
     found = spread(("a", "t", "perplexity", 9.0, 0), ("b", "t", "accuracy", 0.4, 0), ("c", "t", "accuracy", 0.3, 0))
     assert found[["id", "rank", "scored"]].to_numpy().tolist() == [["a", 1, 1], ["b", 1, 2], ["c", 2, 2]]
+
+
+def test_scores_no_better_than_a_constant_answer_are_noted():
+    rows = [(id, "t", "accuracy", value, seed) for id, value in (("a", 0.6), ("b", 0.7), ("c", 0.5)) for seed in (0, 1)]
+    found = spread(*rows, majority=0.6, chance=0.52)
+    assert found["note"].tolist() == ["equals a constant answer", "", "is worse than a constant answer"]
+    assert found["majority"].tolist() == pytest.approx([0.6] * 3)
+    assert found["chance"].tolist() == pytest.approx([0.52] * 3)
+    unknown = spread(*rows)
+    assert unknown["note"].tolist() == [""] * 3
+    assert unknown[["majority", "chance"]].isna().all(axis=None)
+    losses = spread(("a", "t", "loss", 2.5, 0), ("b", "t", "loss", 1.5, 0), majority=2.0)
+    assert losses["note"].tolist() == ["is worse than a constant answer", ""]
 
 
 def test_no_score_is_no_row():

@@ -93,6 +93,8 @@ def test_a_users_architecture_is_trained_and_the_same_seed_gives_the_same_score(
         (data / f"{part}.tsv").write_text("label\tsentence\n" + "1\ta fine film\n0\ta dull film\n" * 20)
     own = ["train", "spec.json", "--recipe", "short.json", "--data", "data", "--task", "SST-2", "--json"]
     before = document(archex(*own, "--store", own_store))
+    assert [score["majority"] for score in before["scores"]] == [0.5, 0.5]
+    assert before["scores"][0]["chance"] == pytest.approx(0.5, abs=0.1)
     with (data / "train.tsv").open("a") as rows:
         rows.write("1\ta great film\n")
     after = document(archex(*own, "--store", own_store))

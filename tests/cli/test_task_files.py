@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from explorer.training.metrics import levels_text
+
 SPEC = {"l": 1, "o": ["l"], "h": [32], "n": [2], "f": [[64]], "p": ["dft"]}
 RECIPE = {"base": "quick", "pretrain_steps": 8, "finetune_steps": 6, "finetune_seeds": 2, "tune_rates": [1e-3, 2e-3]}
 
@@ -34,10 +36,15 @@ def test_an_own_task_is_trained_and_scored(archex):
     ]
     assert report["fidelity"] == "pretrain 8x8x32, finetune 6x8 of 160, tune 2x5, 2 seeds"
     assert report["scores"][0]["spread"] >= 0
+    # Macro F1 of a constant answer to three classes, at most that of the most frequent third of the dev examples.
+    assert 0 < report["scores"][0]["majority"] < 1 / 3
     code, printed, _ = archex(*arguments)
     assert code == 0
     assert "mine: macro_f1" in printed
     assert "±" in printed
+    for row in report["scores"]:
+        levels = levels_text(row["value"], row["majority"], row["chance"])
+        assert f" s); {levels}\n" in printed
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,9 @@ from explorer.similarity.graph import architecture_id, build_graph
 from explorer.space.formats import from_model_dict
 from explorer.testing.searches import search
 from explorer.training.backend import RECIPES, prepare, train_and_score
+from explorer.training.metrics import levels_text
 from graphstore import open_store
-from graphstore.records import LineageRecord, MeasurementRecord, TrialStatus
+from graphstore.records import LineageRecord, MeasurementRecord, ScoreRecord, TrialStatus
 
 SPEC = from_model_dict({"l": 1, "o": ["sa"], "h": [32], "n": [2], "f": [[32]], "p": ["sdp"]})
 MIXED = from_model_dict({"l": 1, "o": [["sa_wma_24", "c_5_24"]], "h": [32], "f": [[32]]})
@@ -78,6 +79,9 @@ def test_description_and_graph(store, tmp_path):
         expected = build_graph(spec).to_networkx()
         assert dict(graph.nodes(data=True)) == dict(expected.nodes(data=True))
         assert set(graph.edges) == set(expected.edges)
+    store.add_scores([ScoreRecord(architecture_id(MIXED), "t", "accuracy", 0.5, "d", "f", "r", 0, "mine:1")])
+    export_architecture(store, MIXED, tmp_path / "again")
+    assert "| task | metric | score | data |" in (tmp_path / "again" / "README.md").read_text(), "no level is known"
     card = (tmp_path / "mixed" / "README.md").read_text()
     assert "| rpi | latency | 0.125 | s |" in card
     assert architecture_id(MIXED) in card
@@ -100,6 +104,9 @@ def test_the_models_load_with_transformers_as_the_card_says(store, trained, tmp_
     assert wanted <= set(done.contents)
     text = (tmp_path / "out" / "README.md").read_text()
     assert f"| mean | mean of 1 tasks | {trained[1][1].value:.4f} |" in text
+    order = trained[1][0]
+    levels = levels_text(order.value, order.majority, order.chance)
+    assert f"| order | accuracy | {order.value:.4f} | {levels} | {order.dataset} |" in text
     monkeypatch.chdir(tmp_path / "out")
     names = {}
     assert f"```python\n{usage('FlexiBertForSequenceClassification')}\n```" in text

@@ -171,12 +171,13 @@ def test_an_interrupted_evaluation_is_given_back(store):
 
 
 def test_scores_join_the_catalogue(store):
-    score = TaskScore("mine", "accuracy", 0.7, 1.0, "data", "full", "recipe", 0)
+    score = TaskScore("mine", "accuracy", 0.7, 1.0, "data", "full", "recipe", 0, majority=0.6, chance=0.5)
     with opened(store) as study:
         (asked,) = study.ask()
         study.tell(asked.number, 0.7, scores=[score])
     (kept,) = store.scores(task="mine")
     assert (kept.architecture, kept.source) == (asked.architecture, "trained:asked/0")
+    assert (kept.majority, kept.chance) == (0.6, 0.5)
 
 
 def test_what_was_queued_by_hand_comes_next_and_counts(store):

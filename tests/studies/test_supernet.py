@@ -238,6 +238,8 @@ def test_extract_fine_tunes_on_a_task(archex, folder, tmp_path):
     assert code == 0, err
     document = json.loads(out)
     assert 0 <= document["value"] <= 1
+    assert document["majority"] == 0.5
+    assert document["chance"] == pytest.approx(0.5, abs=0.1)
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained("tuned")
     assert spec_of(loaded.config) == NANO.spec((8, 4))
     assert loaded.config.num_labels == 2

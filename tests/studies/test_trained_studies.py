@@ -182,7 +182,11 @@ def test_the_demo_says_what_it_found_and_repeats_nothing(trained, monkeypatch):
     first = demo.run_demo(trained, small, SilentReporter())
     assert (first.architectures, first.scored, first.failed) == (96, 2, 0)
     assert first.best["value"] == max(t.value for t in trained.trials("demo-test"))
-    assert set(first.best["scores"]) == TASKS
+    assert set(first.best["scores"]) == set(first.best["majority"]) == set(first.best["chance"]) == TASKS
+    assert first.best["majority"]["order"] == pytest.approx(0.5, abs=0.2)
+    assert first.best["majority"]["mean"] == pytest.approx(
+        sum(level for task, level in first.best["majority"].items() if task != "mean") / 3
+    )
     revision = trained.revision("scores")
     again = demo.run_demo(trained, small, SilentReporter())
     assert again.best == first.best

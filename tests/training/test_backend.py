@@ -69,6 +69,19 @@ def test_the_same_seed_gives_the_same_score_and_another_seed_another(first, tmp_
     assert (tmp_path / "other" / "pair" / "model.safetensors").read_bytes() != weights[0].read_bytes()
 
 
+def test_a_run_that_an_earlier_version_began_has_no_level_of_its_mean(first, tmp_path, prepared):
+    shutil.copytree(first[0], tmp_path / "run")
+    kept = tmp_path / "run" / "scores.json"
+    rows = json.loads(kept.read_text())
+    for name in ("majority", "chance"):
+        assert rows[0].pop(name) is not None
+    kept.write_text(json.dumps(rows))
+    old, new, mean = run(tmp_path / "run", prepared, MIXED)
+    assert (old.majority, old.chance, mean.majority, mean.chance) == (None,) * 4
+    assert new == first[1][1]
+    assert (old.value, mean.value) == (first[1][0].value, first[1][2].value)
+
+
 def test_the_callers_chance_is_left_alone(tmp_path, prepared):
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -16,7 +16,7 @@ from explorer.training.backend import MEAN, RECIPES, train_and_score
 from explorer.training.failures import guarded, is_memory
 from explorer.training.finetune import finetune
 from explorer.training.fitting import judge
-from explorer.training.metrics import Metric
+from explorer.training.metrics import Metric, evaluate
 from explorer.training.prepared import EncodedExamples
 from explorer.training.pretrain import pretrain
 from explorer.training.samples import chosen_part, held_out
@@ -71,6 +71,10 @@ def test_a_score_over_several_seeds_is_their_mean_with_its_spread(tmp_path, pret
     kept = json.loads((tmp_path / "three" / "finetuning.json").read_text())
     assert (kept["value"], kept["spread"]) == (three.value, three.spread)
     assert [result["accuracy"] for result in kept["seeds"]] == values
+    most = np.bincount(task.train.labels.astype(int)).argmax()
+    assert three.baseline.majority == pytest.approx(np.mean(task.dev.labels == most))
+    assert three.baseline == one.baseline, "levels are those of the task and not of a seed"
+    assert kept["baselines"] == {"accuracy": dataclasses.asdict(three.baseline)}
 
 
 def test_the_rate_is_chosen_on_held_out_train_examples_within_the_budget(tmp_path, pretrained, prepared, easy):
@@ -195,6 +199,19 @@ def test_single_metrics_are_scores_of_their_own_and_the_task_counts_once(tmp_pat
     assert values[MEAN] == pytest.approx((values["MRPC"] + values["MNLI"]) / 2)
     assert all(one.fidelity.endswith(", 2 seeds") for one in scores)
     assert [one.spread is None for one in scores] == [False, True, True, False, True, True, True]
+    most = np.bincount(paraphrases.train.labels.astype(int)).argmax()
+    levels = {one.task: one.majority for one in scores}
+    assert levels["MRPC/f1"] == pytest.approx(evaluate(Metric.F1, pair.dev.labels, np.full(len(pair.dev), most))["f1"])
+    assert levels["MRPC/accuracy"] == pytest.approx(np.mean(pair.dev.labels == most))
+    most = np.bincount(order.train.labels.astype(int)).argmax()
+    assert levels["MNLI/accuracy_mismatched"] == pytest.approx(np.mean(order.dev.labels[:20] == most))
+    for name in ("majority", "chance"):
+        levels = {one.task: getattr(one, name) for one in scores}
+        assert levels["MRPC"] == pytest.approx((levels["MRPC/f1"] + levels["MRPC/accuracy"]) / 2)
+        assert levels["MNLI"] == pytest.approx(
+            (levels["MNLI/accuracy_matched"] + levels["MNLI/accuracy_mismatched"]) / 2
+        )
+        assert levels[MEAN] == pytest.approx((levels["MRPC"] + levels["MNLI"]) / 2)
     assert score(tmp_path / "run", both, recipe=recipe) == scores
 
 

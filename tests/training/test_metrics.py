@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-from explorer.training.metrics import CLASS_METRICS, VALUE_METRICS, Metric, evaluate
+from explorer.training.metrics import (
+    CLASS_METRICS,
+    DRAWS,
+    VALUE_METRICS,
+    Baseline,
+    Metric,
+    baselines,
+    evaluate,
+    levels_text,
+    mean_baseline,
+    verdict,
+)
 from explorer.training.tasks.forms import GLUE_TASKS
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -124,3 +135,94 @@ def test_matthews_by_hand():
 def test_what_cannot_be_scored_is_refused(truth, predicted):
     with pytest.raises(ValueError, match=r"need equally many|finite"):
         value(Metric.ACCURACY, np.array(truth), np.array(predicted))
+
+
+# Levels of answers that read nothing ---------------------------------------------------------------------------------
+
+
+def majority(metric, train, truth):
+    """Majority level of each part of a metric."""
+    levels = baselines(metric, np.array(train, dtype=float), np.array(truth, dtype=float))
+    return {part.value: level.majority for part, level in levels.items()}
+
+
+def test_majority_levels_by_hand():
+    # The constant answer is 1. tp 2, fp 1, fn 0: F1 is 4 / 5.
+    assert majority(Metric.F1_ACCURACY, [1, 1, 0], [1, 1, 0]) == pytest.approx({"f1": 0.8, "accuracy": 2 / 3})
+    # The constant answer is 0, so class 1 is never found.
+    assert majority(Metric.F1_ACCURACY, [0, 0, 1], [1, 1, 0]) == pytest.approx({"f1": 0.0, "accuracy": 1 / 3})
+    assert majority(Metric.MATTHEWS, [1, 1, 0], [1, 0, 1, 1]) == {"matthews": 0.0}
+    # F1 of class 2 is 2 * 2 / (4 + 2), that of the others 0.
+    assert majority(Metric.MACRO_F1, [2, 2, 2, 0, 1], [0, 1, 2, 2]) == pytest.approx({"macro_f1": 2 / 9})
+    assert majority(Metric.PEARSON_SPEARMAN, [0.5, 4.0, 2.0], [1.0, 3.0, 2.5]) == {"pearson": 0.0, "spearman": 0.0}
+
+
+def test_the_constant_answer_is_the_train_labels_and_not_the_dev_labels():
+    assert majority(Metric.ACCURACY, [3, 3, 1], [1, 1, 1, 3]) == {"accuracy": 0.25}
+    assert majority(Metric.ACCURACY, [2, 1, 1, 2], [1, 1, 1, 2]) == {"accuracy": 0.75}, "of a tie the smallest class"
+
+
+def test_chance_is_what_probability_says():
+    size, share = 2000, 0.8
+    rng = np.random.default_rng(1)
+    train, truth = (rng.random(size) < share).astype(float), (np.arange(size) < 0.3 * size).astype(float)
+    p, q = train.mean(), truth.mean()
+    # 100 draws of 2,000 labels: a standard error of at most 0.5 / sqrt(200,000) = 0.0011 for the accuracy.
+    levels = baselines(Metric.F1_ACCURACY, train, truth)
+    assert levels[Metric.ACCURACY].chance == pytest.approx(p * q + (1 - p) * (1 - q), abs=0.005)
+    assert levels[Metric.F1].chance == pytest.approx(2 * p * q / (p + q), abs=0.01)
+    assert baselines(Metric.MATTHEWS, train, truth)[Metric.MATTHEWS].chance == pytest.approx(0.0, abs=0.01)
+
+
+def test_chance_of_a_correlation_is_nothing():
+    truth = np.random.default_rng(2).random(1500) * 5
+    for level in baselines(Metric.PEARSON_SPEARMAN, truth[:700], truth).values():
+        assert level.majority == 0.0
+        assert level.chance == pytest.approx(0.0, abs=0.01)  # a standard error of 1 / sqrt(150,000) = 0.0026
+
+
+@pytest.mark.parametrize("metric", [Metric.ACCURACY, Metric.F1_ACCURACY, Metric.PEARSON])
+def test_levels_depend_on_labels_alone(metric):
+    rng = np.random.default_rng(3)
+    train, truth = rng.random((2, 20)) * 5 if metric in VALUE_METRICS else rng.integers(3, size=(2, 20)).astype(float)
+    found = baselines(metric, train, truth)
+    assert tuple(found) == metric.parts
+    answers = np.random.default_rng(0)
+    drawn = [evaluate(metric, truth, answers.choice(train, 20)) for _ in range(DRAWS)]
+    for part, level in found.items():
+        assert level.chance == pytest.approx(np.mean([one[part] for one in drawn]))
+        assert min(one[part] for one in drawn) < level.chance < max(one[part] for one in drawn)
+
+
+def test_levels_without_train_labels_are_refused():
+    with pytest.raises(ValueError, match="at least one train label"):
+        baselines(Metric.ACCURACY, np.array([]), np.ones(3))
+
+
+def test_levels_of_a_mean_are_the_means_of_the_levels():
+    assert mean_baseline([Baseline(0.5, 0.25), Baseline(0.0, -0.25)]) == Baseline(0.25, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "level", "lower", "said"),
+    [
+        (0.68, 0.68, False, "equals a constant answer"),
+        (0.1 + 0.2, 0.3, False, "equals a constant answer"),
+        (0.3, 0.1 + 0.2, False, "equals a constant answer"),
+        (0.67, 0.68, False, "is worse than a constant answer"),
+        (0.69, 0.68, False, ""),
+        (0.68, None, False, ""),
+        (2.5, 2.0, True, "is worse than a constant answer"),
+        (1.5, 2.0, True, ""),
+        (2.0, 2.0, True, "equals a constant answer"),
+    ],
+)
+def test_a_score_that_is_no_better_than_a_constant_answer_is_called_so(value, level, lower, said):
+    assert verdict(value, level, lower) == said
+
+
+def test_levels_in_words():
+    assert levels_text(0.5, 0.5, 0.4821) == "majority 0.5000, chance 0.4821; equals a constant answer"
+    assert levels_text(0.6, 0.5, None) == "majority 0.5000"
+    assert levels_text(0.6, None, 0.1) == "chance 0.1000"
+    assert levels_text(0.6, None, None) == ""

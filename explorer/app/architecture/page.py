@@ -160,12 +160,14 @@ def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
     spread = spread[spread["id"] == record.id].drop(columns=["id", "kind"]).reset_index(drop=True)
     means = scores.groupby(["title", "id"], sort=False)["value"].mean().rename("score").reset_index()
     others = means[means["id"] != record.id]
+    unknown = [level for level in ("majority", "chance") if spread[level].isna().all()]
     name = f"{record.id[:8]}-scores"
     downloads.figure(scores_within_space(spread, others), name, "architecture_score_bars", alt="Scores with error bars")
     downloads.table(
-        spread,
+        spread.drop(columns=["note", *unknown]),
         name,
         "architecture_spread",
+        spread,
         hide_index=True,
         placeholder=components.UNKNOWN,
         column_config={
@@ -174,14 +176,26 @@ def _scores(record: ArchitectureRecord, scores: pd.DataFrame) -> None:
             "deviation": st.column_config.NumberColumn(
                 "± deviation", format="%.4f", help="Standard deviation over its runs; unknown for a single run."
             ),
+            "majority": st.column_config.NumberColumn(
+                "majority", format="%.4f", help="Score of a constant answer: the most frequent class, or the mean."
+            ),
+            "chance": st.column_config.NumberColumn(
+                "chance", format="%.4f", help="Mean score of random answers with the frequencies of the train labels."
+            ),
             "runs": st.column_config.NumberColumn("runs", help="Number of scores in the mean, over seeds and sources."),
             "rank": st.column_config.NumberColumn("rank", help="Rank by mean score; 1 is the best."),
             "scored": st.column_config.NumberColumn("of", help="Number of architectures of the space with this score."),
         },
     )
+    notes = [f"{title} {note}" for title, note in zip(spread["title"], spread["note"], strict=True) if note]
+    if notes:
+        text = f"{', '.join(notes)}: an answer without a look at the text does as well."
+        st.warning(verbatim(text), icon=":material/exclamation:")
     with st.expander(f"Every run ({len(own)})"):
         downloads.table(
-            own[["title", "metric", "value", "seed", "source", "fidelity", "seconds"]],
+            own[["title", "metric", "value", "seed", "source", "fidelity", "seconds", "majority", "chance"]].drop(
+                columns=unknown
+            ),
             f"{name}-runs",
             "architecture_scores",
             hide_index=True,

@@ -156,7 +156,7 @@ def score_tables(chosen: Sequence[Chosen]) -> pd.DataFrame:
     store = services.store()
     found = [record for one in chosen for record in store.scores(architecture=one.id)]
     scores = frames.scores_frame(found)
-    table = score_spread(scores)[["id", "title", "mean", "deviation", "runs"]]
+    table = score_spread(scores)[["id", "title", "mean", "deviation", "runs", "majority", "chance", "note"]]
     order = {one.title: place for place, one in enumerate(frames.score_kinds(scores))}
     return table.sort_values("title", key=lambda titles: titles.map(order), kind="stable").reset_index(drop=True)
 
@@ -165,9 +165,10 @@ def wide_scores(table: pd.DataFrame, chosen: Sequence[Chosen]) -> pd.DataFrame:
     """Return scores as text, one row per score kind and one column per architecture."""
     rows: dict[str, dict[str, str]] = {}
     titles = {one.id: one.title for one in chosen}
-    for id, title, mean, deviation, count in table.itertuples(index=False):
+    shown = table[["id", "title", "mean", "deviation", "runs", "note"]]
+    for id, title, mean, deviation, count, note in shown.itertuples(index=False):
         spread = f" ± {deviation:.4f} ({count})" if count > 1 else ""
-        rows.setdefault(title, {})[titles[id]] = f"{mean:.4f}{spread}"
+        rows.setdefault(title, {})[titles[id]] = f"{mean:.4f}{spread}" + (f", {note}" if note else "")
     return pd.DataFrame(
         [[row.get(title, "–") for title in titles.values()] for row in rows.values()],
         index=pd.Index(list(rows), name="score"),

@@ -177,6 +177,11 @@ def _scores(chosen: list[Chosen]) -> None:
     downloads.figure(scores_side_by_side(table, titles), _file(chosen, "scores"), "compare_scores", alt="Scores")
     st.table(with_verbatim_names(comparison.wide_scores(table, chosen)), border="horizontal")
     downloads.csv_button(table, _file(chosen, "scores"), "compare_scores_csv")
+    levels = table.dropna(subset=["majority", "chance"]).drop_duplicates("title")
+    if len(levels):
+        columns = zip(levels["title"], levels["majority"], levels["chance"], strict=True)
+        texts = (f"{title} {majority:.4f} and {chance:.4f}" for title, majority, chance in columns)
+        st.caption(verbatim(f"A constant and a random answer score: {'; '.join(texts)}."))
     lacking = [one.title for one in chosen if one.id not in set(table["id"])]
     note = f" No score yet: {verbatim(', '.join(lacking))}." if lacking else ""
     st.caption(

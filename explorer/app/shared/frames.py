@@ -41,16 +41,18 @@ def scores_frame(scores: Sequence[ScoreRecord]) -> pd.DataFrame:
     """Return one row per score: its kind, the kind's title (see ``kind_titles``) and fields, its value and its origin.
 
     ``kind`` is categorical, because comparing a column of ``ScoreKind`` objects takes microseconds a row. ``seconds``
-    is NaN where the record has 0, which means unknown.
+    is NaN where the record has 0, which means unknown; so are unknown levels (``majority``, ``chance``).
     """
     kinds = [score.kind for score in scores]
     titles = kind_titles(kinds)
-    names = ["id", "kind", "title", *ScoreKind.FIELDS, "value", "seed", "source", "seconds"]
+    numbers = ["seconds", "majority", "chance"]
+    names = ["id", "kind", "title", *ScoreKind.FIELDS, "value", "seed", "source", *numbers]
     rows = [
-        (s.architecture, kind, titles[kind], *kind.fields.values(), s.value, s.seed, s.source, s.seconds or np.nan)
+        (s.architecture, kind, titles[kind], *kind.fields.values(), s.value, s.seed, s.source,
+         s.seconds or np.nan, s.majority, s.chance)
         for s, kind in zip(scores, kinds, strict=True)
-    ]
-    frame = pd.DataFrame(rows, columns=names).astype({"seconds": float})
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(numbers, float))
     return frame.assign(kind=pd.Categorical(kinds, categories=list(titles)))
 
 

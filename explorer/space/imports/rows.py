@@ -87,6 +87,8 @@ class FoundScore:
     seed: int
     source: str
     seconds: float = 0.0
+    majority: float | None = None
+    chance: float | None = None
     factor: float = 1.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import statistics
@@ -86,6 +87,27 @@ def test_error_bars_are_the_deviation_over_runs(visit, own_store):
     assert "± 0.1528 over 3 runs" in json.dumps(bars["customdata"], ensure_ascii=False)
     page = visit(own_store, id=other)
     assert page.dataframe[1].value["deviation"].isna().all()
+
+
+def test_scores_no_better_than_a_constant_answer_are_called_so(visit, own_store):
+    with open_store(own_store) as store:
+        one, other, third = (summary.id for summary in store.summaries("nano")[:3])
+        for id, value in ((one, 0.68), (other, 0.7)):
+            levels = {"majority": 0.68, "chance": 0.56}
+            store.add_scores([dataclasses.replace(score(id, task, value), **levels) for task in ("_MRPC_", "mean")])
+        store.add_scores([score(third, "unlevelled", 0.1)])
+    page = visit(own_store, id=one)
+    (warning,) = page.warning
+    assert warning.value.count("equals a constant answer") == 2
+    assert r"\_MRPC\_ equals" in warning.value
+    table = page.dataframe[1].value
+    assert table[["majority", "chance"]].to_numpy().tolist() == [[0.68, 0.56]] * 2
+    page = visit(own_store, id=other)
+    assert not page.warning
+    assert page.dataframe[1].value["majority"].tolist() == [0.68, 0.68]
+    page = visit(own_store, id=third)
+    assert not page.warning
+    assert not {"majority", "chance", "note"} & set(page.dataframe[1].value)
 
 
 def test_measurements_of_every_device(visit, own_store):

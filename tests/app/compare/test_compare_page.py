@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -53,6 +54,21 @@ def test_three_side_by_side(visit, filled):
     assert layers.iloc[0, 0].startswith("layer 0: ")
     assert "≠" in layers.to_string()
     assert page.multiselect(key="compare_chosen").value == list(filled.ids[:3])
+
+
+def test_scores_no_better_than_a_constant_answer_are_called_so(visit, own_store):
+    with open_store(own_store) as store:
+        one, other = (summary.id for summary in store.summaries("nano")[:2])
+        levels = {"majority": 0.68, "chance": 0.56}
+        scores = [score(id, "MRPC", value) for id, value in ((one, 0.68), (other, 0.7))]
+        store.add_scores(dataclasses.replace(found, **levels) for found in scores)
+        store.add_scores([score(one, "unlevelled", 0.1)])
+    page = visit(own_store, ids=f"{one},{other}", space="nano")
+    table = page.table[1].value
+    assert table.loc["MRPC"].tolist() == ["0.6800, equals a constant answer", "0.7000"]
+    assert table.loc["unlevelled"].tolist() == ["0.1000", "–"]
+    captions = [caption.value for caption in page.caption if "constant" in caption.value]
+    assert captions == [verbatim("A constant and a random answer score: MRPC 0.6800 and 0.5600.")]
 
 
 def test_one_is_too_few_and_seven_too_many(visit, filled):
