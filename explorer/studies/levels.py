@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -55,6 +55,45 @@ MOST_MOVES = 3
 """Largest number of choices in which a mutation differs."""
 TRIES = 10
 """Draws per wanted candidate after which a level counts as exhausted."""
+
+
+@dataclass(frozen=True)
+class LevelSource:
+    """Everything that the candidates of a finer level depend on, kept as the source of its space.
+
+    Attributes:
+        level_of: name of the first level's study.
+        level: number of the level, from 2.
+        grammar: source of the level's design space.
+        coarser: space of the previous level.
+        placed_in: space of the library in whose coordinates all levels are placed.
+        prior: earlier studies, with the number of their trials.
+        best: ids of the best architectures so far, best first.
+        seed: seed of the study.
+        size: number of candidates.
+    """
+
+    level_of: str
+    level: int
+    grammar: Mapping[str, Any]
+    coarser: str
+    placed_in: str
+    prior: tuple[tuple[str, int], ...]
+    best: tuple[str, ...]
+    seed: int
+    size: int
+
+    @classmethod
+    def of(cls, source: object) -> LevelSource | None:
+        """Return the source of a space; ``None`` if the space is no level."""
+        if not isinstance(source, Mapping) or "level_of" not in source:
+            return None
+        prior = tuple((str(study), int(count)) for study, count in source["prior"])
+        return cls(**{**source, "prior": prior, "best": tuple(source["best"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the source as the store keeps it."""
+        return dict(json.loads(json.dumps(asdict(self))))
 
 
 def level_name(spec: StudySpec, level: int) -> str:
@@ -126,10 +165,9 @@ def next_study(store: GraphStore, study: StudyRecord, reporter: Reporter) -> Stu
     source = _begun(store, name) or _origin(store, spec)
     if source is None:
         return None
-    if not is_ready(store, name, source):
+    if not is_ready(store, name, source.to_json()):
         _build(store, name, source, reporter)
-    prior = tuple((study, count) for study, count in source["prior"])
-    level = Level(number=number, of=source["level_of"], prior=prior)
+    level = Level(number=number, of=source.level_of, prior=source.prior)
     return store.create_study(replace(spec, name=name, space=name, level=level).record())
 
 
@@ -140,19 +178,19 @@ def is_closed(store: GraphStore, study: StudyRecord) -> bool:
     return number < spec.stages.levels and has_space(store, level_name(spec, number + 1))
 
 
-def _begun(store: GraphStore, name: str) -> dict[str, Any] | None:
+def _begun(store: GraphStore, name: str) -> LevelSource | None:
     try:
-        source = store.space(name).info.get("source")
+        source = LevelSource.of(store.space(name).info.get("source"))
     except NotFoundError:
         return None
-    if not isinstance(source, Mapping) or "level_of" not in source:
+    if source is None:
         rule = "be new, as a level of the search is to have it"
         raise InputError("name of the level's space", rule, name, "Choose another name for the study.")
-    return dict(source)
+    return source
 
 
-def _origin(store: GraphStore, spec: StudySpec) -> dict[str, Any] | None:
-    """Return everything that the next level's candidates depend on, as JSON values."""
+def _origin(store: GraphStore, spec: StudySpec) -> LevelSource | None:
+    """Return what the next level's candidates depend on; ``None`` if no trial has a value."""
     trials = store.trials(spec.name)
     if any(trial.state not in ENDED for trial in trials):
         remedy = "Run it to its end first."
@@ -161,18 +199,18 @@ def _origin(store: GraphStore, spec: StudySpec) -> dict[str, Any] | None:
     best, coarse = _best(store, spec, tried), grammar(store, spec.space)
     if not best:
         return None
-    source = {
-        "level_of": spec.level.of if spec.level else spec.name,
-        "level": level_of(spec) + 1,
-        "grammar": (finer(coarse) or coarse).source(),
-        "coarser": spec.space,
-        "placed_in": store.space(spec.space).info["source"].get("placed_in", spec.space),
-        "prior": [*(spec.level.prior if spec.level else ()), [spec.name, len(trials)]],
-        "best": best,
-        "seed": spec.seed,
-        "size": spec.stages.level_size or LEVEL_SIZE,
-    }
-    return dict(json.loads(json.dumps(source)))
+    own = LevelSource.of(store.space(spec.space).info.get("source"))
+    return LevelSource(
+        level_of=spec.level.of if spec.level else spec.name,
+        level=level_of(spec) + 1,
+        grammar=(finer(coarse) or coarse).source(),
+        coarser=spec.space,
+        placed_in=own.placed_in if own else spec.space,
+        prior=(*(spec.level.prior if spec.level else ()), (spec.name, len(trials))),
+        best=tuple(best),
+        seed=spec.seed,
+        size=spec.stages.level_size or LEVEL_SIZE,
+    )
 
 
 def _best(store: GraphStore, spec: StudySpec, tried: Sequence[Trial]) -> list[str]:
@@ -186,21 +224,21 @@ def _best(store: GraphStore, spec: StudySpec, tried: Sequence[Trial]) -> list[st
     return [id for _, _, id in sorted(valued)[:BEST]]
 
 
-def _build(store: GraphStore, name: str, source: Mapping[str, Any], reporter: Reporter) -> None:
-    title = f"Level {source['level']} of the search {source['level_of']}"
-    begin(store, name, source, title, parent=source["placed_in"])
-    best, coarser = source["best"], source["coarser"]
+def _build(store: GraphStore, name: str, source: LevelSource, reporter: Reporter) -> None:
+    title, document = f"Level {source.level} of the search {source.level_of}", source.to_json()
+    begin(store, name, document, title, parent=source.placed_in)
+    best, coarser = source.best, source.coarser
     kernel = neighbors_kernel(store.space(coarser).info)
     near = [record.target for id in best for record in store.neighbors(coarser, id, kernel, NEAR)]
-    tried = [trial.architecture for study, count in source["prior"] for trial in store.trials(study)[:count]]
+    tried = [trial.architecture for study, count in source.prior for trial in store.trials(study)[:count]]
     specs = {
         summary.id: from_json(summary.spec) for summary in store.summaries(ids=list(dict.fromkeys([*tried, *near])))
     }
-    rng = np.random.default_rng([source["seed"], source["level"]])
+    rng = np.random.default_rng([source.seed, source.level])
     coarse = grammar(store, coarser)
-    chosen = level_specs(coarse, [specs[id] for id in best], [specs[id] for id in near], source["size"], rng)
+    chosen = level_specs(coarse, [specs[id] for id in best], [specs[id] for id in near], source.size, rng)
     held = [specs[id] for id in tried]
-    Library.build(store, name, [*held, *chosen], reporter, source, title, parent=source["placed_in"])
+    Library.build(store, name, [*held, *chosen], reporter, document, title, parent=source.placed_in)
 
 
 def level_specs(
