@@ -1,4 +1,4 @@
-"""Operations on a stored study: open, resume, extend and tighten."""
+"""Operations on a stored study: open, resume, tighten and extend."""
 
 from __future__ import annotations
 
@@ -213,15 +213,6 @@ def extend_study(
     grown = spec.grown(budget, hours)
     state = StudyState.STOPPED if grown != spec and study.state is StudyState.DONE else None
     return store.update_study(study.name, state=state, spec=grown.to_json())
-
-
-def tighten_study(store: GraphStore, study: StudyRecord, constraints: Sequence[str]) -> StudyRecord:
-    """Add constraints to a study. Trials that violate them stay in its history, and the policy learns from them.
-
-    Raises:
-        InputError: a constraint cannot be read, or no architecture satisfies all; nothing is changed then.
-    """
-    return store.update_study(study.name, spec=_tightened(store, study, constraints)) if constraints else study
 
 
 def _tightened(store: GraphStore, study: StudyRecord, constraints: Sequence[str]) -> dict[str, Any]:

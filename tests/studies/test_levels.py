@@ -23,7 +23,7 @@ from explorer.studies.driver import (
     prior_trials,
 )
 from explorer.studies.levels import grammar, level_specs, next_study
-from explorer.studies.managing import extend_study, open_study, tighten_study
+from explorer.studies.managing import extend_study, open_study, prepare_resume
 from explorer.studies.objectives import study_candidates
 from explorer.studies.spec import Known, Stages, StudySpec
 from explorer.studies.stages import run_stages
@@ -281,7 +281,7 @@ def test_parents_keep_the_constraints(fresh):
     found = {s.id: s.parameters for s in store.summaries("s.level2")}
     assert all(found[t.architecture] <= limit for t in store.trials("s.level2"))
     tight = sorted(found.values())[len(found) // 4]
-    tightened = tighten_study(store, store.study("s"), [f"parameters<={tight}"])
+    (tightened,) = prepare_resume(store, ["s"], [f"parameters<={tight}"])
     grown = extend_study(store, tightened, budget=12)
     run_stages(store, grown, lambda one: evaluate(store, one), SilentReporter(), lambda: False)
     later = store.trials("s.level2")[8:]

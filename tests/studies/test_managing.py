@@ -92,9 +92,9 @@ def test_added_constraints_are_kept_and_the_best_is_among_those_that_keep_them(s
     best = reports.best_allowed(store, study, store.trials("study"))
     limit = sizes[best.architecture] - 1
     with pytest.raises(InputError, match="constraint"):
-        managing.tighten_study(store, study, ["parameters<=1"])
+        open_study(store, StudySpec.of(study).grown(constraints=["parameters<=1"]))
     assert store.study("study") == study
-    study = managing.tighten_study(store, study, [f"parameters<={limit}"])
+    study = open_study(store, StudySpec.of(study).grown(constraints=[f"parameters<={limit}"]))
     kept = [t for t in store.trials("study") if sizes[t.architecture] <= limit]
     assert reports.best_allowed(store, study, store.trials("study")).value == max(t.value for t in kept)
     managing.extend_study(store, study, budget=20)

@@ -16,7 +16,7 @@ from explorer.space.spec import ArchitectureSpec, LayerSpec
 from explorer.studies.driver import StudyDriver, close_study
 from explorer.studies.evaluation import TrainingEvaluator
 from explorer.studies.executors.contract import WorkerOrder
-from explorer.studies.managing import extend_study, open_study, tighten_study
+from explorer.studies.managing import extend_study, open_study, prepare_resume
 from explorer.studies.objectives import study_candidates
 from explorer.studies.reports import study_report, study_status
 from explorer.studies.requeries import (
@@ -141,7 +141,7 @@ def test_a_companion_study_trains_the_best_again(store, capsys):
     # Constraints that were tightened since count for both studies' trials.
     sizes = {id: store.architecture(id).parameters for id in first}
     limit = sizes[again[1].architecture] - 1
-    strict = tighten_study(store, study, [f"parameters<={limit}"])
+    (strict,) = prepare_resume(store, ["s"], [f"parameters<={limit}"])
     fitting = [t for t in (*store.trials("s"), *again) if sizes[t.architecture] <= limit]
     assert best_with_tuned(store, strict, store.trials("s"))[0].value == max(t.value for t in fitting)
     store.update_study("s", spec=study.spec)

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from explorer.app.search import launching
 from explorer.errors import InputError
 from explorer.studies.jobs import new_job
-from explorer.studies.managing import tighten_study
+from explorer.studies.managing import prepare_resume
 from explorer.studies.spec import DEFAULT_BATCH, External, Known, Stages, StudySpec, Trained
 from explorer.testing.searches import search
 from graphstore import open_store
@@ -289,7 +289,7 @@ def test_the_best_satisfies_the_constraints_and_is_the_earliest_of_equals(visit,
             store.finish_trial(trial, TrialStatus.COMPLETE, time.time(), value=value)
     assert best() == ("0.9000", largest)
     with open_store(own_store) as store:
-        tighten_study(store, store.study("s"), [f"parameters<={sizes[largest] - 1}"])
+        prepare_resume(store, ["s"], [f"parameters<={sizes[largest] - 1}"])
     assert best() == ("0.7000", early)
 
 
