@@ -8,13 +8,7 @@ from typing import Any
 import numpy as np
 
 from explorer.errors import Advice, InputError, Remedy
-from explorer.library.settings import (
-    LAYOUT,
-    is_finished,
-    kernel_text,
-    library_settings,
-    parameters_text,
-)
+from explorer.library.settings import LibrarySettings, is_finished
 from explorer.progress import Reporter
 from explorer.similarity.graph import build_graph
 from explorer.similarity.kernel import CostEstimate, GraphKernel
@@ -71,10 +65,10 @@ def check_cost(kernel: GraphKernel, specs: Sequence[ArchitectureSpec], max_hours
 
 def check_kernel(space: SpaceRecord, kernel: GraphKernel) -> None:
     """Raise InputError if a kernel is not the one that the library of a space was begun with."""
-    wanted = library_settings(kernel)["kernel"]
-    if wanted != space.info["settings"]["kernel"] or space.info["settings"]["layout"] != LAYOUT:
-        rule = f"be the one that space {space.name} was begun with ({kernel_text(space.info)})"
-        raise InputError("kernel", rule, parameters_text(wanted), Advice(Remedy.OTHER_KERNEL))
+    wanted, begun = LibrarySettings.new(kernel), LibrarySettings.of(space.info)
+    if wanted != begun:
+        rule = f"be the one that space {space.name} was begun with ({begun})"
+        raise InputError("kernel", rule, str(wanted), Advice(Remedy.OTHER_KERNEL))
 
 
 def begin(
@@ -96,14 +90,14 @@ def begin(
     if parent:
         settings = store.space(parent).info["settings"]
     else:
-        settings = library_settings(kernel_named(DEFAULT) if kernel is None else kernel)
+        settings = LibrarySettings.new(kernel_named(DEFAULT) if kernel is None else kernel).to_json()
     new = SpaceRecord(space, {"title": title, "source": source, "ready": False, "settings": settings})
     try:
         stored = store.space(space)
     except NotFoundError:
         store.put_space(new)
         return new
-    if is_finished(stored.info) or stored.info.get("settings", {}).get("layout") == settings["layout"]:
+    if is_finished(stored.info) or LibrarySettings.of(stored.info).layout == LibrarySettings.of(new.info).layout:
         if kernel is not None:
             check_kernel(stored, kernel)
         return stored

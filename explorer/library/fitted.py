@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explorer.errors import DataError
-from explorer.library.settings import LAYOUT, unfitted
+from explorer.library.settings import LAYOUT, LibrarySettings
 from explorer.similarity.graph import ArchitectureGraph, build_graph
 from explorer.similarity.kernel import GraphKernel, Report, state_from_bytes, state_to_bytes
 from explorer.similarity.registry import kernel_from_state
@@ -58,14 +57,14 @@ class FittedKernels:
         return {id: row for row, id in enumerate(self.ids)}
 
     @classmethod
-    def fit(cls, settings: Mapping[str, Any], ids: Sequence[str], graphs: Graphs) -> FittedKernels:
+    def fit(cls, settings: LibrarySettings, ids: Sequence[str], graphs: Graphs) -> FittedKernels:
         """Fit the kernels of a library to its architectures.
 
         The axes of a handful of architectures would distinguish few others, so below ``FEW`` the fixed
         ``reference_graphs`` take part in fitting. They do not get rows.
         """
-        kernel, ranking = unfitted(settings)
-        if len(graphs) >= FEW or settings["layout"] < LAYOUT:
+        kernel, ranking = settings.unfitted()
+        if len(graphs) >= FEW or settings.layout < LAYOUT:
             kernel.fit(graphs)
         else:
             kernel = kernel.fit([*graphs, *reference_graphs()]).without_graphs().append(graphs)

@@ -26,7 +26,7 @@ from explorer.errors import DataError, InputError
 from explorer.library.beginning import begin, check_cost
 from explorer.library.fitted import FittedKernels, load
 from explorer.library.records import architecture_records
-from explorer.library.settings import LAYOUT, NEIGHBORS, finishing, is_finished, neighbors_kernel, unfitted
+from explorer.library.settings import LAYOUT, NEIGHBORS, LibrarySettings, finishing, is_finished
 from explorer.progress import Reporter, SilentReporter
 from explorer.similarity.explanation import Explanation
 from explorer.similarity.graph import ArchitectureGraph, architecture_id, build_graph, graph_hash
@@ -121,10 +121,9 @@ class Library:
         return cls.open(store, space)
 
     @property
-    def kernel_settings(self) -> Mapping[str, Any]:
-        """``name`` and, since layout 3, ``parameters`` of the kernel that ranks neighbours."""
-        found: Mapping[str, Any] = self.info["settings"]["kernel"]
-        return found
+    def settings(self) -> LibrarySettings:
+        """The kernel and the layout."""
+        return LibrarySettings.of(self.info)
 
     @property
     def agreement(self) -> float:
@@ -174,7 +173,7 @@ class Library:
         """Return the k nearest others by exact kernel dissimilarity, ties by the library's order."""
         graph = build_graph(spec)
         id = graph_hash(graph)
-        stored = self.store.neighbors(self.name, id, neighbors_kernel(self.info), k)
+        stored = self.store.neighbors(self.name, id, self.settings.kernel, k)
         return stored if len(stored) == k else self.fitted.nearest([id], [graph], k)[0]
 
     def nearest_by_vector(
@@ -295,20 +294,20 @@ class Library:
             return self._load()
         except NotFoundError:
             if parent is None:
-                fitted = FittedKernels.fit(self.info["settings"], ids, graphs)
+                fitted = FittedKernels.fit(self.settings, ids, graphs)
             else:
                 fitted = parent.fitted.on_other_graphs(ids, graphs)
             return fitted.stored(self.store, self.name)
 
     def _load(self) -> FittedKernels:
-        kernel, ranking = unfitted(self.info["settings"])
+        kernel, ranking = self.settings.unfitted()
         return load(self.store, self.name, (kernel.name, ranking.name))
 
     def _stored_kernels(self) -> FittedKernels:
         try:
             return self._load()
         except NotFoundError:
-            if self.info["settings"]["layout"] == LAYOUT:
+            if self.settings.layout == LAYOUT:
                 remedy = "Restore the store from a backup, or build the space under another name."
                 raise DataError(f"space {self.name}", "have a stored kernel", None, remedy) from None
         # Architectures that layout 2 listed as adopted were placed on the axes and took no part in fitting them.

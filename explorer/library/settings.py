@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.similarity.kernel import GraphKernel
@@ -19,24 +20,55 @@ NEIGHBORS = 10
 """Stored neighbours of each architecture."""
 
 
-def library_settings(kernel: GraphKernel) -> dict[str, Any]:
-    """Return the settings of a library as its space's record keeps them."""
-    described = {"name": kernel.name, "parameters": kernel.parameters}
-    return {"kernel": described, "neighbors": NEIGHBORS, "layout": LAYOUT}
+@dataclass(frozen=True)
+class LibrarySettings:
+    """How a library is built, as its space's record keeps it from the beginning on. ``str`` describes the kernel.
 
+    Attributes:
+        kernel: name of the kernel that ranks neighbours, and that the vectors come from, except in layout 2.
+        parameters: parameters of the kernel.
+        layout: version of what the library consists of; 0 if the record does not say.
+    """
 
-def unfitted(settings: Mapping[str, Any]) -> tuple[GraphKernel, GraphKernel]:
-    """Make the kernel behind the vectors and the one that ranks neighbours; one object unless the layout is 2."""
-    if settings["layout"] < LAYOUT:
-        options = {name: settings["kernel"][name] for name in ("iterations", "direction")}
-        return kernel_named("views"), kernel_named(settings["kernel"]["name"], **options)
-    kernel = kernel_named(settings["kernel"]["name"], **settings["kernel"]["parameters"])
-    return kernel, kernel
+    kernel: str = DEFAULT
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    layout: int = 0
+
+    @classmethod
+    def new(cls, kernel: GraphKernel) -> LibrarySettings:
+        """Return the settings of a library that is begun now."""
+        return cls(kernel.name, kernel.parameters, LAYOUT)
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> LibrarySettings:
+        """Read the settings in a space's record."""
+        settings = info.get("settings", {})
+        layout, described = settings.get("layout", 0), dict(settings.get("kernel", {}))
+        name = described.pop("name", DEFAULT)
+        if layout == 2:
+            return cls(name, {one: described[one] for one in ("iterations", "direction")}, layout)
+        return cls(name, described.get("parameters", {}), layout)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as the record keeps them."""
+        described = {"name": self.kernel, "parameters": self.parameters}
+        return {"kernel": described, "neighbors": NEIGHBORS, "layout": self.layout}
+
+    def unfitted(self) -> tuple[GraphKernel, GraphKernel]:
+        """Make the kernel behind the vectors and the one that ranks neighbours; one object unless the layout is 2."""
+        ranking = kernel_named(self.kernel, **self.parameters)
+        return (kernel_named("views") if self.layout < LAYOUT else ranking), ranking
+
+    def __str__(self) -> str:
+        if self.layout == 2:
+            return "views for vectors, weisfeiler_lehman for neighbours"
+        parameters = ", ".join(f"{name}={json.dumps(value)}" for name, value in self.parameters.items())
+        return self.kernel + (f" with {parameters}" if parameters else "")
 
 
 def is_finished(info: Mapping[str, Any]) -> bool:
     """Whether a space's record says that its library is complete, in a layout that can be read."""
-    return bool(info.get("ready")) and info.get("settings", {}).get("layout") in LAYOUTS
+    return bool(info.get("ready")) and LibrarySettings.of(info).layout in LAYOUTS
 
 
 def is_outdated(info: Mapping[str, Any]) -> bool:
@@ -60,21 +92,9 @@ def finishing(space: SpaceRecord) -> str:
 
 def neighbors_kernel(info: Mapping[str, Any]) -> str:
     """Return the name under which the store keeps the neighbours of a space, given the space's record."""
-    name: str = info.get("settings", {}).get("kernel", {}).get("name", DEFAULT)
-    return name
+    return LibrarySettings.of(info).kernel
 
 
 def kernel_text(info: Mapping[str, Any]) -> str:
     """Describe the kernel of a space, given the space's record."""
-    settings = info.get("settings")
-    if settings is None:
-        return neighbors_kernel(info)
-    if settings["layout"] < LAYOUT:
-        return "views for vectors, weisfeiler_lehman for neighbours"
-    return parameters_text(settings["kernel"])
-
-
-def parameters_text(described: Mapping[str, Any]) -> str:
-    """Describe a kernel, given its name and parameters as ``library_settings`` has them."""
-    parameters = ", ".join(f"{name}={json.dumps(value)}" for name, value in described["parameters"].items())
-    return described["name"] + (f" with {parameters}" if parameters else "")
+    return str(LibrarySettings.of(info))
