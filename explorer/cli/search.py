@@ -25,7 +25,6 @@ from explorer.cli.search_options import ConstraintOption, SearchOptions
 from explorer.cli.search_studies import enqueue, export, extend, listed, status, stop
 from explorer.cli.studies import print_reports
 from explorer.errors import InputError
-from explorer.studies.driver import run_known
 from explorer.studies.executors.contract import Executor
 from explorer.studies.jobs import (
     SEARCH,
@@ -39,8 +38,7 @@ from explorer.studies.jobs import (
 from explorer.studies.managing import find_study, open_studies, prepare_resume
 from explorer.studies.reports import finished_report
 from explorer.studies.spec import Known, StudySpec
-from explorer.studies.stages import run_stages
-from explorer.studies.trained import run_trained
+from explorer.studies.stages import run_stages, run_study
 from graphstore import GraphStore
 from graphstore.records import JobRecord, StudyRecord
 
@@ -187,12 +185,7 @@ def _run(store: GraphStore, study: StudyRecord, place: Executor, reporter: JobRe
     def stop() -> bool:
         return reporter.stopping
 
-    def run(one: StudyRecord) -> StudyRecord:
-        if _is_known(one):
-            return run_known(store, one, reporter, stop)
-        return run_trained(store, one, place, reporter, stop)
-
-    return run_stages(store, study, run, reporter, stop)
+    return run_stages(store, study, lambda one: run_study(store, one, place, reporter, stop), reporter, stop)
 
 
 def _show(reports: list[dict[str, Any]], json: bool) -> None:

@@ -153,11 +153,16 @@ def check_resumable(study: StudyRecord) -> None:
     if can_resume(study):
         return
     if isinstance(StudySpec.of(study).evaluation, External):
-        remedy = "Its trials are evaluated elsewhere, by explorer.study.Study."
-        raise InputError("study", "be evaluated here", study.name, remedy)
+        raise evaluated_elsewhere(study)
     budget = StudySpec.of(study).budget + MORE_TRIALS
     remedy = Advice(Remedy.EXTEND, study=study.name, budget=budget)
     raise InputError("study", "have something left to do", f"{study.name} is done", remedy)
+
+
+def evaluated_elsewhere(study: StudyRecord) -> InputError:
+    """Return the error for a study that cannot be run, because the user evaluates its trials."""
+    remedy = "Its trials are evaluated elsewhere, by explorer.study.Study."
+    return InputError("study", "be evaluated here", study.name, remedy)
 
 
 def prepare_resume(

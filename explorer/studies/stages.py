@@ -1,4 +1,4 @@
-"""Stages that follow a finished study: the next finer level of its space, then re-queries of its best architectures.
+"""Running a stored study, and the stages that follow it: finer levels of its space, then re-queries of the best.
 
 Every stage is a study of its own, made from what is stored. A chain of stages that was interrupted anywhere continues
 when it is run again.
@@ -9,11 +9,44 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from explorer.progress import Reporter
+from explorer.studies.driver import run_known
+from explorer.studies.executors.contract import Executor
 from explorer.studies.levels import is_closed, next_study
+from explorer.studies.managing import evaluated_elsewhere
 from explorer.studies.requeries import tuned_study
-from explorer.studies.spec import StudySpec
+from explorer.studies.spec import External, Inside, Known, StudySpec, Trained
+from explorer.studies.supernet import run_inside
+from explorer.studies.trained import run_trained
 from graphstore import GraphStore
 from graphstore.records import StudyRecord, StudyState
+
+
+def run_study(
+    store: GraphStore, study: StudyRecord, executor: Executor, reporter: Reporter, stop: Callable[[], bool]
+) -> StudyRecord:
+    """Run a study until it is done or stopped, as its evaluation says; no worker of it is left afterwards.
+
+    Args:
+        store: where the study is.
+        study: the study.
+        executor: starts the workers of a study whose trials are not on known scores.
+        reporter: receives its progress.
+        stop: called between trials or several times a second; the study stops if it returns true.
+
+    Raises:
+        InputError: the study's trials are evaluated elsewhere; or, as DataError, its data or scores cannot be used.
+        ExplorerError: workers keep dying.
+    """
+    match StudySpec.of(study).evaluation:
+        case External():
+            raise evaluated_elsewhere(study)
+        case Known():
+            return run_known(store, study, reporter, stop)
+        case Inside() as inside:
+            return run_inside(store, study, inside, executor, reporter, stop)
+        case Trained():
+            return run_trained(store, study, executor, reporter, stop)
+
 
 RunStudy = Callable[[StudyRecord], StudyRecord]
 """Runs one study until it ends or is stopped."""

@@ -26,7 +26,7 @@ from explorer.space.backbones import shape_widths
 from explorer.space.formats import from_json
 from explorer.space.grammar import DesignSpace
 from explorer.space.spec import ArchitectureSpec
-from explorer.studies.coordinator import OnPoll, drive
+from explorer.studies.coordinator import drive
 from explorer.studies.driver import own_scores
 from explorer.studies.executors.contract import Executor, WorkerOrder
 from explorer.studies.spec import Inside, StudySpec
@@ -178,7 +178,6 @@ def run_inside(
     executor: Executor,
     reporter: Reporter,
     stop: Callable[[], bool],
-    on_poll: OnPoll | None = None,
 ) -> StudyRecord:
     """Run a study whose trials are evaluated inside a super-network by an executor's workers.
 
@@ -191,7 +190,7 @@ def run_inside(
     _check_same_network(store, study, folder)
     threads = executor.resources.threads
     order = WorkerOrder(store.url, study.name, study.created, threads=threads, evaluator=EVALUATOR)
-    return drive(store, study, executor, order, reporter, stop, on_poll)
+    return drive(store, study, executor, order, reporter, stop)
 
 
 def _check_same_network(store: GraphStore, study: StudyRecord, folder: Path) -> None:

@@ -1,7 +1,4 @@
-"""Studies whose trials are evaluated by workers. The data is prepared once, before the workers start.
-
-Shapes are evaluated inside a super-network by ``explorer.studies.supernet``.
-"""
+"""Studies whose trials are trained by workers. The data is prepared once, before the workers start."""
 
 from __future__ import annotations
 
@@ -18,8 +15,7 @@ from explorer.records import TaskScore
 from explorer.studies.coordinator import OnPoll, drive
 from explorer.studies.driver import own_scores
 from explorer.studies.executors.contract import Executor, WorkerOrder
-from explorer.studies.spec import Inside, StudySpec, Trained
-from explorer.studies.supernet import run_inside
+from explorer.studies.spec import StudySpec, Trained
 from graphstore import GraphStore
 from graphstore.records import StudyRecord
 
@@ -118,11 +114,11 @@ def run_trained(
     stop: Callable[[], bool],
     on_poll: OnPoll | None = None,
 ) -> StudyRecord:
-    """Run a study whose trials are evaluated by an executor's workers.
+    """Run a study whose trials are trained by an executor's workers.
 
     Args:
         store: where the study is.
-        study: a study whose evaluation is ``Trained`` or ``Inside``.
+        study: a study whose evaluation is ``Trained``.
         executor: starts the workers; another one may have run the study before.
         reporter: receives the progress of the data's preparation and of the trials.
         stop: called several times a second; the study stops if it returns true.
@@ -132,8 +128,6 @@ def run_trained(
         ExplorerError: workers keep dying. InputError, DataError: the data or the tasks cannot be used.
     """
     evaluation = StudySpec.of(study).evaluation
-    if isinstance(evaluation, Inside):
-        return run_inside(store, study, evaluation, executor, reporter, stop, on_poll)
     assert isinstance(evaluation, Trained)
     choices = TrainingChoices.of(evaluation)
     prepared = choices.prepare(data_cache(store.url), reporter)

@@ -10,8 +10,11 @@ from explorer.errors import DataError, InputError
 from explorer.progress import SilentReporter
 from explorer.search.registry import POLICIES
 from explorer.studies.driver import best_so_far, run_known
+from explorer.studies.executors.local import LocalExecutor
 from explorer.studies.managing import open_study
-from explorer.testing.searches import known_search
+from explorer.studies.spec import External
+from explorer.studies.stages import run_study
+from explorer.testing.searches import known_search, search
 from graphstore.records import ScoreRecord, StudyState, TrialStatus
 
 
@@ -54,6 +57,16 @@ def test_values_are_the_scores_and_a_stopped_study_goes_on_as_if_it_had_not_been
     assert len(store.trials("cut")) == 6
     assert run(store, plan(policy, "cut", 13)).state is StudyState.DONE
     assert sequence(store, "cut") == sequence(store, "whole")
+
+
+def test_a_study_is_run_as_its_evaluation_says(store):
+    with LocalExecutor(1) as place:
+        known = run_study(store, open_study(store, plan("random")), place, SilentReporter(), lambda: False)
+        elsewhere = open_study(store, search("asked", "small", evaluation=External()))
+        with pytest.raises(InputError, match="be evaluated here"):
+            run_study(store, elsewhere, place, SilentReporter(), lambda: False)
+    assert known.state is StudyState.DONE
+    assert store.trials("asked") == []
 
 
 def test_a_trial_whose_owner_died_is_taken_up_again(store):
