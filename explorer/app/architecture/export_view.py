@@ -7,7 +7,7 @@ import threading
 
 import streamlit as st
 
-from explorer.app.shared import downloads, services
+from explorer.app.shared import components, downloads, services
 from explorer.app.shared.markdown import verbatim
 from explorer.errors import DataError, ExplorerError
 from explorer.library.card import usage
@@ -124,7 +124,7 @@ def _zip(
         try:
             st.session_state[PACKED] = (wanted, packed(services.store(), spec, name, wanted[1]))
         except (ExplorerError, OSError) as error:
-            st.error(verbatim(error), icon=":material/error:")
+            components.show_error(error)
             return
     st.rerun()
 

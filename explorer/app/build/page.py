@@ -159,7 +159,7 @@ def _begin(space: SpaceRecord, grammar: DesignSpace | None) -> None:
         )
     refused = st.session_state.pop("build_refused", None)
     if refused:
-        st.error(verbatim(refused), icon=":material/error:")
+        components.show_error(refused)
 
 
 def _verdict(

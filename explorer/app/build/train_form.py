@@ -7,7 +7,7 @@ import streamlit as st
 from explorer.app import navigation
 from explorer.app.build import building
 from explorer.app.search import launching
-from explorer.app.shared import address, services
+from explorer.app.shared import address, components, services
 from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
 from explorer.space.spec import ArchitectureSpec
@@ -62,7 +62,7 @@ def render(space: SpaceRecord, spec: ArchitectureSpec) -> None:
             with st.spinner("Queueing …"):
                 queued, job = building.queue_edited(store, space.name, spec, choices)
         except (ExplorerError, StoreError) as error:
-            st.error(verbatim(error), icon=":material/error:")
+            components.show_error(error)
             return
         begun = " A job runs the study now." if job else ""
         st.success(f"{verbatim(queued.text)}{begun}", icon=":material/check_circle:")

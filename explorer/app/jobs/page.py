@@ -193,7 +193,7 @@ def _resume_button(store: GraphStore, job: JobRecord) -> None:
         with services.starting(store) as jobs:
             begun = launching.resume(store, job, jobs)
     except InputError as error:
-        st.error(verbatim(error), icon=":material/error:")
+        components.show_error(error)
         return
     address.write("job", begun.id)
     st.rerun()

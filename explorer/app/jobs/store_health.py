@@ -9,7 +9,7 @@ import time
 import pandas as pd
 import streamlit as st
 
-from explorer.app.shared import downloads, services
+from explorer.app.shared import components, downloads, services
 from explorer.app.shared.markdown import verbatim
 from explorer.errors import InputError
 from explorer.library import backups
@@ -150,7 +150,7 @@ def _save(store: GraphStore) -> None:
         with st.spinner("Saving …"):
             report = backups.make_backup(services.store_url(), store.url)
     except (InputError, StoreError) as error:
-        st.error(verbatim(error), icon=":material/error:")
+        components.show_error(error)
         return
     finally:
         lock.release()

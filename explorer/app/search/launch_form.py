@@ -10,7 +10,6 @@ import streamlit as st
 from explorer.analysis.quantities import COST_FACTS
 from explorer.app.search import launching
 from explorer.app.shared import components, frames, services
-from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
 from explorer.search import Capability, policy_class
 from explorer.studies.jobs import is_alive, studies_of
@@ -114,7 +113,7 @@ def render(store: GraphStore, space: str, jobs: Sequence[JobRecord], studies: Se
             with services.starting(store) as now:
                 launching.start(store, spec, place, now)
         except ExplorerError as error:
-            st.error(verbatim(error), icon=":material/error:")
+            components.show_error(error)
             return
         st.query_params["study"] = spec.name
         st.rerun()

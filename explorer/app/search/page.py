@@ -93,7 +93,7 @@ def _ended(store: GraphStore, job: JobRecord, studies: Sequence[StudyRecord]) ->
                 with services.starting(store) as now:
                     launching.resume(store, job, now)
             except InputError as error:
-                st.error(verbatim(error), icon=":material/error:")
+                components.show_error(error)
                 return
             st.rerun()
 

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer.app.search import launching, study_progress
-from explorer.app.shared import downloads, frames, services
+from explorer.app.shared import components, downloads, frames, services
 from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
 from explorer.studies import managing, reports
@@ -143,7 +143,7 @@ def _do(action: Callable[[], object], message: str = "") -> None:
     try:
         done = action()
     except (ExplorerError, StoreInputError) as error:
-        st.error(verbatim(error), icon=":material/error:")
+        components.show_error(error)
         return
     st.session_state[MESSAGE] = message or verbatim(done)
     st.rerun()

@@ -117,7 +117,7 @@ def study_view(name: str, busy: bool) -> None:
         try:
             _draw_study(services.store(), name)
         except (ExplorerError, StoreError) as error:
-            st.error(verbatim(error), icon=":material/error:")
+            components.show_error(error)
 
     view()
 

@@ -54,6 +54,11 @@ COLUMNS = {
 }
 
 
+def show_error(error: Exception) -> None:
+    """Show an error, with the command that helps where the store's error has one."""
+    st.error(verbatim(with_remedy(error)), icon=":material/error:")
+
+
 @contextmanager
 def guarded() -> Iterator[None]:
     """Show errors of the store or of the user's input as a message instead of a traceback, and stop the script."""
@@ -61,7 +66,7 @@ def guarded() -> Iterator[None]:
         yield
     # OSError covers a full disk and a read-only folder, which are not faults of the page.
     except (StoreError, ExplorerError, OSError) as error:
-        st.error(verbatim(with_remedy(error)), icon=":material/error:")
+        show_error(error)
         shown = without_password(services.store_url())
         st.caption(f"Store: `{shown}`. This page works again as soon as the store does.")
         st.button("Try again", icon=":material/refresh:", key="try_again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from explorer.app.search import launching, study_progress
-from explorer.app.shared import services
+from explorer.app.shared import components, services
 from explorer.app.shared.markdown import verbatim
 from explorer.errors import ExplorerError
 from explorer.library.beginning import cost_text
@@ -106,4 +106,4 @@ def _confirm(preset: str, name: str, kernel: str, parameters: tuple[str, ...]) -
             job = start(preset, name, kernel, parameters)
             st.success(f"Job {job.id} builds {name}; it appears among the spaces.", icon=":material/check_circle:")
     except (ExplorerError, StoreError) as error:
-        st.error(verbatim(error), icon=":material/error:")
+        components.show_error(error)

@@ -11,7 +11,7 @@ import streamlit as st
 from explorer.analysis import projections
 from explorer.analysis.projections import Method, Projection
 from explorer.app.search import launching, study_progress
-from explorer.app.shared import address, frames, services
+from explorer.app.shared import address, components, frames, services
 from explorer.app.shared.markdown import verbatim
 from explorer.app.space import map_services
 from explorer.app.space.map_values import MapFilters, describe
@@ -140,7 +140,7 @@ def _offer_tsne(space: str, seed: int, ready: bool) -> None:
         try:
             map_services.start(space, seed, jobs)
         except InputError as error:
-            st.error(verbatim(error), icon=":material/error:")
+            components.show_error(error)
             return
         st.rerun()
 
