@@ -18,9 +18,14 @@ from explorer.cli.search_options import SearchOptions
 from explorer.errors import InputError
 from explorer.library.library import Library
 from explorer.progress import SilentReporter
+from explorer.similarity.graph import architecture_id
+from explorer.space.formats import to_model_dict
 from explorer.space.grammar import load_space
+from explorer.space.named import named_model
 from explorer.studies.jobs import new_job, refresh_jobs
+from explorer.studies.managing import new_study
 from explorer.studies.spec import Stages, StudySpec
+from explorer.testing.searches import search as trained
 from graphstore import open_store
 from graphstore.records import JobState, ScoreRecord, SpaceRecord, StudyState
 
@@ -238,3 +243,20 @@ def commands():
 
     group = typer.main.get_command(search.group)
     return {"search": group, **group.commands}
+
+
+def test_an_architecture_of_ones_own_is_queued(archex, url, tmp_path):
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps(to_model_dict(named_model("BERT-Mini"))))
+    with open_store(url) as store:
+        new_study(store, trained("own", "small", budget=1))
+    first = archex("enqueue", "own", "BERT-Tiny")
+    assert first == {
+        **{"study": "own", "trial": 0, "architecture": architecture_id(named_model("BERT-Tiny"))},
+        **{"budget": 1, "added_to_space": True},
+    }
+    told = archex("enqueue", "own", str(file), json_wanted=False)
+    assert "is trial 1 of own. It was new to space small, which has it now." in told
+    assert "The budget was used up; it is 2 trials now." in told
+    with pytest.raises(InputError, match="new to the study"):
+        archex("enqueue", "own", first["architecture"][:10])

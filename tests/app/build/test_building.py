@@ -7,12 +7,14 @@ import json
 import pytest
 
 from explorer.app.build import building
+from explorer.app.search import launching
 from explorer.app.shared import similarity
 from explorer.errors import InputError
 from explorer.space.drafts import Draft, LayerDraft, read_draft
 from explorer.space.formats import from_json, to_json
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
+from explorer.testing.searches import search
 from graphstore import open_store
 
 from ..conftest import study
@@ -51,6 +53,20 @@ def test_what_a_visitor_may_ask_for_has_limits(own_store):
         queued, job = building.queue_edited(store, "nano", spec, building.QueueChoices("mine", True, 2, False))
         assert (queued.trial.number, job) == (0, None)
         assert queued.trial.architecture in ids
+
+
+def test_queueing_gives_a_study_no_more_trials_than_a_visitor_may_have(own_store, monkeypatch):
+    monkeypatch.setattr(launching, "MAX_TRAINED", 3)
+    with open_store(own_store) as store:
+        store.create_study(search("s", "nano", budget=2).record())
+        ids = [summary.id for summary in store.summaries("nano")]
+        store.add_trials("s", [(id, {}) for id in ids[:2]])
+        specs = [from_json(store.architecture(id).spec) for id in ids[2:4]]
+        queued, _ = building.queue_edited(store, "nano", specs[0], building.QueueChoices("s", False, 1, False))
+        assert (queued.budget, queued.grew) == (3, True)
+        with pytest.raises(InputError, match="trials must be at most 3 from here"):
+            building.queue_edited(store, "nano", specs[1], building.QueueChoices("s", False, 1, False))
+        assert len(store.trials("s")) == 3
 
 
 def test_differences_in_words():

@@ -264,6 +264,11 @@ def test_an_architecture_is_queued_by_hand(visit, own_store):
     page.text_input(key="study_enqueue_id").set_value(ids[6]).run()
     page.button(key="study_enqueue").click().run()
     assert "new to the study" in page.error[0].value
+    page.text_input(key="study_enqueue_id").set_value("BERT-Tiny").run()
+    page.button(key="study_enqueue").click().run()
+    assert not page.error
+    assert "It was new to space nano, which has it now\\." in messages(page)
+    assert "The budget was used up; it is 5 trials now\\." in messages(page)
     for wrong in ("zz", "' OR 1=1", "../..", "0" * 24):
         page.text_input(key="study_enqueue_id").set_value(wrong).run()
         page.button(key="study_enqueue").click().run()
