@@ -4,15 +4,17 @@ The server itself keeps the limits: the access mode READ refuses every write, th
 statement that takes too long, and ``db.memory.transaction.max`` (set for the managed server) ends one that needs too
 much memory. Rows are fetched up to the row limit, and each value is cut to a size. None of this protects a server from
 a person who wants to harm it: one value arrives whole before it is cut, and a single expression may need more memory
-than the server counts. So an app that several people share offers the saved queries only.
+than the server counts. So an app that several people share offers the saved queries only. A server that says nothing
+after the time limit is not waited for.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from itertools import accumulate
+from concurrent.futures import Future, wait
 from typing import Any
 
 import neo4j
@@ -28,7 +30,10 @@ LONGEST_MESSAGE = 300
 PORTION = 20
 """Rows per fetch from the server."""
 DEEPEST_STATEMENT = 100
-"""Maximum depth of brackets in a statement. The server's parser overflows its stack at some thousands."""
+"""Maximum depth of brackets in a statement. The server's parser overflows its stack at some hundreds."""
+GRACE_S = 5.0
+"""Seconds after the time limit in which the server must say that it ended a statement. A server whose parser or planner
+overflows its stack says nothing, and the driver would wait for two minutes."""
 
 _FORBIDDEN = {
     "LoadCSV": "read files or the network (LOAD CSV)",
@@ -36,6 +41,18 @@ _FORBIDDEN = {
     "Terminate": "terminate the transactions of others (TERMINATE)",
 }
 """Effects of a plan's operators other than reading the graph, by the beginning of their names."""
+
+_UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
+"""An escape of Cypher, which may stand for a bracket."""
+_BRACKET = re.compile(
+    r"""
+    '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" | `(?:``|[^`])*`      # a text, or a quoted name
+    | //[^\n]* | /\*.*?\*/                                       # a comment
+    | (?P<opening>[(\[{]) | (?P<closing>[)\]}])
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""A bracket, or what may contain characters that look like one."""
 
 _POSITION = re.compile(r"[( ]*(?:at )?line (\d+), column (\d+)")
 _EXCEPTION = re.compile(r".*\w+Exception: ", re.DOTALL)
@@ -55,22 +72,25 @@ def answer(graph: Graph, text: str, parameters: dict[str, Any], row_limit: int, 
         StoreInputError: the statement is wrong, would do more than read, or needs too much.
         StoreError: the server does not answer.
     """
-    if max(accumulate((sign in "([{") - (sign in ")]}") for sign in text), default=0) > DEEPEST_STATEMENT:
+    if max(_depth(text), _depth(_UNICODE.sub(lambda found: chr(int(found[1], 16)), text))) > DEEPEST_STATEMENT:
         raise StoreInputError(
             f"query must nest at most {DEEPEST_STATEMENT} open brackets, but got more. Put values into parameters."
         )
-    start = time.monotonic()
+    result: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(_run(graph, text, parameters, row_limit, time_limit_s))
+        except BaseException as error:
+            result.set_exception(error)
+
+    # A thread, because the driver cannot be told how long to wait for one answer.
+    threading.Thread(target=run, name="cypher", daemon=True).start()
     try:
-        with graph.reading(time_limit_s, PORTION) as transaction:
-            _check_plan(transaction.run("EXPLAIN\n" + text, parameters).consume())
-            result = transaction.run(text, parameters)
-            columns = tuple(result.keys())
-            rows: list[tuple[Any, ...]] = []
-            for record in result:
-                if len(rows) == row_limit:
-                    return Answer(columns, tuple(rows), True, time.monotonic() - start)
-                rows.append(tuple(shown(value) for value in record.values()))
-            return Answer(columns, tuple(rows), False, time.monotonic() - start)
+        wait([result], time_limit_s + GRACE_S)
+        if not result.done():
+            raise _too_long(time_limit_s)
+        return result.result()
     except StoreError as error:
         cause = error.__cause__
         if isinstance(cause, DriverError) and cause.is_retryable() and graph.revive():
@@ -82,6 +102,35 @@ def answer(graph: Graph, text: str, parameters: dict[str, Any], row_limit: int, 
         raise StoreInputError(
             "values of an answer must not be nested hundreds deep, but got one that is. Return less."
         ) from None
+
+
+def _run(graph: Graph, text: str, parameters: dict[str, Any], row_limit: int, time_limit_s: float) -> Answer:
+    start = time.monotonic()
+    with graph.reading(time_limit_s, PORTION) as transaction:
+        _check_plan(transaction.run("EXPLAIN\n" + text, parameters).consume())
+        result = transaction.run(text, parameters)
+        columns = tuple(result.keys())
+        rows: list[tuple[Any, ...]] = []
+        for record in result:
+            if len(rows) == row_limit:
+                return Answer(columns, tuple(rows), True, time.monotonic() - start)
+            rows.append(tuple(shown(value) for value in record.values()))
+        return Answer(columns, tuple(rows), False, time.monotonic() - start)
+
+
+def _depth(text: str) -> int:
+    """Return how many brackets are open at most."""
+    deepest = depth = 0
+    for found in _BRACKET.finditer(text):
+        depth = max(0, depth + (found["opening"] is not None) - (found["closing"] is not None))
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _too_long(time_limit_s: float) -> StoreInputError:
+    return StoreInputError(
+        f"query must end within {time_limit_s:g} seconds, but this one did not. Narrow it, or allow more time."
+    )
 
 
 def _check_plan(explained: neo4j.ResultSummary) -> None:
@@ -110,9 +159,7 @@ def _reworded(error: Neo4jError, time_limit_s: float) -> StoreInputError | None:
     """Return the error for what the statement did wrong, in one line; ``None`` where the server itself failed."""
     code, message = error.code or "", _placed(error.message or "")
     if "TransactionTimedOut" in code or code.endswith(("Transaction.Terminated", "LockClientStopped")):
-        return StoreInputError(
-            f"query must end within {time_limit_s:g} seconds, but this one did not. Narrow it, or allow more time."
-        )
+        return _too_long(time_limit_s)
     if "OutOfMemory" in code or "StackOverflow" in code:
         return StoreInputError(
             "query must fit into the memory the server gives to a transaction, but this one did not. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import socket
+import time
 
 import neo4j
 import psutil
@@ -141,6 +142,30 @@ def test_a_deeply_nested_statement_is_refused_before_the_server_parses_it(store,
         run_query(store, f"RETURN {brackets[0] * depth}{brackets[1] * depth}")
     most = console.DEEPEST_STATEMENT - 1  # one bracket belongs to size()
     assert run_query(store, f"RETURN size({'[' * most}{']' * most}) AS n").rows == ((1,),)
+
+
+HIDING = ("[']',", '[ "]",', "[ /*]*/", "[`]`,", "[ //]\n", "\\u005B", "[\\u0027]\\u0027,", "('\\')'+")
+
+
+@pytest.mark.parametrize("opening", HIDING)
+def test_brackets_that_only_look_closed_are_counted(store, opening):
+    with pytest.raises(StoreInputError, match="open brackets"):
+        run_query(store, f"WITH 1 AS `]` RETURN {opening * 500}1{']' * 500}")
+
+
+def test_brackets_in_texts_and_comments_are_none(store):
+    text = "['" + "[" * 500 + "'] /* " + "(" * 500 + "*/ //" + "{" * 500
+    assert run_query(store, f"RETURN size({text}\n) AS n").rows == ((1,),)
+
+
+def test_a_server_that_says_nothing_is_not_waited_for(store, monkeypatch):
+    """Its parser overflows its stack at chains without brackets, too, and then sends no error."""
+    monkeypatch.setattr(console, "GRACE_S", 1.0)
+    begun = time.monotonic()
+    with pytest.raises(StoreInputError, match="must end within 1 seconds"):
+        run_query(store, f"RETURN {'NOT ' * 2_000}true AS n", time_limit_s=1.0)
+    assert time.monotonic() - begun < 20
+    assert run_query(store, "RETURN 1 AS n").rows == ((1,),)
 
 
 def test_reading_procedures_may_be_called(store):
