@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from typing import Any
 
@@ -86,10 +86,11 @@ class LevelSource:
     @classmethod
     def of(cls, source: object) -> LevelSource | None:
         """Return the source of a space; ``None`` if the space is no level."""
-        if not isinstance(source, Mapping) or "level_of" not in source:
+        names = [one.name for one in fields(cls)]
+        if not isinstance(source, Mapping) or any(name not in source for name in names):
             return None
         prior = tuple((str(study), int(count)) for study, count in source["prior"])
-        return cls(**{**source, "prior": prior, "best": tuple(source["best"])})
+        return cls(**{**{name: source[name] for name in names}, "prior": prior, "best": tuple(source["best"])})
 
     def to_json(self) -> dict[str, Any]:
         """Return the source as the store keeps it."""
