@@ -14,11 +14,12 @@ from explorer.errors import DataError
 from explorer.library.settings import LAYOUT, LibrarySettings
 from explorer.similarity.graph import ArchitectureGraph, build_graph
 from explorer.similarity.kernel import GraphKernel, Report, state_from_bytes, state_to_bytes
+from explorer.similarity.patterns import PatternKernel
 from explorer.similarity.registry import kernel_from_state
 from explorer.space.grammar import load_space
 from explorer.space.named import named_models
 from graphstore import GraphStore
-from graphstore.records import KernelRecord, NeighborRecord
+from graphstore.records import Embeddings, KernelRecord, NeighborRecord
 
 FEW = 32
 """A kernel is fitted to fewer architectures than this only together with ``reference_graphs``."""
@@ -69,6 +70,12 @@ class FittedKernels:
         else:
             kernel = kernel.fit([*graphs, *reference_graphs()]).without_graphs().append(graphs)
         return cls(kernel, kernel if ranking.name == kernel.name else ranking.fit(graphs), tuple(ids))
+
+    def turned_to(self, stored: Embeddings) -> FittedKernels:
+        """Return kernels of layout 2 whose axes are those that the stored vectors were computed with."""
+        vectors = stored.vectors[[stored.ids.index(id) for id in self.ids]]
+        assert isinstance(self.kernel, PatternKernel)
+        return FittedKernels(self.kernel.turned_to(vectors), self.ranking, self.ids)
 
     def on_other_graphs(self, ids: Sequence[str], graphs: Graphs) -> FittedKernels:
         """Return kernels with the same axes and scales and other rows."""

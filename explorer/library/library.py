@@ -295,6 +295,8 @@ class Library:
         except NotFoundError:
             if parent is None:
                 fitted = FittedKernels.fit(self.settings, ids, graphs)
+                if self.settings.layout < LAYOUT:
+                    fitted = fitted.turned_to(self.embeddings)
             else:
                 fitted = parent.fitted.on_other_graphs(ids, graphs)
             return fitted.stored(self.store, self.name)

@@ -16,6 +16,8 @@ from explorer.similarity.blocks import squared_norms
 Real = TypeVar("Real", np.float32, np.float64)
 Array = NDArray[np.float64]
 TINY = 1e-12
+SAME = 1e-6
+"""Relative difference of two numbers that rounding alone may cause."""
 
 
 def squared_distances(first: NDArray[Real], second: NDArray[Real]) -> NDArray[Real]:
@@ -60,6 +62,18 @@ class Axes:
         return np.asarray(known @ self.directions - self._origin)
 
 
+def oriented(axes: Array) -> Array:
+    """Give eigenvectors ``[F, d]``, whose signs are arbitrary, the signs that every machine gives them.
+
+    The largest entry becomes positive; of entries that are as large but for rounding, the first one.
+    """
+    if not axes.size:
+        return axes
+    sizes = np.abs(axes)
+    first = (sizes >= (1.0 - SAME) * sizes.max(axis=0)).argmax(axis=0)
+    return np.asarray(axes * np.sign(axes[first, np.arange(axes.shape[1])]))
+
+
 def principal_axes(features: sparse.csr_matrix, dimensions: int, rng: np.random.Generator) -> Axes:
     """Find the axes of the embedding that keeps squared distances best: classical scaling without the pairs.
 
@@ -69,7 +83,7 @@ def principal_axes(features: sparse.csr_matrix, dimensions: int, rng: np.random.
         rng: draws the iteration's start.
 
     Returns:
-        The axes; a sign is such that the axis' largest entry is positive.
+        The axes, ``oriented``.
     """
     count, width = features.shape
     mean = np.asarray(features.mean(axis=0)).ravel()
@@ -86,8 +100,6 @@ def principal_axes(features: sparse.csr_matrix, dimensions: int, rng: np.random.
         _, values, rows = np.linalg.svd(features.toarray() - mean, full_matrices=False)
     order = np.argsort(values)[::-1][:dimensions]
     order = order[values[order] > 1e-9 * max(float(values.max(initial=0.0)), TINY)]
-    chosen = rows[order].T
-    signs = np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])])
     directions = np.zeros((width, dimensions))
-    directions[:, : len(order)] = chosen * signs
+    directions[:, : len(order)] = oriented(rows[order].T)
     return Axes(mean, directions, float(np.square(values[order]).sum()) / max(total, TINY))

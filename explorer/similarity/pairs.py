@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from explorer.errors import InputError
 from explorer.similarity.blocks import DECIMALS, nearest_in_rows
-from explorer.similarity.distances import rank_agreement, squared_distances
+from explorer.similarity.distances import oriented, rank_agreement, squared_distances
 from explorer.similarity.graph import ArchitectureGraph
 from explorer.similarity.kernel import (
     DIMENSIONS,
@@ -276,13 +276,8 @@ def _axes(similarities: Array) -> Array:
     values, axes = np.linalg.eigh((centred + centred.T) / 2)
     order = np.argsort(values)[::-1][:DIMENSIONS]
     order = order[values[order] > 1e-9 * max(float(values.max(initial=0.0)), 1e-12)]
-    chosen = axes[:, order]
-    if chosen.size:
-        # The sign of an eigenvector is arbitrary: the largest entry decides, so that a rerun gives the same map.
-        signs = np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])])
-        chosen = chosen * signs / np.sqrt(values[order])
     projection = np.zeros((len(similarities), DIMENSIONS))
-    projection[:, : len(order)] = chosen
+    projection[:, : len(order)] = oriented(axes[:, order]) / np.sqrt(values[order])
     return projection
 
 

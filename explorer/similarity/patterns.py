@@ -25,7 +25,7 @@ from scipy import sparse
 
 from explorer.errors import InputError
 from explorer.similarity.blocks import BLOCK_ROWS, DECIMALS, RowProducts, nearest_in_rows, squared_norms
-from explorer.similarity.distances import Axes, principal_axes, rank_agreement
+from explorer.similarity.distances import SAME, Axes, principal_axes, rank_agreement
 from explorer.similarity.kernel import DIMENSIONS, SEED, Array, GraphKernel, Graphs, Report, State, checked, entries
 from explorer.similarity.nodes import Counted, Vocabulary, narrow
 
@@ -111,6 +111,19 @@ class PatternKernel(GraphKernel):
             kept = axes.directions.astype(np.float32).astype(np.float64) if self.integral else axes.directions
             self._axes = Axes(axes.mean, kept, axes.share)
         return self._axes
+
+    def turned_to(self, vectors: NDArray[np.float32]) -> Self:
+        """Return a kernel whose axes are turned so that its graphs lie where ``vectors`` ``[N, 16]`` has them.
+
+        Axes of equal variance may be turned and mirrored among themselves, so those that are fitted again on another
+        machine may differ. The rotation is that of the orthogonal Procrustes problem.
+        """
+        if np.allclose(self.vectors, vectors, rtol=0.0, atol=SAME):
+            return self
+        left, _, right = np.linalg.svd(self.vectors.T.astype(np.float64) @ vectors)
+        turned = copy(self)
+        turned._axes = Axes(self.axes.mean, self.axes.directions @ (left @ right), self.axes.share)
+        return turned
 
     @property
     def groups(self) -> NDArray[np.int64]:

@@ -48,7 +48,9 @@ def test_libraries_of_layout_2_place_as_before(old, space):
     tables = {kernel: old.neighbor_table(space, kernel) for kernel in old.kernels(space)}
     opened = Library.open(old, space)
     vectors = np.array([[float.fromhex(x) for x in row] for row in expected[space]["vectors"]], dtype=np.float32)
-    np.testing.assert_array_equal(opened.place(specs), vectors)
+    placed = opened.place(specs)
+    # Another machine finds axes of equal variance turned; they are turned back.
+    np.testing.assert_allclose(placed, vectors, atol=1e-5)
     for spec, near in zip(specs, expected[space]["neighbors"], strict=True):
         found = opened.nearest(spec, 10)
         assert [n.target for n in found] == [target for target, _, _ in near]
@@ -56,12 +58,12 @@ def test_libraries_of_layout_2_place_as_before(old, space):
     assert opened.append(specs) == len(specs)
     after = old.embeddings(space)
     np.testing.assert_array_equal(after.vectors[: len(before.ids)], before.vectors)
-    np.testing.assert_array_equal(after.vectors[len(before.ids) :], vectors)
+    np.testing.assert_array_equal(after.vectors[len(before.ids) :], placed)
     for kernel, table in tables.items():
         assert [n for n in old.neighbor_table(space, kernel) if n.source in set(before.ids)] == table
     # From now on the stored kernels are used.
     again = Library.open(old, space)
-    np.testing.assert_array_equal(again.place(specs), vectors)
+    np.testing.assert_array_equal(again.place(specs), placed)
     assert set(old.fitted_kernels(space)) == {"views", "weisfeiler_lehman"}
     with pytest.raises(InputError, match="begun with"):
         check_kernel(old.space(space), kernel_named("views"))
