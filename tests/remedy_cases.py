@@ -22,7 +22,7 @@ from explorer.analysis.questions import parse_layer_rule, parse_score, parse_sor
 from explorer.analysis.ranges import parse_range
 from explorer.analysis.score_kinds import known_objective
 from explorer.app.query.cypher_console import _own_parameters
-from explorer.app.server import free_port
+from explorer.app.server import checked_base_path, free_port
 from explorer.cli.cypher import _pair
 from explorer.cli.main import build
 from explorer.documents.json_text import parse_json, parse_settings, parse_value
@@ -337,6 +337,7 @@ CASES = [
     same("Add --head mlm.", lambda w, v: cli("params", "BERT-Tiny", "--tied", *v.split()), ""),
     same("Add --untied.",
          lambda w, v: cli("params", pyramid(w), "--convention", "flexibert", "--head", "mlm", *v.split()), ""),
+    same("Write for example /explorer.", lambda w, v: checked_base_path(v), "a b"),
     same("Write {}, or 0.0.0.0 for all addresses.", lambda w, v: free_port(0, v), "300.1.1.1", r"[\d.]+\d"),
     same('Write for example {"k": 3}.', lambda w, v: _own_parameters(v), "[1]", "{.*}"),
     Case("Name one metric, the first part of each, as in --objective '{}:{}'.", two_metrics,

@@ -85,7 +85,7 @@ class LevelSource:
 
     @classmethod
     def of(cls, source: object) -> LevelSource | None:
-        """Return the source of a space; ``None`` if the space is no level."""
+        """Return the source of a space; ``None`` if the space is not a finer level."""
         names = [one.name for one in fields(cls)]
         if not isinstance(source, Mapping) or any(name not in source for name in names):
             return None
