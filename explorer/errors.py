@@ -72,6 +72,8 @@ class Code(StrEnum):
 
     TOO_FEW_SCORES = "too few scores"
     """More evaluated architectures would make the request possible."""
+    ENCODING = "encoding"
+    """A file is not text in the encoding that it was read in."""
 
 
 class Remedy(StrEnum):
@@ -101,6 +103,8 @@ class Remedy(StrEnum):
     MEASURE_MORE = "Measure more of the space's architectures."
     SUPERNET_SPACE = "Search a space that was made of the super-network's own shapes."
     DELIMITER = "State it with delimiter={sign!r}."
+    ENCODING = "Save it as UTF-8, or state encoding={encoding!r}."
+    DECIMAL = "Correct the value, or state decimal=',' or decimal='.', the sign of the table's numbers."
     EXTEND = "Extend it first, for example with budget={budget}."
 
 

@@ -39,6 +39,8 @@ OPTIONS = {
     Remedy.MEASURE_MORE: "Measure more: `archex measure --missing --space SPACE`.",
     Remedy.SUPERNET_SPACE: "Search a space of `archex supernet evaluate FOLDER --store URL`.",
     Remedy.DELIMITER: "State it with --delimiter {sign!r}.",
+    Remedy.ENCODING: "Save it as UTF-8, or state --encoding {encoding}.",
+    Remedy.DECIMAL: "Correct the value, or state --decimal ',' or --decimal '.', the sign of the table's numbers.",
     Remedy.EXTEND: "Extend it first, for example `archex search extend {study} --budget {budget}`.",
 }
 """The words of the command line for each remedy that names a setting."""
@@ -46,7 +48,11 @@ OPTIONS = {
 
 def by_options(error: InputError) -> str:
     """Return the remedy of an error in the words of the command line."""
-    remedy = error.remedy
+    return in_options(error.remedy)
+
+
+def in_options(remedy: str) -> str:
+    """Return a remedy in the words of the command line."""
     if not isinstance(remedy, Advice):
         return remedy
     values = {name: _options(value) if isinstance(value, Ways) else value for name, value in remedy.values.items()}

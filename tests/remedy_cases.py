@@ -172,6 +172,18 @@ def own_task(world: SimpleNamespace, kind: str) -> None:
     load_own(read_own(world.path / "task.yaml"))
 
 
+def regression(world: SimpleNamespace, decimal: str) -> None:
+    (world.path / "t.csv").write_text("label;sentence\n" + "".join(f"{n},125;sentence {n}\n" for n in range(1, 30)))
+    document = {"name": "mine", "kind": "regression", "files": {"train": "t.csv"}}
+    (world.path / "task.yaml").write_text(yaml.safe_dump(document | ({"decimal": decimal} if decimal else {})))
+    load_own(read_own(world.path / "task.yaml"))
+
+
+def in_french(world: SimpleNamespace, encoding: str) -> None:
+    (world.path / "t.csv").write_bytes("modèle;note\nBERT-Mini;1\n".encode("cp1252"))
+    read_separated(world.path / "t.csv", TableOptions(encoding=encoding))
+
+
 def measured_row(world: SimpleNamespace, key: str) -> None:
     performance = {"latency": 1, "energy": 1, "peak_power": 1}
     path = world.path / "e.json"
@@ -286,10 +298,13 @@ CASES = [
     Case("Rename it, or write for example format: csv into the mapping.",
          lambda w: table(w, "model,sst\nBERT-Mini,1\n", "t.txt"),
          lambda w, v: table(w, "model,sst\nBERT-Mini,1\n", "t.txt", **yaml.safe_load(v))),
-    Case("Correct the value, or state the table's decimal sign, ',' or '.'.",
+    Case("Correct the value, or state --decimal ',' or --decimal '.', the sign of the table's numbers.",
          lambda w: table(w, "model;sst;x\nBERT-Mini;0,5;0.5\n"),
          lambda w, v: table(w, "model;sst;x\nBERT-Mini;0,5;0.5\n", options=TableOptions(decimal=v)),
-         lambda remedy: re.findall(r"'(.)'", remedy)[:1]),
+         lambda remedy: re.findall(r"--decimal '(.)'", remedy)[:1]),
+    same("Correct the row, or state decimal: ',' or decimal: '.' in the task file.",
+         lambda w, v: regression(w, v), "", r"decimal: '(,)'"),
+    same("Save it as UTF-8, or state --encoding {}.", lambda w, v: in_french(w, v), "utf-8", r"--encoding ([\w-]+)"),
     same("If they are there, write rows: {} into the mapping. || Check the file.",
          lambda w, v: parallel(w, **(yaml.safe_load(v) or {})), "{}", r"rows: \w+"),
     same("Add it to the mapping's columns, for example l: {value: 2}.",

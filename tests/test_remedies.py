@@ -61,6 +61,7 @@ NAMES_NOTHING = {
     "Use --kernel views, or a smaller space.": NO_VALUE,
     "Use --kernel views, or a smaller space, or raise --max-kernel-hours.": NO_VALUE,
     "State it with delimiter: {} in {}.": "tests of mappings and of task files state it",
+    "Save it as UTF-8, or state encoding: {} in {}.": "tests of tables state it",
     "Write it per head.": NO_VALUE,
     "Give for example a run's folder pretrained/.": NO_VALUE,
     "Start one by `ray start --head`; for ray:// also run: pip install 'ray[client]'": NEEDS,
@@ -102,7 +103,7 @@ def pattern(template: str) -> re.Pattern[str]:
 
 
 CONCRETE = re.compile(
-    r"`|--\w|for example|\b[Ww]rite\b|\bRun\b|such as|Rename them|[Ss]tate (it|the table)|^Name one metric|"
+    r"`|--\w|for example|\b[Ww]rite\b|\bRun\b|such as|Rename them|\b[Ss]tate\b|^Name one metric|"
     r"^Use (\{\}|[\w.]*\d|--|bfloat)|^Add --"
 )
 """What a remedy has that names a value or a command."""

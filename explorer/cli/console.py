@@ -40,6 +40,11 @@ def say(line: str) -> None:
     errors.print(line, markup=False, soft_wrap=True)
 
 
+def say_note(note: str) -> None:
+    """Print on standard error what the user should know about the input."""
+    say(f"note: {note}")
+
+
 def print_json(document: Any) -> None:
     """Print the JSON document of the command on standard output."""
     sys.stdout.write(json.dumps(document, allow_nan=False) + "\n")

@@ -20,6 +20,7 @@ from explorer.cli.console import (
     output,
     print_json,
     progress_reporter,
+    say_note,
 )
 from explorer.cli.dialect import DialectOptions
 from explorer.cli.options import with_options
@@ -37,6 +38,7 @@ from explorer.library.importing import (
 )
 from explorer.library.removal import remove_measurements, remove_scores
 from explorer.library.spaces import OWN_SPACE, check_space_name
+from explorer.remedies import in_options
 from explorer.space.imports.rows import MAX_ALIKE
 from explorer.training.files import check_new, write_json
 
@@ -144,7 +146,7 @@ def bert(
     with opened(store) as opened_store:
         done = import_bert(opened_store, read, folder, space)
     for note in done.notes:
-        errors.print(f"note: {note}", markup=False, soft_wrap=True)
+        say_note(note)
     if json:
         print_json({**dataclasses.asdict(done), "folder": str(done.folder)})
         return
@@ -187,12 +189,18 @@ def remove(
         output.print(f"removed {what}; the architectures are kept", markup=False, soft_wrap=True)
 
 
+def _in_words_of_the_command_line(report: ImportReport) -> ImportReport:
+    refused = (dataclasses.replace(row, remedy=in_options(row.remedy)) for row in report.refused)
+    return dataclasses.replace(report, refused=tuple(refused))
+
+
 def _import(read: ImportFile, strict: bool, report: Path | None, store: str, json: bool) -> None:
     if not read.rows.valid or (strict and (read.rows.refused or read.rows.suspicious)):
         found = refusal(read, read.rows.refused)  # Nothing to store, so do not create a store.
     else:
         with opened(store, create=not read.names_stored) as opened_store, progress_reporter() as reporter:
             found = import_file(opened_store, read, reporter, strict)
+    found = _in_words_of_the_command_line(found)
     document = {**dataclasses.asdict(found), "refused_rows": found.refused_rows}
     if report is not None:
         _write_report(report, document)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from explorer.cli.console import JsonOption, SeedOption, opened, output, print_json, progress_reporter
+from explorer.cli.console import JsonOption, SeedOption, opened, output, print_json, progress_reporter, say_note
 from explorer.cli.search_options import DataOption, RecipeOption
 from explorer.errors import InputError
 from explorer.library.workplace import STORE_VARIABLE
@@ -56,6 +56,12 @@ def train(
     bert: Annotated[
         str, typer.Option("--from", help="Start from this BERT's weights and vocabulary: its folder, or its hub name.")
     ] = "",
+    cased: Annotated[
+        bool | None,
+        typer.Option(
+            "--cased/--uncased", help="Whether the tokenizer of --from keeps capitals; by default decided from it."
+        ),
+    ] = None,
     distil: Annotated[
         float,
         typer.Option(
@@ -80,9 +86,10 @@ def train(
     from explorer.training.loop import TrainingStopped, best_device
 
     asked = backbone or widths or steps is not None or text or bert or distil or sampled != SAMPLED or recipe or seed
+    asked = asked or cased is not None
     settings = None if asked else stored_settings(folder)
     if settings is None:
-        settings = super_settings(backbone or "nano", widths, steps, text, bert, distil, sampled, recipe, seed)
+        settings = super_settings(backbone or "nano", widths, steps, text, bert, distil, sampled, recipe, seed, cased)
     torch.set_num_threads(threads)
     total = settings.plan.recipe.pretrain_steps
     with progress_reporter() as reporter, _stoppable() as should_stop:
@@ -91,7 +98,8 @@ def train(
             reporter.update("super-training", step, total, f"loss {loss:.3f}")
 
         try:
-            train_folder(folder, settings, best_device(), _reporting(reporter, "text"), on_step, should_stop)
+            told = _reporting(reporter, "text"), on_step, should_stop, say_note
+            train_folder(folder, settings, best_device(), *told)
         except TrainingStopped:
             raise KeyboardInterrupt from None
         done = open_folder(folder, torch.device("cpu"))

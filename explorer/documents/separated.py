@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from explorer.documents.numbers import decimal_sign, is_grouped
-from explorer.documents.text import ENCODINGS, UTF8, Decoded, lines_of, read_decoded
-from explorer.errors import Advice, DataError, InputError, Remedy, Shown
+from explorer.documents.text import ENCODINGS, UTF8, Decoded, likely_encoding, lines_of, read_decoded
+from explorer.errors import Advice, Code, DataError, InputError, Remedy, Shown
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 """Delimiters and their names."""
@@ -41,7 +41,7 @@ class TableOptions:
         delimiter: a key of ``DELIMITERS``, or its name.
         decimal: a key of ``DECIMALS``, or its name.
         encoding: one of ``ENCODINGS``.
-        place: where the user writes the options, for errors; empty: on the command line.
+        place: where the user writes the options, for errors; empty: with the command or the call.
 
     Raises:
         InputError: a value is none of these.
@@ -74,6 +74,26 @@ class TableOptions:
         if self.place:
             return f"State it with delimiter: {sign!r} in {self.place}."
         return Advice(Remedy.DELIMITER, sign=sign)
+
+    def encoding_remedy(self, encoding: str) -> str:
+        """Return the remedy for a table in another encoding than the one it was read in."""
+        if self.place:
+            return f"Save it as UTF-8, or state encoding: {encoding!r} in {self.place}."
+        return Advice(Remedy.ENCODING, encoding=encoding)
+
+    def read(self, path: Path, what: str = "file") -> Decoded:
+        """Read the text of a table.
+
+        Raises:
+            DataError: see ``read_decoded``; if another encoding fits the file, the remedy names it.
+        """
+        try:
+            return read_decoded(path, what, encoding=self.encoding)
+        except DataError as error:
+            likely = likely_encoding(path) if error.code is Code.ENCODING else None
+            if likely is None or likely == (self.encoding or UTF8):
+                raise
+            raise DataError(error.field, error.rule, error.value, self.encoding_remedy(likely)) from None
 
     def over(self, other: TableOptions) -> TableOptions:
         """Return these options, with what they leave open taken from ``other``."""
@@ -252,4 +272,4 @@ def read_separated(
         DataError: the file is missing or not text, several dialects fit it, or its first row does not name columns.
     """
     options = options or TableOptions()
-    return SeparatedTable(read_decoded(path, what, encoding=options.encoding), str(path), usual, quoted, options)
+    return SeparatedTable(options.read(path, what), str(path), usual, quoted, options)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.errors import DataError, Shown
+from explorer.errors import Code, DataError, Shown
 
 MAX_FILE_BYTES = 256 * 2**20
 """Maximum file size; a table of 20,000 architectures takes some 60 MB."""
@@ -94,6 +94,27 @@ def read_decoded(path: Path, what: str = "file", most: int = MAX_FILE_BYTES, enc
     return _decoded(raw, what, shown, encoding)
 
 
+def likely_encoding(path: Path) -> str | None:
+    """Guess the encoding of a file without a mark: UTF-8, UTF-16, or a Western European one; ``None`` if none fits.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    raw = path.read_bytes()
+    if raw.startswith(tuple(mark for mark, _ in _MARKS)):
+        return None  # The mark counts, whatever the user says.
+    zeros = raw[::2].count(0), raw[1::2].count(0)
+    # Every other byte of Latin letters in UTF-16 is zero.
+    wide = ("utf-16-le" if zeros[1] > zeros[0] else "utf-16-be",) if 4 * sum(zeros) > len(raw) else ()
+    for encoding in wide or (UTF8, "cp1252", "latin-1"):
+        try:
+            if "\0" not in raw.decode(encoding):
+                return encoding
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
 def read_standard_input(most: int = MAX_FILE_BYTES) -> str:
     """Read the text on standard input. Raises DataError like ``read_text``."""
     what = "standard input"
@@ -127,11 +148,13 @@ def _decoded(raw: bytes, what: str, shown: str, encoding: str | None) -> Decoded
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         bad = raw[error.start : error.start + 4]
-        raise DataError(f"{shown}, line {line}", f"be valid {found.upper()}", bad, _SAVE) from None
+        rule = f"be valid {found.upper()}"
+        raise DataError(f"{shown}, line {line}", rule, bad, _SAVE, Code.ENCODING) from None
     text = text.removeprefix("\ufeff")
     if (place := text.find("\0")) >= 0:
         line, around = text.count("\n", 0, place) + 1, text[max(0, place - 8) : place + 8]
-        raise DataError(f"{shown}, line {line}", "be text without NUL characters", around, _SAVE)
+        rule = "be text without NUL characters"
+        raise DataError(f"{shown}, line {line}", rule, around, _SAVE, Code.ENCODING)
     if not text.strip():
         raise DataError(what, "hold something", shown, "The file is empty.")
     return Decoded(text, found, bool(mark))

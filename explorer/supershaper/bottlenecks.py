@@ -38,12 +38,15 @@ def start_as_identity(model: FlexiBertForMaskedLM) -> None:
                 linear.bias.zero_()
 
 
-def start_from_bert(model: FlexiBertForMaskedLM, folder: Path) -> None:
+def start_from_bert(model: FlexiBertForMaskedLM, folder: Path) -> tuple[str, ...]:
     """Load a BERT's weights into the largest shape and identities into its bottlenecks, so that it computes the same.
 
     Args:
         model: the largest shape of a backbone of BERT's sizes, with BERT's vocabulary and unmerged bottlenecks.
         folder: a BERT checkpoint; its masked-LM head is loaded if it has one.
+
+    Returns:
+        Notes on what was done to read the checkpoint, one sentence each.
 
     Raises:
         InputError: the model differs from BERT in a size, or in a setting that changes the function of the weights.
@@ -71,6 +74,7 @@ def start_from_bert(model: FlexiBertForMaskedLM, folder: Path) -> None:
                 rule = f"be of the super-network's shape {tuple(parameter.shape)}"
                 raise InputError(f"BERT's {name}", rule, had, "Choose the backbone of BERT's own sizes.")
             parameter.copy_(weights[name])
+    return found.files.notes
 
 
 def merge_bottlenecks(model: ModelT) -> ModelT:

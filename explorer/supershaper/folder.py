@@ -42,11 +42,13 @@ class SuperSettings:
         plan: backbone, widths and training.
         text: text file or folder, absolute; empty for the default text.
         bert: absolute path of the checkpoint for weight initialisation; empty for random weights.
+        cased: whether the checkpoint's tokenizer keeps capitals; ``None``: decided from the checkpoint.
     """
 
     plan: SuperPlan
     text: str = ""
     bert: str = ""
+    cased: bool | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the settings as a JSON-able document."""
@@ -58,7 +60,7 @@ class SuperSettings:
         plan = dict(document["plan"])
         plan["backbone"], plan["recipe"] = Backbone(**plan["backbone"]), Recipe(**plan["recipe"])
         plan["widths"] = tuple(plan["widths"])
-        return cls(SuperPlan(**plan), document["text"], document["bert"])
+        return cls(SuperPlan(**plan), document["text"], document["bert"], document.get("cased"))
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def train_folder(
     on_progress: Callable[[float, str], None],
     on_step: Callable[[int, float], None],
     should_stop: Callable[[], bool],
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> None:
     """Train a super-network into a folder, or resume its training; do nothing if it is complete.
 
@@ -114,13 +117,14 @@ def train_folder(
         on_progress: called with the progress of the text's preparation.
         on_step: called with the number of finished steps and the latest loss.
         should_stop: polled between steps.
+        on_note: called before a new training with each note about its BERT checkpoint, one sentence.
 
     Raises:
         InputError: the folder has other contents. Nothing is written to a new folder if the text or the BERT checkpoint
             is invalid, or the device cannot run the recipe.
         TrainingStopped, TrainingFailed, DataError, InputError: see ``train_super_network`` and ``prepare_text``.
     """
-    _claim(folder, settings, device)
+    _claim(folder, settings, device, on_note)
     text = _text(folder, settings, on_progress)
     if not (folder / MODEL).is_dir():
         bert = Path(settings.bert) if settings.bert else None
@@ -180,10 +184,10 @@ def _mark(settings: SuperSettings, text: SuperText) -> str:
 def _text(folder: Path, settings: SuperSettings, on_progress: Progress) -> SuperText:
     text = Path(settings.text) if settings.text else None
     bert = Path(settings.bert) if settings.bert else None
-    return prepare_text(folder / DATA, settings.plan.recipe, text, bert, on_progress)
+    return prepare_text(folder / DATA, settings.plan.recipe, text, bert, on_progress, settings.cased)
 
 
-def _claim(folder: Path, settings: SuperSettings, device: torch.device) -> None:
+def _claim(folder: Path, settings: SuperSettings, device: torch.device, on_note: Callable[[str], None]) -> None:
     """Write the settings into a new folder; reject a folder with other settings. Raises InputError, DataError."""
     stored = stored_settings(folder)
     if stored is None:
@@ -193,7 +197,8 @@ def _claim(folder: Path, settings: SuperSettings, device: torch.device) -> None:
             raise InputError("folder", "be new, empty or of a super-network", str(folder), "Choose another folder.")
         check_device(settings.plan.recipe, device)
         check_pieces(settings.plan.recipe, 1)
-        _check_sources(settings)
+        for note in _check_sources(settings):
+            on_note(note)
         write_json(folder / SETTINGS, settings.document())
         return
     for name, had, wanted in _differences(stored, settings):
@@ -201,22 +206,28 @@ def _claim(folder: Path, settings: SuperSettings, device: torch.device) -> None:
         raise InputError(name, rule, wanted, "Use the same settings, or another folder.")
 
 
-def _check_sources(settings: SuperSettings) -> None:
-    """Check the text and the BERT checkpoint before anything is written. Raises InputError, DataError, SpecError."""
+def _check_sources(settings: SuperSettings) -> tuple[str, ...]:
+    """Check the text and the BERT checkpoint before anything is written; return notes about the checkpoint.
+
+    Raises:
+        InputError, DataError, SpecError: one of them cannot be used.
+    """
     if settings.text:
         check_text(Path(settings.text))
-    if settings.bert:
-        plan, (_, special, size) = settings.plan, bert_vocabulary(Path(settings.bert))
-        widest = plan.backbone.spec((plan.backbone.hidden,) * plan.backbone.layers)
-        sizes = {"vocab_size": size, "max_position_embeddings": plan.recipe.length, "pad_token_id": special.pad}
-        with torch.device("meta"):  # The meta device suffices, because only sizes and settings are compared.
-            model = FlexiBertForMaskedLM(config_for(widest, **sizes))
-        start_from_bert(model, Path(settings.bert))
+    if not settings.bert:
+        return ()
+    plan, words = settings.plan, bert_vocabulary(Path(settings.bert), settings.cased)
+    widest = plan.backbone.spec((plan.backbone.hidden,) * plan.backbone.layers)
+    length, pad = plan.recipe.length, words.special.pad
+    config = config_for(widest, vocab_size=words.size, max_position_embeddings=length, pad_token_id=pad)
+    with torch.device("meta"):  # The meta device suffices, because only sizes and settings are compared.
+        model = FlexiBertForMaskedLM(config)
+    return *start_from_bert(model, Path(settings.bert)), *words.notes
 
 
 def _differences(stored: SuperSettings, given: SuperSettings) -> list[tuple[str, Any, Any]]:
     """Return the relevant settings that differ: name, stored value, given value."""
-    pairs: list[tuple[Any, Any, str]] = [(stored, given, "text"), (stored, given, "bert")]
+    pairs: list[tuple[Any, Any, str]] = [(stored, given, name) for name in ("text", "bert", "cased")]
     pairs += [(stored.plan, given.plan, field.name) for field in fields(SuperPlan) if field.name != "recipe"]
     recipes = stored.plan.recipe, given.plan.recipe
     pairs += [(*recipes, field.name) for field in fields(Recipe) if field.name not in UNSEEN]

@@ -41,6 +41,7 @@ def super_settings(
     sampled: int = SAMPLED,
     recipe: str = "",
     seed: int = 0,
+    cased: bool | None = None,
 ) -> SuperSettings:
     """Build the settings of a super-network from a few choices and defaults for the rest.
 
@@ -55,6 +56,7 @@ def super_settings(
         sampled: random shapes per step, in addition to the largest and the smallest.
         recipe: name or YAML file of a recipe; the default depends on the backbone's width.
         seed: seed of the training.
+        cased: whether BERT's tokenizer keeps capitals; by default decided from the checkpoint.
 
     Raises:
         InputError: a choice breaks a rule, or the BERT checkpoint does not exist.
@@ -67,14 +69,17 @@ def super_settings(
     chosen = recipe_named(recipe) if recipe else default_recipe(found)
     if steps is not None:
         chosen = replace(chosen, pretrain_steps=steps)
+    if cased is not None and not bert:
+        rule = "come with a BERT checkpoint, whose tokenizer it is about"
+        raise InputError("cased", rule, cased, "Name the checkpoint, or leave it out.")
     start = ""
     if bert:
-        folder, length = _bert(bert)
-        start, chosen = str(folder.resolve()), replace(chosen, length=length)
+        checkpoint, length = _bert(bert)
+        start, chosen = str(checkpoint.resolve()), replace(chosen, length=length)
     if text is not None and not text.exists():
         raise InputError("text", "be an existing path", str(text), "Check the path.")
     plan = SuperPlan(found, _widths(found, widths), chosen, seed, sampled, distil)
-    return SuperSettings(plan, str(text.resolve()) if text else "", start)
+    return SuperSettings(plan, str(text.resolve()) if text else "", start, cased)
 
 
 def backbone_named(text: str) -> Backbone:
@@ -153,12 +158,16 @@ def _widths(backbone: Backbone, text: str) -> tuple[int, ...]:
 
 
 def _bert(name: str) -> tuple[Path, int]:
-    """Return the folder of a BERT checkpoint and its number of positions. Raises InputError, DataError."""
+    """Return a BERT checkpoint, its folder or a file of weights, and its number of positions.
+
+    Raises:
+        InputError, DataError: there is none, or it has no readable configuration.
+    """
     from explorer.models.checkpoint import find_checkpoint, read_settings
 
-    folder = find_checkpoint(name).folder
-    length = read_settings(folder)[0].get("max_position_embeddings", 512)
+    found = find_checkpoint(name)
+    length = read_settings(found.folder)[0].get("max_position_embeddings", 512)
     if isinstance(length, bool) or not isinstance(length, int) or length < 1:
         rule = "be a whole number of at least 1"
         raise InputError("checkpoint: max_position_embeddings", rule, length, "Choose another checkpoint.")
-    return folder, length
+    return found.weights or found.folder, length

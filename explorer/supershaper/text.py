@@ -63,7 +63,14 @@ def check_text(text: Path) -> None:
     _corpora(text, Path(), lambda share, note: None)
 
 
-def prepare_text(work: Path, recipe: Recipe, text: Path | None, bert: Path | None, progress: Progress) -> SuperText:
+def prepare_text(
+    work: Path,
+    recipe: Recipe,
+    text: Path | None,
+    bert: Path | None,
+    progress: Progress,
+    cased: bool | None = None,
+) -> SuperText:
     """Read the text, train or load the vocabulary, and encode it; or load the result of an earlier call.
 
     After an earlier call with the same arguments the source is not read again.
@@ -72,16 +79,17 @@ def prepare_text(work: Path, recipe: Recipe, text: Path | None, bert: Path | Non
         work: folder for the results; created if absent.
         recipe: recipe with the vocabulary size and the length.
         text: a text file, a folder with ``train.txt`` and ``valid.txt``, or ``None`` for the default text.
-        bert: folder of a BERT checkpoint whose vocabulary is used, or ``None``.
+        bert: a BERT checkpoint whose vocabulary is used, or ``None``.
         progress: called with the progress.
+        cased: whether BERT's tokenizer keeps capitals; by default decided from the checkpoint.
 
     Raises:
         DataError: text or vocabulary is missing or malformed, or a file in ``work`` is damaged.
     """
     asked = (str(text or ""), str(bert or ""), str(recipe.vocab_size), str(recipe.length))
-    manifest = work / f"prepared-{digest(*asked)}.json"
+    manifest = work / f"prepared-{digest(*asked, *(() if cased is None else (str(cased),)))}.json"
     if not manifest.is_file():
-        write_json(manifest, _prepare(work, recipe, text, bert, progress))
+        write_json(manifest, _prepare(work, recipe, text, bert, cased, progress))
     with intact(manifest, AGAIN):
         document = json.loads(manifest.read_text(encoding="utf-8"))
         folder, special = work / document["tokenizer"], SpecialIds(*document["special"])
@@ -97,11 +105,13 @@ def prepare_text(work: Path, recipe: Recipe, text: Path | None, bert: Path | Non
     return found
 
 
-def _prepare(work: Path, recipe: Recipe, text: Path | None, bert: Path | None, progress: Progress) -> dict[str, Any]:
+def _prepare(
+    work: Path, recipe: Recipe, text: Path | None, bert: Path | None, cased: bool | None, progress: Progress
+) -> dict[str, Any]:
     """Write all files; return the facts needed to load them."""
     train, held = _corpora(text, work, progress)
     progress(0.3, "preparing the vocabulary")
-    folder, special, vocab_size = _vocabulary(work, recipe, train, bert)
+    folder, special, vocab_size = _vocabulary(work, recipe, train, bert, cased)
     tokenizer, vocabulary = load_tokenizer(folder)
     streams = []
     for corpus in (train, held):
@@ -139,10 +149,12 @@ def _encoded(tokenizer: Tokenizer, corpus: Corpus, special: SpecialIds) -> NDArr
     return encode_stream(tokenizer, [" ".join(one.sentences) for one in corpus.documents], special.end)
 
 
-def _vocabulary(work: Path, recipe: Recipe, train: Corpus, bert: Path | None) -> tuple[Path, SpecialIds, int]:
+def _vocabulary(
+    work: Path, recipe: Recipe, train: Corpus, bert: Path | None, cased: bool | None
+) -> tuple[Path, SpecialIds, int]:
     """Return the folder of the tokenizer, its special tokens and the vocabulary size of the model."""
     if bert is not None:
-        return _vocabulary_of_bert(work, bert)
+        return _vocabulary_of_bert(work, bert, cased)
     folder = work / f"tokenizer-{digest(train.fingerprint, str(recipe.vocab_size), str(recipe.length))}"
     if not folder.is_dir():
         sentences = (sentence for document in train.documents for sentence in document.sentences)
@@ -150,11 +162,32 @@ def _vocabulary(work: Path, recipe: Recipe, train: Corpus, bert: Path | None) ->
     return folder, OURS, load_tokenizer(folder)[0].get_vocab_size()
 
 
-def bert_vocabulary(bert: Path) -> tuple[PreTrainedTokenizerFast, SpecialIds, int]:
-    """Return the tokenizer of a BERT folder, its special tokens and the model's vocabulary size.
+@dataclass(frozen=True)
+class BertVocabulary:
+    """The vocabulary of a BERT checkpoint.
+
+    Attributes:
+        tokenizer: its tokenizer.
+        special: the tokenizer's special tokens.
+        size: number of tokens that the model knows.
+        notes: what was decided about the tokenizer, and what is contradictory in the checkpoint, one sentence each.
+    """
+
+    tokenizer: PreTrainedTokenizerFast
+    special: SpecialIds
+    size: int
+    notes: tuple[str, ...]
+
+
+def bert_vocabulary(bert: Path, cased: bool | None = None) -> BertVocabulary:
+    """Read the vocabulary of a BERT checkpoint.
+
+    Args:
+        bert: the checkpoint.
+        cased: whether texts keep their capitals; by default decided from the checkpoint.
 
     Raises:
-        InputError, DataError: the folder has no configuration or no complete tokenizer of a BERT.
+        InputError, DataError: the checkpoint has no configuration or no complete tokenizer of a BERT.
     """
     from explorer.models.bert_tokenizer import read_tokenizer
     from explorer.models.checking import quiet_transformers
@@ -166,19 +199,19 @@ def bert_vocabulary(bert: Path) -> tuple[PreTrainedTokenizerFast, SpecialIds, in
         rule = f"be a whole number up to {MOST_TOKENS}"
         raise DataError(f"{bert}: vocab_size", rule, size, "Choose another checkpoint.")
     with quiet_transformers():
-        found = read_tokenizer(folder, size)
+        found = read_tokenizer(folder, size, cased)
     ids = [getattr(found.tokenizer, f"{name}_token_id") for name in SPECIAL_NAMES] if found is not None else []
     if found is None or None in ids:
         rule = "hold a tokenizer with BERT's special tokens"
         raise DataError(str(bert), rule, [path.name for path in folder.iterdir()], "Save BERT's tokenizer there.")
-    return found.tokenizer, SpecialIds(*ids), size
+    return BertVocabulary(found.tokenizer, SpecialIds(*ids), size, found.notes)
 
 
-def _vocabulary_of_bert(work: Path, bert: Path) -> tuple[Path, SpecialIds, int]:
-    theirs, special, size = bert_vocabulary(bert)
-    own = theirs.backend_tokenizer.to_str()
-    folder = work / f"tokenizer-{digest(own, json.dumps(astuple(special)))}"
+def _vocabulary_of_bert(work: Path, bert: Path, cased: bool | None) -> tuple[Path, SpecialIds, int]:
+    found = bert_vocabulary(bert, cased)
+    own = found.tokenizer.backend_tokenizer.to_str()
+    folder = work / f"tokenizer-{digest(own, json.dumps(astuple(found.special)))}"
     if not folder.is_dir():
         with writable(folder), new_folder(folder) as temporary:
-            theirs.save_pretrained(temporary)
-    return folder, special, size
+            found.tokenizer.save_pretrained(temporary)
+    return folder, found.special, found.size

@@ -83,3 +83,40 @@ def test_what_was_decided_is_said(archex):
     code, _, err = archex("import", "bert", "bert", "other", "--uncased")
     assert (code, "lower-cased as asked" in err) == (0, True)
     assert AutoTokenizer.from_pretrained("other")("Boat").tokens() == ["[CLS]", "[UNK]", "[SEP]"]
+
+
+def test_a_super_network_says_the_same_about_its_bert(archex):
+    """Tokenizers are decided from a checkpoint by one rule, so both commands print the same notes."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    bert = BertForMaskedLM(BertConfig(vocab_size=10, max_position_embeddings=32, **sizes))
+    bert.save_pretrained("cased")
+    Path("cased/vocab.txt").write_text("\n".join([*WORDS[:-1], "Boat"]))
+    weights = Path("cased/model.safetensors")
+    save_file({f"_orig_mod.{name}": value for name, value in load_file(weights).items()}, weights, {"format": "pt"})
+    Path("text.txt").write_text("The cat sees a Boat. " * 40)
+    train = ("supernet", "train", "--backbone", "1x16", "--widths", "8,16", "--recipe", "quick", "--steps", "1")
+    for number, choice in enumerate(([], ["--uncased"], ["--cased"])):
+        code, _, told = archex("import", "bert", "cased", f"model-{number}", *choice)
+        assert code == 0, told
+        notes = [line for line in told.splitlines() if line.startswith("note: ")]
+        assert len(notes) == 1 + (choice != ["--cased"])
+        command = (*train, f"net-{number}", "--text", "text.txt", "--from", "cased", *choice)
+        code, _, told = archex(*command)
+        assert code == 0, told
+        assert [line for line in told.splitlines() if line.startswith("note: ")] == notes
+        tokenizer = AutoTokenizer.from_pretrained(next(Path(f"net-{number}/data").glob("tokenizer-*")))
+        assert tokenizer("Boat")["input_ids"][1] == (1 if choice == ["--uncased"] else 9)
+        code, _, told = archex(*command)
+        assert (code, "note: " in told) == (0, False), "it is finished, and nothing is decided again"
+    code, _, told = archex(*train, "net-0", "--text", "text.txt", "--from", "cased", "--uncased")
+    assert (code, "cased must be None, as in the super-network in net-0" in told) == (2, True)
+    code, _, told = archex(*train, "other", "--cased")
+    assert (code, "cased must come with a BERT checkpoint" in told) == (2, True)
+    # A file of weights that is named is the one that is read, also where the folder has others.
+    torch.save({name: value + 1 for name, value in bert.state_dict().items()}, "cased/late.bin")
+    code, _, told = archex(*train, "late", "--text", "text.txt", "--from", "cased/late.bin")
+    assert code == 0, told
+    assert json.loads(Path("late/supernet.json").read_text())["bert"] == str(Path("cased/late.bin").resolve())
+    first = AutoModelForMaskedLM.from_pretrained("late/model").flexibert.embeddings.word_embeddings.weight
+    assert float(first.detach()[5:].mean()) > 0.9

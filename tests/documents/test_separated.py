@@ -64,17 +64,39 @@ def test_cells_are_what_they_are_whatever_the_dialect(tmp_path):
 
 @pytest.mark.parametrize("content", ["a,b|c\n1,2|3\n", "a;b,c\nx;y,z\nx;y,z\n", "a|b\tc\n"])
 def test_what_several_delimiters_fit_is_refused_and_the_remedy_works(tmp_path, content):
-    with pytest.raises(
-        DataError, match=r"t\.csv, line 1 must have one possible delimiter \((\w+) and (\w+) fit equally\)"
-    ):
+    rule = r"t\.csv, line 1 must have one possible delimiter \((\w+) and (\w+) fit equally\)"
+    with pytest.raises(DataError, match=rule) as caught:
         table(tmp_path, content)
-    try:
-        table(tmp_path, content)
-    except DataError as error:
-        ways = {error.remedy: "delimiter=", by_options(error): "--delimiter "}
-    for remedy, words in ways.items():
+    error = caught.value
+    for remedy, words in ((error.remedy, "delimiter="), (by_options(error), "--delimiter ")):
         sign = remedy.removeprefix(f"State it with {words}").removesuffix(".")
         assert len(table(tmp_path, content, delimiter=sign.strip("'")).columns) == 2
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le", "utf-16-be", "latin-1"])
+@pytest.mark.parametrize("place", ["", "the mapping"])
+def test_a_table_in_another_encoding_is_told_how_to_state_it(tmp_path, encoding, place):
+    # 0x81 is no character of cp1252.
+    text = "modèle;note\ngrün;1" + ("\x81" if encoding == "latin-1" else "") + "\n"
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    with pytest.raises(DataError) as caught:
+        read_separated(tmp_path / "t.csv", TableOptions(place=place))
+    stated = f"encoding: '{encoding}' in the mapping" if place else f"encoding='{encoding}'"
+    assert caught.value.remedy == f"Save it as UTF-8, or state {stated}."
+    assert place or by_options(caught.value) == f"Save it as UTF-8, or state --encoding {encoding}."
+    read = read_separated(tmp_path / "t.csv", TableOptions(encoding=encoding))
+    assert (read.columns[0], rows(read)[0]["modèle"]) == ("modèle", "grün")
+
+
+def test_a_stated_encoding_that_does_not_fit_is_told_the_one_that_does(tmp_path):
+    (tmp_path / "t.csv").write_text("modèle,note\n" + "grün,1\n" * 3)
+    with pytest.raises(DataError, match="encoding='utf-8'"):
+        read_separated(tmp_path / "t.csv", TableOptions(encoding="utf-16-le"))
+    # A mark counts whatever is stated, and where a character is missing or NUL no encoding helps.
+    for raw in (b"\xff\xfea", b"\xef\xbb\xbfa,b\n\xe9,1\n", b"a,b\n\0,1\n2,3\n"):
+        (tmp_path / "t.csv").write_bytes(raw)
+        with pytest.raises(DataError, match=r"Save it as UTF-8\.$"):
+            read_separated(tmp_path / "t.csv")
 
 
 def test_a_bad_row_does_not_change_the_delimiter(tmp_path):

@@ -8,12 +8,15 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from explorer.errors import InputError
+from explorer.documents.text import lines_of, read_text
+from explorer.errors import DataError, InputError
 
 PASSWORD, PASSWORD_FILE = "EXPLORER_APP_PASSWORD", "EXPLORER_APP_PASSWORD_FILE"
 TRIES, PAUSE_S = 5, 30.0
 LONGEST = 256
 """Most characters of a password."""
+MAX_FILE_BYTES = 2**16
+"""Maximum size of a password file, which may have notes below the password."""
 
 
 def password_of(environment: Mapping[str, str]) -> str:
@@ -28,14 +31,15 @@ def password_of(environment: Mapping[str, str]) -> str:
     name = environment.get(PASSWORD_FILE, "")
     if not name:
         return ""
+    rule, remedy = "name a text file whose first line is a password", "Correct the file or its name."
     try:
-        # utf-8-sig accepts files with and without a byte-order mark.
-        lines = Path(name).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError):
-        lines = []
-    if not lines or not lines[0].strip():
-        raise InputError(PASSWORD_FILE, "name a readable file whose first line is a password", name, "Correct it.")
-    return _typeable(lines[0].strip(), PASSWORD_FILE)
+        password = next(lines_of(read_text(Path(name), "password file", MAX_FILE_BYTES))).strip()
+    except DataError as error:
+        # Its value may be a part of the password.
+        raise InputError(PASSWORD_FILE, f"{rule} (it must {error.rule})", name, remedy) from None
+    if not password:
+        raise InputError(PASSWORD_FILE, rule, name, remedy)
+    return _typeable(password, PASSWORD_FILE)
 
 
 def _typeable(password: str, field: str) -> str:

@@ -23,14 +23,13 @@ from explorer.documents.text import read_text
 from explorer.documents.values import checked
 from explorer.errors import DataError, SpecError
 from explorer.space.formats import from_model_dict
-from explorer.space.imports.published import HASH, published_remedy
+from explorer.space.imports.published import HASH, published_number, published_remedy
 from explorer.space.imports.rows import (
     FoundMeasurement,
     FoundRow,
     FoundScore,
     ReadRows,
     is_missing,
-    number,
     read_rows,
 )
 
@@ -59,7 +58,7 @@ def _object(row: Any, key: str) -> Mapping[str, Any]:
 def _predictions(performance: Mapping[str, Any], key: str) -> tuple[FoundScore, ...]:
     found = []
     for field, (task, metric, sign) in PREDICTED.items():
-        value = sign * number(f"performance.{field}", performance.get(field), *RANGES[field])
+        value = sign * published_number(f"performance.{field}", performance.get(field), *RANGES[field])
         found.append(
             FoundScore(
                 task,
@@ -81,7 +80,7 @@ def _measurements(key: str, device: str | None, performance: Mapping[str, Any]) 
         raise DataError("key", "name a device, because the row has measurements", key, remedy)
     measurements = []
     for quantity, unit in UNITS.items():
-        value = number(f"performance.{quantity}", performance.get(quantity), 0, MAX_MEASURED)
+        value = published_number(f"performance.{quantity}", performance.get(quantity), 0, MAX_MEASURED)
         if value == 0:
             raise DataError(f"performance.{quantity}", "be above 0", value, "Nothing takes no time, energy or power.")
         measurements.append(FoundMeasurement(device, quantity, value, unit))
@@ -95,13 +94,14 @@ def _trained(key: str, row: Mapping[str, Any]) -> tuple[tuple[FoundScore, ...], 
         left_out.append(f"{key}: pretrain is empty and left out")
     else:
         pretrain = _object(row, "pretrain")
-        steps = number("pretrain.steps", pretrain.get("steps"), 0, MAX_STEPS)
+        steps = published_number("pretrain.steps", pretrain.get("steps"), 0, MAX_STEPS)
         fidelity = f"{number_text(steps)} steps"
-        values["mlm", "negative loss", "pre-training text"] = -number("pretrain.loss", pretrain.get("loss"), 0.0, 100.0)
+        loss = published_number("pretrain.loss", pretrain.get("loss"), 0.0, 100.0)
+        values["mlm", "negative loss", "pre-training text"] = -loss
     if is_missing(row.get("glue")):
         left_out.append(f"{key}: glue is empty and left out")
     else:
-        values["glue", "mean of GLUE tasks", "GLUE"] = number("glue", row["glue"], 0.0, 1.0)
+        values["glue", "mean of GLUE tasks", "GLUE"] = published_number("glue", row["glue"], 0.0, 1.0)
     scores = tuple(
         FoundScore(task, metric, value, dataset, fidelity, recipe="edgetran", seed=0, source=f"edgetran:{key}")
         for (task, metric, dataset), value in values.items()

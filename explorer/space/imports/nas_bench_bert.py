@@ -19,8 +19,8 @@ from explorer.documents.json_text import load_json
 from explorer.documents.text import read_text
 from explorer.documents.values import MAX_DIGITS
 from explorer.errors import DataError, SpecError
-from explorer.space.imports.published import published_remedy
-from explorer.space.imports.rows import MAX_VALUE, FoundRow, FoundScore, ReadRows, number, read_rows
+from explorer.space.imports.published import published_number, published_remedy
+from explorer.space.imports.rows import MAX_VALUE, FoundRow, FoundScore, ReadRows, read_rows
 from explorer.space.spec import MAX_LAYERS, MAX_STACK, ArchitectureSpec, LayerSpec
 
 METRICS = {
@@ -115,11 +115,11 @@ def _evaluated(step: int | None, published: Mapping[str, Any]) -> _Evaluated:
     percent = {}
     for task, metric in METRICS.items():
         lowest = -100 if "correlation" in metric else 0  # Only a correlation can be negative.
-        percent[task] = number(f"{place}.{task}", published.get(task), lowest, 100, "percentage")
+        percent[task] = published_number(f"{place}.{task}", published.get(task), lowest, 100, "percentage")
     mean = sum(percent.values()) / len(percent)
     suspicious = ""
     if MEAN in published:
-        given = number(f"{place}.{MEAN}", published[MEAN], -MAX_VALUE, MAX_VALUE)
+        given = published_number(f"{place}.{MEAN}", published[MEAN], -MAX_VALUE, MAX_VALUE)
         if abs(given - mean) > MEAN_ERROR:
             suspicious = f"{MEAN} is {given:g}, but the mean of its tasks is {mean:.5g}, which is taken"
     lost = [task for task, value in percent.items() if value == 0.0 and "correlation" not in METRICS[task]]
@@ -149,7 +149,7 @@ def _architecture(row: Any) -> ArchitectureSpec:
 def _found(identity: int, row: Any) -> tuple[FoundRow, tuple[int, ...]]:
     """Return a row, and the training steps that its scores are nested by."""
     spec, published = _architecture(row), _get(row, "", "scores", dict)
-    seconds = number("time_to_train", _get(row, "", "time_to_train", (int, float)), 0, MAX_SECONDS)
+    seconds = published_number("time_to_train", _get(row, "", "time_to_train", (int, float)), 0, MAX_SECONDS)
     if not published:
         return FoundRow(spec, left_out=(f"model {identity}: it has no scores",)), ()
     evaluated = [_evaluated(step, scores) for step, scores in _scores_by_step(published).items()]

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
+from explorer.space.imports.rows import number
+
+published_number = partial(number, dialect=False)
+"""Reads a number like ``number``; the dialect of a published file is known."""
 HASH = r"[0-9a-f]{32}"
 """A row's name in EdgeTran's and FlexiBERT's tables."""
 _KEY = re.compile(f"{HASH}(_.+)?", re.ASCII)

@@ -15,7 +15,6 @@ from typing import Any
 from explorer.documents.json_text import json_lines, load_json
 from explorer.documents.numbers import decimal_sign
 from explorer.documents.separated import DECIMALS, SAMPLED_ROWS, TableOptions, read_separated
-from explorer.documents.text import read_decoded
 from explorer.documents.values import Flaw, checked
 from explorer.errors import DataError, Shown
 from explorer.space.imports.cells import TableRow, absent_column
@@ -93,7 +92,7 @@ def raw_table(
         dialect = separated.dialect
         cells = (("", row) for _, row in separated.rows())
         return RawTable(path, cells, dialect.decimal, separated.columns, (str(dialect),))
-    text = read_decoded(path, encoding=options.encoding).text
+    text = options.read(path).text
     if layout is Layout.JSONL:
         return _json_table(path, [("", row) for _, row in json_lines(text, "")], options)
     document = load_json(text, str(path))

@@ -13,7 +13,7 @@ from typing import Any
 
 from explorer.documents.numbers import looks_numeric, plain_number
 from explorer.documents.values import checked
-from explorer.errors import DataError, InputError, Shown, shortened
+from explorer.errors import Advice, DataError, InputError, Remedy, Shown, shortened
 from explorer.space.spec import ArchitectureSpec
 
 MAX_TEXT = 200
@@ -60,7 +60,8 @@ class RefusedRow:
 
     def error(self, file: str) -> DataError:
         """Return an error that names the file and the row."""
-        return DataError(f"{file} row {self.row}: {self.field}", self.rule, Shown(self.value), self.remedy)
+        field = f"{file} row {self.row}: {self.field}"
+        return DataError(field, self.rule, Shown(self.value), self.remedy)
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,14 @@ def listed(refused: Iterable[RefusedRow]) -> tuple[RefusedRow, ...]:
 
 
 def number(
-    field: str, value: object, lowest: float, highest: float, kind: str = "number", decimal: str | None = None
+    field: str,
+    value: object,
+    lowest: float,
+    highest: float,
+    kind: str = "number",
+    decimal: str | None = None,
+    *,
+    dialect: bool = True,
 ) -> float:
     """Return a number or decimal text as a float within a range.
 
@@ -220,6 +228,7 @@ def number(
         highest: maximum.
         kind: what it is called in the error.
         decimal: decimal sign of numbers in texts; see ``plain_number``.
+        dialect: whether the user can state the decimal sign.
 
     Raises:
         DataError: the value is not such a number.
@@ -227,8 +236,8 @@ def number(
     given, remedy = value, "Correct the value."
     if isinstance(value, str):
         plain = plain_number(value, decimal)
-        if plain is None and looks_numeric(value):
-            remedy = "Correct the value, or state the table's decimal sign, ',' or '.'."
+        if plain is None and dialect and looks_numeric(value):
+            remedy = Advice(Remedy.DECIMAL)
         value = None if plain is None else float(plain)
     # Compare before converting: float() overflows on huge ints, and NaN fails every comparison.
     if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:

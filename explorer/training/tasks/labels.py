@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from explorer.errors import DataError
+from explorer.errors import Advice, DataError
 from explorer.space.imports.rows import number
 
 
@@ -39,9 +39,26 @@ def class_label(place: str, value: Any, classes: Sequence[str], numbered: Sequen
     raise DataError(f"{place}: label", rule, value, "Correct or remove the row.")
 
 
-def value_label(place: str, value: Any, lowest: float, highest: float, decimal: str | None = None) -> float:
-    """Return a regression target, whose decimal sign is given. Raises DataError if it is not a number in the range."""
+def value_label(
+    place: str, value: Any, lowest: float, highest: float, decimal: str | None = None, *, dialect: bool = False
+) -> float:
+    """Return a regression target.
+
+    Args:
+        place: location of the label, for the error.
+        value: the number.
+        lowest: minimum.
+        highest: maximum.
+        decimal: decimal sign of numbers in texts; see ``plain_number``.
+        dialect: whether a task file can state the decimal sign.
+
+    Raises:
+        DataError: it is not a number in the range.
+    """
     try:
-        return number(f"{place}: label", value, lowest, highest, decimal=decimal)
+        return number(f"{place}: label", value, lowest, highest, decimal=decimal, dialect=dialect)
     except DataError as error:
-        raise DataError(error.field, error.rule, value, "Correct or remove the row.") from None
+        remedy = "Correct or remove the row."
+        if isinstance(error.remedy, Advice):
+            remedy = "Correct the row, or state decimal: ',' or decimal: '.' in the task file."
+        raise DataError(error.field, error.rule, value, remedy) from None

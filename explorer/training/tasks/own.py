@@ -41,7 +41,8 @@ from explorer.training.tasks.tables import ENDINGS, ExampleTable
 DOCUMENT = "task.yaml"
 RESERVED = (*MADE_TASKS, *GLUE_TASKS, "mean", "pretrained")
 MOST_CLASSES = 1000
-LARGEST_VALUE = 1e9
+VALUE_RANGE = (-1e9, 1e9)
+"""Least and largest target of a regression."""
 LONGEST_NUMBER = 18
 UNLABELLED = "-1"
 """Label of the rows of published test splits, whose labels are kept secret."""
@@ -159,7 +160,7 @@ def _document_of(folder: Path) -> TaskDocument:
         if names:
             found[part] = names[0]
     columns: dict[str, str] = {}
-    for _, row in ExampleTable(folder / found["train"], TableOptions()).rows():
+    for _, row in ExampleTable(folder / found["train"], TableOptions(place=f"a {DOCUMENT}")).rows():
         columns = {"sentence2": "sentence2"} if "sentence2" in row else {}
         break
     name = folder.resolve().name
@@ -238,7 +239,7 @@ def _rows(table: ExampleTable, columns: Columns) -> Iterator[tuple[str, Any, lis
 
 def _example(classes: Sequence[str], decimal: str | None, place: str, label: Any, sentences: list[str]) -> Example:
     if not classes:
-        return Example(value_label(place, label, -LARGEST_VALUE, LARGEST_VALUE, decimal), *sentences)
+        return Example(value_label(place, label, *VALUE_RANGE, decimal, dialect=True), *sentences)
     if not isinstance(label, str | int) or not class_text(label):
         raise DataError(f"{place}: label", "be the name or the number of a class", label, "Correct or remove the row.")
     return Example(class_label(place, label, classes), *sentences)

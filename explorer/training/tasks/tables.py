@@ -12,7 +12,6 @@ from typing import Any
 
 from explorer.documents.json_text import json_lines
 from explorer.documents.separated import SeparatedTable, TableOptions, read_separated
-from explorer.documents.text import read_decoded
 from explorer.errors import DataError
 
 ENDINGS = (".csv", ".tsv", ".jsonl")
@@ -37,7 +36,7 @@ class ExampleTable:
         self._path, self._options = path, options
         self._table: SeparatedTable | None = None
         if suffix == ".jsonl":
-            self._text = read_decoded(path, WHAT, encoding=options.encoding).text
+            self._text = options.read(path, WHAT).text
         else:
             unquoted = suffix == ".tsv"
             self._table = read_separated(path, options, "\t" if unquoted else ",", not unquoted, WHAT)

@@ -68,9 +68,21 @@ def test_where_the_password_comes_from(tmp_path):
         file.write_text(text)
         with pytest.raises(InputError, match=PASSWORD_FILE):
             password_of({PASSWORD_FILE: str(file)})
-    file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=PASSWORD_FILE):
-        password_of({PASSWORD_FILE: str(file)})
+    for raw, rule in (
+        (b"\xff\xfe\x00", "be valid UTF-16-LE"),
+        (b"secr\xe9t\n", "be valid UTF-8"),
+        (b"secret\0\n", "NUL characters"),
+        (b"secret\n" + b"x" * 2**16, "have at most 65,536 bytes"),
+        (b"\x1f\x8bsecret", "not compressed"),
+    ):
+        file.write_bytes(raw)
+        with pytest.raises(InputError, match=f"{PASSWORD_FILE} must name a text file.*{rule}") as caught:
+            password_of({PASSWORD_FILE: str(file)})
+        assert "secr" not in str(caught.value), "a message may be seen by others"
+    with pytest.raises(InputError, match="be a plain file"):
+        password_of({PASSWORD_FILE: str(tmp_path)})
+    file.write_bytes("geheim\r\nnotes".encode("utf-16"))
+    assert password_of({PASSWORD_FILE: str(file)}) == "geheim"
 
 
 def test_a_password_can_be_typed(tmp_path):
