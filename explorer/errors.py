@@ -212,6 +212,7 @@ _RULES = {
     "extra_forbidden": "not be given, because nothing reads it",
     "model_type": "be a list of keys and values",
     "model_attributes_type": "be a list of keys and values",
+    "list_type": "be a list",
     "string_unicode": "be valid Unicode text",
     "invalid_key": "have texts as keys",
 }
@@ -252,5 +253,7 @@ def validation_error(
         field = field if field.endswith(subject) else ".".join(filter(None, (field, subject)))
     field = field or whole
     value = None if first["type"] == "missing" else first.get("input")
+    if first["type"] == "list_type" and isinstance(value, str | int | float):
+        remedy = f"Write [{value}]" if len(str(value)) <= MAX_SHOWN else remedy
     more = f" ({len(found)} problems)" if len(found) > 1 else ""
     return kind(f"{place}: {field if field.isprintable() else ascii(field)}", rule, value, f"{remedy}{more}.")

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from numbers import Integral
 from types import TracebackType
 from typing import Any
 
@@ -43,6 +44,7 @@ LEASE_S = 6 * 3600.0
 IDLE_S = 1.0
 ASKS = 5
 """Number of tries when another process has just queued the same proposals."""
+EXAMPLES = {"objectives": "mean", "constraints": "parameters<=200K"}
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,200}")
 
 
@@ -145,7 +147,14 @@ class Study:
             DataError: the space has no library.
             StoreError: the store cannot be opened.
         """
-        if owner and not OWNER.fullmatch(owner):
+        for name_of, texts in (("objectives", objectives), ("constraints", constraints)):
+            if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+                raise InputError(name_of, "be a list of texts", texts, f"Write for example ['{EXAMPLES[name_of]}'].")
+        if policy_settings is not None and not isinstance(policy_settings, Mapping):
+            raise InputError("policy_settings", "be a mapping of names to values", policy_settings, "Give a dict.")
+        if not isinstance(store_url, str):
+            raise InputError("store_url", "be a text", store_url, "Write for example sqlite:///explorer.db.")
+        if not isinstance(owner, str) or (owner and not OWNER.fullmatch(owner)):
             raise InputError("owner", "be 1 to 200 letters, digits, '_', '.', '@' or '-'", owner, "Choose another.")
         if not (isinstance(lease_s, int | float) and math.isfinite(lease_s) and lease_s > 0):
             raise InputError("lease_s", "be above 0", lease_s, "Give seconds, for example 3600.")
@@ -184,8 +193,9 @@ class Study:
         Raises:
             InputError: ``count`` is below 1.
         """
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
             raise InputError("count", "be a whole number, at least 1", count, "Ask for one or more.")
+        count = int(count)
         self._store.expire_leases(self.name, time.time(), MAX_ATTEMPTS)
         release_dead(self._store, self._driver.trials())
         taken = self._claim(count)
@@ -216,11 +226,11 @@ class Study:
             LeaseLostError: the lease ended, or the trial has ended with another outcome.
         """
         kept = checked_outcome(value, failed)
-        claim, source = self._claimed(number), trial_source(self.name, number)
+        claim, source = self._claimed(number), trial_source(self.name, int(number))
         records = [score_record(score, claim.architecture, source) for score in scores]
         state = TrialStatus.FAILED if kept is None else TrialStatus.COMPLETE
-        ended = self._store.finish_trial(claim, state, time.time(), value=kept, reason=failed[:500], scores=records)
-        self._held[number] = claim
+        ended = self._store.finish_trial(claim, state, time.time(), value=kept, reason=_plain(failed), scores=records)
+        self._held[claim.number] = claim
         trials = self._driver.trials()
         if len(trials) >= self._budget and all(trial.state in ENDED for trial in trials):
             self._store.update_study(self.name, state=StudyState.DONE)
@@ -270,6 +280,9 @@ class Study:
 
         ``explorer.studies.queueing.enqueue`` has the argument, which may be new to the space, and the errors.
         """
+        if not isinstance(architecture, str | ArchitectureSpec):
+            remedy = "Give its id, for example trial.architecture."
+            raise InputError("architecture", "be the id of an architecture, or its spec", architecture, remedy)
         queued = enqueue(self._store, self.name, architecture)
         log.info(queued.text)
         return queued.trial
@@ -347,8 +360,9 @@ class Study:
         return StudySpec.of(self.record).budget
 
     def _claimed(self, number: int) -> TrialRecord:
-        if isinstance(number, bool) or not isinstance(number, int):
+        if isinstance(number, bool) or not isinstance(number, Integral):
             raise InputError("number of the trial", "be a whole number", number, "Give the number of the asked trial.")
+        number = int(number)
         held = self._held.get(number)
         if held is not None:
             return held
@@ -379,6 +393,11 @@ class Study:
         if lease.lost:
             return None
         return self.tell(asked.number, failed=failed) if failed else self.tell(asked.number, value)
+
+
+def _plain(reason: str) -> str:
+    """Return the beginning of a reason, which may quote anything, as a text that every store keeps."""
+    return reason[:500].encode("utf-8", errors="replace").decode().replace("\0", "?")
 
 
 def _not_held(trial: TrialRecord | None) -> tuple[str, str]:

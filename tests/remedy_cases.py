@@ -172,6 +172,10 @@ def own_task(world: SimpleNamespace, kind: str) -> None:
     load_own(read_own(world.path / "task.yaml"))
 
 
+def opened(world: SimpleNamespace, **choices: object) -> None:
+    Study.open(world.store.url, "s", space="small", policy="random", **choices).close()
+
+
 def regression(world: SimpleNamespace, decimal: str) -> None:
     (world.path / "t.csv").write_text("label;sentence\n" + "".join(f"{n},125;sentence {n}\n" for n in range(1, 30)))
     document = {"name": "mine", "kind": "regression", "files": {"train": "t.csv"}}
@@ -343,8 +347,26 @@ CASES = [
     same("Use bfloat16.", lambda w, v: check_device(replace(RECIPES["quick"], precision=v), torch.device("cpu")),
          "float16"),
     same("Add it, or a base, for example base: nano.", recipe_file, "length: 32\n", r"base: \w+"),
-    same("In YAML write a power of ten with a decimal point: 1.0e-4. || Correct it.",
+    same("In YAML write a power of ten with a decimal point: 1.0e-4. || Write a decimal point, and no quotes. || "
+         "Correct it.",
          lambda w, v: recipe_file(w, f"base: nano\npretrain_rate: {v}\n"), "1e-4", r"1\.0e-4"),
+    same("Correct the value, or write scale: percent into the mapping.",
+         lambda w, v: table(w, "model,sst\nBERT-Mini,83.1\n", scores=[{**SCORE, **yaml.safe_load(v)}]), "{}",
+         "scale: percent"),
+    same("Correct the value; for its first number write separator: {}, part: 1 into the mapping.",
+         lambda w, v: table(w, "model,sst\nBERT-Mini,0.5 ± 0.1\n",
+                            scores=[{**SCORE, **yaml.safe_load(f"{{{v}}}")}]), "", "separator: .*, part: 1"),
+    same("Fill the cell, or write missing: skip into the mapping.",
+         lambda w, v: table(w, "model,sst\nBERT-Mini,n/a\n", scores=[{**SCORE, **yaml.safe_load(v)}]), "{}",
+         "missing: skip"),
+    same("Write for example ['{}'].",
+         lambda w, v: opened(w, constraints=yaml.safe_load(v)), "'parameters<=200K'", r"\[.*\]"),
+    Case("Write for example sqlite:///explorer.db.",
+         lambda w: Study.open(None, "s", space="small"),  # type: ignore[arg-type]
+         lambda w, v: Study.open(w.store.url.replace("explorer.db", Path(v).name), "s", space="small").close()),
+    same("Rename them to small letters: {}.",
+         lambda w, v: from_model_dict({k if k in v else k.upper(): LAYER[k] for k in "lohnfp"}),
+         "", lambda remedy: [remedy.split(": ")[1]]),
     same("{} give your own by --task-file FILE.", lambda w, v: known_task(v), "qqpp", r"Did you mean ([\w-]+)"),
     same("Write {}{}.", lambda w, v: _places(Path(v)), "hub:"),
     same("Write kind: regression if labels are numbers.", own_task, "classification", r"kind: (\w+)"),

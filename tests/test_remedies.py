@@ -50,7 +50,11 @@ NAMES_NOTHING = {
     "Run it to its end first.": NO_VALUE,
     "Use a Neo4j server by its network name (archex store copy moves a store there); or, where all nodes are "
     "containers of one machine that share the file, say so by --shared-store.": NEEDS,
-    "if they are fractions, write scale: fraction into the mapping": "a note and no error",
+    "{} If so, write scale: fraction into the mapping": "a note and no error",
+    "Run `git lfs pull` in its folder, or download the file.": NEEDS,
+    "Write for example /explorer.": "the tests of the app's server follow it",
+    "Write [{}]": "the tests of readers follow it",
+    "Give its id, for example trial.architecture.": "the tests of ask and tell queue architectures so",
     "Choose one of them; `archex best` shows what they scored.": NO_VALUE,
     "Leave --kernel out, or give the new library another name with --name.": NO_VALUE,
     "Measure more: `archex measure --missing --space SPACE`.": TRAINS,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.analysis.tables import architecture_label
-from explorer.documents.json_text import read_json
-from explorer.errors import InputError
+from explorer.documents.json_text import parse_cell
+from explorer.documents.text import read_text
+from explorer.errors import InputError, Shown
 from explorer.similarity.graph import architecture_id
 from explorer.space.backbones import parse_widths, shape_spec
 from explorer.space.formats import FIRST_FORM, from_json, from_model_dict, is_first_form
@@ -17,6 +18,9 @@ from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
 from graphstore.records import ArchitectureRecord
+
+SHAPE_KEY = "sample_hidden_size"
+"""The key of a shape in SuperShaper's files (iitm-sysdl/SuperShaper, ``subtransformer_configs``)."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,25 @@ class FoundArchitecture:
     label: str
     stored: bool
     read_as: str = ""
+
+
+def _of_document(text: str, place: str) -> tuple[ArchitectureSpec, str]:
+    """Return the architecture in a file, and how it was read if that is unusual."""
+    document = parse_cell(text, place)
+    if isinstance(document, Mapping) and set(document) == {SHAPE_KEY} and isinstance(document[SHAPE_KEY], list):
+        return shape_spec(document[SHAPE_KEY]), "SuperShaper's configuration of a shape of BERT-Base"
+    if isinstance(document, Mapping) and isinstance(document.get("model_dict"), Mapping):
+        inner = document["model_dict"]
+        return from_model_dict(inner), "the model_dict inside of it"
+    if isinstance(document, Mapping) and document and all(_has_model(row) for row in document.values()):
+        rule = "hold one architecture"
+        remedy = "Import the table, or save the model_dict of one of them."
+        raise InputError(place, rule, Shown(f"{len(document):,}: {', '.join(list(document)[:3])}"), remedy)
+    return from_model_dict(document), FIRST_FORM if is_first_form(document) else ""
+
+
+def _has_model(row: object) -> bool:
+    return isinstance(row, Mapping) and isinstance(row.get("model_dict"), Mapping)
 
 
 def find_architecture(
@@ -64,8 +87,7 @@ def find_architecture(
     if spec is None and (widths := parse_widths(wanted)) is not None:
         spec = shape_spec(widths)
     if spec is None and files and wanted.endswith(".json"):
-        document = read_json(Path(wanted))
-        spec, read_as = from_model_dict(document), FIRST_FORM if is_first_form(document) else ""
+        spec, read_as = _of_document(read_text(Path(wanted)), wanted)
     if spec is not None:
         return FoundArchitecture(architecture_id(spec), spec, wanted, False, read_as)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from explorer.documents.text import lines_of, read_text
 from explorer.documents.values import MAX_VALUES, TOO_DEEP, Flaw, checked, integer, real
 from explorer.errors import DataError, InputError, Shown
 
+MAX_LITERAL = 20_000
+"""Maximum number of characters of a Python literal, because its parser needs much memory."""
 AROUND = 20
 """Characters shown before and after a mistake."""
 
@@ -63,6 +66,25 @@ def load_json(text: str, place: str) -> Any:
 def parse_json(text: str, place: str) -> Any:
     """Parse JSON text in which every value obeys the rules. Raises DataError; see ``load_json`` and ``checked``."""
     return checked(load_json(text, place), place)
+
+
+def parse_cell(text: str, place: str) -> Any:
+    """Parse JSON in a cell, or a dictionary or list as Python and pandas write it: ``{'l': 2, 'o': ['sa', 'c']}``.
+
+    Raises:
+        DataError: it is neither, or a value breaks a rule.
+    """
+    try:
+        return parse_json(text, place)
+    except DataError as error:
+        if "'" not in text or len(text) > MAX_LITERAL:
+            raise
+        try:
+            literal = ast.literal_eval(text.strip())
+            # Through JSON, because Python has more kinds of values and keys.
+            return parse_json(json.dumps(literal, allow_nan=False), place)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, DataError):
+            raise error from None
 
 
 def read_json(path: Path, what: str = "file") -> Any:

@@ -24,7 +24,7 @@ def plain_number(text: str, decimal: str | None = None) -> str | None:
         decimal: the table's decimal sign. If it is known, the other sign may separate groups of three digits; if it is
             ``UNCLEAR``, only numbers without either sign are read. ``None``: a point, and no groups.
     """
-    text = text.strip()
+    text = text.strip().replace("\N{MINUS SIGN}", "-")
     if not decimal:
         unclear = decimal == UNCLEAR and ("." in text or "," in text)
         return text if _PLAIN.fullmatch(text) and not unclear else None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from explorer.documents.numbers import decimal_sign, is_grouped
-from explorer.documents.text import ENCODINGS, UTF8, Decoded, likely_encoding, lines_of, read_decoded
+from explorer.documents.text import ENCODINGS, UTF8, Decoded, encoding_named, likely_encoding, lines_of, read_decoded
 from explorer.errors import Advice, Code, DataError, InputError, Remedy, Shown
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -56,15 +56,16 @@ class TableOptions:
         """Replace names by their characters, and check the values."""
         for field, known in (("delimiter", DELIMITERS), ("decimal", DECIMALS)):
             value = getattr(self, field)
-            value = next((sign for sign, name in known.items() if value in (name, repr(sign)[1:-1])), value)
+            written = value.lower() if isinstance(value, str) else value
+            value = next((sign for sign, name in known.items() if written in (name, repr(sign)[1:-1])), value)
             if value is not None and value not in known:
                 names = ", ".join(f"{sign!r}" for sign in known)
                 remedy = f"Write one of the signs, or its name: {', '.join(known.values())}."
                 raise InputError(field, f"be one of {names}", value, remedy)
             object.__setattr__(self, field, value)
         if self.encoding is not None:
-            named = self.encoding.lower().replace("_", "-")
-            if named not in ENCODINGS:
+            named = encoding_named(self.encoding)
+            if named is None:
                 rule = f"be one of {', '.join(ENCODINGS)}"
                 raise InputError("encoding", rule, self.encoding, "Use one of them.")
             object.__setattr__(self, "encoding", named)
@@ -165,12 +166,17 @@ class SeparatedTable:
         for line, cells in self._body():
             if isinstance(cells, DataError):
                 yield line, cells
-            elif len(cells) == len(self._header):
+            elif len(cells := self._cut(cells)) == len(self._header):
                 yield line, {name: cell for name, cell in zip(self._header, cells, strict=True) if name}
             else:
                 rule = f"have {len(self._header)} cells, one for each column"
                 remedy = f"Check its delimiters and quotes; the table is read as separated by {self._named()}s."
                 yield line, DataError("row", rule, Shown(f"{len(cells)}: {str(cells)[:100]}"), remedy)
+
+    def _cut(self, cells: list[str]) -> list[str]:
+        """Leave out empty cells beyond the header, which spreadsheets write at the ends of rows."""
+        end = len(self._header)
+        return cells if any(map(str.strip, cells[end:])) else cells[:end]
 
     def _named(self) -> str:
         return DELIMITERS[self._delimiter]
@@ -181,13 +187,14 @@ class SeparatedTable:
         return rows
 
     def _cells(self, delimiter: str) -> Iterator[tuple[int, Cells]]:
-        """Yield line and cells of the header and of each row; blank lines are skipped."""
+        """Yield line and cells of the header and of each row; lines without content are skipped."""
         if not self._quoted:
             for number, row in enumerate(self._lines(), start=self._first):
-                if row.rstrip("\r\n"):
+                if row.strip(f"\r\n {delimiter}"):
                     yield number, row.rstrip("\r\n").split(delimiter)
             return
-        reader = csv.reader(self._lines(), delimiter=delimiter, strict=True)
+        # Programs write blanks after delimiters, and a quote after a blank would not count.
+        reader = csv.reader(self._lines(), delimiter=delimiter, strict=True, skipinitialspace=True)
         while True:
             try:
                 cells = next(reader)
@@ -197,7 +204,7 @@ class SeparatedTable:
                 line = self._first + reader.line_num - 1
                 yield line, DataError("row", f"be valid CSV ({error})", Shown(f"line {line}"), "Check its quotes.")
                 continue
-            if cells:
+            if any(map(str.strip, cells)):
                 yield self._first + reader.line_num - 1, cells
 
     def _lines(self) -> Iterator[str]:

@@ -94,6 +94,15 @@ def read_decoded(path: Path, what: str = "file", most: int = MAX_FILE_BYTES, enc
     return _decoded(raw, what, shown, encoding)
 
 
+def encoding_named(name: str) -> str | None:
+    """Return one of ``ENCODINGS`` by any of its names, as ``Windows-1252``; ``None`` if it is another."""
+    try:
+        wanted = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        return None
+    return next((known for known in ENCODINGS if codecs.lookup(known).name == wanted), None)
+
+
 def likely_encoding(path: Path) -> str | None:
     """Guess the encoding of a file without a mark: UTF-8, UTF-16, or a Western European one; ``None`` if none fits.
 

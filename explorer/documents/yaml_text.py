@@ -6,7 +6,9 @@ such as ``!!bool``. A date is a text, and so is the merge key ``<<``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ MAX_YAML = 2**18
 """Maximum number of characters; the parser takes some seconds for them."""
 MAX_NUMBER = 100
 """Maximum number of characters of a number; base 60 would need time that grows with the square of it."""
+_OLD = re.compile(r"[-+]?(0[0-7_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
+"""Octal and base 60 numbers of YAML 1.1: 0200 would be 128, and 1:30 would be 90."""
 _TYPES = ("null", "bool", "int", "float")
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
@@ -58,16 +62,16 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Hashable:
         if not isinstance(node, yaml.ScalarNode) or node.tag not in _NUMBERS:
             return super().construct_object(node, deep)
-        try:
-            value = super().construct_object(node, deep) if len(node.value) <= MAX_NUMBER else None
-        except (ArithmeticError, ValueError):  # For example 0x_, which the resolver takes for a number.
-            value = None
-        if isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= MAX_BITS):
-            return value
         rule = f"be a number of at most {MAX_BITS} bits"
-        raise _Refused(
-            node.start_mark, Flaw(rule, node.value[:LONGEST_SHOWN], "Correct it, or quote it if it is text.")
-        )
+        if _OLD.fullmatch(node.value):
+            rule = "be written without leading zeros and colons, if it is a number"
+        elif len(node.value) <= MAX_NUMBER:
+            with suppress(ArithmeticError, ValueError):  # For example 0x_, which the resolver takes for a number.
+                value = super().construct_object(node, deep)
+                if isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= MAX_BITS):
+                    return value
+        flaw = Flaw(rule, node.value[:LONGEST_SHOWN], "Correct it, or quote it if it is text.")
+        raise _Refused(node.start_mark, flaw)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         found: dict[Hashable, Any] = {}

@@ -28,7 +28,7 @@ from explorer.space.imports.mapping import read_mapping
 from explorer.space.imports.nas_bench_bert import find_nas_bench_bert
 from explorer.space.imports.rows import FoundRow, ReadRows, RefusedRow, StoredId, listed
 from explorer.space.imports.supershaper import find_shapes
-from explorer.space.imports.suspicious import suspicious_values
+from explorer.space.imports.suspicious import FRACTIONS, suspicious_values
 from explorer.space.imports.tables import find_table
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
@@ -142,7 +142,10 @@ def table_file(path: Path, mapping: Path, space: str, options: TableOptions | No
     """
     check_space_name(space)
     described = read_mapping(mapping)
-    return _file(space, described.title or described.source, path, find_table(path, described, options))
+    read = _file(space, described.title or described.source, path, find_table(path, described, options))
+    remedy = f"{FRACTIONS} If so, write scale: fraction into the mapping"
+    lines = tuple(line.replace(FRACTIONS, remedy) for line in read.rows.suspicious)
+    return replace(read, rows=replace(read.rows, suspicious=lines))
 
 
 def refusal(read: ImportFile, refused: Sequence[RefusedRow]) -> ImportReport:

@@ -61,6 +61,11 @@ _COPIED = (
     *("vocab_size", "max_position_embeddings", "type_vocab_size", "hidden_dropout_prob", "layer_norm_eps"),
     *("attention_probs_dropout_prob", "initializer_range", "pad_token_id", "tie_word_embeddings", "problem_type"),
 )
+_NUMBERS = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size", "layer_norm_eps"),
+    *("max_position_embeddings", "type_vocab_size", "hidden_dropout_prob", "attention_probs_dropout_prob"),
+    "initializer_range",
+)
 _RECOMPUTED = ("embeddings.position_ids",)
 """Buffers of older checkpoints that BERT recomputes."""
 
@@ -100,8 +105,9 @@ def read_bert(checkpoint: Checkpoint) -> ImportedBert:
     if "classifier.bias" in weights and not files.settings.keys() & {"id2label", "num_labels"}:  # as in 2018
         files = replace(files, settings={**files.settings, "num_labels": len(weights["classifier.bias"])})
     config = _config(files.settings)
-    name = next(iter(files.settings.get("architectures") or [_class_of(weights)]))
-    if name not in HEADS:
+    named = files.settings.get("architectures") or _class_of(weights)
+    name = named if isinstance(named, str) else named[0] if isinstance(named, list) else None
+    if not isinstance(name, str) or name not in HEADS:
         remedy = "Save its encoder alone: model.bert.save_pretrained(FOLDER)."
         raise InputError("architectures", f"be one of {', '.join(HEADS)}", name, remedy)
     kind = HEADS[name]
@@ -164,13 +170,19 @@ def _config(settings: Mapping[str, Any]) -> FlexiBertConfig:
         ("add_cross_attention", "be false, because all architectures are encoders", (False,)),
         ("pruned_heads", "be empty, because the heads of a layer are equal", ({},)),
         ("position_embedding_type", f"be {' or '.join(Positions)}", tuple(Positions)),
+        ("quantization_config", "be absent, because quantised weights are those of another model", ()),
     ):
         if settings.get(name) is not None and settings[name] not in allowed:
             raise InputError(name, rule, settings[name], "This checkpoint cannot be imported.")
+    for name in _NUMBERS:
+        value = settings.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise DataError(f"config.json: {name}", "be a number", value, "Correct it.")
     try:
         bert = transformers.BertConfig.from_dict(dict(settings))
-    except (TypeError, ValueError) as error:  # huggingface_hub's validation errors are of these
-        raise DataError("config.json", "be a valid configuration of BERT", str(error), "Correct it.") from None
+    except Exception as error:  # huggingface_hub's validation errors and torch's errors on dtypes are of many classes.
+        reason = " ".join(str(error).split())
+        raise DataError("config.json", "be a valid configuration of BERT", reason, "Correct it.") from None
     layer = LayerSpec.per_layer(bert.hidden_size, "sa", "sdp", bert.num_attention_heads, (bert.intermediate_size,))
     try:
         return config_for(

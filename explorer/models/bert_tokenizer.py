@@ -132,7 +132,10 @@ def _settings(folder: Path) -> dict[str, Any]:
     for name in ("special_tokens_map.json", CONFIGURATION):
         path = folder / name
         if path.is_file():
-            settings |= json.loads(path.read_text(encoding="utf-8-sig"))
+            found = json.loads(path.read_text(encoding="utf-8-sig"))
+            if not isinstance(found, dict):
+                raise DataError(str(path), "hold keys and values", found, "Correct it, or remove it.")
+            settings |= found
     return settings
 
 
@@ -177,6 +180,8 @@ def _from_vocabulary(folder: Path, settings: Mapping[str, Any], cased: bool | No
         remedy = f"Save it as a fast tokenizer, with {TOKENIZER}, or remove {VOCABULARY} to import the model alone."
         raise InputError("tokenizer_class", f"be {TYPES[0]}, or have a {TOKENIZER}", kind, remedy)
     words = [line.rstrip("\r") for line in (folder / VOCABULARY).read_text(encoding="utf-8-sig").split("\n")]
+    if not any(words):
+        raise DataError(str(folder / VOCABULARY), "hold a token in every line", "none", "Fetch the file again.")
     ordinary = [word for word in words if word and not (word.startswith(("[", "<")) and len(word) > 1)]
     lower, strip, notes = _normalization(ordinary, settings, cased)
     loaded = BertTokenizer.from_pretrained(folder, do_lower_case=lower, strip_accents=strip)
@@ -190,6 +195,8 @@ def _normalization(
     """Return whether to lower-case, whether to strip accents (``None``: with the capitals), and notes."""
     capitals, accents = _altered(words, lowercase=True), _altered(words, lowercase=False)
     shown, said = not _many(capitals, words), settings.get("do_lower_case")
+    if isinstance(said, str):
+        said = said.strip().lower() not in ("false", "no", "0", "")
     lower = not cased if cased is not None else bool(said) if said is not None else shown
     examples = f"its vocabulary has {len(capitals)} tokens with capitals, such as {', '.join(capitals[:3])}"
     notes = []

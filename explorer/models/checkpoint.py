@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from explorer.documents.json_text import read_json
-from explorer.errors import DataError, InputError
+from explorer.errors import DataError, InputError, Shown
 
 CONFIGURATIONS = ("config.json", "bert_config.json")
 """Names of BERT's configuration; the second is that of 2018."""
@@ -42,8 +42,11 @@ WRAPPERS: Mapping[str, str] = {
 """Modules that training code puts around a model or its layers, with what does so."""
 HOLDERS = frozenset(("model", "backbone", "network", "net", "auto_model"))
 """Attributes that modules of training code hold a BERT in."""
-STATES = ("state_dict", "model_state_dict", "model")
+STATES = ("state_dict", "model_state_dict", "model", "model_ema", "ema_state_dict", "module", "weights")
 """Keys of the weights in files that hold more than weights."""
+WORDS = "embeddings.word_embeddings.weight"
+"""The weight that every BERT has."""
+HUBS = ("https://huggingface.co/", "hf://")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 DEPTH = 2
 """Subfolders of subfolders are searched, not deeper ones."""
@@ -92,6 +95,8 @@ def find_checkpoint(name: str) -> Checkpoint:
         InputError: there is none by this name, or there are several.
         DataError: the folder has no configuration.
     """
+    for hub in HUBS:
+        name = name.removeprefix(hub).rstrip("/") if name.startswith(hub) else name
     path = Path(name).expanduser()
     if path.is_file():
         return _around(path)
@@ -112,6 +117,7 @@ def read_checkpoint(checkpoint: Checkpoint) -> BertFiles:
     """
     settings, notes = read_settings(checkpoint.folder)
     weights, more = _unwrapped(_weights(checkpoint))
+    _check(weights, checkpoint.folder)
     return BertFiles(checkpoint, settings, weights, (*checkpoint.notes, *notes, *more))
 
 
@@ -222,19 +228,57 @@ def _weights(checkpoint: Checkpoint) -> Mapping[str, Tensor]:
         return {name: value for shard in shards for name, value in _load(folder / shard).items()}
     except pickle.UnpicklingError as error:
         remedy = "Save the weights alone: model.save_pretrained(FOLDER)."
-        reason = str(error).splitlines()[0]
-        raise DataError(f"weights in {folder}", "be readable without running code", reason, remedy) from None
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"an object of {named[1]}" if named else "a file that is not of torch's format"
+        raise DataError(f"weights in {folder}", "be readable without running code", Shown(reason), remedy) from None
+    except DataError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise DataError(f"weights in {folder}", "be readable", str(error), AGAIN) from None
 
 
+def _check(weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Raise DataError if the weights are not those of a plain model, or not numbers."""
+    field = f"weights in {folder}"
+    for name, value in weights.items():
+        if ".lora_" in name or ".base_layer." in name:
+            remedy = "Merge it into the model first: model.merge_and_unload().save_pretrained(FOLDER)."
+            raise DataError(field, "be of a model without an adapter", name, remedy)
+        if name.endswith((".weight", ".bias")) and not value.is_floating_point():
+            rule = "be floating-point numbers"
+            raise DataError(field, rule, f"{name} of {value.dtype}", "Save the model before it is quantised.")
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise DataError(field, "be finite", f"{name} with NaN or infinity", "Take an earlier checkpoint.")
+
+
+def _check_content(path: Path) -> None:
+    """Raise DataError if a file of weights is a text in the place of one."""
+    with path.open("rb") as file:
+        begin = file.read(100).lstrip()
+    if begin.startswith(b"version https://git-lfs"):
+        rule = "hold weights, not the pointer that Git LFS puts in their place"
+        raise DataError(str(path), rule, begin[:60], "Run `git lfs pull` in its folder, or download the file.")
+    if begin.startswith((b"<!", b"<html")):
+        raise DataError(str(path), "hold weights, and not a web page", begin[:60], AGAIN)
+
+
 def _load(path: Path) -> Mapping[str, Tensor]:
+    _check_content(path)
     if path.suffix == ".safetensors":
         return load_file(path)
     # weights_only: unpickling other objects could execute code from the file.
     loaded = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(loaded, Mapping):
+        raise TypeError(f"it holds a {type(loaded).__name__} and no weights by name")
     inner = next((loaded[key] for key in STATES if isinstance(loaded.get(key), Mapping)), loaded)
     return {str(name): value for name, value in inner.items() if isinstance(value, Tensor)}
+
+
+def _holder(weights: Mapping[str, Tensor]) -> str:
+    """Return what precedes the names of the only BERT in the weights, for example ``student.``; else an empty text."""
+    found = {name.removesuffix(WORDS) for name in weights if name.endswith(WORDS)}
+    outer = {begin.removesuffix("bert.") if f".{begin}".endswith(".bert.") else begin for begin in found}
+    return outer.pop() if len(outer) == 1 else ""
 
 
 def _unwrapped(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -252,6 +296,11 @@ def _unwrapped(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[
             rule = "have one weight for each name of BERT"
             raise DataError("weights", rule, f"{name} and another for {'.'.join(kept)}", "Save the BERT alone.")
         found[".".join(kept)] = value
+    if outer := _holder(found):
+        names = [name for name in found if name.startswith(outer)]
+        taken[outer.removesuffix(".")] = len(names)
+        for name in names:
+            found[name.removeprefix(outer)] = found.pop(name)
     notes = []
     for part, count in sorted(taken.items()):
         source = f", which {WRAPPERS[part]} adds" if part in WRAPPERS else ""

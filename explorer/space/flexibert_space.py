@@ -29,7 +29,11 @@ _SECOND = _SHARED | {
 
 def _architecture(document: object) -> Mapping[str, Any]:
     inner = document.get("architecture", document) if isinstance(document, Mapping) else None
-    return inner if isinstance(inner, Mapping) else {}
+    if not isinstance(inner, Mapping):
+        return {}
+    known = {key.replace("-", "_"): key for key in {*_FIRST.values(), *_SECOND.values()}}
+    named = {known.get(str(key).replace("-", "_"), str(key)): value for key, value in inner.items()}
+    return named if len(named) == len(inner) else {str(key): value for key, value in inner.items()}
 
 
 def is_flexibert_space(document: object) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from explorer.documents.json_text import parse_json
+from explorer.documents.json_text import parse_cell
 from explorer.errors import DataError, SpecError
 from explorer.space.operations import Family, family_of, usual_parameters
 from explorer.space.spec import MAX_LAYERS, ArchitectureSpec, HeadOp, LayerSpec, require_size
@@ -111,7 +111,12 @@ def _require_keys(document: Mapping[str, Any]) -> None:
     if not unknown:
         return
     old = {before: now for now, before in _FIRST_KEYS.items() if now not in document}
+    lower = [key for key in unknown if key.lower() in {"l", "o", "h", "n", "f", "p", "b"} - set(document)]
     remedy = "Remove them."
+    if not set(document) & {"l", "o", "h", "f"}:
+        remedy = "Give keys l, o, h, f and, per layer, n and p."
+    if lower == unknown:
+        remedy = f"Rename them to small letters: {', '.join(key.lower() for key in lower)}."
     if set(unknown) <= set(old):
         remedy = f"Rename them: {' and '.join(f'{key} is {old[key]} here' for key in unknown)}."
     raise SpecError("model_dict", "have no keys but l, o, h, n, f, p, b", unknown, remedy)
@@ -192,7 +197,7 @@ def from_json(text: str) -> ArchitectureSpec:
         SpecError: the text is not JSON, or breaks a rule.
     """
     try:
-        document = parse_json(text, "model_dict")
+        document = parse_cell(text, "model_dict")
     except DataError as error:
         raise SpecError.of(error) from None
     return from_model_dict(document)

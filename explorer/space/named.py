@@ -10,6 +10,8 @@ from explorer.space.formats import from_model_dict
 from explorer.space.resources import data_folder
 from explorer.space.spec import ArchitectureSpec
 
+_IGNORED = str.maketrans("", "", " -_")
+
 
 @lru_cache(maxsize=1)
 def named_models() -> dict[str, ArchitectureSpec]:
@@ -19,13 +21,17 @@ def named_models() -> dict[str, ArchitectureSpec]:
 
 
 def find_named(name: str) -> ArchitectureSpec | None:
-    """Return the architecture of this name, ignoring case, or ``None``."""
-    wanted = name.casefold()
-    return next((spec for known, spec in named_models().items() if known.casefold() == wanted), None)
+    """Return the architecture of this name, ignoring case, blanks, hyphens and underscores, or ``None``."""
+    wanted = _letters(name)
+    return next((spec for known, spec in named_models().items() if _letters(known) == wanted), None)
+
+
+def _letters(name: str) -> str:
+    return name.casefold().translate(_IGNORED)
 
 
 def named_model(name: str) -> ArchitectureSpec:
-    """Return the architecture of this name, ignoring case.
+    """Return the architecture of this name; see ``find_named``.
 
     Raises:
         SpecError: the name is unknown.

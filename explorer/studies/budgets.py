@@ -25,13 +25,13 @@ MAX_HOURS = 100_000.0
 
 def check_budget(budget: int) -> None:
     """Raise InputError unless a study may have this number of trials."""
-    if not 1 <= budget <= MAX_TRIALS:
+    if isinstance(budget, str) or not 1 <= budget <= MAX_TRIALS:
         raise InputError("budget", f"be from 1 to {MAX_TRIALS}", budget, "Choose a number of trials.")
 
 
 def check_hours(hours: float) -> None:
     """Raise InputError unless a study may have this number of hours."""
-    if not (math.isfinite(hours) and 0 < hours <= MAX_HOURS):
+    if isinstance(hours, str) or not (math.isfinite(hours) and 0 < hours <= MAX_HOURS):
         raise InputError("hours", f"be above 0, up to {MAX_HOURS:g}", hours, "Write for example 1.5.")
 
 

@@ -197,6 +197,13 @@ def train_super_network(
         DataError: the BERT cannot be read, or the disk is full.
     """
     widest = plan.backbone.spec((plan.widths[-1],) * plan.backbone.layers)
+
+    def start(model: FlexiBertForMaskedLM) -> None:
+        if bert is None:
+            start_as_identity(model)
+        else:
+            start_from_bert(model, bert)
+
     return pretrain(
         widest,
         prepared,
@@ -206,7 +213,7 @@ def train_super_network(
         device,
         on_step,
         should_stop,
-        initialise=start_as_identity if bert is None else lambda model: start_from_bert(model, bert),
+        initialise=start,
         trainer=partial(SandwichTrainer, plan),
         mark=digest(plan.mark, str(bert.resolve()) if bert else ""),
     )

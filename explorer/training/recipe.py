@@ -211,6 +211,8 @@ def _check(name: str, kind: Any, value: Any) -> None:
             # YAML parses 1e-4 as a string.
             remedy = (
                 "In YAML write a power of ten with a decimal point: 1.0e-4."
+                if isinstance(value, str) and "e" in value.lower()
+                else "Write a decimal point, and no quotes."
                 if isinstance(value, str)
                 else "Correct it."
             )

@@ -65,3 +65,30 @@ def test_anything_else_is_refused_with_what_there_is(store, text):
 def test_a_name_of_two_architectures_is_refused_with_both(store):
     with pytest.raises(InputError, match=f"2 architectures have this name: {ONE}, {TWO}"):
         find(store, "mine", {ONE: "Mine", TWO: "mine"})
+
+
+def test_files_of_papers_and_of_python_are_architectures(tmp_path):
+    tiny, file = to_model_dict(named_model("BERT-Tiny")), tmp_path / "model.json"
+    for text, spec, read_as in (
+        (json.dumps({"sample_hidden_size": WIDTHS}), shape_spec(WIDTHS), "SuperShaper's configuration of a shape"),
+        (json.dumps({"model_dict": tiny, "glue": 0.7}), named_model("BERT-Tiny"), "the model_dict inside of it"),
+        (str(tiny), named_model("BERT-Tiny"), ""),
+    ):
+        file.write_text(text)
+        found = find_architecture(str(file), not_asked, not_asked, files=True)
+        assert found.spec == spec
+        assert found.read_as.startswith(read_as)
+    for document, named in (
+        ({"a": {"model_dict": tiny}, "b": {"model_dict": tiny}}, "must hold one architecture, but got 2: a, b"),
+        ({"sample_hidden_size": [360]}, "must be 12 widths"),
+        ({"hidden_size": 128}, "Give keys l, o, h, f"),
+        ({key.upper(): value for key, value in tiny.items()}, "Rename them to small letters: f, h, l, n, o, p"),
+    ):
+        file.write_text(json.dumps(document))
+        with pytest.raises(InputError, match=named):
+            find_architecture(str(file), not_asked, not_asked, files=True)
+
+
+def test_names_of_models_are_matched_loosely():
+    for name in ("BERT Tiny", "bert_tiny", "BERTTiny", "bert-tiny"):
+        assert find_architecture(name, not_asked, not_asked).spec == named_model("BERT-Tiny")

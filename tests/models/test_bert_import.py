@@ -225,3 +225,81 @@ def test_a_model_with_other_outputs_is_found_out(tmp_path):
         found.model.layers[1].output.bias[0] += 1e-3
     with pytest.raises(ExplorerError, match="differ from BERT's by"):
         compare_with_bert(found)
+
+
+@pytest.mark.parametrize("prefix", ["student.", "base_model.model.", "_forward_module.", "net.text.bert_model."])
+def test_a_bert_inside_of_another_module_is_found(tmp_path, prefix):
+    save(BertForMaskedLM, tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file({f"{prefix}{name}": value for name, value in weights.items()}, tmp_path / "model.safetensors")
+    found = read_bert(tmp_path)
+    assert any(f"took `{prefix.removesuffix('.')}" in note or "took `net.`" in note for note in found.files.notes)
+    both = {f"{who}.{name}": value for who in ("student", "teacher") for name, value in weights.items()}
+    save_file({name: value.clone() for name, value in both.items()}, tmp_path / "model.safetensors")
+    with pytest.raises(DataError, match="complete"):
+        read_bert(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"hidden_size": "16"}, r"config\.json: hidden_size must be a number, but got '16'"),
+        ({"layer_norm_eps": "1e-12"}, r"config\.json: layer_norm_eps must be a number"),
+        ({"hidden_dropout_prob": None}, r"config\.json: hidden_dropout_prob must be a number"),
+        ({"intermediate_size": True}, r"config\.json: intermediate_size must be a number"),
+        ({"initializer_range": "x"}, r"config\.json: initializer_range must be a number"),
+        ({"dtype": "float8"}, r"config\.json must be a valid configuration of BERT"),
+        ({"quantization_config": {"load_in_8bit": True}}, "quantization_config must be absent"),
+        ({"architectures": [None]}, "architectures must be one of"),
+        ({"architectures": [["BertModel"]]}, "architectures must be one of"),
+        ({"architectures": {"a": 1}}, "architectures must be one of"),
+    ],
+)
+def test_configurations_that_nothing_wrote_are_refused_in_one_line(tmp_path, change, rule):
+    save(BertForMaskedLM, tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(InputError, match=rule):
+        read_bert(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        (lambda name, value: {name: value.to(torch.int8)}, "floating-point numbers.*before it is quantised"),
+        (lambda name, value: {name: value * math.nan}, "be finite"),
+        (
+            lambda name, value: {name: value, name.replace(".weight", ".lora_A.weight"): value.clone()},
+            "merge_and_unload",
+        ),
+        (lambda name, value: {name.replace(".weight", ".base_layer.weight"): value}, "merge_and_unload"),
+    ],
+)
+def test_weights_that_are_no_plain_model_are_refused(tmp_path, changed, rule):
+    save(BertForMaskedLM, tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    name = next(name for name in weights if name.endswith("query.weight"))
+    save_file({**{key: value for key, value in weights.items() if key != name}, **changed(name, weights[name])},
+              tmp_path / "model.safetensors")  # fmt: skip
+    with pytest.raises(DataError, match=rule):
+        read_bert(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+def test_a_text_in_the_place_of_weights_is_named(tmp_path, file):
+    save(BertForMaskedLM, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    for text, rule in (
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 4\n", "git lfs pull"),
+        ("<!DOCTYPE html><html>404</html>", "not a web page"),
+    ):
+        (tmp_path / file).write_text(text)
+        with pytest.raises(DataError, match=rule):
+            read_bert(tmp_path)
+    (tmp_path / file).unlink()
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "pytorch_model.bin")
+    with pytest.raises(DataError, match=r"be readable without running code, but got an object of torch\.nn"):
+        read_bert(tmp_path)
+    torch.save([1], tmp_path / "pytorch_model.bin")
+    with pytest.raises(DataError, match="it holds a list and no weights by name"):
+        read_bert(tmp_path)

@@ -163,3 +163,18 @@ def test_the_published_table(shared_data):
         "npu_ncs": 21,
     }
     assert {m.unit for _, row in found.valid for m in row.measurements} == {"s", "J", "W"}
+
+
+def test_keys_of_other_lengths_and_cases_and_rows_without_scores(tmp_path):
+    model = {"l": 1, "o": ["sa"], "h": [128], "n": [2], "f": [[512]], "p": ["sdp"]}
+    path, measured = tmp_path / "e.json", {"latency": 0.1, "energy": 2, "peak_power": 3.5}
+    for key in ("AB" * 16 + "_a100", "ab" * 32 + "_a100"):
+        path.write_text(json.dumps({key: {"model_dict": model, "performance": measured}}))
+        ((_, row),) = find_edgetran(path).valid
+        assert len(row.measurements) == 3
+    path.write_text(json.dumps({"ab" * 16: {"model_dict": model, "performance": None, "glue": "0.7"}}))
+    ((_, row),) = find_edgetran(path).valid
+    assert [score.value for score in row.scores] == [0.7]
+    path.write_text(json.dumps({"ab" * 16: {"model_dict": model, "embedding": [0.1]}}))
+    (refused,) = find_edgetran(path).refused
+    assert "import it as a table of your own" in refused.remedy

@@ -73,7 +73,7 @@ def test_it_may_lack_the_outer_key_and_have_an_odd_name(tmp_path):
         ({"operation_types": ["sa", "x"]}, "operation_parameters must hold a list for operation type x"),
         ({"operation_types": [["sa"]]}, "operation_parameters must hold a list"),
         ({"dropout": [0.1]}, r"architecture must have no keys but .*, but got \['dropout'\]"),
-        ({"hidden_size": "128"}, "hidden must be a valid list"),
+        ({"hidden_size": "128"}, "hidden must be a list.*Write \\[128\\]"),
         ({"num_heads": [0]}, "heads must be from 1"),
         ({"operation_parameters": {"sa": ["aa"], "l": ["dft"], "c": [5]}}, "parameter of sa must be sdp or wma"),
     ],

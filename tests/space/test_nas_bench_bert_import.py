@@ -190,3 +190,20 @@ def test_the_published_table(shared_data):
     assert (len(ids), len(set(ids))) == (500, 491)
     assert [row.scores[0].source for row in rows if row.left_out] == ["nas-bench-bert:47"]
     assert sum(len(row.scores) for row in rows) == 500 * 9 - 2
+
+
+def test_steps_without_scores_are_left_out(tmp_path):
+    full = {**SCORES, "glue": 55.0}
+    for empty in ({}, None):
+        row = {**copy.deepcopy(ROW), "scores": {"50000": empty, "100000": full}}
+        found, scores = only_row(write(tmp_path, [row]))
+        assert found.left_out == ("model 0: 50000 has no scores",)
+        assert ({score.fidelity for score in found.scores}, len(scores)) == ({"100000 steps"}, 9)
+        (_, none), *_ = find_nas_bench_bert(write(tmp_path, [{**row, "scores": {"50000": empty}}])).valid
+        assert (none.scores, none.left_out) == ((), ("model 0: it has no scores",))
+
+
+def test_rows_by_key_and_a_single_row_are_the_same_table(tmp_path):
+    wanted = find_nas_bench_bert(write(tmp_path, [ROW])).valid
+    assert find_nas_bench_bert(write(tmp_path, {"0": ROW})).valid == wanted
+    assert find_nas_bench_bert(write(tmp_path, ROW)).valid == wanted

@@ -52,7 +52,7 @@ def test_columns_of_one_unit_are_not(found):
 def test_percentages_that_are_all_fractions_are_named_once():
     (line,) = suspicious_values(column([0.83, 0.86, 0.91]))
     assert line.startswith("SST-2: no percentage is above 1 (3 values)")
-    assert "scale: fraction" in line
+    assert "are they fractions" in line
     assert suspicious_values(column([0.83, 0.86], 1.0)) == ()
 
 

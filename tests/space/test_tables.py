@@ -111,7 +111,7 @@ def test_empty_cells_are_refused_or_left_out_as_the_mapping_says(tmp_path):
         ([json.dumps(SPEC), "9" * 5000], "sst", "number from -1 to 1"),
         ([json.dumps(SPEC), "1_0"], "sst", "number from -1 to 1"),
         ([json.dumps(SPEC)], "row", "have 2 cells"),
-        ([json.dumps(SPEC), "0.5", ""], "row", "have 2 cells"),
+        ([json.dumps(SPEC), "0.5", "x"], "row", "have 2 cells"),
         (["x" * 140_000, "0.5"], "row", "valid CSV"),
     ],
 )
@@ -141,7 +141,7 @@ def test_texts_from_columns_are_short_and_printable(tmp_path, value):
     refused.value.encode()
 
 
-@pytest.mark.parametrize("seed", [-1, 0.5, 2**31, "x", None])
+@pytest.mark.parametrize("seed", [-1, 0.5, 2**32, "x", None])
 def test_seeds_are_whole_numbers(tmp_path, seed):
     described = mapping(scores=[{**SCORE, "seed": {"column": "seed"}}])
     (refused,) = find(tmp_path, json.dumps([{"spec": SPEC, "sst": 1, "seed": seed}]), described, "t.json").refused
@@ -190,7 +190,7 @@ def test_a_column_that_is_not_in_a_json_row_refuses_the_row(tmp_path):
         ({"architecture": {}}, "architecture must give exactly one of model_dict, name, id, columns"),
         ({"architecture": {"name": "a", "id": "b"}}, "architecture must give exactly one"),
         ({"architecture": {"columns": {"o": "o"}}}, r"architecture.columns.h must be given, but got None"),
-        ({"scores": {}}, "scores must be a valid list"),
+        ({"scores": {}}, "scores must be a list"),
         ({"scores": [{**SCORE, "task": True}]}, r"scores.0.task"),
         ({"scores": [{**SCORE, "task": {"colum": "x"}}]}, r"scores.0.task.colum must not be given"),
         ({"scores": [{**SCORE, "task": " x"}]}, r"scores.0.task must be one line"),

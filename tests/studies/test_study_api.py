@@ -221,7 +221,7 @@ def test_a_study_is_started_once_and_then_found_by_its_name(store):
             {"objectives": ["mean", "minimise:parameters"], "policy": "random", "initial": None, "objective": "known"},
             "score 'known'",
         ),
-        ({"objectives": "mean"}, "exactly one score"),
+        ({"objectives": "mean"}, "objectives must be a list of texts"),
         ({"stop_when_converged": True}, "come with policy boshnas"),
         ({"batch": 0}, "batch must be from 1"),
         ({"patience": 3}, "patience must come with"),
@@ -328,3 +328,38 @@ def test_a_job_that_is_asked_to_stop_from_afar_hears_of_it(store):
             assert time.monotonic() < deadline
             time.sleep(0.05)
     assert dataclasses.asdict(store.jobs()[0])["state"] is JobState.DONE
+
+
+@pytest.mark.parametrize(
+    ("choices", "named"),
+    [
+        ({"objectives": "mean"}, "objectives must be a list of texts, but got 'mean'. Write for example"),
+        ({"objectives": [3]}, "objectives must be a list of texts"),
+        ({"constraints": "parameters<=1K"}, "constraints must be a list of texts"),
+        ({"constraints": [5]}, "constraints must be a list of texts"),
+        ({"policy_settings": ["method"]}, "policy_settings must be a mapping"),
+        ({"owner": 5}, "owner must be 1 to 200 letters"),
+    ],
+)
+def test_choices_of_another_type_are_refused_by_name(store, choices, named):
+    with pytest.raises(InputError, match=named):
+        opened(store, **choices)
+    with pytest.raises(InputError, match="store_url must be a text"):
+        Study.open(None, "asked", space="small")
+    assert store.studies() == []
+
+
+def test_numbers_of_numpy_count_and_texts_are_refused(store):
+    with opened(store) as study:
+        (first, second) = study.ask(np.int64(2))
+        assert study.tell(np.int64(first.number), 0.5).number == first.number
+        assert study.tell(second.number, failed="a\0b \ud800 " + "x" * 600).reason.startswith("a?b ? x")
+        for wrong in (None, 5, store.trials("asked")[0]):
+            with pytest.raises(InputError, match="architecture must be the id of an architecture"):
+                study.enqueue(wrong)
+        assert study.enqueue(store.architecture_ids("small")[-1]).number == 2
+        for wrong in ("50", "x"):
+            with pytest.raises(InputError, match="budget must be from 1"):
+                study.extend(wrong)
+            with pytest.raises(InputError, match="hours must be above 0"):
+                study.extend(hours=wrong)

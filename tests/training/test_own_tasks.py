@@ -267,3 +267,20 @@ def test_dev_examples_change_neither_text_nor_vocabulary(tmp_path, monkeypatch):
     found = prepare(tmp_path / "more", recipe, None, None, lambda share, note: None, [tmp_path / "0"])
     raw = json.loads((found.tokenizer / "tokenizer.json").read_text())
     assert any("zebra" in entry for entry in raw["model"]["vocab"]), "the test can tell"
+
+
+def test_labels_as_programs_write_them(tmp_path):
+    rows = [{"label": label, "sentence": f"a {place}"} for place, label in enumerate([0, 1.0, 1, 0.0])]
+    path = task_file(tmp_path, {"files": {"train": "t.jsonl", "dev": "t.jsonl"}}, files=())
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = load(path)
+    assert (task.classes, [example.label for example in task.train]) == (("0", "1"), [0.0, 1.0, 1.0, 0.0])
+    text = csv_text([("0.0", "a"), ("1.0", "b"), ("-1.0", "c")])
+    with pytest.raises(DataError, match="must not be -1 beside a class 0"):
+        load(task_file(tmp_path, text=text))
+    with pytest.raises(DataError, match=r"be one of the classes true, false.*Quote the classes in the task file"):
+        load(task_file(tmp_path, {"classes": [True, False]}, text=csv_text([("yes", "a"), ("no", "b")])))
+    assert load(task_file(tmp_path, {"classes": ["yes", "no"]}, text=csv_text([("yes", "a"), ("no", "b")]))).classes
+    with pytest.raises(DataError, match=r"have a column label, but got 'Label, sentence'\. Name Label under columns"):
+        load(task_file(tmp_path, text=csv_text(ROWS, "Label,sentence")))
+    assert load(task_file(tmp_path, {"columns": {"label": "Label"}}, text=csv_text(ROWS, "Label,sentence"))).classes

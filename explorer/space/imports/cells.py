@@ -11,7 +11,7 @@ from explorer.documents.json_text import parse_json
 from explorer.documents.numbers import number_text
 from explorer.errors import DataError
 from explorer.space.imports.mapping import STAR, Cell, Located
-from explorer.space.imports.rows import is_missing, number, short_text
+from explorer.space.imports.rows import is_no_number, number, short_text
 
 MAX_NAMED = 20
 """Maximum number of columns named in an error."""
@@ -19,6 +19,9 @@ MAX_NAMED = 20
 
 def absent_column(name: str, columns: Sequence[str]) -> DataError:
     """Return the error of a column that a table or a row does not have; it names the one that was probably meant."""
+    if len(columns) == 1:
+        remedy = "The first line must name the columns, separated by commas, semicolons, tabs or bars."
+        return DataError(name, "be a column of the table", list(columns), remedy)
     alike = get_close_matches(name, columns, n=1) or [one for one in columns if one.casefold() == name.casefold()]
     remedy = f"Write {alike[0]!r} into the mapping." if alike else "Check the mapping's column names."
     return DataError(name, "be a column of the table", list(columns[:MAX_NAMED]), remedy)
@@ -48,8 +51,8 @@ class TableRow:
         return [replace(self, keys=keys) for keys in _keys(self.cells, values.steps[:last], str(values))]
 
     def lacks(self, values: Located) -> bool:
-        """Whether the cell is absent, null or blank."""
-        return self._start(values) not in self.cells or is_missing(self.value(values))
+        """Whether the cell is absent, null or blank, or says that there is no number."""
+        return self._start(values) not in self.cells or is_no_number(self.value(values))
 
     def value(self, cell: Located) -> Any:
         """Return a value; ``None`` if the path leads nowhere.

@@ -110,18 +110,22 @@ def _trained(key: str, row: Mapping[str, Any]) -> tuple[tuple[FoundScore, ...], 
 
 
 def _row(key: str, row: Any, with_predicted: bool) -> FoundRow:
-    parts = KEY.fullmatch(key)
+    parts = KEY.fullmatch(key.lower())
     if parts is None:
-        rule = "be 32 hexadecimal digits, with _ and a device if the row was measured"
+        rule = "be 32 or 64 hexadecimal digits, with _ and a device if the row was measured"
         raise DataError("key", rule, key, "Check the row's key against the published file.")
     row = checked(row, "")
     try:
         spec = from_model_dict(_object(row, "model_dict"))
     except SpecError as error:
         raise DataError.of(error) from None
-    if "performance" not in row and ("pretrain" in row or "glue" in row):
+    if row.get("performance") is None and ("pretrain" in row or "glue" in row):
         scores, left_out = _trained(key, row)
         return FoundRow(spec, scores, left_out=left_out, read_as=(TRAINED,))
+    if row.get("performance") is None:
+        rule = "hold measurements (performance), or scores of a training (pretrain, glue)"
+        remedy = "Leave it out; to read scores under other keys, import it as a table of your own."
+        raise DataError("row", rule, list(row)[:20], remedy)
     performance = _object(row, "performance")
     measured = _measurements(key, parts[2], performance)
     predicted = _predictions(performance, key) if with_predicted else ()

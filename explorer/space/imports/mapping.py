@@ -32,7 +32,7 @@ from explorer.errors import DataError, InputError, validation_error
 from explorer.space.imports.rows import MAX_TEXT
 
 MAX_COLUMNS = 1000
-MAX_SEED = 2**31 - 1
+MAX_SEED = 2**32 - 1
 MAX_STEPS = 16
 STAR = "*"
 LAYER_KEYS = ("l", "o", "h", "n", "f", "p")

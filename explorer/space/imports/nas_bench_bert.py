@@ -38,6 +38,8 @@ METRICS = {
 MAX_SECONDS = 1_000_000_000
 """Some thirty years; a longer training time is an error."""
 
+ROW_KEYS = frozenset(("id", "scores", "hparams"))
+"""Keys that every row has."""
 OPERATIONS = {"SA": "sa", "LT": "l", "DSC": "c"}
 
 
@@ -150,9 +152,10 @@ def _found(identity: int, row: Any) -> tuple[FoundRow, tuple[int, ...]]:
     """Return a row, and the training steps that its scores are nested by."""
     spec, published = _architecture(row), _get(row, "", "scores", dict)
     seconds = published_number("time_to_train", _get(row, "", "time_to_train", (int, float)), 0, MAX_SECONDS)
-    if not published:
+    filled = {key: scores for key, scores in published.items() if scores not in (None, {})}
+    if not filled:
         return FoundRow(spec, left_out=(f"model {identity}: it has no scores",)), ()
-    evaluated = [_evaluated(step, scores) for step, scores in _scores_by_step(published).items()]
+    evaluated = [_evaluated(step, scores) for step, scores in _scores_by_step(filled).items()]
     steps = tuple(one.step for one in evaluated if one.step is not None)
     last = max(steps, default=None)
     name = ABLATION if steps else NAME
@@ -173,8 +176,14 @@ def _found(identity: int, row: Any) -> tuple[FoundRow, tuple[int, ...]]:
         for task, value in one.scores.items()
     )
     left_out = tuple(f"model {identity}{one.at}: {one.left_out}" for one in evaluated if one.left_out)
+    if steps:
+        left_out += tuple(f"model {identity}: {key} has no scores" for key in published if key not in filled)
     suspicious = tuple(f"model {identity}{one.at}: {one.suspicious}" for one in evaluated if one.suspicious)
     return FoundRow(spec, scores, left_out=left_out, suspicious=suspicious), steps
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, Mapping) and row.keys() >= ROW_KEYS
 
 
 def find_nas_bench_bert(path: Path) -> ReadRows:
@@ -187,6 +196,10 @@ def find_nas_bench_bert(path: Path) -> ReadRows:
         DataError: the file is missing, not JSON, or not a list of rows.
     """
     document = load_json(read_text(path), str(path))
+    if isinstance(document, Mapping) and document.keys() >= ROW_KEYS:
+        document = [document]
+    elif isinstance(document, Mapping) and document and all(_is_row(row) for row in document.values()):
+        document = list(document.values())
     if not isinstance(document, list) or not document:
         remedy = published_remedy(document, path) or "Use the published BERT_benchmark.json."
         raise DataError(str(path), "be a list of rows", document, remedy)

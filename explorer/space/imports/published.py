@@ -11,8 +11,8 @@ from explorer.space.imports.rows import number
 
 published_number = partial(number, dialect=False)
 """Reads a number like ``number``; the dialect of a published file is known."""
-HASH = r"[0-9a-f]{32}"
-"""A row's name in EdgeTran's and FlexiBERT's tables."""
+HASH = r"[0-9a-f]{32}(?:[0-9a-f]{32})?"
+"""A row's name in EdgeTran's tables, 32 digits, and in FlexiBERT's, 64."""
 _KEY = re.compile(f"{HASH}(_.+)?", re.ASCII)
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from explorer.documents.json_text import json_lines, load_json
+from explorer.documents.json_text import json_lines, load_json, parse_json
 from explorer.documents.numbers import decimal_sign
 from explorer.documents.separated import DECIMALS, SAMPLED_ROWS, TableOptions, read_separated
 from explorer.documents.values import Flaw, checked
@@ -21,6 +21,8 @@ from explorer.space.imports.cells import TableRow, absent_column
 from explorer.space.imports.mapping import Layout
 from explorer.space.imports.rows import FoundRow, ReadRows, read_rows
 
+LEVELS = 3
+"""Levels of a document at which rows are looked for, to name their place."""
 RawRow = tuple[str, Any]
 """A row's key or an empty text, and an object, or the error that refuses the row."""
 
@@ -34,6 +36,7 @@ class RawTable:
         rows: its rows.
         decimal: decimal sign of numbers in texts; see ``plain_number``.
         columns: its columns, if they are the same for all rows.
+        gaps: whether NaN, as programs write it into JSON, stands for a number that is missing.
         read_as: how it was read, if that is unusual.
     """
 
@@ -42,6 +45,7 @@ class RawTable:
     decimal: str | None
     columns: tuple[str, ...] | None = None
     read_as: tuple[str, ...] = ()
+    gaps: bool = False
 
     def require(self, columns: Collection[str]) -> None:
         """Raise DataError if a column is missing in the whole table."""
@@ -56,7 +60,7 @@ class RawTable:
             name, cells = row
             if isinstance(cells, DataError):
                 raise cells
-            cells = checked(cells, "")
+            cells = checked(_without_nan(cells) if self.gaps else cells, "")
             if not isinstance(cells, Mapping):
                 raise DataError("row", "be a JSON object", cells, "Give keys and values.")
             return convert(turn, TableRow(cells, name or str(turn), self.decimal))
@@ -93,15 +97,18 @@ def raw_table(
         cells = (("", row) for _, row in separated.rows())
         return RawTable(path, cells, dialect.decimal, separated.columns, (str(dialect),))
     text = options.read(path).text
-    if layout is Layout.JSONL:
-        return _json_table(path, [("", row) for _, row in json_lines(text, "")], options)
+    if (_has_lines(text) or (layout is Layout.JSONL and not text.lstrip().startswith("["))) and not place:
+        found = _json_table(path, [("", row) for _, row in json_lines(text, "")], options)
+        return found if layout is Layout.JSONL else replace(found, read_as=("JSON lines", *found.read_as))
     document = load_json(text, str(path))
     for key in place:
-        if not isinstance(document, Mapping) or key not in document:
+        index = int(key) if isinstance(document, list) and key.isdigit() and len(key) < 9 else key
+        try:
+            document = document[index]
+        except (LookupError, TypeError):
             shown = list(document)[:20] if isinstance(document, Mapping) else document
-            raise DataError(f"{path}: rows", f"be found under {key!r}", shown, "Check the mapping's rows.")
-        document = document[key]
-    if isinstance(document, list):
+            raise DataError(f"{path}: rows", f"be found under {key!r}", shown, "Check the mapping's rows.") from None
+    if isinstance(document, list) and not (document and _is_header(document[0], columns)):
         return _json_table(path, [("", row) for row in document], options)
     rows, arrangement, names = _arranged(document, columns, str(path))
     table = _json_table(path, rows, options)
@@ -127,7 +134,12 @@ def _texts(value: Any, levels: int = 4) -> Iterator[str]:
 
 def _arranged(document: Any, columns: Collection[str], place: str) -> tuple[list[RawRow], str, tuple[str, ...] | None]:
     """Return the rows of an object, how they are arranged in it, and its columns if it has parallel ones."""
+    if isinstance(document, list):
+        return _below(document[0], document[1:]), "a list of rows below the names of their columns", None
     values = document if isinstance(document, Mapping) else {}
+    names, data = values.get("columns"), values.get("data")
+    if isinstance(data, list) and isinstance(names, list) and _is_header(names, columns):
+        return _below(names, data), "columns and data, as pandas splits them", None
     named = {name: values[name] for name in columns if name in values}
     if named and (keys := _parallel(named, place)) is not None:
         alike = {name: keyed for name, column in values.items() if (keyed := _keyed(column)).keys() == keys}
@@ -137,10 +149,64 @@ def _arranged(document: Any, columns: Collection[str], place: str) -> tuple[list
         return [("", values)], "a single row", None
     if values and all(isinstance(row, dict | Flaw) for row in values.values()):
         return list(values.items()), "an object with a key for each row", None
-    inside = [key for key, value in values.items() if isinstance(value, list | dict) and value]
-    remedy = f"If they are there, write rows: {inside[0]} into the mapping." if inside else "Check the file."
+    inside = _inside(values, columns)
+    remedy = f"If they are there, write rows: {inside} into the mapping." if inside else "Check the file."
     rule = "be a list of objects, an object with a key for each row, or an object of parallel columns"
     raise DataError(place, rule, document, remedy)
+
+
+def _has_lines(text: str) -> bool:
+    """Return whether a text is JSON lines and not one document: its first line is an object of its own."""
+    first, _, rest = text.strip().partition("\n")
+    if not (first.startswith("{") and rest.lstrip().startswith("{")):
+        return False
+    try:
+        return isinstance(parse_json(first, ""), dict)
+    except DataError as error:
+        return not error.rule.startswith("be valid JSON")
+
+
+def _is_header(row: Any, columns: Collection[str]) -> bool:
+    return isinstance(row, list) and all(isinstance(name, str) for name in row) and not {*row}.isdisjoint(columns)
+
+
+def _below(header: Sequence[str], rows: Iterable[Any]) -> list[RawRow]:
+    """Return rows of values with the names of their columns."""
+    found: list[RawRow] = []
+    for row in rows:
+        if isinstance(row, list) and len(row) == len(header):
+            found.append(("", dict(zip(header, row, strict=True))))
+        else:
+            rule = f"be a list of {len(header)} values, one for each column"
+            found.append(("", DataError("row", rule, row, "Complete it.")))
+    return found
+
+
+def _inside(document: Mapping[str, Any], columns: Collection[str]) -> str:
+    """Return the path to what may be the rows inside of a document, as a mapping writes it; empty if there is none."""
+    level: list[tuple[list[str], Any]] = [([], document)]
+    for _ in range(LEVELS):
+        level = [
+            ([*path, key], value)
+            for path, outer in level
+            if isinstance(outer, Mapping)
+            for key, value in outer.items()
+            if isinstance(value, list | dict) and value
+        ]
+        for path, value in level:
+            first = value[0] if isinstance(value, list) else value
+            if isinstance(first, dict) and (isinstance(value, list) or not {*first}.isdisjoint(columns)):
+                return ".".join(path) if all("." not in key for key in path) else str(path)
+    return ""
+
+
+def _without_nan(value: Any) -> Any:
+    """Return a value with null in place of NaN."""
+    if isinstance(value, Flaw):
+        return None if repr(value.value) == "NaN" else value
+    if isinstance(value, dict):
+        return {key: _without_nan(child) for key, child in value.items()}
+    return [_without_nan(child) for child in value] if isinstance(value, list) else value
 
 
 def _keyed(column: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from explorer.documents.numbers import looks_numeric, plain_number
+from explorer.documents.numbers import looks_numeric, number_text, plain_number
 from explorer.documents.values import checked
 from explorer.errors import Advice, DataError, InputError, Remedy, Shown, shortened
 from explorer.space.spec import ArchitectureSpec
@@ -23,6 +23,7 @@ MAX_KINDS = 100
 """Maximum number of kinds of rejected rows that are told apart."""
 MAX_HOPELESS = 10_000
 """Number of rows after which a file is given up if no row was valid."""
+NO_NUMBER = frozenset(("nan", "na", "n/a", "#n/a", "null", "none", "-", "\N{EN DASH}", "\N{EM DASH}"))
 NUMBER = re.compile(r"\d+([.,]\d+)*")
 MAX_VALUE = 1e15
 """Maximum absolute value of scores and measurements, in any unit; larger values are errors."""
@@ -241,8 +242,13 @@ def number(
         value = None if plain is None else float(plain)
     # Compare before converting: float() overflows on huge ints, and NaN fails every comparison.
     if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
-        raise DataError(field, f"be a {kind} from {lowest:g} to {highest:g}", given, remedy)
+        raise DataError(field, f"be a {kind} from {_bound(lowest)} to {_bound(highest)}", given, remedy)
     return float(value)
+
+
+def _bound(value: float) -> str:
+    short = f"{value:g}"
+    return short if float(short) == value else number_text(value)
 
 
 def short_text(field: str, value: object) -> str:
@@ -261,3 +267,8 @@ def short_text(field: str, value: object) -> str:
 def is_missing(value: object) -> bool:
     """Return whether a cell is absent, null or blank."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def is_no_number(value: object) -> bool:
+    """Return whether a cell is missing, or says that a number is, as programs write it: ``nan``, ``n/a``, ``-``."""
+    return is_missing(value) or (isinstance(value, str) and value.strip().casefold() in NO_NUMBER)

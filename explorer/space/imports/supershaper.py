@@ -34,6 +34,8 @@ from explorer.space.imports.rows import (
 
 LAYER = re.compile(r"h([1-9]\d*)")
 PERPLEXITY, LOSS, ACCURACY, SECONDS = "perplexity", "mlm_loss", "mlm_accuracy", "_s"
+UNUSED = frozenset(("", "id", "index", "name", "shape", "parameters", "params"))
+"""Columns that are not read and not reported."""
 TASK, METRIC = "mlm", "negative perplexity"
 LATENCY = "latency"
 MAX_LOSS = 100.0
@@ -133,4 +135,26 @@ def find_shapes(path: Path, backbone: Backbone = BERT_BASE, options: TableOption
     """
     layouts = {f".{layout}": layout for layout in Layout}
     table = raw_table(path, layouts.get(path.suffix.lower(), Layout.CSV), _layers(backbone), options)
-    return table.read(lambda turn, row: _row(turn, row.cells, backbone, row.decimal))
+    unread: tuple[str, ...] = ()
+    if table.columns is not None:
+        given = [name for name in map(_lowered, table.columns) if LAYER.fullmatch(name)]
+        if sorted(given) != sorted(_layers(backbone)):
+            rule = f"have widths h1 to h{backbone.layers}"
+            raise DataError(str(path), rule, list(table.columns)[:20], "Name one column per layer.")
+        unread = tuple(name for name in table.columns if not _is_read(_lowered(name)))
+    found = table.read(
+        lambda turn, row: _row(turn, {_lowered(key): cell for key, cell in row.cells.items()}, backbone, row.decimal)
+    )
+    note = f"columns {', '.join(unread)} are not read; latencies are in columns NAME{SECONDS}, in seconds"
+    return replace(found, left_out=(note, *found.left_out)) if unread else found
+
+
+def _lowered(name: str) -> str:
+    """Return a column's name as the layout has it, where people write capitals; names of machines stay."""
+    plain = name.strip().lower()
+    return plain if LAYER.fullmatch(plain) or plain in (PERPLEXITY, LOSS, ACCURACY) else name
+
+
+def _is_read(name: str) -> bool:
+    known = LAYER.fullmatch(name) or name in (PERPLEXITY, LOSS, ACCURACY) or name.endswith(SECONDS)
+    return bool(known) or name.casefold() in UNUSED

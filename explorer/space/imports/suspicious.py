@@ -16,6 +16,7 @@ from itertools import chain, pairwise
 from explorer.space.imports.rows import FoundRow, FoundScore
 
 Rows = Sequence[tuple[int, FoundRow]]
+FRACTIONS = "are they fractions?"
 UNITS = {100.0: "a fraction among percentages", 1000.0: "another unit"}
 """Factors between units that are mistaken for each other."""
 MEAN = re.compile(r"\b(mean|average|avg|overall)\b|^glue$", re.IGNORECASE)
@@ -88,8 +89,7 @@ def _fractions(rows: Rows) -> Iterator[tuple[int, str]]:
                 kinds[score.task, score.metric].append(abs(score.value) / score.factor)
     for (task, metric), values in kinds.items():
         if 0 < max(values) <= 1 and not CORRELATION.search(task + metric):
-            remedy = "if they are fractions, write scale: fraction into the mapping"
-            yield 0, f"{task}: no percentage is above 1 ({len(values):,} values); {remedy}"
+            yield 0, f"{task}: no percentage is above 1 ({len(values):,} values): {FRACTIONS}"
 
 
 def _means(rows: Rows) -> Iterator[tuple[int, str]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from explorer.documents.json_text import parse_json, parse_value
-from explorer.documents.numbers import percentage
+from explorer.documents.json_text import parse_cell, parse_value
+from explorer.documents.numbers import percentage, plain_number
 from explorer.documents.separated import TableOptions
 from explorer.errors import DataError, SpecError
 from explorer.space.formats import FIRST_FORM, from_model_dict, is_first_form
@@ -34,6 +35,7 @@ from explorer.space.imports.rows import (
     ReadRows,
     StoredId,
     is_missing,
+    is_no_number,
     number,
 )
 from explorer.space.named import named_model
@@ -46,6 +48,8 @@ RANGES = {
     Scale.LOSS: (-MAX_VALUE, MAX_VALUE, -1.0),
 }
 """Minimum, maximum and factor of each scale."""
+SEVERAL = re.compile(r"([+-]?\d[\d.,]*)\s*(±|\+/-|/|\||;|\()\s*[\d.,]+\)?")
+"""A cell with two numbers, as 81.1/71.1 or 83.1 ± 0.2."""
 PERCENT_SIGNS = "numbers with a percent sign are percentages"
 
 
@@ -56,7 +60,7 @@ def _layer_values(row: TableRow, cell: Cell) -> Any:
         value = value[0]
     if isinstance(value, str):
         text = value.strip()
-        value = parse_json(text, str(cell)) if text[:1] in ("[", "{") else parse_value(text, str(cell))
+        value = parse_cell(text, str(cell)) if text[:1] in ("[", "{") else parse_value(text, str(cell))
     return _whole(value)
 
 
@@ -102,7 +106,7 @@ def _architecture(row: TableRow, given: ArchitectureColumns) -> tuple[Architectu
             return named_model(row.text(given.name)), ()
         assert given.model_dict is not None
         document = row.value(given.model_dict)
-        document = parse_json(document, "model_dict") if isinstance(document, str) else document
+        document = parse_cell(document, "model_dict") if isinstance(document, str) else document
         return from_model_dict(document), (FIRST_FORM,) if is_first_form(document) else ()
     except SpecError as error:
         raise DataError.of(error) from None
@@ -120,16 +124,38 @@ def _score(row: TableRow, given: ScoreColumn, source: str) -> tuple[FoundScore, 
                 "Write scale: percent into the mapping.",
             )
         value, scale, notes = number_before, Scale.PERCENT, (f"{given}: {PERCENT_SIGNS}",)
-    lowest, highest, factor = RANGES[scale]
-    stored = factor * number(str(given), value, lowest, highest, decimal=row.decimal)
+    factor = RANGES[scale][2]
+    stored = factor * _number(row, given, value, scale)
     texts = (row.text(cell) for cell in (given.task, given.metric, given.dataset, given.fidelity, given.recipe))
     task, metric, dataset, fidelity, recipe = texts
     seed = row.integer(given.seed, MAX_SEED)
     return FoundScore(task, metric, stored, dataset, fidelity, recipe, seed, source, factor=factor), notes
 
 
+def _number(row: TableRow, given: Values, value: object, scale: Scale) -> float:
+    """Return a number of a row; the remedy of its error names the key of the mapping that mends it, if one does."""
+    lowest, highest, _ = RANGES[scale]
+    try:
+        return number(str(given), value, lowest, highest, decimal=row.decimal)
+    except DataError as error:
+        if remedy := _remedy(row, value, scale):
+            raise DataError(error.field, error.rule, error.value, remedy) from None
+        raise
+
+
+def _remedy(row: TableRow, value: object, scale: Scale) -> str:
+    if is_no_number(value):
+        return "Fill the cell, or write missing: skip into the mapping."
+    if isinstance(value, str) and (parts := SEVERAL.fullmatch(value.strip())):
+        return f"Correct the value; for its first number write separator: {parts[2]!r}, part: 1 into the mapping."
+    plain = plain_number(value, row.decimal) if isinstance(value, str) else value
+    if scale is Scale.FRACTION and isinstance(plain, str | int | float) and 1 < abs(float(plain)) <= 100:
+        return "Correct the value, or write scale: percent into the mapping."
+    return ""
+
+
 def _measurement(row: TableRow, given: MeasurementColumn) -> FoundMeasurement:
-    value = number(str(given), row.value(given), -MAX_VALUE, MAX_VALUE, decimal=row.decimal)
+    value = _number(row, given, row.value(given), Scale.RAW)
     return FoundMeasurement(row.text(given.device), row.text(given.quantity), value, row.text(given.unit))
 
 
@@ -184,4 +210,6 @@ def find_table(path: Path, mapping: Mapping, options: TableOptions | None = None
     options = (options or TableOptions()).over(mapping.dialect)
     table = raw_table(path, mapping.layout(path), mapping.columns(), options, mapping.rows or ())
     table.require(mapping.columns(optional=False))
+    if any(one.missing == "skip" for one in (*mapping.scores, *mapping.measurements)):
+        table = replace(table, gaps=True)
     return table.read(lambda turn, row: _found(turn, row, mapping))

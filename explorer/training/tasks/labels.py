@@ -8,9 +8,13 @@ from typing import Any
 from explorer.errors import Advice, DataError
 from explorer.space.imports.rows import number
 
+YAML_TRUTHS = ("yes", "no", "on", "off")
+
 
 def class_text(value: Any) -> str:
-    """Return a class as text: JSON's ``true``, 1 and "1" become ``true``, ``1`` and ``1``."""
+    """Return a class as text: JSON's ``true``, 1, 1.0 and "1" become ``true``, ``1``, ``1`` and ``1``."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # As programs write whole numbers of a column that had gaps.
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
@@ -30,13 +34,18 @@ def class_label(place: str, value: Any, classes: Sequence[str], numbered: Sequen
         DataError: the class is unknown.
     """
     text = class_text(value)
+    if text not in classes and f"{text}.0" in classes:
+        text = f"{text}.0"
     if text in classes:
         return float(classes.index(text))
     # int() raises its own error for very long strings.
     if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < len(numbered):
         return float(classes.index(numbered[int(text)]))
     rule = f"be a class from 0 to {len(numbered) - 1}" if numbered else f"be one of the classes {', '.join(classes)}"
-    raise DataError(f"{place}: label", rule, value, "Correct or remove the row.")
+    remedy = "Correct or remove the row."
+    if text.lower() in YAML_TRUTHS and set(classes) <= {"true", "false"}:
+        remedy = "Quote the classes in the task file, as in ['yes', 'no'], because YAML reads them as true and false."
+    raise DataError(f"{place}: label", rule, value, remedy)
 
 
 def value_label(

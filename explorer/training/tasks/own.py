@@ -194,7 +194,8 @@ def load_own(own: OwnTask) -> Task:
     if document.kind == "classification":
         given = document.classes or sorted({class_text(label) for _, label, *_ in tables[0]}, key=_class_order)
         classes = tuple(class_text(one) for one in given)
-        if not document.classes and {UNLABELLED, "0"} <= set(classes):
+        plain = {name.removesuffix(".0"): name for name in classes}
+        if not document.classes and {UNLABELLED, "0"} <= plain.keys():
             rule = f"not be {UNLABELLED} beside a class 0, because it usually marks rows without a label"
             remedy = f"Remove these rows, or list {UNLABELLED} under classes if it is a class."
             raise DataError(f"task {own.name}: label", rule, UNLABELLED, remedy)
@@ -230,7 +231,11 @@ def _rows(table: ExampleTable, columns: Columns) -> Iterator[tuple[str, Any, lis
         for column in (columns.label, *names):
             if column not in row:
                 rule = f"have a column {column}"
-                raise DataError(place, rule, ", ".join(map(str, row)), "Add it, or name another under columns.")
+                alike = [name for name in row if name.casefold() == column.casefold()]
+                remedy = "Add it, or name another under columns."
+                if alike:
+                    remedy = f"Name {alike[0]} under columns, or rename it."
+                raise DataError(place, rule, ", ".join(map(str, row)), remedy)
         for column in names:
             if not isinstance(row[column], str) or not row[column].strip():
                 raise DataError(f"{place}: {column}", "be text, not empty", row[column], "Correct or remove the row.")
@@ -240,7 +245,8 @@ def _rows(table: ExampleTable, columns: Columns) -> Iterator[tuple[str, Any, lis
 def _example(classes: Sequence[str], decimal: str | None, place: str, label: Any, sentences: list[str]) -> Example:
     if not classes:
         return Example(value_label(place, label, *VALUE_RANGE, decimal, dialect=True), *sentences)
-    if not isinstance(label, str | int) or not class_text(label):
+    whole = isinstance(label, str | int) or (isinstance(label, float) and label.is_integer())
+    if not whole or not class_text(label):
         raise DataError(f"{place}: label", "be the name or the number of a class", label, "Correct or remove the row.")
     return Example(class_label(place, label, classes), *sentences)
 
