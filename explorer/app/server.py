@@ -132,7 +132,8 @@ class AppServer:
         }
         command = [sys.executable, "-m", "streamlit", "run", str(server_file())]
         command += [part for name, value in options.items() for part in (f"--{name}", value)]
-        environment = {**os.environ, **self._login, STORE_VARIABLE: self._store_url}
+        # Each thread runs scripts; glibc would keep a heap with freed memory for every one of them.
+        environment = {"MALLOC_ARENA_MAX": "2", **os.environ, **self._login, STORE_VARIABLE: self._store_url}
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
         self._wait_until_ready()
         return self

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explorer.training.files import digest, intact, write_array, write_atomically, write_json
+from explorer.training.files import digest, intact, writable, write_array, write_atomically, write_json
 from explorer.training.metrics import Metric
 from explorer.training.recipe import Recipe
 from explorer.training.sources import PREPARATION_VERSION, Source, resolve_source
@@ -146,12 +146,13 @@ def prepare(
 
     Raises:
         InputError: a task is unknown.
-        DataError: data is missing or malformed, or a file in ``work`` is damaged.
+        DataError: data is missing or malformed, or a file in ``work`` is damaged or cannot be written (DiskError).
     """
     source = resolve_source(tasks, data, task_files)
     manifest = work / f"prepared-{source.key(recipe)}.json"
     if not manifest.is_file():
-        write_json(manifest, _build(work, recipe, source, progress))
+        with writable(work):
+            write_json(manifest, _build(work, recipe, source, progress))
     with intact(manifest, AGAIN):
         document = json.loads(manifest.read_text(encoding="utf-8"))
     return _load(work, recipe, document)
@@ -184,9 +185,10 @@ def prepare_tasks(
 
     source = resolve_source(tasks, data, task_files)
     loaded = source.load()
-    if set(source.tasks) - set(loaded):
-        loaded = _made(source, _corpus(work, source, progress), recipe) | loaded
-    rows = _encode_tasks(work, recipe, source, loaded, *load_tokenizer(prepared.tokenizer), progress)
+    with writable(work):
+        if set(source.tasks) - set(loaded):
+            loaded = _made(source, _corpus(work, source, progress), recipe) | loaded
+        rows = _encode_tasks(work, recipe, source, loaded, *load_tokenizer(prepared.tokenizer), progress)
     found = _load_tasks(work, rows, prepared.special)
     return replace(prepared, tasks=found)
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explorer.errors import DataError, InputError
+from explorer.errors import DataError, DiskError, InputError
 from explorer.training import prepared as module
 from explorer.training.prepared import prepare
 from explorer.training.recipe import RECIPES, recipe_named
@@ -58,6 +60,19 @@ def test_a_second_call_makes_nothing_and_gives_the_same(tmp_path, corpus, monkey
     assert (second.tasks[0].train.ids == first.tasks[0].train.ids).all()
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*")} == files
     assert not any(path.name.startswith(".") for path in files), "no temporary file is left"
+
+
+def test_a_full_disk_is_named_and_the_same_call_continues(tmp_path, corpus, monkeypatch, write_text):
+    text = write_text(tmp_path / "text.txt", corpus)
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(DiskError, match=r"No space left on device.*work'.*resumes"):
+            prepare(tmp_path / "work", QUICK, ["pair"], text, quiet)
+    assert prepare(tmp_path / "work", QUICK, ["pair"], text, quiet).tasks[0].name == "pair"
 
 
 def test_a_second_call_loads_no_torch(tmp_path, corpus, write_text):
