@@ -43,7 +43,7 @@ _FORBIDDEN = {
 """Effects of a plan's operators other than reading the graph, by the beginning of their names."""
 
 _UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
-"""An escape of Cypher, which may stand for a bracket."""
+"""An escape of Cypher, which can encode a bracket."""
 _BRACKET = re.compile(
     r"""
     '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" | `(?:``|[^`])*`      # a text, or a quoted name
