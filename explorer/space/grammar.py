@@ -34,6 +34,9 @@ from explorer.space.spec import (
     LayerSpec,
 )
 
+KEPT_LAYERS = 4096
+"""Layers that a space keeps once it has built them."""
+
 
 class OutsideSpaceError(SpecError):
     """An architecture is not in a design space.
@@ -261,6 +264,19 @@ class DesignSpace:
         """Return the architecture whose stacks repeat these layers, one layer per stack."""
         return ArchitectureSpec(tuple(layer for layer in layers for _ in range(self.layers_per_stack)), self.backbone)
 
+    @cached_property
+    def _layers_made(self) -> dict[int, LayerSpec]:
+        return {}
+
+    def _layer_at(self, index: int) -> LayerSpec:
+        """Return the layer with this index, the same object each time: listing a space repeats few layers often."""
+        layer = self._layers_made.get(index)
+        if layer is None:
+            layer = self.choices.build(self.choices.pick_at(index))
+            if len(self._layers_made) < KEPT_LAYERS:
+                self._layers_made[index] = layer
+        return layer
+
     def at(self, index: int) -> ArchitectureSpec:
         """Return the architecture with this index, from 0 to ``count() - 1``.
 
@@ -272,7 +288,7 @@ class DesignSpace:
         for depth, count in zip(self.layers, self._counts, strict=True):
             if index < count:
                 digits = mixed_digits(index, [self.choices.count] * (depth // self.layers_per_stack))
-                return self.build([self.choices.build(self.choices.pick_at(digit)) for digit in digits])
+                return self.build([self._layer_at(digit) for digit in digits])
             index -= count
         raise AssertionError("unreachable: the index was checked against the count")
 
