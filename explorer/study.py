@@ -26,14 +26,14 @@ from explorer.records import TaskScore
 from explorer.space.formats import from_json, to_model_dict
 from explorer.space.spec import ArchitectureSpec
 from explorer.studies.budgets import MAX_ATTEMPTS
-from explorer.studies.driver import ENDED, OnTrial, StudyDriver, may_choose, owner_name
+from explorer.studies.driver import ENDED, OnTrial, StudyDriver, may_choose, not_held, owner_name
 from explorer.studies.executors.trial_release import release_dead, release_trial
 from explorer.studies.faults import give_back, machine_fault
 from explorer.studies.managing import extend_study, external_spec, find_study, former_settings, open_study
 from explorer.studies.queueing import enqueue
 from explorer.studies.reports import best_allowed
 from explorer.studies.spec import StudySpec
-from explorer.studies.worker import Lease, checked_outcome
+from explorer.studies.worker import Lease, checked_outcome, plain_reason
 from graphstore import GraphStore, open_store
 from graphstore.errors import StoreError
 from graphstore.records import StudyRecord, StudyState, TrialRecord, TrialStatus
@@ -44,7 +44,6 @@ LEASE_S = 6 * 3600.0
 IDLE_S = 1.0
 ASKS = 5
 """Number of tries when another process has just queued the same proposals."""
-EXAMPLES = {"objectives": "mean", "constraints": "parameters<=200K"}
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,200}")
 
 
@@ -147,11 +146,6 @@ class Study:
             DataError: the space has no library.
             StoreError: the store cannot be opened.
         """
-        for name_of, texts in (("objectives", objectives), ("constraints", constraints)):
-            if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-                raise InputError(name_of, "be a list of texts", texts, f"Write for example ['{EXAMPLES[name_of]}'].")
-        if policy_settings is not None and not isinstance(policy_settings, Mapping):
-            raise InputError("policy_settings", "be a mapping of names to values", policy_settings, "Give a dict.")
         if not isinstance(store_url, str):
             raise InputError("store_url", "be a text", store_url, "Write for example sqlite:///explorer.db.")
         if not isinstance(owner, str) or (owner and not OWNER.fullmatch(owner)):
@@ -229,7 +223,9 @@ class Study:
         claim, source = self._claimed(number), trial_source(self.name, int(number))
         records = [score_record(score, claim.architecture, source) for score in scores]
         state = TrialStatus.FAILED if kept is None else TrialStatus.COMPLETE
-        ended = self._store.finish_trial(claim, state, time.time(), value=kept, reason=_plain(failed), scores=records)
+        ended = self._store.finish_trial(
+            claim, state, time.time(), value=kept, reason=plain_reason(failed), scores=records
+        )
         self._held[claim.number] = claim
         trials = self._driver.trials()
         if len(trials) >= self._budget and all(trial.state in ENDED for trial in trials):
@@ -368,7 +364,7 @@ class Study:
             return held
         stored = next((trial for trial in self._store.trials(self.name, number) if trial.number == number), None)
         if stored is None or stored.owner != self._owner:
-            raise InputError(f"trial {number}", f"be held by {self._owner}", *_not_held(stored))
+            raise InputError(f"trial {number}", f"be held by {self._owner}", *not_held(stored))
         return stored
 
     def _evaluate(self, asked: AskedTrial, evaluate: Callable[[AskedTrial], float]) -> TrialRecord | None:
@@ -393,23 +389,6 @@ class Study:
         if lease.lost:
             return None
         return self.tell(asked.number, failed=failed) if failed else self.tell(asked.number, value)
-
-
-def _plain(reason: str) -> str:
-    """Return the beginning of a reason, which may quote anything, as a text that every store keeps."""
-    return reason[:500].encode("utf-8", errors="replace").decode().replace("\0", "?")
-
-
-def _not_held(trial: TrialRecord | None) -> tuple[str, str]:
-    """Return what a trial is instead of held by the one who tells, and the remedy."""
-    if trial is None:
-        return "no such trial", "Tell only trials that this owner has asked for."
-    if trial.state in ENDED:
-        outcome = f"failed: {trial.reason}" if trial.value is None else f"complete with {trial.value}"
-        return outcome, "The outcome of a trial that has ended stays as it is."
-    if trial.state is TrialStatus.RUNNING:
-        return f"running, {trial.owner}'s", "Tell only trials that this owner has asked for."
-    return f"{trial.state.value}, nobody's", "Ask for it again; its lease ended, or it was given back."
 
 
 def _asked(trial: TrialRecord, spec: ArchitectureSpec) -> AskedTrial:

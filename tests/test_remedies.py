@@ -52,7 +52,6 @@ NAMES_NOTHING = {
     "containers of one machine that share the file, say so by --shared-store.": NEEDS,
     "{} If so, write scale: fraction into the mapping": "a note and no error",
     "Run `git lfs pull` in its folder, or download the file.": NEEDS,
-    "Write for example /explorer.": "the tests of the app's server follow it",
     "Write [{}]": "the tests of readers follow it",
     "Give its id, for example trial.architecture.": "the tests of ask and tell queue architectures so",
     "Choose one of them; `archex best` shows what they scored.": NO_VALUE,

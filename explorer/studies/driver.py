@@ -302,3 +302,15 @@ def own_scores(store: GraphStore, study: StudyRecord, task: str) -> list[ScoreRe
     """Return the scores of a task that come from a study's own trials."""
     own = {(trial.architecture, trial_source(study.name, trial.number)) for trial in store.trials(study.name)}
     return [one for one in store.scores(space=study.space, task=task) if (one.architecture, one.source) in own]
+
+
+def not_held(trial: TrialRecord | None) -> tuple[str, str]:
+    """Return what a trial is instead of held by the one who tells, and the remedy."""
+    if trial is None:
+        return "no such trial", "Tell only trials that this owner has asked for."
+    if trial.state in ENDED:
+        outcome = f"failed: {trial.reason}" if trial.value is None else f"complete with {trial.value}"
+        return outcome, "The outcome of a trial that has ended stays as it is."
+    if trial.state is TrialStatus.RUNNING:
+        return f"running, {trial.owner}'s", "Tell only trials that this owner has asked for."
+    return f"{trial.state.value}, nobody's", "Ask for it again; its lease ended, or it was given back."

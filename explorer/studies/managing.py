@@ -23,6 +23,7 @@ from graphstore import GraphStore
 from graphstore.errors import NotFoundError
 from graphstore.records import StudyRecord, StudyState
 
+EXAMPLES = {"objectives": "mean", "constraints": "parameters<=200K"}
 FORMER_SETTINGS = ("initial", "objectives", "policy_settings", "batch", "patience", "stop_when_converged")
 """Keys of the deprecated argument ``settings``, arguments of ``external_spec`` now."""
 MORE_TRIALS = 8
@@ -51,6 +52,11 @@ def external_spec(
     Raises:
         InputError: a choice breaks a rule, or an objective or constraint cannot be read.
     """
+    for name_of, texts in (("objectives", objectives), ("constraints", constraints)):
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise InputError(name_of, "be a list of texts", texts, f"Write for example ['{EXAMPLES[name_of]}'].")
+    if policy_settings is not None and not isinstance(policy_settings, Mapping):
+        raise InputError("policy_settings", "be a mapping of names to values", policy_settings, "Give a dict.")
     read = read_objectives(objectives or [objective])
     if read[0].name != objective:
         rule = f"have the score {objective!r}"

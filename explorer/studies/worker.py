@@ -108,6 +108,11 @@ def checked_outcome(value: object, failed: object = "") -> float | None:
     return number
 
 
+def plain_reason(reason: str) -> str:
+    """Return the beginning of a reason, which may quote anything, as a text that every store keeps."""
+    return reason[:500].encode("utf-8", errors="replace").decode().replace("\0", "?")
+
+
 Report: TypeAlias = Callable[[float, str], None]
 """Called with the share that is done (0 to 1) and a message."""
 KeepScore: TypeAlias = Callable[[TaskScore], None]
