@@ -157,6 +157,13 @@ def _whole(folder: Path, settings: Mapping[str, Any], cased: bool | None) -> Ber
         if apart := difference(reference, theirs):
             other = f"{CONFIGURATION} contradicts {TOKENIZER}, which is followed; with {CONFIGURATION}, {apart}"
             notes.append(f"{other}. To decide otherwise, ask for cased or uncased")
+    if cased is None and not notes and core.normalizer is not None and core.normalizer.normalize_str("A") == "a":
+        ordinary = [word for word in core.get_vocab() if not (word.startswith(("[", "<")) and len(word) > 1)]
+        capitals = sorted(_altered(ordinary, lowercase=True))
+        if _many(capitals, ordinary):
+            examples = f"{len(capitals)} tokens with capitals, such as {', '.join(capitals[:3])}"
+            said = f"texts are lower-cased as {TOKENIZER} says, but its vocabulary has {examples}"
+            notes.append(f"{said}, which cannot occur then; ask for cased to keep them")
     return BertTokenizerFiles(_fast(core, settings), tuple(notes))
 
 
