@@ -51,7 +51,7 @@ class TableRow:
         return [replace(self, keys=keys) for keys in _keys(self.cells, values.steps[:last], str(values))]
 
     def lacks(self, values: Located) -> bool:
-        """Whether the cell is absent, null or blank, or says that there is no number."""
+        """Whether the cell is absent, null or blank, or says that the number is missing."""
         return self._start(values) not in self.cells or is_no_number(self.value(values))
 
     def value(self, cell: Located) -> Any:

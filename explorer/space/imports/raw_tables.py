@@ -36,7 +36,7 @@ class RawTable:
         rows: its rows.
         decimal: decimal sign of numbers in texts; see ``plain_number``.
         columns: its columns, if they are the same for all rows.
-        gaps: whether NaN, as programs write it into JSON, stands for a number that is missing.
+        gaps: whether NaN, as programs write it into JSON, is read as a missing number.
         read_as: how it was read, if that is unusual.
     """
 
