@@ -60,7 +60,7 @@ def test_what_is_ambiguous_is_settled_by_following_the_remedy(archex):
     Path("t.csv").write_text("model;acc;ms\nBERT-Tiny;83,5;7\nBERT-Mini;85.5;7\n")
     code, _, told = archex(*IMPORT)
     assert code == 2
-    assert "state the table's decimal sign" in " ".join(told.replace("│", " ").split())
+    assert "state --decimal ',' or --decimal '.'" in " ".join(told.replace("│", " ").split())
     assert archex(*IMPORT, "--decimal", ",")[0] == 2, "one row has a point"
     Path("map.yaml").write_text(MAPPING + "decimal: comma\ndelimiter: semicolon\nencoding: cp1252\n")
     Path("t.csv").write_bytes("model;acc;ms;café\nBERT-Tiny;83,5;7;é\n".encode("cp1252"))

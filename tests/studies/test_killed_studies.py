@@ -7,6 +7,8 @@ import types
 
 import pytest
 
+from explorer.studies.budgets import MAX_ATTEMPTS
+from explorer.studies.driver import ENDED
 from explorer.studies.spec import External, Known
 from explorer.testing.searches import search
 from explorer.testing.study_probe import ProbeRun, run_probe
@@ -54,6 +56,15 @@ def execute(processes, run, kill_after=None):
     return process.exitcode == 0
 
 
+def one_death_from_failing(url, name):
+    """Whether a trial fails if the process that takes it next dies before the trial has ended."""
+    with open_store(url) as store:
+        if all(study.name != name for study in store.studies()):
+            return False
+        left = [trial for trial in store.trials(name) if trial.state not in ENDED]
+    return any(trial.attempt >= MAX_ATTEMPTS - 1 for trial in left)
+
+
 def check_kills(processes, url, evaluation, folder, policy, kills=KILLS):
     whole, cut = (
         ProbeRun(
@@ -68,7 +79,11 @@ def check_kills(processes, url, evaluation, folder, policy, kills=KILLS):
     draw = random.Random(7)
     killed = 0
     for number in range(kills):
-        if number % 4 == 3:  # At any instant, also within a transaction.
+        if one_death_from_failing(url, "cut"):  # Those trials end first.
+            killed += not execute(
+                processes, ProbeRun(url, cut.spec, cut.log, draw.randint(40, 60), draw.random() < 0.5)
+            )
+        elif number % 4 == 3:  # At any instant, also within a transaction.
             killed += not execute(processes, cut, draw.uniform(0.05, 0.6))
         else:
             kill_at = draw.randint(1, max(20, 3 * calls // kills))
