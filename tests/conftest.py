@@ -46,8 +46,12 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 QUICK_FOLDERS = ("analysis", "plots", "search", "similarity", "space", "surrogate")
 """``-m quick`` runs what is not slow in these, and does not even import the tests of the others."""
-NOT_QUICK = {"test_multi_objective.py", "test_rivals.py", "test_boshnas_beats_random.py"}
-"""Files of these folders that fit many Gaussian processes: a quarter of their time."""
+NOT_QUICK = {
+    *("test_multi_objective.py", "test_rivals.py", "test_boshnas_beats_random.py", "test_sparse_process.py"),
+    *("test_sampling.py", "test_grakel_kernels.py", "test_kernel_benchmark.py", "test_embedding_benchmark.py"),
+    "test_importance.py",
+}
+"""Files of these folders that take long, with half of their time: many fits, large samples, foreign kernels."""
 SHARED_SERVER = "shared-server"
 """The group of all tests of the one shared Neo4j server: Community Edition has a single database."""
 SHARED_APP = "shared-app"
