@@ -94,7 +94,7 @@ NAMES = st.text(min_size=1).map(lambda text: " ".join(text.split())).filter(lamb
 def test_objectives_are_read_back(name, direction):
     objective = Objective(name, direction)
     assert split_direction(str(objective), minus=Direction.MAXIMISE) == (
-        name.replace("≤", "<=").replace("≥", ">="),
+        name.replace("≤", "<=").replace("≥", ">=").replace("−", "-"),
         direction,
     )
 
