@@ -50,7 +50,7 @@ NAMES_NOTHING = {
     "Run it to its end first.": NO_VALUE,
     "Use a Neo4j server by its network name (archex store copy moves a store there); or, where all nodes are "
     "containers of one machine that share the file, say so by --shared-store.": NEEDS,
-    "{} If so, write scale: fraction into the mapping": "a note and no error",
+    "If so, write scale: fraction into the mapping": "a note and no error",
     "Run `git lfs pull` in its folder, or download the file.": NEEDS,
     "Write [{}]": "the tests of readers follow it",
     "Give its id, for example trial.architecture.": "the tests of ask and tell queue architectures so",

@@ -73,7 +73,8 @@ class FittedKernels:
 
     def turned_to(self, stored: Embeddings) -> FittedKernels:
         """Return kernels of layout 2 whose axes are those that the stored vectors were computed with."""
-        vectors = stored.vectors[[stored.ids.index(id) for id in self.ids]]
+        places = {id: row for row, id in enumerate(stored.ids)}
+        vectors = stored.vectors[[places[id] for id in self.ids]]
         assert isinstance(self.kernel, PatternKernel)
         return FittedKernels(self.kernel.turned_to(vectors), self.ranking, self.ids)
 

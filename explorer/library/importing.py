@@ -28,7 +28,7 @@ from explorer.space.imports.mapping import read_mapping
 from explorer.space.imports.nas_bench_bert import find_nas_bench_bert
 from explorer.space.imports.rows import FoundRow, ReadRows, RefusedRow, StoredId, listed
 from explorer.space.imports.supershaper import find_shapes
-from explorer.space.imports.suspicious import FRACTIONS, suspicious_values
+from explorer.space.imports.suspicious import suspicious_values
 from explorer.space.imports.tables import find_table
 from explorer.space.spec import ArchitectureSpec
 from graphstore import GraphStore
@@ -112,9 +112,9 @@ class _Row:
     left_out: tuple[str, ...]
 
 
-def _file(space: str, title: str, path: Path, rows: ReadRows) -> ImportFile:
+def _file(space: str, title: str, path: Path, rows: ReadRows, scale_remedy: str = "") -> ImportFile:
     content = hashlib.blake2b(path.read_bytes(), digest_size=12).hexdigest()
-    rows = replace(rows, suspicious=(*rows.suspicious, *suspicious_values(rows.valid)))
+    rows = replace(rows, suspicious=(*rows.suspicious, *suspicious_values(rows.valid, scale_remedy)))
     return ImportFile(space, title, path.name, content, rows)
 
 
@@ -142,10 +142,9 @@ def table_file(path: Path, mapping: Path, space: str, options: TableOptions | No
     """
     check_space_name(space)
     described = read_mapping(mapping)
-    read = _file(space, described.title or described.source, path, find_table(path, described, options))
-    remedy = f"{FRACTIONS} If so, write scale: fraction into the mapping"
-    lines = tuple(line.replace(FRACTIONS, remedy) for line in read.rows.suspicious)
-    return replace(read, rows=replace(read.rows, suspicious=lines))
+    remedy = "If so, write scale: fraction into the mapping"
+    rows = find_table(path, described, options)
+    return _file(space, described.title or described.source, path, rows, remedy)
 
 
 def refusal(read: ImportFile, refused: Sequence[RefusedRow]) -> ImportReport:

@@ -9,7 +9,7 @@ it does neither if a vocabulary has other tokens.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,7 +158,7 @@ def _whole(folder: Path, settings: Mapping[str, Any], cased: bool | None) -> Ber
             other = f"{CONFIGURATION} contradicts {TOKENIZER}, which is followed; with {CONFIGURATION}, {apart}"
             notes.append(f"{other}. To decide otherwise, ask for cased or uncased")
     if cased is None and not notes and core.normalizer is not None and core.normalizer.normalize_str("A") == "a":
-        ordinary = [word for word in core.get_vocab() if not (word.startswith(("[", "<")) and len(word) > 1)]
+        ordinary = _ordinary(core.get_vocab())
         capitals = sorted(_altered(ordinary, lowercase=True))
         if _many(capitals, ordinary):
             examples = f"{len(capitals)} tokens with capitals, such as {', '.join(capitals[:3])}"
@@ -189,7 +189,7 @@ def _from_vocabulary(folder: Path, settings: Mapping[str, Any], cased: bool | No
     words = [line.rstrip("\r") for line in (folder / VOCABULARY).read_text(encoding="utf-8-sig").split("\n")]
     if not any(words):
         raise DataError(str(folder / VOCABULARY), "hold a token in every line", "none", "Fetch the file again.")
-    ordinary = [word for word in words if word and not (word.startswith(("[", "<")) and len(word) > 1)]
+    ordinary = _ordinary(words)
     lower, strip, notes = _normalization(ordinary, settings, cased)
     loaded = BertTokenizer.from_pretrained(folder, do_lower_case=lower, strip_accents=strip)
     fast = _fast(loaded.backend_tokenizer, {**settings, "model_max_length": loaded.model_max_length})
@@ -228,6 +228,11 @@ def _normalization(
         else:
             notes.append(f"texts lose their accents with their capitals, but {examples}; strip_accents can say false")
     return lower, strip, tuple(notes)
+
+
+def _ordinary(words: Iterable[str]) -> list[str]:
+    """Return the tokens that are no special ones, such as ``[MASK]``."""
+    return [word for word in words if word and not (word.startswith(("[", "<")) and len(word) > 1)]
 
 
 def _altered(words: Sequence[str], lowercase: bool) -> list[str]:

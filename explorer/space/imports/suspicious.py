@@ -16,7 +16,6 @@ from itertools import chain, pairwise
 from explorer.space.imports.rows import FoundRow, FoundScore
 
 Rows = Sequence[tuple[int, FoundRow]]
-FRACTIONS = "are they fractions?"
 UNITS = {100.0: "a fraction among percentages", 1000.0: "another unit"}
 """Factors between units that are mistaken for each other."""
 MEAN = re.compile(r"\b(mean|average|avg|overall)\b|^glue$", re.IGNORECASE)
@@ -31,9 +30,15 @@ LEAST_DIGITS = 4
 """Number of digits that must agree; fewer may agree by coincidence."""
 
 
-def suspicious_values(rows: Rows) -> tuple[str, ...]:
-    """Return one line per suspicious value, in the order of the rows."""
-    found = sorted(chain(_units(rows), _means(rows), _copies(rows)), key=lambda pair: pair[0])
+def suspicious_values(rows: Rows, scale_remedy: str = "") -> tuple[str, ...]:
+    """Return one line per suspicious value, in the order of the rows.
+
+    Args:
+        rows: the valid rows.
+        scale_remedy: what to do about percentages that are fractions; empty where the file's scale is not stated.
+    """
+    lines = chain(_units(rows), _fractions(rows, scale_remedy), _means(rows), _copies(rows))
+    found = sorted(lines, key=lambda pair: pair[0])
     return tuple(line for _, line in found)
 
 
@@ -60,7 +65,6 @@ def _units(rows: Rows) -> Iterator[tuple[int, str]]:
     for (factor, *_), numbers in kinds.items():
         assert isinstance(factor, float)
         yield from _mixed(numbers, factor)
-    yield from _fractions(rows)
 
 
 def _mixed(numbers: Sequence[_Number], factor: float) -> Iterator[tuple[int, str]]:
@@ -80,7 +84,7 @@ def _mixed(numbers: Sequence[_Number], factor: float) -> Iterator[tuple[int, str
         yield one.row, f"row {one.row}: {one.name} is {one.value:g}, the others are {span}: {UNITS[factor]}?"
 
 
-def _fractions(rows: Rows) -> Iterator[tuple[int, str]]:
+def _fractions(rows: Rows, remedy: str) -> Iterator[tuple[int, str]]:
     """Yield kinds of percentages that are all at most 1."""
     kinds: dict[tuple[str, str], list[float]] = defaultdict(list)
     for _, row in rows:
@@ -89,7 +93,8 @@ def _fractions(rows: Rows) -> Iterator[tuple[int, str]]:
                 kinds[score.task, score.metric].append(abs(score.value) / score.factor)
     for (task, metric), values in kinds.items():
         if 0 < max(values) <= 1 and not CORRELATION.search(task + metric):
-            yield 0, f"{task}: no percentage is above 1 ({len(values):,} values): {FRACTIONS}"
+            question = " ".join(filter(None, ("are they fractions?", remedy)))
+            yield 0, f"{task}: no percentage is above 1 ({len(values):,} values): {question}"
 
 
 def _means(rows: Rows) -> Iterator[tuple[int, str]]:
