@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -201,6 +202,17 @@ def test_a_taken_port_is_left_to_its_owner(fake_java: Path):
         assert f"Port {port} is taken" in told[0]
     server.stop()
     assert server.start() == moved  # It keeps the port it got.
+
+
+def test_a_server_that_starts_again_waits_for_its_port(fake_java: Path):
+    server = ManagedNeo4j(first_port=free_port())
+    login = server.start()
+    server.stop()
+    remains = socket.create_server(("127.0.0.1", int(login.url.rpartition(":")[2])))
+    release = threading.Timer(0.5, remains.close)  # as a killed process that has not quite gone
+    release.start()
+    assert server.start() == login
+    release.join()
 
 
 def test_it_belongs_to_one_machine(fake_java: Path):
