@@ -281,6 +281,14 @@ def _holder(weights: Mapping[str, Tensor]) -> str:
     return outer.pop() if len(outer) == 1 else ""
 
 
+def _add(weights: dict[str, Tensor], name: str, value: Tensor, original: str) -> None:
+    """Add a weight by its name in BERT. Raises DataError if there is one already."""
+    if name in weights:
+        rule = "have one weight for each name of BERT"
+        raise DataError("weights", rule, f"{original} and another for {name}", "Save the BERT alone.")
+    weights[name] = value
+
+
 def _unwrapped(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Take the names of wrappers off; return notes about it too. Raises DataError."""
     found: dict[str, Tensor] = {}
@@ -292,15 +300,12 @@ def _unwrapped(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[
             kept = kept[1:]
         for part in {part for part in parts if parts.count(part) > kept.count(part)}:
             taken[part] = taken.get(part, 0) + 1
-        if ".".join(kept) in found:
-            rule = "have one weight for each name of BERT"
-            raise DataError("weights", rule, f"{name} and another for {'.'.join(kept)}", "Save the BERT alone.")
-        found[".".join(kept)] = value
+        _add(found, ".".join(kept), value, name)
     if outer := _holder(found):
-        names = [name for name in found if name.startswith(outer)]
-        taken[outer.removesuffix(".")] = len(names)
-        for name in names:
-            found[name.removeprefix(outer)] = found.pop(name)
+        held, found = found, {}
+        taken[outer.removesuffix(".")] = sum(name.startswith(outer) for name in held)
+        for name, value in held.items():
+            _add(found, name.removeprefix(outer), value, name)
     notes = []
     for part, count in sorted(taken.items()):
         source = f", which {WRAPPERS[part]} adds" if part in WRAPPERS else ""

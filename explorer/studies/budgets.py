@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 from explorer.errors import InputError
@@ -25,14 +26,14 @@ MAX_HOURS = 100_000.0
 
 def check_budget(budget: int) -> None:
     """Raise InputError unless a study may have this number of trials."""
-    if isinstance(budget, str) or not 1 <= budget <= MAX_TRIALS:
-        raise InputError("budget", f"be from 1 to {MAX_TRIALS}", budget, "Choose a number of trials.")
+    if isinstance(budget, bool) or not isinstance(budget, Integral) or not 1 <= budget <= MAX_TRIALS:
+        raise InputError("budget", f"be a whole number from 1 to {MAX_TRIALS}", budget, "Choose a number of trials.")
 
 
 def check_hours(hours: float) -> None:
     """Raise InputError unless a study may have this number of hours."""
-    if isinstance(hours, str) or not (math.isfinite(hours) and 0 < hours <= MAX_HOURS):
-        raise InputError("hours", f"be above 0, up to {MAX_HOURS:g}", hours, "Write for example 1.5.")
+    if isinstance(hours, bool) or not isinstance(hours, Real) or not 0 < hours <= MAX_HOURS:
+        raise InputError("hours", f"be a number above 0, up to {MAX_HOURS:g}", hours, "Write for example 1.5.")
 
 
 def hours_used(trials: Iterable[TrialRecord], now: float) -> float:

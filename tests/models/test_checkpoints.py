@@ -17,7 +17,7 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 
 from explorer.errors import DataError, InputError
 from explorer.models.bert import compare_with_bert, read_bert
-from explorer.models.checkpoint import Checkpoint, find_checkpoint
+from explorer.models.checkpoint import WORDS, Checkpoint, find_checkpoint
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 
@@ -94,11 +94,15 @@ def test_names_of_wrappers_are_taken_off_and_said(new_name, notes, to, plain, tm
     assert all(note in said for note in notes), said
 
 
-def test_weights_that_wrappers_hid_from_each_other_are_refused(plain, tmp_path):
+@pytest.mark.parametrize("outer", ["module.", "student."])
+def test_weights_that_wrappers_hid_from_each_other_are_refused(outer, plain, tmp_path):
     folder = tmp_path / "plain"
     weights = load_file(folder / "model.safetensors")
-    name = next(iter(weights))
-    save_file({**weights, f"module.{name}": weights[name] + 1}, folder / "model.safetensors", {"format": "pt"})
+    name = next(name for name in weights if not name.endswith(WORDS))
+    both = {**weights, f"module.{name}": weights[name] + 1}
+    if outer != "module.":  # a name that no list of wrappers has, around all but one weight
+        both = {f"{outer}{name}": value for name, value in weights.items()} | {name: weights[name] + 1}
+    save_file(both, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(DataError, match="have one weight for each name of BERT"):
         read(folder)
 

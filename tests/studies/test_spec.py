@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ import torch
 from explorer.analysis.quantities import Direction, Objective
 from explorer.errors import DataError, InputError
 from explorer.search.registry import POLICIES
+from explorer.studies.budgets import MAX_HOURS, MAX_TRIALS, check_budget, check_hours
 from explorer.studies.checks import check_same
 from explorer.studies.managing import open_study
 from explorer.studies.spec import (
@@ -271,3 +273,18 @@ def test_a_study_opened_without_a_budget_gets_the_default(store):
         assert StudySpec.of(study.record).budget == DEFAULT_TRIALS[EvaluationKind.EXTERNAL]
     with Study.open(store.url, "two", space="small", policy="random", hours=1.0) as study:
         assert StudySpec.of(study.record).budget == 10_000
+
+
+@pytest.mark.parametrize("value", [0, MAX_TRIALS + 1, 2.5, True, "3", [3], None, math.nan])
+def test_a_number_of_trials_of_any_other_kind_is_refused(value):
+    """By whoever asks, for example when a study's budget grows."""
+    check_budget(MAX_TRIALS)
+    with pytest.raises(InputError, match="budget must be a whole number from 1"):
+        check_budget(value)
+
+
+@pytest.mark.parametrize("value", [0, MAX_HOURS + 1, True, "1.5", [1.5], None, math.nan, math.inf])
+def test_a_number_of_hours_of_any_other_kind_is_refused(value):
+    check_hours(MAX_HOURS)
+    with pytest.raises(InputError, match="hours must be a number above 0"):
+        check_hours(value)
