@@ -7,6 +7,7 @@ from enum import StrEnum
 import pandas as pd
 import plotly.graph_objects as go
 
+from explorer.plots.base import points_type
 from explorer.plots.palette import VERMILLION
 from explorer.plots.space_map import MapColor, space_map
 from explorer.plots.titles import escaped
@@ -71,7 +72,8 @@ def acquisition_map(
         at = points.loc[best["id"]]
         marker = {"symbol": "star", "size": 17, "color": VERMILLION, "line": {"width": 1, "color": "white"}}
         name = f"best: trial {int(best['number'].iloc[0])}"
-        figure.add_trace(go.Scattergl(x=at["x"], y=at["y"], mode="markers", marker=marker, name=name, hoverinfo="skip"))
+        kind = points_type(len(points))
+        figure.add_trace(kind(x=at["x"], y=at["y"], mode="markers", marker=marker, name=name, hoverinfo="skip"))
     figure.update_layout(showlegend=bool(len(placed)))
     return figure
 
@@ -81,8 +83,8 @@ def _trials(figure: go.Figure, points: pd.DataFrame, rows: pd.DataFrame, state: 
     values = [f"{value:.4f}" if value == value else state for value in rows["value"]]
     marker = {"symbol": SYMBOLS[state], "size": 11, "color": VERMILLION, "line": {"width": 2, "color": VERMILLION}}
     figure.add_trace(
-        # Use WebGL because the map's points do, and they would otherwise cover the trials.
-        go.Scattergl(
+        # As the map's points, so that none of those of WebGL lie below the map's of SVG.
+        points_type(len(points))(
             x=at["x"].to_numpy(),
             y=at["y"].to_numpy(),
             mode="markers+text" if numbered else "markers",

@@ -15,6 +15,18 @@ MARGIN = 0.02
 """Half the axis range around equal values, relative to their size if that exceeds 1."""
 
 
+MOST_SVG = 1000
+"""Points are drawn as SVG up to this many: sharp, hit over their whole area, and quick on machines without a GPU."""
+
+
+def points_type(count: int) -> type[go.Scatter] | type[go.Scattergl]:
+    """Return the kind of trace that draws this many points: SVG for few, WebGL for many.
+
+    WebGL handles ten thousand points, but they lie below those of SVG and select the one with the nearest centre.
+    """
+    return go.Scatter if count <= MOST_SVG else go.Scattergl
+
+
 def range_of_equal(values: Iterable[float]) -> tuple[float, float] | None:
     """Return an axis range around values that are equal up to rounding; ``None`` if they differ or there are none."""
     found = [float(value) for value in values]

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from explorer.plots.base import range_of_equal, styled
+from explorer.plots.base import points_type, range_of_equal, styled
 from explorer.plots.palette import DASHES, category_color, shades
 from explorer.plots.titles import escaped
 from explorer.space.operations import operation_color, operation_title
@@ -120,7 +120,7 @@ def kind_frontiers(points: pd.DataFrame, fronts: Mapping[str, pd.Index], title: 
         )
         marker = {"color": color, "symbol": symbols[position % len(symbols)], "size": 7, "opacity": 0.45}
         figure.add_trace(
-            go.Scattergl(
+            points_type(len(points))(
                 x=rows["parameters"].to_numpy(),
                 y=rows["score"].to_numpy(),
                 mode="markers",

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from explorer.plots.base import range_of_equal, styled
+from explorer.plots.base import points_type, range_of_equal, styled
 from explorer.plots.palette import GREY, VERMILLION, category_color
 from explorer.plots.titles import escaped
 
@@ -58,9 +58,8 @@ def pareto_plot(points: pd.DataFrame, front: pd.Index, objectives: Sequence[Axis
     ordered = points.loc[front].sort_values([across.column, up.column])
     dominated = points.drop(front)
     if len(dominated):
-        # WebGL handles ten thousand points.
         figure.add_trace(
-            go.Scattergl(
+            points_type(len(dominated))(
                 x=dominated[across.column].to_numpy(),
                 y=dominated[up.column].to_numpy(),
                 mode="markers",

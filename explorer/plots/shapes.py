@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from explorer.plots.base import styled, translucent
+from explorer.plots.base import points_type, styled, translucent
 from explorer.plots.palette import BLUE, DASHES, GREY, VERMILLION, category_color
 from explorer.plots.titles import escaped
 
@@ -166,7 +166,7 @@ def by_parameters(points: pd.DataFrame, chosen: pd.DataFrame | None = None) -> g
     """
     figure = go.Figure()
     for turn, (name, rows) in enumerate(points.groupby("name", sort=False)):
-        dots = go.Scattergl(
+        dots = points_type(len(points))(
             x=rows["parameters"],
             y=rows["relative"],
             name=escaped(str(name)),

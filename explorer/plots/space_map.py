@@ -1,4 +1,4 @@
-"""The map of a space: one point per architecture, drawn by WebGL to handle ten thousand."""
+"""The map of a space: one point per architecture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from explorer.plots.base import range_of_equal, short_numbers, styled
+from explorer.plots.base import points_type, range_of_equal, short_numbers, styled
 from explorer.plots.palette import BLUE, GREY, VALUES, VERMILLION, category_color
 
 HEIGHT = 600
@@ -21,8 +21,6 @@ OUTLINE = "rgba(128,128,128,0.9)"
 """Outline of points, so that both ends of the colour scale are visible on light and dark pages."""
 SMALL_SPACE = 1500
 """Points are larger up to this many architectures."""
-MOST_SVG = 1000
-"""Scored architectures are drawn as SVG up to this many: SVG points react to the pointer over their whole area."""
 SIZES = (3.0, 17.0)
 """Diameters in pixels for the smallest and the largest value of ``MapSize``."""
 CLOSE = 0.15
@@ -162,7 +160,9 @@ def space_map(
 
     unknown = _shuffled(points[~known])
     grey = {"color": GREY, "opacity": 0.35, "size": sizes(unknown.index, 0.8)}
-    _points(figure, unknown, _texts(unknown, None, values, size), "not known", grey, f"<br>{color.text(None)}")
+    kind = points_type(len(points))
+    texts = _texts(unknown, None, values, size)
+    _points(figure, kind, unknown, texts, "not known", grey, f"<br>{color.text(None)}")
     scale = _legend(figure, color) if color.palette else _color_bar(color, values[known])
     for name, rows, opacity, factor in (
         ("known", known & ~is_scored, 0.7, 1.0),
@@ -171,7 +171,9 @@ def space_map(
         shown = _shuffled(points[rows])
         colors = color.positions(values[shown.index])
         marker = scale | {"color": short_numbers(colors), "opacity": opacity, "size": sizes(shown.index, factor)}
-        _points(figure, shown, _texts(shown, color, values, size), name, marker)
+        # A larger point covers centres of others, so few scored ones are SVG even above many others.
+        kind = points_type(len(shown) if name == "scored" else len(points))
+        _points(figure, kind, shown, _texts(shown, color, values, size), name, marker)
     _highlight(figure, points, highlight)
     # Keep the user's zoom as long as axes and center stay the same.
     kept = f"{axes[0]} {highlight.center or ''}"
@@ -258,9 +260,7 @@ def _legend(figure: go.Figure, color: MapColor) -> dict[str, Any]:
     shades = list(color.palette.values())
     for value, shade in color.palette.items():
         name = color.titles.get(value, str(value))
-        figure.add_trace(
-            go.Scattergl(x=[None], y=[None], mode="markers", name=name, marker={"color": shade, "size": 10})
-        )
+        figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=name, marker={"color": shade, "size": 10}))
     edges = [(position + end) / len(shades) for position in range(len(shades)) for end in (0, 1)]
     scale = [[edge, shades[position // 2]] for position, edge in enumerate(edges)]
     return {"colorscale": scale, "cmin": -0.5, "cmax": len(shades) - 0.5}
@@ -275,6 +275,7 @@ def _color_bar(color: MapColor, values: pd.Series) -> dict[str, Any]:
 
 def _points(
     figure: go.Figure,
+    kind: type[go.Scatter] | type[go.Scattergl],
     rows: pd.DataFrame,
     texts: list[str],
     name: str,
@@ -285,8 +286,6 @@ def _points(
         return
     # Keep texts short and arrays flat: Streamlit searches a figure's JSON forty times for theme colours.
     labels = [f"{label}: {_plain(ops)}" for label, ops in zip(rows["label"], rows["operations"], strict=True)]
-    # WebGL selects the point with the nearest centre, which a larger point may cover.
-    kind = go.Scatter if name == "scored" and len(rows) <= MOST_SVG else go.Scattergl
     figure.add_trace(
         kind(
             x=short_numbers(rows["x"]),

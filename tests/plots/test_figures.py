@@ -19,9 +19,9 @@ from explorer.plots import (
     space_map,
     width_shares,
 )
-from explorer.plots.base import range_of_equal
+from explorer.plots.base import MOST_SVG, range_of_equal
 from explorer.plots.palette import shades
-from explorer.plots.space_map import MOST_SVG, Highlight
+from explorer.plots.space_map import Highlight
 from explorer.space.grammar import load_space
 from explorer.space.named import named_model
 from explorer.space.operations import operation_color
@@ -58,7 +58,7 @@ def test_map_draws_every_point_once_at_its_place():
         row = place(trace, id)
         assert (trace.x[row], trace.y[row]) == (frame.at[id, "x"], frame.at[id, "y"])
         assert trace.marker.color[row] == frame.at[id, "parameters"]
-        assert trace.type == "scattergl"
+        assert trace.type == "scatter"
 
 
 def test_map_draws_scored_ones_larger_and_last_and_unknown_ones_grey_below():
@@ -74,13 +74,16 @@ def test_map_draws_scored_ones_larger_and_last_and_unknown_ones_grey_below():
     assert "not known" in traces["id0"].hovertemplate
 
 
-def test_a_scored_point_is_hit_as_a_whole_unless_there_are_very_many():
-    few, many = points(20), points(MOST_SVG + 1)
-    for frame, kinds in ((few, {"scattergl", "scatter"}), (many, {"scattergl"})):
-        scores = pd.Series(0.5, index=frame.index if frame is many else frame.index[:2])
+def test_only_many_points_are_drawn_by_webgl_and_few_scored_ones_above_them_are_hit_as_a_whole():
+    few, many = points(MOST_SVG), points(MOST_SVG + 1)
+    for frame, scored, kinds in (
+        (few, 9, "scatter scatter"),
+        (many, 9, "scattergl scatter"),
+        (many, None, "scattergl"),
+    ):
+        scores = pd.Series(0.5, index=frame.index[:scored])
         figure = space_map(frame, MapColor.numbers("mean", scores), scores.index)
-        assert {trace.type for trace in figure.data} == kinds
-        assert figure.data[-1].type == ("scatter" if frame is few else "scattergl")
+        assert [trace.type for trace in figure.data] == kinds.split()
 
 
 def test_map_of_categories_uses_the_operations_colours():
