@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from explorer.library.library import Library
@@ -22,6 +24,9 @@ from explorer.supershaper.shapes.grid import ShapeGrid
 from explorer.testing.searches import search
 from graphstore import open_store
 from graphstore.records import JobRecord, JobState, ScoreRecord, SpaceRecord, StudyRecord, TrialStatus
+
+# Every AppTest reads the metadata of all installed distributions, for a second; they stay the same during a run.
+manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 SPACE = "nano"
 TASKS = ("mean", "package", "order")
