@@ -109,7 +109,7 @@ def run(world: SimpleNamespace, command: str) -> None:
 
 def cli(*words: object) -> None:
     """Run a command in this process, and raise its error."""
-    done = CliRunner().invoke(build(), [str(word) for word in words])
+    done = CliRunner().invoke(build(str(words[0])), [str(word) for word in words])
     if isinstance(done.exception, Exception):
         raise done.exception
 

@@ -169,7 +169,7 @@ def named_commands() -> list[str]:
 def test_a_command_that_a_remedy_names_could_be_run(command):
     """Its words are commands and options of the command line, and no argument is missing."""
     filled = command.replace("{store}", " --store URL").replace("{}", "4").replace("{url}", "URL")
-    found: typer.main.TyperGroup | typer.main.TyperCommand = typer.main.get_command(build())  # type: ignore[assignment]
+    found: typer.main.TyperGroup | typer.main.TyperCommand = typer.main.get_command(build(shlex.split(filled)[1]))  # type: ignore[assignment]
     words = shlex.split(filled)[1:]
     while hasattr(found, "commands") and words and words[0] in found.commands:
         found = found.commands[words.pop(0)]

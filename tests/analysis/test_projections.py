@@ -79,7 +79,7 @@ def test_the_command_computes_once_and_a_damaged_file_is_no_projection(tmp_path)
         Library.build(store, "nano", specs, SilentReporter(), source={"test": True}, title="")
         embeddings = store.embeddings("nano")
         assert kept_tsne(store.url, embeddings, 0) is None
-        done = CliRunner().invoke(build(), ["project", "nano", "--store", url, "--json"])
+        done = CliRunner().invoke(build("project"), ["project", "nano", "--store", url, "--json"])
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout.splitlines()[-1])["architectures"] == 14
         assert [(job.kind, job.state) for job in store.jobs()] == [("project", JobState.DONE)]

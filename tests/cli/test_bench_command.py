@@ -26,7 +26,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def bench(*words: str):
-    return CliRunner().invoke(build(), ["bench", *words])
+    return CliRunner().invoke(build("bench"), ["bench", *words])
 
 
 def test_the_real_folder_has_the_benchmark() -> None:

@@ -27,7 +27,7 @@ def archex(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("EXPLORER_STORE", raising=False)
 
     def run(*arguments):
-        build()(list(arguments), standalone_mode=False)
+        build(arguments[0])(list(arguments), standalone_mode=False)
         return capsys.readouterr().out
 
     return run

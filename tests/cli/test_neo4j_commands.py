@@ -135,7 +135,7 @@ def test_the_app_of_the_compose_file_waits_for_the_database_and_is_a_command_the
     assert "RETURN 1" in database["healthcheck"]["test"][1]
     program, name, *options = app["command"]
     assert program == "archex"
-    command = get_command(build()).commands[name]
+    command = get_command(build(name)).commands[name]
     command.make_context(name, list(options))  # Refuses an option that there is not.
     assert app["environment"]["EXPLORER_STORE"] == "bolt://neo4j:7687"
     last = (ROOT / "Dockerfile").read_text().splitlines()[-1]

@@ -6,15 +6,22 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from explorer.cli.main import COMMANDS, GROUPS, build
 
 
+@pytest.fixture(scope="module")
+def all_commands() -> typer.Typer:
+    return build()
+
+
 @pytest.mark.parametrize("name", [*COMMANDS, *GROUPS])
-def test_alone_a_command_is_what_it_is_among_all(name: str):
-    texts = [CliRunner().invoke(build(only), [name, "--help"], prog_name="archex").output for only in (name, "")]
+def test_alone_a_command_is_what_it_is_among_all(name: str, all_commands: typer.Typer):
+    apps = (build(name), all_commands)
+    texts = [CliRunner().invoke(app, [name, "--help"], prog_name="archex").output for app in apps]
     assert texts[0] == texts[1]
     assert f"archex {name}" in texts[0]
 

@@ -48,7 +48,7 @@ def url(tmp_path_factory):
 @pytest.fixture
 def archex(url, capsys):
     def run(*arguments):
-        build()(["plot", *arguments, "--store", url], standalone_mode=False)
+        build("plot")(["plot", *arguments, "--store", url], standalone_mode=False)
         return capsys.readouterr().out
 
     return run

@@ -77,7 +77,7 @@ def archex(catalogue, monkeypatch, capsys):
     monkeypatch.delenv("EXPLORER_STORE", raising=False)
 
     def run(*arguments):
-        build()(list(arguments), standalone_mode=False)
+        build(arguments[0])(list(arguments), standalone_mode=False)
         return capsys.readouterr().out
 
     return run
@@ -157,7 +157,7 @@ def test_old_spellings_of_objectives_are_read_with_a_note(catalogue, monkeypatch
 
     def front(*objectives):
         words = [word for text in objectives for word in ("--objective", text)]
-        build()(["pareto", *words, "--space", SPACE, "--json"], standalone_mode=False)
+        build("pareto")(["pareto", *words, "--space", SPACE, "--json"], standalone_mode=False)
         return capsys.readouterr()
 
     wanted = front("minimise:parameters", "maximise:sst").out

@@ -53,7 +53,7 @@ def archex(url, monkeypatch):
     def run(*words, json_wanted=True):
         arguments = ["search", *words, "--store", url, *(["--json"] if json_wanted else [])]
         monkeypatch.setattr(sys, "argv", ["archex", *arguments])
-        result = CliRunner().invoke(build(), arguments)
+        result = CliRunner().invoke(build(arguments[0]), arguments)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == 0, result.output

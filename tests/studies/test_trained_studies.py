@@ -178,6 +178,7 @@ def test_a_worker_with_other_data_refuses_to_train(trained):
 
 def test_the_demo_says_what_it_found_and_repeats_nothing(trained, monkeypatch):
     monkeypatch.setattr(demo, "load_space", lambda name: dataclasses.replace(load_space(name), layers=(2,)))
+    monkeypatch.setattr(demo, "WORKERS", 1)
     small = search("demo-test", "nano", "boshnas", budget=2, initial=2, evaluation=SHORT)
     first = demo.run_demo(trained, small, SilentReporter())
     assert (first.architectures, first.scored, first.failed) == (96, 2, 0)

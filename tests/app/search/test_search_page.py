@@ -103,7 +103,7 @@ def test_the_command_line_understands_every_place():
 
     for place in (launching.Place(), launching.Place("ray", 4)):
         words = ["search", "resume", "mine", "--wait", *place.arguments()]
-        done = CliRunner().invoke(build(), [*words, "--store", "sqlite:////nowhere/none.db"])
+        done = CliRunner().invoke(build(words[0]), [*words, "--store", "sqlite:////nowhere/none.db"])
         # The options were read, and the store is missing.
         assert "No such option" not in done.output
         assert done.exit_code != 0
