@@ -51,11 +51,11 @@ def derivatives(objective: Objective, x: Tensor) -> tuple[Tensor, Tensor, Tensor
     (gradient,) = torch.autograd.grad(values.sum(), x, create_graph=True)
     if not gradient.requires_grad:  # linear in x
         return values.detach(), gradient, torch.zeros(*x.shape, x.shape[1], dtype=x.dtype)
-    rows = []
-    for i in range(x.shape[1]):
-        (row,) = torch.autograd.grad(gradient[:, i].sum(), x, retain_graph=True, materialize_grads=True)
-        rows.append(row)
-    return values.detach(), gradient.detach(), torch.stack(rows, dim=1)
+    count, dims = x.shape
+    units = torch.eye(dims, dtype=x.dtype)[:, None].expand(dims, count, dims)
+    # All rows of the Hessian in one batched pass, many times faster than one after the other.
+    (rows,) = torch.autograd.grad(gradient, x, units, is_grads_batched=True, materialize_grads=True)
+    return values.detach(), gradient.detach(), rows.transpose(0, 1)
 
 
 def newton_step(gradient: Tensor, hessian: Tensor, held: Tensor, floor: float) -> Tensor:

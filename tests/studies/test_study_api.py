@@ -359,7 +359,7 @@ def test_numbers_of_numpy_count_and_texts_are_refused(store):
                 study.enqueue(wrong)
         assert study.enqueue(store.architecture_ids("small")[-1]).number == 2
         for wrong in ("50", "x"):
-            with pytest.raises(InputError, match="budget must be from 1"):
+            with pytest.raises(InputError, match="budget must be a whole number from 1"):
                 study.extend(wrong)
-            with pytest.raises(InputError, match="hours must be above 0"):
+            with pytest.raises(InputError, match="hours must be a number above 0"):
                 study.extend(hours=wrong)
