@@ -20,6 +20,8 @@ from explorer.pareto import pareto_set
 FEWEST = 5
 """Fewest scored architectures for a rank correlation."""
 RESAMPLES = 1000
+BLOCK = 1_000_000
+"""Numbers that are ranked together."""
 BAND = (0.025, 0.975)
 KINDS = ("homogeneous", "heterogeneous")
 Array = NDArray[np.float64]
@@ -52,33 +54,36 @@ def rank_correlation(points: pd.DataFrame, given_size: bool = False, seed: int =
     """
     columns = [points[name].to_numpy(dtype=np.float64) for name in ("heterogeneity", "score", "parameters")]
     count = len(points)
-    rho = _rho(columns, given_size)
+    rho = float(_rho(columns, given_size))
     if count < FEWEST or not math.isfinite(rho):
         return RankCorrelation(math.nan, math.nan, math.nan, count)
     generator = np.random.default_rng(seed)
-    drawn = [generator.integers(count, size=count) for _ in range(RESAMPLES)]
-    found = np.array([_rho([column[rows] for column in columns], given_size) for rows in drawn])
+    drawn = np.array([generator.integers(count, size=count) for _ in range(RESAMPLES)])
+    blocks = np.array_split(drawn, -(-drawn.size // BLOCK))
+    found = np.concatenate([_rho([column[rows] for column in columns], given_size) for rows in blocks])
     found = found[np.isfinite(found)]
     low, high = np.quantile(found, BAND) if len(found) else (math.nan, math.nan)
     return RankCorrelation(rho, float(low), float(high), count)
 
 
-def _rho(columns: list[Array], given_size: bool) -> float:
-    x, y, size = (rankdata(column) for column in columns)
+def _rho(columns: list[Array], given_size: bool) -> Array:
+    """Return the rank correlation of the first two columns ``[..., n]``, ``[...]``."""
+    x, y, size = (rankdata(column, axis=-1) for column in columns)
     if given_size:
         x, y = _without(x, size), _without(y, size)
-    x, y = x - x.mean(), y - y.mean()
-    scale = math.sqrt(float(x @ x) * float(y @ y))
+    x, y = x - x.mean(axis=-1, keepdims=True), y - y.mean(axis=-1, keepdims=True)
+    scale = np.sqrt((x * x).sum(axis=-1) * (y * y).sum(axis=-1))
     # Rounding errors of equal values must not count as differences.
-    return float(x @ y) / scale if scale > 1e-9 * len(x) ** 2 else math.nan
+    differ = scale > 1e-9 * x.shape[-1] ** 2
+    return np.where(differ, (x * y).sum(axis=-1) / np.where(differ, scale, 1.0), math.nan)
 
 
 def _without(values: Array, size: Array) -> Array:
-    """Return the residuals of a linear regression of the values on the sizes."""
-    centred = size - size.mean()
-    square = float(centred @ centred)
-    slope = float(centred @ (values - values.mean())) / square if square > 0 else 0.0
-    return np.asarray(values - values.mean() - slope * centred, dtype=np.float64)
+    """Return the residuals of a linear regression of the values ``[..., n]`` on the sizes."""
+    values, centred = (one - one.mean(axis=-1, keepdims=True) for one in (values, size))
+    square = (centred * centred).sum(axis=-1, keepdims=True)
+    slope = (centred * values).sum(axis=-1, keepdims=True) / np.where(square > 0, square, 1.0)
+    return np.asarray(values - slope * centred, dtype=np.float64)
 
 
 def size_bins(points: pd.DataFrame, bins: int) -> pd.Series:
