@@ -132,8 +132,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return two workers more than there are processors, because many tests wait for a server, a browser or a clock."""
-    return len(os.sched_getaffinity(0)) + 2
+    """Return one worker more than there are processors, because many tests wait for a server, a browser or a clock."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def is_quick(path: Path) -> bool:
