@@ -76,6 +76,11 @@ class Objective:
     values: Array
 
     @property
+    def best(self) -> set[int]:
+        """The five best candidates, and those as good as the fifth."""
+        return set(np.flatnonzero(self.values >= np.sort(self.values)[-TOP:][0]).tolist())
+
+    @property
     def digest(self) -> str:
         """Of everything a search depends on."""
         parts = (self.candidates.vectors, self.candidates.choices, self.values)
@@ -94,6 +99,7 @@ class Run:
         horizon: queries that are made at least, unless the best was found.
         initial: random architectures it is told first; 0 if the policy makes its own initial design.
         key: of its result in the cache.
+        budget: queries after which a run that found none of the best is given up.
     """
 
     seed: int
@@ -103,13 +109,11 @@ class Run:
     horizon: int
     initial: int
     key: str = field(compare=False)
+    budget: int = BUDGET
 
 
 def _digest(*parts: bytes) -> str:
-    found = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        found.update(hashlib.blake2b(part).digest())
-    return found.hexdigest()
+    return hashlib.blake2b(b"".join(hashlib.blake2b(part).digest() for part in parts), digest_size=8).hexdigest()
 
 
 def of_table(name: str, title: str, table: Table) -> Objective:
@@ -151,13 +155,12 @@ def first_design(objective: Objective, seed: int, count: int) -> list[int]:
 
 def search(objective: Objective, run: Run) -> list[int]:
     """Candidates in the order they were asked for, the first ones included."""
-    candidates, values = objective.candidates, objective.values
-    best = set(np.argsort(-values, kind="stable")[:TOP].tolist())
+    candidates, values, best = objective.candidates, objective.values, objective.best
     order = first_design(objective, run.seed, run.initial)
     learns = run.initial > 0 and Capability.INITIAL_DESIGN in policy_class(run.policy).capabilities
     agent = make_policy(run.policy, candidates, run.seed, {"initial": run.initial} if learns else {})
     agent.tell(_trials(objective, order, 0))
-    while len(order) < min(BUDGET, len(values)):
+    while len(order) < min(run.budget, len(values)):
         ended = len(order) >= run.horizon and not best.isdisjoint(order)
         if ended or int(values.argmax()) in order:
             break
@@ -236,7 +239,7 @@ class Result:
     """What one policy did over the seeds, ``[S]`` or ``[S, horizon]``.
 
     Attributes:
-        queries: until one of the best was found; budget + 1 where it was not.
+        queries: until one of the best was found; more than were made where it was not.
         regret: best value less best found so far, after each query.
         seconds: per ask, a mean over all.
     """
@@ -248,11 +251,10 @@ class Result:
     @classmethod
     def of(cls, objective: Objective, rows: list[Outcome], initial: int, batch: int, horizon: int) -> Result:
         """From the orders and seconds of all seeds."""
-        values = objective.values
-        best = set(np.argsort(-values, kind="stable")[:TOP].tolist())
+        values, best = objective.values, objective.best
         queries, regret, asks = [], [], 0
         for order, _ in rows:
-            queries.append(next((n for n, i in enumerate(order, 1) if i in best), BUDGET + 1))
+            queries.append(next((n for n, i in enumerate(order, 1) if i in best), max(BUDGET, len(order)) + 1))
             curve = values.max() - np.maximum.accumulate(values[order])
             regret.append(np.append(curve, np.full(max(0, horizon - len(curve)), curve[-1]))[:horizon])
             asks += max(1, -(-(len(order) - initial) // batch))

@@ -70,6 +70,18 @@ def test_queries_and_regret_by_hand(benchmark):
     assert result.regret.tolist() == [[19, 14, 3, 3, 0, 0, 0], [16, 16, 16, 15, 14, 14, 14]]
 
 
+def test_those_as_good_as_the_fifth_count_as_best(benchmark):
+    toy = benchmark.Objective("glue", "toy", objective(benchmark, 8).candidates, np.array([3, 1, 2, 2, 2, 0, 5, 4.0]))
+    assert toy.best == {6, 7, 0, 2, 3, 4}
+
+
+def test_policies_on_made_objectives(figures):
+    found = figures("robustness", "--quick", "--data", "/nowhere", "--families", "corner", "--policies", "boshnas")
+    assert found["objectives"] == 2
+    assert found["mean_rank"] == 1.0
+    assert found["worst_p90_ratio_to_random"] < 1.0
+
+
 def test_headline_names_the_best_rival(benchmark):
     def result(*queries: float):
         return benchmark.Result(np.array(queries), np.zeros((len(queries), 20)), 0.1)

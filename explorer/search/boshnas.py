@@ -56,6 +56,8 @@ class SearchSettings:
         embedding: whether to search the graph kernel's vectors, or one-hot design choices instead.
         patience: iterations without improvement of the best score after which the search has converged.
         iteration: completed trials of an iteration.
+        stall: proposals without an improvement after which random candidates are mixed in: of the first s, about
+            ``s - stall (1 + ln(s / stall))``. 0 for never.
         began: number of the first trial that counts for convergence; those before belong to an earlier search, such
             as that of a coarser level.
     """
@@ -72,6 +74,7 @@ class SearchSettings:
     patience: PositiveInt = 5
     iteration: PositiveInt = 5
     began: NonNegativeInt = 0
+    stall: NonNegativeInt = 5
 
     def __post_init__(self) -> None:
         if self.alpha + self.beta > 1.0:
@@ -94,6 +97,7 @@ class PaperSettings(SearchSettings, SurrogateSettings):
     steps: NonNegativeInt = 10
     nearest: PositiveInt = 1
     method: Literal["newton", "adahessian", "gradient"] = "adahessian"
+    stall: NonNegativeInt = 0
 
 
 SurrogateFactory = Callable[[Any], Surrogate]
@@ -163,7 +167,7 @@ class Boshnas(InitialDesignPolicy):
         return ProcessSurrogate(self.seed, settings, ordered_axes=settings.embedding)
 
     def _choose(self, count: int, free: NDArray[np.int64], number: int) -> list[Proposal]:
-        posterior = self._posterior()
+        posterior, idle = self._posterior(), number - self._stalled_from()
         proposals: list[Proposal] = []
         ends: list[NDArray[np.float64]] = []
         for place in range(count):
@@ -171,7 +175,7 @@ class Boshnas(InitialDesignPolicy):
             draw = generator.random()
             if draw < self.settings.alpha:
                 pick, origin = int(free[posterior.uncertainty[free].argmax()]), "uncertainty"
-            elif draw < self.settings.alpha + self.settings.beta:
+            elif draw < self.settings.alpha + self.settings.beta or self._looks_elsewhere(idle + place):
                 pick, origin = int(generator.choice(free)), "diversity"
             else:
                 if not ends:
@@ -187,14 +191,36 @@ class Boshnas(InitialDesignPolicy):
 
         An iteration is ``iteration`` completed trials, counted by number, from ``began`` and after the initial design.
         """
-        best, idle = -np.inf, 0
-        for place, trial in enumerate(self.completed, start=1):
-            value = float(trial.value or 0.0)
-            if value > best:
-                best, idle = value, 0
+        idle = 0
+        for place, (trial, improved) in enumerate(zip(self.completed, self._improved(), strict=True), start=1):
+            if improved:
+                idle = 0
             elif trial.number >= self.settings.began and place > self.settings.initial:
                 idle += 1
         return idle >= self.settings.patience * self.settings.iteration
+
+    def _improved(self) -> NDArray[np.bool_]:
+        """Return for each completed trial whether it is better than all before it, ``[n]``."""
+        values = np.array([float(trial.value or 0.0) for trial in self.completed])
+        before = np.maximum.accumulate(np.append(-np.inf, values))[: len(values)]
+        return np.asarray(values > before)
+
+    def _stalled_from(self) -> int:
+        """Return the number of the first trial after the last improvement and the initial design."""
+        improved = [trial.number for trial, better in zip(self.completed, self._improved(), strict=True) if better]
+        return max(self.settings.began + self.settings.initial, improved[-1] + 1 if improved else 0)
+
+    def _looks_elsewhere(self, idle: int) -> bool:
+        """Return whether a proposal is random, given the number of those before it since the last improvement.
+
+        The model keeps a share of ``stall / s`` of the s-th proposal. So it costs random search at most
+        ``stall (1 + ln(s / stall))`` proposals until the next improvement.
+        """
+        stall = self.settings.stall
+        if not 0 < stall <= idle:
+            return False
+        shares = 1.0 - stall / np.arange(stall, idle + 2)
+        return bool(np.floor(shares.sum()) > np.floor(shares[:-1].sum()))
 
     def aleatoric(self, architectures: Sequence[str]) -> NDArray[np.float64] | None:
         """Return the surrogate's estimate, once three trials are complete."""

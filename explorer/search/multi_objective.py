@@ -131,20 +131,13 @@ class ParetoBoshnas(Boshnas):
         ranks = [np.searchsorted(a, every, side="right") for a, every in zip(allowed.T, costs.T, strict=True)]
         self._shares: Array = np.stack(ranks, axis=1) / max(1, len(allowed))
 
-    @property
-    def converged(self) -> bool:
-        """Whether no trial has joined the Pareto set for ``patience`` iterations, counted as ``Boshnas`` does."""
+    def _improved(self) -> NDArray[np.bool_]:
+        """Return for each completed trial whether it joined the Pareto set, ``[n]``."""
         rows = self._indices(self.completed)
         values = np.array([float(trial.value or 0.0) for trial in self.completed])
         joint = np.concatenate([values[:, None], -self._shares[rows]], axis=1)
-        idle = 0
-        for place, trial in enumerate(self.completed):
-            before, own = joint[:place], joint[place]
-            if not (before >= own).all(axis=1).any():
-                idle = 0
-            elif trial.number >= self.settings.began and place >= self.settings.initial:
-                idle += 1
-        return idle >= self.settings.patience * self.settings.iteration
+        joined = [not (joint[:place] >= own).all(axis=1).any() for place, own in enumerate(joint)]
+        return np.array(joined, dtype=np.bool_)
 
     def _climb(self, posterior: Posterior, untried: Indices) -> Array:
         return self._points[:0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from explorer.errors import InputError
@@ -14,6 +14,7 @@ from explorer.studies.objectives import check_objectives
 from explorer.studies.spec import Inside, Known, StudySpec, Trained
 from explorer.studies.supernet import check_supernet
 from explorer.studies.trained import check_training
+from explorer.studies.upgrade import BEFORE
 from graphstore import GraphStore
 from graphstore.errors import NotFoundError
 
@@ -57,6 +58,9 @@ def check_same(store: GraphStore, spec: StudySpec) -> StudySpec | None:
     except NotFoundError:
         return None
     mine, kept = spec.without_changes(), stored.without_changes()
+    # What a policy did before a setting was new is no choice of the user's.
+    older = {n: v for n, v in BEFORE.get(kept.policy, {}).items() if n not in mine.policy_settings}
+    kept = replace(kept, policy_settings={n: v for n, v in kept.policy_settings.items() if (n, v) not in older.items()})
     for one in fields(StudySpec):
         given, before = getattr(mine, one.name), getattr(kept, one.name)
         if given != before:

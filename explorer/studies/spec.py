@@ -30,8 +30,8 @@ from graphstore.records import StudyRecord, StudyState
 if TYPE_CHECKING:
     from graphstore import GraphStore
 
-VERSION = 2
-"""Version of the JSON form. Version 1, of stores of schema version 2, is read as well."""
+VERSION = 3
+"""Version of the JSON form; documents of earlier versions are read as well."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 MAX_SEED = 2**31 - 1
 DEFAULT_BATCH = 5
@@ -293,17 +293,17 @@ class StudySpec(Checked):
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> StudySpec:
-        """Read what ``to_json`` wrote, or a document of version 1.
+        """Read what ``to_json`` of this or an earlier version wrote.
 
         Raises:
             InputError: the document is of a newer version, or a field is missing, unknown or wrong.
         """
         version = document.get("version")
-        if version not in (1, VERSION):
+        if version not in range(1, VERSION + 1):
             remedy = "Update this software."
-            raise InputError("version of the study's description", f"be 1 or {VERSION}", version, remedy)
+            raise InputError("version of the study's description", f"be from 1 to {VERSION}", version, remedy)
         try:
-            given = upgraded(document) if version == 1 else dict(document)
+            given = dict(document) if version == VERSION else upgraded(document)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise InputError(

@@ -1,7 +1,8 @@
-"""Descriptions of studies of version 1, as stores of schema version 2 kept them, in the present form.
+"""Descriptions of studies of earlier versions in the present form.
 
-Version 1 has ``policy``, ``objective``, ``seed`` and ``budget`` of a study, and ``settings``: a mapping with a key for
-everything else. A resumed study must make the proposals that it would have made, so each setting keeps its meaning.
+Version 2 knows fewer settings of policies. Version 1, which stores of schema version 2 kept, has ``policy``,
+``objective``, ``seed`` and ``budget`` of a study, and ``settings``: a mapping with a key for everything else. A resumed
+study must make the proposals that it would have made, so each setting keeps its meaning.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 from explorer.search import Capability, policies_with
 
+BEFORE: Mapping[str, Mapping[str, Any]] = {"boshnas": {"stall": 0}}
+"""Settings of policies that are newer than version 2, with the values that mean what the policies did then."""
 _SAME = ("hours", "constraints", "batch", "stop_when_converged", "patience")
 """Settings that are fields of the spec now."""
 _STAGES = ("levels", "level_size", "requeries")
@@ -18,6 +21,13 @@ _TRAINED = ("recipe", "tasks", "data", "task_files", "transfer", "transfer_overl
 
 
 def upgraded(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document of version 1 or 2 as one of version 3."""
+    found = _of_first(document) if document["version"] == 1 else dict(document)
+    own = {**BEFORE.get(found.get("policy", ""), {}), **found.get("policy_settings", {})}
+    return {**found, "version": 3, "policy_settings": own}
+
+
+def _of_first(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a document of version 1 as one of version 2."""
     settings = document.get("settings", {})
     found = {name: document[name] for name in ("name", "space", "policy", "seed", "budget")}

@@ -19,7 +19,7 @@ from explorer.search import Candidates, make_policy
 GOLDEN: dict[str, list[str]] = json.loads(Path(__file__).with_name("golden_proposals.json").read_text())
 QUICK = {"initial": 6, "epochs": 20, "steps": 3}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "boshnas": {**QUICK, "alpha": 0.15, "beta": 0.15},
+    "boshnas": {**QUICK, "alpha": 0.15, "beta": 0.15, "stall": 0},
     "boshnas_paper": {**QUICK, "region_points": 32, "passes": 8},
     "random": {},
     "evolution": {"initial": 6, "population": 8, "tournament": 3},

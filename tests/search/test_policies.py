@@ -104,7 +104,7 @@ class TestBoshnas(PolicyContractSuite):
     )
     def test_modes_and_figures(self, alpha: float, beta: float, origin: str) -> None:
         candidates = sample_candidates()
-        policy = make_policy(self.name, candidates, 1, {**self.fast, "alpha": alpha, "beta": beta})
+        policy = make_policy(self.name, candidates, 1, {**self.fast, "alpha": alpha, "beta": beta, "stall": 0})
         self.advance(policy, 3)
         proposals = policy.ask(8)
         assert {p.origin for p in proposals} == {origin}
@@ -133,12 +133,34 @@ class TestBoshnas(PolicyContractSuite):
         candidates = sample_candidates(300)
         counts = dict.fromkeys(("optimise", "uncertainty", "diversity"), 0)
         for seed in range(3):
-            policy = make_policy(self.name, candidates, seed, {**self.fast, "steps": 0})
+            policy = make_policy(self.name, candidates, seed, {**self.fast, "steps": 0, "stall": 0})
             policy.tell([Trial(i, f"a{i}", float(i)) for i in range(6)])
             for proposal in policy.ask(200):
                 counts[proposal.origin] += 1
         assert abs(counts["uncertainty"] - 120) < 45
         assert abs(counts["diversity"] - 120) < 45
+
+    @pytest.mark.parametrize("better", [0, 3, 9])
+    def test_without_improvement_more_and_more_proposals_are_random(self, better: int) -> None:
+        # Trial 3 ends the initial design. The sum of 1 - 5/s over s = 6, 7, … passes a whole number at these s.
+        elsewhere = (9, 11, 13, 14, 16, 17, 19, 20)
+        settings = {**self.fast, "initial": 4, "alpha": 0.0, "beta": 0.0, "steps": 0, "stall": 5}
+        policy = make_policy(self.name, sample_candidates(60), 0, settings)
+        policy.tell([Trial(i, f"a{i}", float(i == better)) for i in range(10)])
+        start = max(4, better + 1)
+        origins = [p.origin for p in policy.ask(start + 20 - 10)]
+        assert [10 + place + 1 - start for place, one in enumerate(origins) if one == "diversity"] == [
+            s for s in elsewhere if s > 10 - start
+        ]
+
+    def test_the_model_costs_a_logarithm_of_the_proposals_of_random_search(self) -> None:
+        settings = {**self.fast, "initial": 0, "alpha": 0.0, "beta": 0.0, "steps": 0, "stall": 5}
+        policy = make_policy(self.name, sample_candidates(400), 0, settings)
+        policy.tell([Trial(i, f"a{i}", 1.0 if i == 0 else 0.0) for i in range(3)])
+        origins = ["optimise"] * 2 + [p.origin for p in policy.ask(300)]
+        for s in range(5, len(origins) + 1):
+            by_model = origins[:s].count("optimise")
+            assert by_model <= 5.0 * (1.0 + np.log(s / 5.0)) + 1.0
 
     @pytest.mark.parametrize(
         "ablation", [{"method": "adahessian"}, {"method": "gradient"}, {"heteroscedastic": False}, {"embedding": False}]

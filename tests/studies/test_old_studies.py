@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from explorer.studies.driver import StudyDriver, may_choose, proposal_info, single_thread
-from explorer.studies.spec import External, Known, StudySpec, Trained
+from explorer.studies.spec import VERSION, External, Known, StudySpec, Trained
 from graphstore import open_store
 from graphstore.contract import SCHEMA_VERSION
 from graphstore.errors import StoreVersionError
@@ -69,7 +69,10 @@ def test_a_migrated_study_keeps_its_choices(migrated):
     assert spec("known-boshnas").hours == 2.5
     assert spec("known-evolution").evaluation == Known(fidelity="full")
     settings = spec("known-settings")
-    assert settings.policy_settings == {"method": "gradient", "alpha": 0.3, "embedding": False, "initial": 5}
+    assert settings.policy_settings == {
+        **{"method": "gradient", "alpha": 0.3, "embedding": False, "initial": 5},
+        "stall": 0,
+    }
     assert (settings.stop_when_converged, settings.patience, settings.batch) == (True, 8, 4)
     assert spec("known-random").policy_settings == {}
     assert [str(one) for one in spec("known-nsga2").objectives] == [
@@ -94,5 +97,5 @@ def test_a_migrated_study_keeps_its_choices(migrated):
 def test_the_present_form_says_the_same(migrated, name):
     spec = StudySpec.of(migrated.study(name))
     document = json.loads(json.dumps(spec.to_json()))
-    assert (document["version"], document["objective"]) == (2, spec.objective)
+    assert (document["version"], document["objective"]) == (VERSION, spec.objective)
     assert StudySpec.from_json(document) == spec

@@ -85,7 +85,7 @@ def test_a_spec_survives_json(spec, evaluation):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"version": 3}, "version of the study's description must be 1 or 2"),
+        ({"version": 4}, "version of the study's description must be from 1 to 3"),
         ({"version": None}, "version"),
         ({"surprise": 1}, "surprise"),
         ({"budget": "many"}, "budget: value must be a valid integer"),
@@ -273,6 +273,24 @@ def test_a_study_opened_without_a_budget_gets_the_default(store):
         assert StudySpec.of(study.record).budget == DEFAULT_TRIALS[EvaluationKind.EXTERNAL]
     with Study.open(store.url, "two", space="small", policy="random", hours=1.0) as study:
         assert StudySpec.of(study.record).budget == 10_000
+
+
+def test_a_study_of_version_2_keeps_what_its_policy_did(store):
+    """Newer settings get the value that changes nothing, and the command that started it starts it again."""
+    plain = known_search("old", "small", "boshnas", 4)
+    document = {**plain.to_json(), "version": 2}
+    old = StudySpec.from_json(document)
+    assert old.policy_settings == {**plain.policy_settings, "stall": 0}
+    assert StudySpec.from_json({**document, "policy_settings": {"stall": 9}}).policy_settings == {"stall": 9}
+    other = known_search("random", "small", "random", 4)
+    assert StudySpec.from_json({**other.to_json(), "version": 2}) == other
+    open_study(store, old)
+    assert StudySpec.of(open_study(store, plain)) == old
+    with pytest.raises(InputError, match="policy settings that it was started with"):
+        open_study(store, dataclasses.replace(plain, policy_settings={"stall": 5}))
+    open_study(store, dataclasses.replace(plain, name="new", policy_settings={"stall": 9}))
+    with pytest.raises(InputError, match="policy settings that it was started with"):
+        open_study(store, dataclasses.replace(plain, name="new"))
 
 
 @pytest.mark.parametrize("value", [0, MAX_TRIALS + 1, 2.5, True, "3", [3], None, math.nan])
