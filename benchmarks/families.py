@@ -1,4 +1,4 @@
-"""Made objectives over real graphs: shapes of functions that a search must not be fooled by, none used for tuning.
+"""Synthetic objectives over real graphs: shapes of functions that a search must not be fooled by, none used for tuning.
 
 Each family maps the architectures of a space, with the vectors of their graphs, to scores, larger is better. A draw
 decides which architectures, axes and operations are meant, so another seed is another objective of the same family.
@@ -47,7 +47,7 @@ def smooth(vectors: Array, rng: np.random.Generator) -> Array:
 
 
 def nearest(vectors: Array, centre: int, count: int) -> Array:
-    """Whether each architecture is among the nearest to one, as 0 or 1, falling to 0.9 with the distance, ``[N]``."""
+    """1 for one architecture, falling to 0.9 over those nearest to it, and 0 for all others, ``[N]``."""
     distance = np.linalg.norm(vectors - vectors[centre], axis=1)
     order = np.argsort(distance, kind="stable")[:count]
     found = np.zeros(len(vectors))
@@ -91,7 +91,7 @@ def heavy_tails(specs: list[ArchitectureSpec], vectors: Array, rng: np.random.Ge
 
 
 def dead_operation(specs: list[ArchitectureSpec], vectors: Array, rng: np.random.Generator) -> Array:
-    """Smooth, but whatever has one of the operations fails to learn."""
+    """Smooth, but architectures with one of the operations fail to learn."""
     operations = sorted({operation for spec in specs for operation in _operations(spec)})
     dead = operations[int(rng.integers(len(operations)))]
     has = np.array([dead in _operations(spec) for spec in specs])
@@ -126,6 +126,15 @@ def _operations(spec: ArchitectureSpec) -> list[str]:
 FAMILIES: Mapping[str, Family] = {
     family.__name__: family
     for family in (
-        *(island, deceptive, noise, plateau, equal_optima, heavy_tails, dead_operation, corner, middle, interaction),
+        island,
+        deceptive,
+        noise,
+        plateau,
+        equal_optima,
+        heavy_tails,
+        dead_operation,
+        corner,
+        middle,
+        interaction,
     )
 }

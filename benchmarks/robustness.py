@@ -2,11 +2,11 @@
 
 Run ``uv run python benchmarks/robustness.py --data ../shared/data`` (30 seeds; many hours, resumes), or with
 ``--quick`` (a minute: few seeds, objectives and fast policies). Objectives: the tasks of NAS-Bench-BERT one by one and
-their mean, SuperShaper's perplexity, where ``--data`` has them, and ten families of made functions over the graphs of
-the nano and tiny-mini spaces (``families.py``). Each policy starts with its own initial design; ``nasbench_median`` is
-of the mean after the same ten random ones. Reported: median and 90th percentile of queries until one of the five best,
-at most 300; regret after 30; the mean rank over all objectives; and the worst ratio to random search. The last line is
-JSON with ``mean_rank``, ``worst_p90_ratio_to_random``, ``nasbench_median`` and ``own_start_nasbench_median``.
+their mean, SuperShaper's perplexity, where ``--data`` has them, and ten families of synthetic functions over the graphs
+of the nano and tiny-mini spaces (``families.py``). Each policy starts with its own initial design; ``nasbench_median``
+is of the mean after the same ten random ones. Reported: median and 90th percentile of queries until one of the five
+best, at most 300; regret after 30; the mean rank over all objectives; and the worst ratio to random search. The last
+line is JSON with ``mean_rank``, ``worst_p90_ratio_to_random``, ``nasbench_median`` and ``own_start_nasbench_median``.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def mean_ranks(found: dict[str, list[Result]]) -> dict[str, float]:
 
 
 def report(objectives: list[Objective], found: dict[str, list[Result]], batch: int, seeds: int) -> list[str]:
-    """A table of policies over all objectives, and one row an objective for BOSHNAS, random and the best rival."""
+    """A table of policies over all objectives, and their figures on each objective."""
     ranks, random = mean_ranks(found), found["random"]
     lines = [f"### Batches of {batch}, {len(objectives)} objectives, {seeds} seeds", ""]
     lines += [
@@ -99,7 +99,7 @@ def report(objectives: list[Objective], found: dict[str, list[Result]], batch: i
     for name in sorted(found, key=lambda name: ranks[name]):
         above = sum(p90(own) > p90(other) for own, other in zip(found[name], random, strict=True))
         lines.append(f"| {name} | {ranks[name]:.2f} | {worst_ratio(found[name], random):.2f} | {above} |")
-    lines += ["", "| objective | " + " | ".join(f"{name}" for name in found) + " |", "|---" * (len(found) + 1) + "|"]
+    lines += ["", "| objective | " + " | ".join(found) + " |", "|---" * (len(found) + 1) + "|"]
     for place, objective in enumerate(objectives):
         unit = float(objective.values.std())
         cells = [

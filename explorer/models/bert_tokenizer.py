@@ -231,7 +231,7 @@ def _normalization(
 
 
 def _ordinary(words: Iterable[str]) -> list[str]:
-    """Return the tokens that are no special ones, such as ``[MASK]``."""
+    """Return the tokens without the special ones such as ``[MASK]``."""
     return [word for word in words if word and not (word.startswith(("[", "<")) and len(word) > 1)]
 
 

@@ -83,7 +83,7 @@ def _trials(figure: go.Figure, points: pd.DataFrame, rows: pd.DataFrame, state: 
     values = [f"{value:.4f}" if value == value else state for value in rows["value"]]
     marker = {"symbol": SYMBOLS[state], "size": 11, "color": VERMILLION, "line": {"width": 2, "color": VERMILLION}}
     figure.add_trace(
-        # As the map's points, so that none of those of WebGL lie below the map's of SVG.
+        # The same kind as the map's points: SVG lies above WebGL.
         points_type(len(points))(
             x=at["x"].to_numpy(),
             y=at["y"].to_numpy(),

@@ -58,7 +58,7 @@ def check_same(store: GraphStore, spec: StudySpec) -> StudySpec | None:
     except NotFoundError:
         return None
     mine, kept = spec.without_changes(), stored.without_changes()
-    # What a policy did before a setting was new is no choice of the user's.
+    # Values that an upgrade added to the settings were not chosen by the user.
     older = {n: v for n, v in BEFORE.get(kept.policy, {}).items() if n not in mine.policy_settings}
     kept = replace(kept, policy_settings={n: v for n, v in kept.policy_settings.items() if (n, v) not in older.items()})
     for one in fields(StudySpec):

@@ -189,7 +189,7 @@ class ManagedNeo4j:
 
     def _start(self, state: State, say: Say) -> Login:
         chosen, refused = self._choose(state, say, fetch=True)
-        port = self._free_port(state, say)
+        port = self._choose_port(state, say)
         source, version = _named(chosen)
         new = State(port, source, version, True, socket.gethostname(), refused=refused)
         say(f"Starting Neo4j {version} from {source}")
@@ -213,18 +213,18 @@ class ManagedNeo4j:
         say(f"Neo4j answers at bolt://{HOST}:{port} after {took:.0f} s and runs until it is stopped")
         return self._login(new)
 
-    def _free_port(self, state: State, say: Say) -> int:
+    def _choose_port(self, state: State, say: Say) -> int:
         """Return the port of the last start, or the first one, or another one where that is taken."""
         wanted = state.port or self._first_port
         # A killed Java gives its port back a moment after it counts as ended.
         deadline = time.monotonic() + (PORT_SECONDS if state.port else 0)
-        while not (free := is_free(wanted)) and time.monotonic() < deadline:
+        while not is_free(wanted):
+            if time.monotonic() >= deadline:
+                port = free_port()
+                say(f"Port {wanted} is taken; Neo4j listens on {port}")
+                return port
             time.sleep(0.05)
-        if free:
-            return wanted
-        port = free_port()
-        say(f"Port {wanted} is taken; Neo4j listens on {port}")
-        return port
+        return wanted
 
     def _choose(self, state: State, say: Say, fetch: bool) -> tuple[Distribution | Container, dict[str, str]]:
         """Return the first source that works, and why those before it do not."""

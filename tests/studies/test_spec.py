@@ -295,7 +295,7 @@ def test_a_study_of_version_2_keeps_what_its_policy_did(store):
 
 @pytest.mark.parametrize("value", [0, MAX_TRIALS + 1, 2.5, True, "3", [3], None, math.nan])
 def test_a_number_of_trials_of_any_other_kind_is_refused(value):
-    """By whoever asks, for example when a study's budget grows."""
+    """For example when a study's budget grows."""
     check_budget(MAX_TRIALS)
     with pytest.raises(InputError, match="budget must be a whole number from 1"):
         check_budget(value)
